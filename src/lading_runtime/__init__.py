@@ -1,0 +1,1 @@
+"""What travels inside a package; never imports lading."""
