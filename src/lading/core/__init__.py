@@ -1,0 +1,1 @@
+"""The nouns that two or more stages share, the ports between them, and the errors."""
