@@ -1,0 +1,77 @@
+"""What can be known of a model without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lading.core.signature import Signature
+from lading.core.spec import Example
+
+Origin = Literal["pickle", "mlflow", "spec", "installed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A PEP 508 requirement and where it was learnt.
+
+    `pickle`: the file names the library; `mlflow`: the model's own requirements; `spec`: the author's;
+    `installed`: the version found in the environment that packs.
+    """
+
+    text: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file of the model. `path` is relative, with forward slashes; `source` is where its bytes lie."""
+
+    path: str
+    source: Path
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Something in the model that could run code when it is loaded."""
+
+    where: str
+    """File and position, such as `model.pkl:1042`."""
+    name: str
+    """The global, such as `os.system`."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A model, read but never executed."""
+
+    root: Path
+    """The file or folder given."""
+    format: str
+    """`sklearn`, `mlflow` or `python`."""
+    flavour: str
+    """What it is, for people: `sklearn RandomForestClassifier`."""
+    loader: str
+    """The module of `lading_runtime.loaders` that loads it."""
+    loader_options: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values; paths in it are relative to the model's folder in the package."""
+    files: tuple[ModelFile, ...] = ()
+    framework: str | None = None
+    framework_version: str | None = None
+    python: str | None = None
+    """The Python it was saved under (`3.11.7`), where the file tells."""
+    signature: Signature | None = None
+    requirements: tuple[Requirement, ...] = ()
+    """What loading and predicting needs, as far as the files tell."""
+    requirements_file: Path | None = None
+    """requirements.txt or conda.yaml of the model, when there is one; `requirements` is then empty."""
+    examples: tuple[Example, ...] = ()
+    risks: tuple[Risk, ...] = ()
+    modules: tuple[str, ...] = ()
+    """The modules that loading imports, as the pickle names them."""
+    notes: tuple[str, ...] = ()
+    """Short facts for people, such as `pickle protocol 5`."""
