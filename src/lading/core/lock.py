@@ -1,0 +1,83 @@
+"""Every byte of a package's environment, pinned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lading.core.digest import Digest
+from lading.core.model import Requirement
+from lading.core.platform import Platform
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LockedWheel:
+    """One wheel. `url` carries no credentials."""
+
+    name: str
+    version: str
+    filename: str
+    url: str
+    digest: Digest
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LockedDeb:
+    """One Debian package. `filename` is relative to the mirror (`pool/main/…`)."""
+
+    name: str
+    version: str
+    architecture: str
+    filename: str
+    digest: Digest
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockedBase:
+    """A base: Debian packages unpacked by lading."""
+
+    reference: str
+    """`debian:bookworm`."""
+    suite: str
+    packages: tuple[LockedDeb, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The Python of a package: where it lies in the image and its version (`3.11.2`)."""
+
+    path: str
+    version: str
+
+    @property
+    def minor(self) -> str:
+        """`3.11` of `3.11.2`."""
+        return ".".join(self.version.split(".")[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformLock:
+    """What one platform gets: a base, an interpreter, the model's wheels and the server's."""
+
+    platform: Platform
+    base: LockedBase
+    interpreter: Interpreter
+    model: tuple[LockedWheel, ...]
+    server: tuple[LockedWheel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock knows the digest of the question it answers, so that a stale one is refused."""
+
+    spec_digest: Digest
+    """Of everything the resolution depended on: requirements, indexes, base, Python, server, platforms."""
+    server: str
+    requirements: tuple[Requirement, ...]
+    """What was asked for, and where each was learnt."""
+    platforms: tuple[PlatformLock, ...]
+
+    def on(self, platform: Platform) -> PlatformLock:
+        """Return the part for one platform."""
+        return next(one for one in self.platforms if one.platform == platform)
