@@ -1,0 +1,47 @@
+"""What verification saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. `detail` says what was seen and, when it failed, by how much it differed."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome of one verification of one image."""
+
+    image: str
+    """Digest of the manifest."""
+    sandbox: str
+    """What it ran in: `unshare`, `bwrap`, `podman` or `docker`."""
+    checks: tuple[Check, ...]
+    predictions: int = 0
+    """Recorded rows replayed."""
+    matched: int = 0
+    ready_s: float = 0.0
+    """Seconds from exec to ready."""
+    peak_memory_bytes: int = 0
+    latency_ms: float = 0.0
+    """Median of one request."""
+    output: str = ""
+    """The last lines that server and worker wrote."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return {**asdict(self), "passed": self.passed}
