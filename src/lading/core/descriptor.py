@@ -50,14 +50,16 @@ class Descriptor:
     def from_json(cls, document: object) -> Descriptor:
         """Read a descriptor; raise IntegrityError where it is not one."""
         match document:
-            case {"mediaType": str(media_type), "digest": str(digest), "size": int(size)} if size >= 0:
+            case {"mediaType": str(media_type), "digest": str(digest), "size": int(size), **rest} if (
+                size >= 0
+            ):
                 pass
             case _:
                 raise IntegrityError(
                     Issue("descriptor", f"got {document!r}, expected mediaType, digest and size")
                 )
-        platform = document.get("platform")
-        annotations = document.get("annotations") or {}
+        platform = rest.get("platform")
+        annotations = rest.get("annotations") or {}
         if not isinstance(annotations, dict):
             raise IntegrityError(Issue("descriptor", f"got annotations {annotations!r}, expected an object"))
         return cls(
@@ -66,7 +68,7 @@ class Descriptor:
             size,
             {str(key): str(value) for key, value in annotations.items()},
             Platform.parse(f"{platform['os']}/{platform['architecture']}") if _is_known(platform) else None,
-            document.get("artifactType"),
+            rest.get("artifactType"),
         )
 
 

@@ -29,7 +29,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Read a reference (distribution spec, "Pulling manifests"); raise SpecError with all that is wrong."""
+        """Read a reference (distribution spec, "Pulling manifests"); raise SpecError with all issues."""
         rest, at, digest_text = text.partition("@")
         head, slash, tail = rest.partition("/")
         has_registry = bool(slash) and ("." in head or ":" in head or head == "localhost")
