@@ -58,8 +58,9 @@ class Descriptor:
                 raise IntegrityError(
                     Issue("descriptor", f"got {document!r}, expected mediaType, digest and size")
                 )
-        platform = rest.get("platform")
-        annotations = rest.get("annotations") or {}
+        optional: dict[str, Any] = rest
+        platform = optional.get("platform")
+        annotations = optional.get("annotations") or {}
         if not isinstance(annotations, dict):
             raise IntegrityError(Issue("descriptor", f"got annotations {annotations!r}, expected an object"))
         return cls(
@@ -68,7 +69,7 @@ class Descriptor:
             size,
             {str(key): str(value) for key, value in annotations.items()},
             Platform.parse(f"{platform['os']}/{platform['architecture']}") if _is_known(platform) else None,
-            rest.get("artifactType"),
+            optional.get("artifactType"),
         )
 
 
