@@ -50,16 +50,11 @@ class Descriptor:
     def from_json(cls, document: object) -> Descriptor:
         """Read a descriptor; raise IntegrityError where it is not one."""
         match document:
-            case {"mediaType": str(media_type), "digest": str(digest), "size": int(size), **rest} if (
-                size >= 0
-            ):
-                pass
+            case {"mediaType": str(media_type), "digest": str(digest), "size": int(size)} if size >= 0:
+                optional = {str(key): value for key, value in document.items()}
             case _:
-                raise IntegrityError(
-                    Issue("descriptor", f"got {document!r}, expected mediaType, digest and size")
-                )
-        optional: dict[str, Any] = rest
-        platform = optional.get("platform")
+                what = f"got {document!r}, expected mediaType, digest and size"
+                raise IntegrityError(Issue("descriptor", what))
         annotations = optional.get("annotations") or {}
         if not isinstance(annotations, dict):
             raise IntegrityError(Issue("descriptor", f"got annotations {annotations!r}, expected an object"))
@@ -68,15 +63,15 @@ class Descriptor:
             Digest.parse(digest),
             size,
             {str(key): str(value) for key, value in annotations.items()},
-            Platform.parse(f"{platform['os']}/{platform['architecture']}") if _is_known(platform) else None,
+            _platform(optional.get("platform")),
             optional.get("artifactType"),
         )
 
 
-def _is_known(platform: object) -> bool:
-    """Tell whether a platform of an index is one that packages can be made for ('unknown/unknown' is not)."""
-    match platform:
-        case {"os": "linux", "architecture": "amd64" | "arm64"}:
-            return True
+def _platform(document: object) -> Platform | None:
+    """Read an index entry's platform; None for those packages are not made for ('unknown/unknown')."""
+    match document:
+        case {"os": "linux", "architecture": "amd64" | "arm64" as architecture}:
+            return Platform("linux", architecture)
         case _:
-            return False
+            return None
