@@ -1,0 +1,1 @@
+"""A lock and files in, sealed layers out: equal input, equal bytes."""
