@@ -1,0 +1,262 @@
+"""`lading.yaml`, the native dialect: text → PackageSpec.
+
+`Document` is the grammar: its types drive the reader, the JSON Schema and the did-you-means. Keys carry
+Azure ML's names where Azure has one. Everything is optional that can be inferred.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from lading.core.errors import Issue, LadingError, SpecError
+from lading.core.platform import Platform
+from lading.core.reference import Reference
+from lading.core.spec import Example, Indexes, PackageSpec
+from lading.spec.typed import Reader
+
+FILE_NAME = "lading.yaml"
+_MAX_BYTES = 16 << 20
+_PYTHON = re.compile(r"(3\.\d{1,2})(?:\.\d+)?\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_DEBIAN = re.compile(r"[a-z0-9][a-z0-9+.-]+\Z")
+_ENTRY = re.compile(r"[^:]+\.py(?::[A-Za-z_]\w*)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexesText:
+    """Python package indexes. Credentials come from the environment, netrc or a keyring, never from here."""
+
+    url: Annotated[str | None, "the main index, in place of the configured one"] = None
+    extra: Annotated[tuple[str, ...], "further indexes, asked first"] = ()
+    find_links: Annotated[tuple[str, ...], "folders or pages of wheels"] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleText:
+    """A request to replay when the package is verified."""
+
+    inputs: Annotated[Any, "what a client sends: a .json or .csv file, or the value itself"]
+    outputs: Annotated[Any, "the predictions to expect: a .json or .csv file, or the value itself"] = None
+    tolerance: Annotated[float, "how far a number may be off, relative or absolute"] = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The keys of lading.yaml."""
+
+    name: Annotated[str | None, "name of the package, such as iris"] = None
+    version: Annotated[str | None, "version of the package, such as 1"] = None
+    description: Annotated[str | None, "one sentence for people"] = None
+    tags: Annotated[Mapping[str, str], "labels of your own"] = field(default_factory=dict)
+    model: Annotated[str | None, "file or folder of the model"] = None
+    base: Annotated[str | None, "debian:bookworm (default), debian:bullseye or debian:trixie"] = None
+    python: Annotated[str | None, "Python version of the model's environment, such as 3.11"] = None
+    requirements: Annotated[
+        str | tuple[str, ...] | None,
+        "a list, or a path: requirements.txt, pyproject.toml, pylock.toml, conda.yaml",
+    ] = None
+    system_packages: Annotated[tuple[str, ...], "Debian packages that the model needs"] = ()
+    indexes: Annotated[IndexesText, "where Python packages come from"] = field(default_factory=IndexesText)
+    code: Annotated[str | None, "file or folder of the inference routine"] = None
+    entry: Annotated[
+        str | None, "file.py (init and run), file.py:function or file.py:Class, relative to code"
+    ] = None
+    server: Annotated[Literal["lading"], "inference server"] = "lading"
+    environment_variables: Annotated[Mapping[str, str], "set in the image; never put a secret here"] = field(
+        default_factory=dict
+    )
+    assets: Annotated[tuple[str, ...], "further files and folders, found in /opt/lading/assets"] = ()
+    example: Annotated[
+        ExampleText | tuple[ExampleText, ...] | None, "requests to replay, with the outputs to expect"
+    ] = None
+    platforms: Annotated[tuple[str, ...], "such as linux/amd64; default: this machine's"] = ()
+    allow_unsafe: Annotated[tuple[str, ...], "globals in the pickle that you accept, as module.name"] = ()
+
+
+def load(path: Path) -> PackageSpec:
+    """Read a spec file; raise SpecError with all its issues, each with line and column."""
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise SpecError(
+                Issue(str(path), f"got {path.stat().st_size} bytes, expected {_MAX_BYTES} at most")
+            )
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecError(Issue(str(path), f"cannot be read: {error.strerror}")) from error
+    except UnicodeDecodeError as error:
+        raise SpecError(Issue(str(path), f"not UTF-8 at byte {error.start}")) from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> PackageSpec:
+    """Read the text of the spec at `path`, to whose folder its paths are relative; raise SpecError."""
+    reader = Reader(str(path))
+    document = reader.read(text, Document)
+    checker = _Checker(reader, path.absolute().parent)
+    spec = checker.spec(document, path.absolute())
+    if reader.issues:
+        raise SpecError(*reader.issues_in_order())
+    return spec
+
+
+class _Checker:
+    """Turns a document into a spec: what types cannot say is checked here."""
+
+    def __init__(self, reader: Reader, folder: Path) -> None:
+        self.reader = reader
+        self.folder = folder
+
+    def spec(self, text: Document, path: Path) -> PackageSpec:
+        """Check every key, then build the spec."""
+        self._names(text)
+        self._indexes(text.indexes)
+        self._matches("environment_variables", text.environment_variables, _VARIABLE, "a variable's name")
+        self._matches("system_packages", text.system_packages, _DEBIAN, "a Debian package's name")
+        if text.entry is not None and not _ENTRY.match(text.entry):
+            what = f"got {text.entry!r}, expected 'file.py', 'file.py:function' or 'file.py:Class'"
+            self.reader.complain("entry", what)
+        return PackageSpec(
+            path=path,
+            name=text.name,
+            version=text.version,
+            description=text.description,
+            tags=text.tags,
+            model=self._path("model", text.model),
+            base=text.base,
+            python=self._python(text.python),
+            requirements=self._requirements(text.requirements),
+            system_packages=text.system_packages,
+            indexes=Indexes(text.indexes.url, text.indexes.extra, self._find_links(text.indexes)),
+            code=self._path("code", text.code),
+            entry=text.entry,
+            server=text.server,
+            environment_variables=text.environment_variables,
+            assets=tuple(filter(None, (self._path("assets", one) for one in text.assets))),
+            examples=self._examples(text.example),
+            platforms=self._platforms(text.platforms),
+            allow_unsafe=text.allow_unsafe,
+        )
+
+    def _names(self, text: Document) -> None:
+        """Let name and version be what a reference can carry."""
+        for key, value in (("name", text.name), ("version", text.version)):
+            if value is None:
+                continue
+            try:
+                Reference.parse(value if key == "name" else f"x:{value}")
+            except SpecError as error:
+                self.reader.complain(key, error.issues[0].what)
+
+    def _matches(self, key: str, values: Any, pattern: re.Pattern[str], expected: str) -> None:  # noqa: ANN401
+        for value in values:
+            if not pattern.match(value):
+                self.reader.complain(key, f"got {value!r}, expected {expected}")
+
+    def _indexes(self, indexes: IndexesText) -> None:
+        for url in filter(None, (indexes.url, *indexes.extra, *indexes.find_links)):
+            try:
+                parts = urlsplit(url)
+            except ValueError:
+                self.reader.complain("indexes", "got a malformed URL")
+                continue
+            if parts.username or parts.password:
+                fix = "use UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, netrc or a keyring"
+                self.reader.complain("indexes", f"credentials in the URL of {parts.hostname!r}", fix)
+            elif url not in indexes.find_links and parts.scheme not in {"http", "https", "file"}:
+                self.reader.complain("indexes", f"got {url!r}, expected an http, https or file URL")
+
+    def _find_links(self, indexes: IndexesText) -> tuple[str, ...]:
+        return tuple(one if "://" in one else str(self.folder / one) for one in indexes.find_links)
+
+    def _python(self, text: str | None) -> str | None:
+        if text is None:
+            return None
+        match = _PYTHON.match(text)
+        if not match:
+            self.reader.complain("python", f"got {text!r}, expected a version such as '3.11'")
+            return None
+        return match[1]
+
+    def _requirements(self, value: str | tuple[str, ...] | None) -> tuple[str, ...] | Path | None:
+        return self._path("requirements", value) if isinstance(value, str) else value
+
+    def _path(self, key: str, text: str | None) -> Path | None:
+        """Resolve a path against the spec's folder, and complain where nothing is there."""
+        if text is None:
+            return None
+        if re.match(r"[a-z][a-z0-9+.-]+:/", text):
+            self.reader.complain(key, f"got the URI {text!r}, expected a path on this machine")
+            return None
+        path = (self.folder / Path(text).expanduser()).absolute()
+        if not path.exists():
+            siblings = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+            near = difflib.get_close_matches(path.name, siblings, 1)
+            fix = f"did you mean {near[0]!r}?" if near else None
+            self.reader.complain(key, f"{text!r} does not exist", fix)
+        return path
+
+    def _platforms(self, values: tuple[str, ...]) -> tuple[Platform, ...]:
+        platforms = []
+        for value in values:
+            try:
+                platforms.append(Platform.parse(value))
+            except LadingError as error:
+                self.reader.complain("platforms", error.issues[0].what)
+        return tuple(dict.fromkeys(platforms))
+
+    def _examples(self, value: ExampleText | tuple[ExampleText, ...] | None) -> tuple[Example, ...]:
+        several = isinstance(value, tuple)
+        examples = []
+        for number, one in enumerate(value if isinstance(value, tuple) else filter(None, (value,))):
+            key = f"example[{number}]" if several else "example"
+            if not 0 <= one.tolerance < float("inf"):
+                self.reader.complain(f"{key}.tolerance", f"got {one.tolerance}, expected zero or more")
+            inputs = self._value(f"{key}.inputs", one.inputs, table=True)
+            outputs = self._value(f"{key}.outputs", one.outputs, table=False)
+            examples.append(Example(inputs, outputs, one.tolerance, name=f"example {number + 1}"))
+        return tuple(examples)
+
+    def _value(self, key: str, value: Any, *, table: bool) -> Any:  # noqa: ANN401 - any JSON value
+        """Take a value as it stands, or from the file it names."""
+        if not isinstance(value, str) or Path(value).suffix not in {".json", ".csv"}:
+            return value
+        path = self._path(key, value)
+        if path is None or not path.is_file():
+            return None
+        try:
+            text = path.read_text(encoding="utf-8")
+            return json.loads(text) if path.suffix == ".json" else read_csv(text, table=table)
+        except (OSError, ValueError, RecursionError, csv.Error) as error:
+            self.reader.complain(key, f"{value!r} cannot be read: {error}")
+            return None
+
+
+def read_csv(text: str, *, table: bool) -> Any:  # noqa: ANN401 - any JSON value
+    """Read CSV with a header: as `dataframe_split`, or as plain rows (values, where there is one column)."""
+    rows = list(csv.reader(text.splitlines()))
+    if not rows:
+        raise ValueError("empty, expected a header line")
+    uneven = next((n for n, row in enumerate(rows, 1) if len(row) != len(rows[0])), None)
+    if uneven:
+        raise ValueError(f"line {uneven} has {len(rows[uneven - 1])} cells, expected {len(rows[0])}")
+    data = [[_cell(cell) for cell in row] for row in rows[1:]]
+    if table:
+        return {"dataframe_split": {"columns": rows[0], "data": data}}
+    return [row[0] for row in data] if len(rows[0]) == 1 else data
+
+
+def _cell(text: str) -> str | float | int | None:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None
