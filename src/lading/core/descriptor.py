@@ -47,11 +47,11 @@ class Descriptor:
         return document
 
     @classmethod
-    def from_json(cls, document: object) -> Descriptor:
+    def from_json(cls, document: Mapping[str, Any]) -> Descriptor:
         """Read a descriptor; raise IntegrityError where it is not one."""
         match document:
             case {"mediaType": str(media_type), "digest": str(digest), "size": int(size)} if size >= 0:
-                optional = {str(key): value for key, value in document.items()}
+                optional = document
             case _:
                 what = f"got {document!r}, expected mediaType, digest and size"
                 raise IntegrityError(Issue("descriptor", what))
