@@ -87,8 +87,16 @@ class Store(BlobSource, BlobSink, Protocol):
         """List names in order."""
         ...
 
+    def refer(self, descriptor: Descriptor) -> None:
+        """List a manifest, whose blobs are all there already, among the referrers of its `subject`."""
+        ...
+
+    def referrers(self, subject: Digest) -> Iterator[Descriptor]:
+        """List the manifests that name this one as their subject, the oldest first."""
+        ...
+
     def delete(self, digest: Digest) -> None:
-        """Remove a blob; no error where it is not there."""
+        """Remove a blob, its names and its place among referrers; no error where it is not there."""
         ...
 
     def digests(self) -> Iterator[Digest]:
