@@ -20,7 +20,7 @@ MAX_FUNCTION_LINES = 60
 MAY_IMPORT = {
     "lading": set(),  # the package's root
     "core": set(),
-    **dict.fromkeys(STAGES, {"core"}),
+    **{stage: {"core"} for stage in STAGES},
     "settings": {"core"},
     "pipeline": {"lading", "core", "settings", *STAGES},
     "cli": {"lading", "core", "settings", "pipeline"},

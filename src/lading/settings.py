@@ -86,4 +86,5 @@ def _toml(data: bytes) -> dict[str, Any]:
         import tomllib
     else:
         import tomli as tomllib
-    return tomllib.loads(data.decode("utf-8"))
+    document: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
+    return document
