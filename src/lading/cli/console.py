@@ -60,6 +60,8 @@ class Console:
         """Draw progress, print a step when verbose, always print a warning."""
         if event.kind == "progress":
             self._advance(event)
+        elif event.kind == "stage":
+            self.stage(event.stage, event.text)
         elif event.kind == "warning":
             self.line(f"  {event.stage:<9} warning: {event.text}")
         elif self.common.verbose:

@@ -18,11 +18,12 @@ from lading.core.reference import Reference
 class Event:
     """Something happened in a stage; only `cli` and `ui` print.
 
-    `progress` carries `done` of `total` in `unit`; `step` and `warning` carry a line for people.
+    `progress` carries `done` of `total` in `unit`; the others carry a line for people: `stage` sums up a
+    stage that has ended, `step` is a detail, `warning` must be seen.
     """
 
     stage: str
-    kind: Literal["progress", "step", "warning"]
+    kind: Literal["progress", "stage", "step", "warning"]
     text: str = ""
     done: int = 0
     total: int | None = None

@@ -1,0 +1,57 @@
+"""The options that say what to package; they win over the spec file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from lading import pipeline
+from lading.core.platform import Platform
+from lading.core.spec import Indexes, PackageSpec
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class What:
+    """What to package, where the spec does not say or is to be overridden."""
+
+    python: Annotated[str | None, Parameter(help="Python version of the model's environment: 3.11.")] = None
+    base: Annotated[str | None, Parameter(help="Base: debian:bookworm, debian:bullseye, debian:trixie.")] = None
+    platform: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Platform, such as linux/amd64; may be repeated.")
+    ] = ()
+    requirement: Annotated[
+        tuple[str, ...], Parameter(alias="-r", negative="", help="A requirement; may be repeated.")
+    ] = ()
+    index_url: Annotated[str | None, Parameter(help="Python package index, without credentials.")] = None
+    find_links: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Folder or page of wheels; may be repeated.")
+    ] = ()
+    code: Annotated[Path | None, Parameter(help="File or folder of the inference routine.")] = None
+    entry: Annotated[str | None, Parameter(help="file.py, file.py:function or file.py:Class.")] = None
+    allow_unsafe: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Accept this global of the pickle, as module.name.")
+    ] = ()
+
+    def spec(self, target: Path | None) -> PackageSpec:
+        """Read the spec of a model, a spec file or the current folder, then apply these options."""
+        spec = pipeline.plan(target)
+        changes: dict[str, object] = {
+            "python": self.python or spec.python,
+            "base": self.base or spec.base,
+            "code": self.code.absolute() if self.code else spec.code,
+            "entry": self.entry or spec.entry,
+            "allow_unsafe": (*spec.allow_unsafe, *self.allow_unsafe),
+        }
+        if self.platform:
+            changes["platforms"] = tuple(dict.fromkeys(map(Platform.parse, self.platform)))
+        if self.requirement:
+            changes["requirements"] = self.requirement
+        if self.index_url or self.find_links:
+            links = tuple(one if "://" in one else str(Path(one).absolute()) for one in self.find_links)
+            old = spec.indexes
+            changes["indexes"] = Indexes(self.index_url or old.url, old.extra, old.find_links + links)
+        return replace(spec, **changes)  # type: ignore[arg-type]

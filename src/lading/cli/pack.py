@@ -1,0 +1,61 @@
+"""`lading pack`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from lading import pipeline
+from lading.cli.console import Common, Console, size
+from lading.cli.options import What
+
+
+def run(
+    model: Path | None = None,
+    /,
+    *,
+    tag: Annotated[tuple[str, ...], Parameter(alias="-t", negative="")] = (),
+    locked: Annotated[bool, Parameter(negative="")] = False,
+    upgrade: Annotated[bool, Parameter(negative="")] = False,
+    offline: Annotated[bool, Parameter(negative="")] = False,
+    verify: bool = True,
+    sandbox: str | None = None,
+    what: What = What(),  # noqa: B008 - frozen
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> int:
+    """Turn a model into a sealed, verified package.
+
+    Examples:
+
+        lading pack ./iris-model -t iris:1
+
+        lading pack model.joblib -t iris:1 -r scikit-learn==1.7.2 --python 3.11
+
+        lading pack lading.yaml --locked --json
+
+    Args:
+        model: A model's file or folder, or a lading.yaml; default: the lading.yaml here.
+        tag: Name of the package, such as iris:1; may be repeated. Default: from the spec, or the model's name.
+        locked: Refuse to resolve: the lock must be there and fresh.
+        upgrade: Resolve anew although the lock is fresh.
+        offline: Use what is cached, reach no network.
+        verify: Replay the recorded predictions in a sandbox before sealing.
+        sandbox: Where to verify: unshare, bwrap, podman or docker; default: the first that works.
+    """
+    console = Console(common)
+    context = pipeline.Context(common.settings(), console.event, offline=offline)
+    packed = pipeline.pack(
+        context,
+        what.spec(model),
+        names=tag,
+        locked=locked,
+        upgrade=upgrade,
+        verify=verify,
+        sandbox=sandbox,
+    )
+    names = [str(name) for name in packed.references]
+    text = "\n".join(f"{name}  {packed.digest}  {size(packed.size_bytes)}" for name in names)
+    console.result(text, packed.to_json())
+    return 0
