@@ -1,6 +1,7 @@
 """Text → PackageSpec; one dialect per file."""
 
+from lading.spec.draft import draft, package_name
 from lading.spec.native import FILE_NAME, load, parse
 from lading.spec.schema import generate as schema
 
-__all__ = ["FILE_NAME", "load", "parse", "schema"]
+__all__ = ["FILE_NAME", "draft", "load", "package_name", "parse", "schema"]
