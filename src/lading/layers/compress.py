@@ -7,7 +7,7 @@ Each block is compressed alone, so its bytes depend on nothing but the block and
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from zlib_ng import zlib_ng
@@ -42,13 +42,14 @@ def gzip_trailer(crc32: int, size_bytes: int) -> bytes:
     return struct.pack("<II", crc32, size_bytes & 0xFFFF_FFFF)
 
 
-def inflate(chunks: Iterator[bytes], size_bytes: int) -> Iterator[tuple[bytes, bytes]]:
+def inflate(chunks: Iterable[bytes], size_bytes: int, crc32: int) -> Iterator[tuple[bytes, bytes]]:
     """Yield each chunk of a raw deflate stream with what it inflates to, never more than BLOCK_BYTES at once.
 
-    Raises ValueError when the stream is broken, does not end with the chunks, or inflates to another length.
+    Raises ValueError when the stream is broken, does not end with the chunks, or when what it inflates to has
+    another length or CRC-32.
     """
     state = zlib_ng.decompressobj(_RAW_DEFLATE)
-    left = size_bytes
+    left, crc = size_bytes, 0
     for chunk in chunks:
         raw, data = chunk, chunk
         while True:
@@ -60,12 +61,31 @@ def inflate(chunks: Iterator[bytes], size_bytes: int) -> Iterator[tuple[bytes, b
             left -= len(plain)
             if left < 0:
                 raise ValueError(f"inflates to more than {size_bytes} bytes")
+            crc = zlib_ng.crc32(plain, crc)
             yield raw, plain
             raw, data = b"", state.unconsumed_tail
             if not data and len(plain) < limit:
                 break
     if not state.eof or state.unused_data or left:
         raise ValueError(f"does not inflate to {size_bytes} bytes and end there")
+    _check_crc32(crc, crc32)
+
+
+def checked(chunks: Iterable[bytes], size_bytes: int, crc32: int) -> Iterator[bytes]:
+    """Yield chunks as they are; raise ValueError when they have another length or CRC-32 in all."""
+    left, crc = size_bytes, 0
+    for chunk in chunks:
+        left -= len(chunk)
+        crc = zlib_ng.crc32(chunk, crc)
+        yield chunk
+    if left:
+        raise ValueError(f"is not {size_bytes} bytes long")
+    _check_crc32(crc, crc32)
+
+
+def _check_crc32(got: int, expected: int) -> None:
+    if got != expected:
+        raise ValueError(f"got CRC-32 {got:08x}, expected {expected:08x}")
 
 
 def _deflate(block: bytes) -> bytes:

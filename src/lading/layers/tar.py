@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO
 
-from zlib_ng import zlib_ng
-
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue
 from lading.core.ports import BlobWriter
@@ -80,16 +78,21 @@ class LayerWriter:
 
         IntegrityError when the source has another length.
         """
+        self.chunks(path, iter(lambda: source.read(BLOCK_BYTES), b""), size_bytes, mode)
+
+    def chunks(self, path: str, chunks: Iterable[bytes], size_bytes: int, mode: int = 0o644) -> None:
+        """Add a file given in chunks, as `stream` does."""
         self._enter(path, None)
         self._add(_header(path, mode, _REGULAR, size_bytes=size_bytes))
         left = size_bytes
-        while left and (chunk := source.read(min(left, BLOCK_BYTES))):
+        for chunk in chunks:
             left -= len(chunk)
+            if left < 0:
+                break
             self._add(chunk)
-        if left or source.read(1):
-            raise IntegrityError(
-                Issue(path, f"its length is not {size_bytes} bytes: did it change meanwhile?")
-            )
+        if left:
+            what = f"its length is not {size_bytes} bytes: did it change meanwhile?"
+            raise IntegrityError(Issue(path, what))
         self._pad(size_bytes)
 
     def deflated(
@@ -112,11 +115,9 @@ class LayerWriter:
         if self._splices:
             self._flush()
             self._emit(GZIP_HEADER)
-        crc = 0
         contents_hash = hashlib.new(digest.algorithm) if digest else None
         try:
-            for raw, plain in inflate(iter(chunks), size_bytes):
-                crc = zlib_ng.crc32(plain, crc)
+            for raw, plain in inflate(chunks, size_bytes, crc32):
                 if contents_hash:
                     contents_hash.update(plain)
                 if self._splices:
@@ -126,8 +127,6 @@ class LayerWriter:
                     self._add(plain)
         except ValueError as error:
             raise IntegrityError(Issue(path, str(error))) from error
-        if crc != crc32:
-            raise IntegrityError(Issue(path, f"got CRC-32 {crc:08x}, expected {crc32:08x}"))
         if digest and contents_hash and contents_hash.hexdigest() != digest.hex:
             got = Digest(digest.algorithm, contents_hash.hexdigest())
             raise IntegrityError(Issue(path, f"got {got}, expected {digest}"))
@@ -152,7 +151,7 @@ class LayerWriter:
         """Check a path, remember it, and add the parents that are not there yet."""
         if path in self._modes:
             raise IntegrityError(Issue(path, "comes twice in one layer"))
-        _check(path)
+        check_path(path)
         missing = []
         parent = path.rpartition("/")[0]
         while parent not in self._modes:
@@ -161,7 +160,7 @@ class LayerWriter:
         if self._modes[parent] is None:
             raise IntegrityError(Issue(path, f"{parent!r} is not a directory"))
         for one in reversed(missing):
-            _check(one)
+            check_path(one)
             self._modes[one] = 0o755
             self._add(_header(one, 0o755, _DIRECTORY))
         self._modes[path] = mode
@@ -194,8 +193,8 @@ class LayerWriter:
         self._blob.write(data)
 
 
-def _check(path: str) -> None:
-    """Refuse a path that is not plainly below the image's root."""
+def check_path(path: str) -> None:
+    """Raise IntegrityError for a path that is not plainly below the image's root, or deletes there."""
     parts = path.split("/")
     problem = None
     if "\0" in path or any(part in {"", ".", ".."} for part in parts):
@@ -253,7 +252,7 @@ def _record(key: bytes, value: bytes) -> bytes:
     return b"%d %s=%s\n" % (size_bytes, key, value)
 
 
-def _ustar(name: bytes, mode: int, size_bytes: int, kind: bytes, link: bytes, prefix: bytes) -> bytes:  # noqa: PLR0917 - the fields of the format, in its order
+def _ustar(name: bytes, mode: int, size_bytes: int, kind: bytes, link: bytes, prefix: bytes) -> bytes:  # noqa: PLR0917 (the format's own fields, in its order)
     """Return one ustar block (POSIX.1-2001, pax, "ustar Interchange Format")."""
     head = b"%b%07o\x000000000\x000000000\x00%011o\x0000000000000\x00" % (
         name.ljust(_NAME_BYTES, b"\0"),
