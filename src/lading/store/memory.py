@@ -1,0 +1,96 @@
+"""A store in memory, for tests and for what need not last."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, Issue, RegistryError
+from lading.store.catalogue import Catalogue
+from lading.store.index import Index
+
+
+class MemoryStore(Catalogue):
+    """Blobs and names in dictionaries; safe to share between threads."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._blobs: dict[Digest, bytes] = {}
+        self._asked_s: dict[Digest, float] = {}
+        self._index = Index()
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold off every other change of the index."""
+        with self._lock:
+            yield
+
+    def size_bytes(self, digest: Digest) -> int | None:
+        """Return a blob's size, None where it is not there; keeps it from being collected for a while."""
+        if digest not in self._blobs:
+            return None
+        self._asked_s[digest] = time.time()
+        return len(self._blobs[digest])
+
+    def open(self, digest: Digest) -> io.BytesIO:
+        """Open a blob for reading; raise RegistryError where it is not there."""
+        if digest not in self._blobs:
+            raise RegistryError(Issue(str(digest), "is not in the store", "pack or pull it again"))
+        return io.BytesIO(self._blobs[digest])
+
+    @contextmanager
+    def create(self) -> Iterator[_Writer]:
+        """Begin a blob."""
+        yield _Writer(self)
+
+    def delete(self, digest: Digest) -> None:
+        """Remove a blob, its names and its place among referrers; no error where it is not there."""
+        self._forget(digest)
+        self._blobs.pop(digest, None)
+
+    def digests(self) -> Iterator[Digest]:
+        """List every blob."""
+        return iter(sorted(self._blobs))
+
+    def age_s(self, digest: Digest) -> float:
+        """Return the seconds since a blob was last written or asked for."""
+        return time.time() - self._asked_s.get(digest, 0.0)
+
+    def sweep(self, *, older_than_s: float, dry_run: bool) -> int:
+        """Remove what writers that died have left, which in memory is nothing; return its bytes."""
+        del older_than_s, dry_run
+        return 0
+
+    def keep(self, data: bytes) -> Digest:
+        """Take a blob."""
+        digest = Digest.of(data)
+        self._blobs[digest] = data
+        self._asked_s[digest] = time.time()
+        return digest
+
+    def _read_index(self) -> Index:
+        return self._index
+
+    def _replace_index(self, index: Index) -> None:
+        self._index = index
+
+
+class _Writer:
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._buffer = io.BytesIO()
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        return self._buffer.write(data)
+
+    def commit(self, expected: Digest | None = None) -> Digest:
+        data = self._buffer.getvalue()
+        if expected not in {None, Digest.of(data)}:
+            what = f"got {Digest.of(data)}, expected {expected}"
+            raise IntegrityError(Issue("blob", what, "fetch it again"))
+        return self._store.keep(data)
