@@ -1,0 +1,6 @@
+"""Images and artefacts ⇄ bytes. Nothing is written that a digest does not vouch for."""
+
+from lading.store.layout import LayoutStore
+from lading.store.memory import MemoryStore
+
+__all__ = ["LayoutStore", "MemoryStore"]

@@ -1,0 +1,228 @@
+"""A store in a folder: an OCI image layout (OCI image spec, image-layout.md).
+
+Blobs are written to `.ingest/`, hashed on the way, synced and renamed; `index.json` is replaced under a lock.
+So the process may be killed at any point, and many processes may write at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from lading.core import canonical
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, Issue, RegistryError
+from lading.store.catalogue import Catalogue
+from lading.store.disk import PartialFile, make_folder, refusal, replace_file, sync_folder, translated
+from lading.store.index import Index
+
+MARKER = "oci-layout"
+INDEX_FILE = "index.json"
+INGEST = ".ingest"
+LOCK = ".lock"
+_OURS = {INDEX_FILE, INGEST, LOCK, "blobs"}
+_MARK = canonical.encode({"imageLayoutVersion": "1.0.0"})
+_FRESH_S = 60.0
+"""A blob asked for this recently is not marked as asked for once more."""
+
+
+class LayoutStore(Catalogue):
+    """An OCI image layout folder, made on the first write. Law: every blob matches its name, always."""
+
+    def __init__(self, folder: Path) -> None:
+        """Name the folder; nothing is read or written yet."""
+        self.folder = folder.absolute()
+        self._thread_lock = threading.RLock()
+        self._lock_depth = 0
+        self._lock_handle = -1
+        self._cached: tuple[tuple[int, int, int], Index] | None = None
+        self._is_ready = False
+
+    def size_bytes(self, digest: Digest) -> int | None:
+        """Return a blob's size, None where it is not there; keeps it from being collected for a while."""
+        path = self.path(digest)
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return None
+        if time.time() - status.st_mtime > _FRESH_S:
+            with suppress(OSError):  # a store that may only be read is not collected either
+                os.utime(path)
+        return status.st_size
+
+    def open(self, digest: Digest) -> IO[bytes]:
+        """Open a blob for reading; raise RegistryError where it is not there."""
+        try:
+            return self.path(digest).open("rb")
+        except FileNotFoundError as error:
+            issue = Issue(str(digest), f"is not in the store {self.folder}", "pack or pull it again")
+            raise RegistryError(issue) from error
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}"
+            raise RegistryError(Issue(str(self.path(digest)), what)) from error
+
+    @contextmanager
+    def create(self) -> Iterator[_Writer]:
+        """Begin a blob; raise RegistryError where the disk is full or may not be written."""
+        with translated(self.folder):
+            self._prepare()
+        with PartialFile.begin(self.folder / INGEST) as partial:
+            yield _Writer(self, partial)
+
+    def delete(self, digest: Digest) -> None:
+        """Remove a blob, its names and its place among referrers; no error where it is not there."""
+        self._forget(digest)
+        with translated(self.folder):
+            self.path(digest).unlink(missing_ok=True)
+
+    def digests(self) -> Iterator[Digest]:
+        """List every blob."""
+        for path in sorted((self.folder / "blobs").glob("sha*/*")):
+            with suppress(IntegrityError):
+                yield Digest.parse(f"{path.parent.name}:{path.name}")
+
+    def age_s(self, digest: Digest) -> float:
+        """Return the seconds since a blob was last written or asked for."""
+        with suppress(FileNotFoundError):
+            return time.time() - self.path(digest).stat().st_mtime
+        return 0.0
+
+    def sweep(self, *, older_than_s: float, dry_run: bool) -> int:
+        """Remove what writers that died have left; return its bytes."""
+        freed_bytes = 0
+        for path in sorted((self.folder / INGEST).glob("*")):
+            with translated(path), suppress(FileNotFoundError):
+                status = path.stat()
+                # a writer may be between making its file and locking it
+                is_old = time.time() - status.st_mtime >= max(older_than_s, _FRESH_S)
+                if is_old and PartialFile.is_abandoned(path):
+                    freed_bytes += status.st_size
+                    if not dry_run:
+                        path.unlink()
+        return freed_bytes
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold off every other change of the index; may be entered again by the same thread."""
+        with self._thread_lock:
+            if self._lock_depth == 0:
+                with translated(self.folder):
+                    self._prepare()
+                    self._lock_handle = self._locked()
+            self._lock_depth += 1
+            try:
+                yield
+            finally:
+                self._lock_depth -= 1
+                if self._lock_depth == 0:
+                    os.close(self._lock_handle)
+
+    def path(self, digest: Digest) -> Path:
+        """Name the file of a blob, whether it is there or not."""
+        return self.folder / "blobs" / digest.algorithm / digest.hex
+
+    def _locked(self) -> int:
+        handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except BaseException:
+            os.close(handle)
+            raise
+        return handle
+
+    def _prepare(self) -> None:
+        """Make the folder a layout, unless it is one; raise IntegrityError where it is something else."""
+        if self._is_ready:
+            return
+        for folder in (self.folder / INGEST, self.folder / "blobs" / "sha256"):
+            if not folder.is_dir():
+                self._check()
+                make_folder(folder)
+        if not self._check():
+            handle = self._locked()
+            try:
+                if not (self.folder / INDEX_FILE).exists():
+                    self._write(INDEX_FILE, Index().encode())
+                # last: a folder with this file is complete
+                self._write(MARKER, _MARK)
+            finally:
+                os.close(handle)
+        self._is_ready = True
+
+    def _check(self) -> bool:
+        """Tell whether the folder is a layout yet; raise IntegrityError where it is something else."""
+        try:
+            mark = canonical.decode((self.folder / MARKER).read_bytes(), str(self.folder / MARKER))
+        except FileNotFoundError as error:
+            if self.folder.is_dir() and (others := {path.name for path in self.folder.iterdir()} - _OURS):
+                what = f"is no OCI image layout: it holds {min(others)!r}, but no {MARKER!r}"
+                raise IntegrityError(Issue(str(self.folder), what, "choose an empty folder")) from error
+            return False
+        if mark != {"imageLayoutVersion": "1.0.0"}:
+            what = f"got {mark!r}, expected imageLayoutVersion 1.0.0"
+            raise IntegrityError(Issue(str(self.folder / MARKER), what))
+        return True
+
+    def _read_index(self) -> Index:
+        path = self.folder / INDEX_FILE
+        try:
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                version = (status.st_ino, status.st_mtime_ns, status.st_size)
+                if self._cached is None or self._cached[0] != version:
+                    self._cached = version, Index.parse(file.read(), str(path))
+        except FileNotFoundError as error:
+            if self._check():
+                fix = "the blobs are there still: pack again, or restore index.json"
+                raise IntegrityError(Issue(str(path), "is missing", fix)) from error
+            return Index()
+        except OSError as error:
+            raise RegistryError(Issue(str(path), f"cannot be read: {error.strerror}")) from error
+        return self._cached[1]
+
+    def _replace_index(self, index: Index) -> None:
+        if index == self._read_index():
+            return
+        with translated(self.folder):
+            # the names of the blobs reach the disk before the index that relies on them
+            sync_folder(self.folder / "blobs" / "sha256")
+            self._write(INDEX_FILE, index.encode())
+
+    def _write(self, name: str, data: bytes) -> None:
+        replace_file(self.folder / name, data, ingest=self.folder / INGEST)
+
+
+class _Writer:
+    """Law: what is committed lies under the digest of its bytes, once."""
+
+    def __init__(self, store: LayoutStore, partial: PartialFile) -> None:
+        self._store = store
+        self._partial = partial
+        self._state = hashlib.sha256()
+        self._size_bytes = 0
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        self._state.update(data)
+        try:
+            written = self._partial.file.write(data)
+        except OSError as error:
+            raise refusal(self._store.folder, error) from error
+        self._size_bytes += written
+        return written
+
+    def commit(self, expected: Digest | None = None) -> Digest:
+        digest = Digest("sha256", self._state.hexdigest())
+        if expected not in {None, digest}:
+            raise IntegrityError(Issue("blob", f"got {digest}, expected {expected}", "fetch it again"))
+        # asking for a blob also keeps it from being collected; one of another size is broken
+        if self._store.size_bytes(digest) != self._size_bytes:
+            with translated(self._store.folder):
+                self._partial.move_to(self._store.path(digest))
+        return digest
