@@ -1,0 +1,64 @@
+"""Facts, locks, layers and reports go in; the one line that sums each up comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lading.core.image import Layer
+from lading.core.lock import Lock
+from lading.core.model import ModelFacts
+from lading.core.report import Report
+from lading.core.signature import Field, Signature
+
+
+def of_facts(facts: ModelFacts) -> str:
+    """Print `sklearn RandomForestClassifier, pickle protocol 5, signature 4 columns → 1, no risks`."""
+    parts = [facts.flavour, *facts.notes, _signature(facts.signature)]
+    names = sorted({risk.name for risk in facts.risks})
+    parts.append(f"{_count(len(facts.risks), 'risk')}: {', '.join(names[:5])}" if names else "no risks")
+    return ", ".join(parts)
+
+
+def _signature(signature: Signature | None) -> str:
+    if signature is None or not signature.inputs:
+        return "no signature"
+    outputs = f" → {_fields(signature.outputs)}" if signature.outputs else ""
+    return f"signature {_fields(signature.inputs)}{outputs}"
+
+
+def _fields(fields: Sequence[Field]) -> str:
+    tensors = [one for one in fields if one.type == "tensor"]
+    if not tensors:
+        return _count(len(fields), "column") if len(fields) > 1 or fields[0].name else "1 column"
+    shapes = ("×".join("n" if size < 0 else str(size) for size in one.shape or ()) for one in tensors)
+    return f"tensor {', '.join(shapes)}"
+
+
+def of_lock(lock: Lock, *, fresh: bool) -> str:
+    """Print `9 packages for linux/amd64, Python 3.11, server lading (no clash)`."""
+    first = lock.platforms[0]
+    platforms = ", ".join(str(one.platform) for one in lock.platforms)
+    packages = _count(len(first.model) + len(first.server), "package")
+    apart = "no clash" if first.server else "resolved jointly"
+    kept = ", as locked" if fresh else ""
+    return f"{packages} for {platforms}, Python {first.interpreter.minor}, server {lock.server} ({apart}){kept}"
+
+
+def of_layers(layers: Sequence[Layer], cached: int) -> str:
+    """Print `14 layers, 11 from cache`."""
+    return f"{_count(len(layers), 'layer')}, {'all' if cached == len(layers) else cached} from cache"
+
+
+def of_report(report: Report, *, again: bool) -> str:
+    """Print `read-only, no network: 150 of 150 recorded predictions match, ready in 0.9 s, 118 MB`."""
+    if report.predictions:
+        seen = f"{report.matched} of {report.predictions} recorded predictions match"
+    else:
+        seen = "the model loads; no examples to replay"
+    memory = f", {report.peak_memory_bytes / 1e6:.0f} MB" if report.peak_memory_bytes else ""
+    before = ", as verified before" if again else ""
+    return f"read-only, no network: {seen}, ready in {report.ready_s:.1f} s{memory}{before}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
