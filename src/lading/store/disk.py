@@ -17,8 +17,10 @@ _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 _BUFFER_BYTES = 1 << 20
 
 
-def refusal(path: Path, error: OSError) -> RegistryError:
+def refusal(path: Path, error: OSError, *, reading: bool = False) -> RegistryError:
     """Say what a disk refused, and the way out."""
+    if reading:
+        return RegistryError(Issue(str(path), f"cannot be read: {error.strerror}"))
     fix = None
     if error.errno in _FULL:
         fix = "free some space, or use another disk"
@@ -28,12 +30,12 @@ def refusal(path: Path, error: OSError) -> RegistryError:
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
+def translated(path: Path, *, reading: bool = False) -> Iterator[None]:
     """Raise what the disk refuses as RegistryError."""
     try:
         yield
     except OSError as error:
-        raise refusal(path, error) from error
+        raise refusal(path, error, reading=reading) from error
 
 
 def make_folder(path: Path) -> None:

@@ -52,6 +52,8 @@ class LayoutStore(Catalogue):
             status = path.stat()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise refusal(path, error, reading=True) from error
         if time.time() - status.st_mtime > _FRESH_S:
             with suppress(OSError):  # a store that may only be read is not collected either
                 os.utime(path)
@@ -65,8 +67,7 @@ class LayoutStore(Catalogue):
             issue = Issue(str(digest), f"is not in the store {self.folder}", "pack or pull it again")
             raise RegistryError(issue) from error
         except OSError as error:
-            what = f"cannot be read: {error.strerror}"
-            raise RegistryError(Issue(str(self.path(digest)), what)) from error
+            raise refusal(self.path(digest), error, reading=True) from error
 
     @contextmanager
     def create(self) -> Iterator[_Writer]:
@@ -172,6 +173,10 @@ class LayoutStore(Catalogue):
 
     def _read_index(self) -> Index:
         path = self.folder / INDEX_FILE
+        with translated(path, reading=True):
+            return self._load_index(path)
+
+    def _load_index(self, path: Path) -> Index:
         try:
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -183,8 +188,6 @@ class LayoutStore(Catalogue):
                 fix = "the blobs are there still: pack again, or restore index.json"
                 raise IntegrityError(Issue(str(path), "is missing", fix)) from error
             return Index()
-        except OSError as error:
-            raise RegistryError(Issue(str(path), f"cannot be read: {error.strerror}")) from error
         return self._cached[1]
 
     def _replace_index(self, index: Index) -> None:
