@@ -1,0 +1,16 @@
+"""The native server: `lading_runtime`'s front in an environment of its own, its worker in the model's."""
+
+from __future__ import annotations
+
+from lading.core.server import ServerNeeds
+
+NEEDS = ServerNeeds(
+    name="lading",
+    # the oldest versions whose Server and HttpToolsProtocol have the methods that the front overrides
+    requirements=("uvicorn>=0.34", "httptools>=0.6.3", "uvloop>=0.21", "msgspec>=0.19"),
+    # -I: neither the working folder nor PYTHON* variables may add to the server's modules
+    entrypoint=("/opt/lading/server/bin/python", "-I", "-m", "lading_runtime"),
+    command=("serve",),
+    port=8080,
+    routes={"liveness": "/v2/health/live", "readiness": "/v2/health/ready", "scoring": "/invocations"},
+)

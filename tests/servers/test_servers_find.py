@@ -1,0 +1,29 @@
+import pytest
+from packaging.requirements import Requirement
+
+from lading.core.errors import SpecError
+from lading.servers import find
+
+
+def test_the_native_server_is_found_by_its_name():
+    needs = find("lading")
+    assert needs.name == "lading"
+    assert needs.port == 8080
+    assert needs.entrypoint[0].startswith("/opt/lading/server/")
+
+
+def test_every_requirement_is_pep_508():
+    names = {Requirement(text).name for text in find("lading").requirements}
+    assert names == {"uvicorn", "httptools", "uvloop", "msgspec"}
+
+
+def test_an_unknown_server_is_refused_with_the_known_ones():
+    with pytest.raises(SpecError) as caught:
+        find("triton")
+    assert str(caught.value) == "server: got 'triton', expected 'lading'"
+
+
+def test_a_near_miss_is_named():
+    with pytest.raises(SpecError) as caught:
+        find("ladng")
+    assert caught.value.issues[0].fix == "did you mean 'lading'?"
