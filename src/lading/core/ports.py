@@ -160,7 +160,10 @@ class Running(Protocol):
 class Sandbox(Protocol):
     """An image's root file system, ready to run commands in: read-only, with a /tmp of its own."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Return the kind: `unshare`, `bwrap`, `podman` or `docker`."""
+        ...
 
     def start(
         self,

@@ -1,0 +1,62 @@
+"""bubblewrap (bwrap(1)): for machines where it alone may make user namespaces. On a tree of hard links."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading.core.errors import Issue, VerifyError
+from lading.sandbox.roots import Root, command_text
+from lading.sandbox.running import Cell, start
+from lading.sandbox.tree import merge
+
+
+@dataclass(frozen=True, slots=True)
+class Bubblewrap:
+    """A sandbox (core.ports.Sandbox) made by bwrap."""
+
+    root: Root
+    name: str = "bwrap"
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        tmp: Path,
+        network: bool = False,
+        mounts: Mapping[str, Path] | None = None,
+    ) -> Cell:
+        """Start a command as process 1 of its own namespaces; VerifyError where it cannot be."""
+        root = self.root
+        command = command_text(argv)
+        binds = root.binds(mounts, network=network)
+        tree = merge(root.paths, root.mount_points(binds), root.folder)
+        if (program := shutil.which("bwrap")) is None:
+            raise VerifyError(
+                Issue("sandbox bwrap", "not found on PATH", "on Debian: apt-get install bubblewrap")
+            )
+        info_read, info = os.pipe()
+        options = ["--unshare-all", "--unshare-user", *(["--share-net"] if network else [])]
+        options += ["--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
+        options += ["--uid", str(root.user.uid), "--gid", str(root.user.gid), "--hostname", "lading"]
+        options += ["--info-fd", str(info), "--bind", str(tree.absolute()), "/"]
+        options += ["--proc", "/proc", "--dev", "/dev", "--bind", str(tmp.absolute()), "/tmp"]  # noqa: S108 - inside
+        for target, source in binds.items():
+            options += ["--ro-bind", str(source), target]
+        options += ["--remount-ro", "/", "--chdir", "/", "--"]
+        order = {
+            "argv": ["bwrap", *options, *argv],
+            "env": {**root.environment, **env},
+            "program": program,
+            "info": info_read,
+            "close": [info],
+        }
+        try:
+            return start(lambda: Cell(order, pass_fds=(info_read, info)), command, self.name)
+        finally:
+            os.close(info_read)
+            os.close(info)

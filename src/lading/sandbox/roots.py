@@ -1,0 +1,75 @@
+"""What every kind of sandbox is opened with: unpacked layers, a user, an environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading.core.errors import Issue, VerifyError
+from lading.core.image import Layer
+from lading.core.ports import BlobSource
+from lading.sandbox.tree import MountPoints, resolve
+
+_USER = re.compile(r"(\d{1,9}):(\d{1,9})\Z", re.ASCII)
+_OWN = ("/proc", "/dev", "/tmp")  # noqa: S108 - places in the image
+_OF_HOST = ("/etc/resolv.conf", "/etc/hosts")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Numeric user and group, as an image's config names them."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def parse(cls, text: str) -> User:
+        """Read `65532:0`."""
+        if not (found := _USER.match(text)):
+            raise VerifyError(Issue("sandbox", f"got user {text!r}, expected numbers, such as '65532:0'"))
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        """Print `uid:gid`."""
+        return f"{self.uid}:{self.gid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A root file system that is about to be entered. `paths` are the unpacked layers, top first."""
+
+    layers: tuple[Layer, ...]
+    source: BlobSource
+    folder: Path
+    paths: tuple[Path, ...]
+    user: User
+    environment: Mapping[str, str]
+
+    def binds(self, mounts: Mapping[str, Path] | None, *, network: bool) -> dict[str, Path]:
+        """Return what appears read-only, and where, with the links of the image followed."""
+        wanted = dict(mounts or {})
+        if network:
+            wanted |= {path: Path(path) for path in _OF_HOST if Path(path).is_file()}
+        problems = [
+            Issue(f"mount {target}", "expected an absolute path and something that exists")
+            for target, source in wanted.items()
+            if not target.startswith("/") or not source.exists()
+        ]
+        if problems:
+            raise VerifyError(*problems)
+        return {resolve(self.paths, target): source.resolve() for target, source in wanted.items()}
+
+    def mount_points(self, binds: Mapping[str, Path]) -> MountPoints:
+        """Return the places that must exist in the root."""
+        folders = [target for target, source in binds.items() if source.is_dir()]
+        files = [target for target, source in binds.items() if not source.is_dir()]
+        return MountPoints((*_OWN, *sorted(folders)), tuple(sorted(files)))
+
+
+def command_text(argv: Sequence[str]) -> str:
+    """Return the program that a command runs."""
+    if not argv:
+        raise VerifyError(Issue("sandbox", "got an empty command"))
+    return argv[0]
