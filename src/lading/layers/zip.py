@@ -10,10 +10,8 @@ import os
 import stat
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from lading.core.errors import IntegrityError, Issue
@@ -43,59 +41,49 @@ class Member:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """An open zip file whose directory has been checked; the contents are checked as they are read."""
-
-    path: Path
-    descriptor: int
-    members: Mapping[str, Member]
-
-    def raw(self, member: Member) -> Iterator[bytes]:
-        """Yield a member's stored bytes."""
-        offset, left = member.offset, member.stored_bytes
-        while left:
-            chunk = os.pread(self.descriptor, min(left, BLOCK_BYTES), offset)
-            if not chunk:
-                raise IntegrityError(Issue(f"{self.path.name}: {member.name}", "the archive is truncated"))
-            yield chunk
-            offset += len(chunk)
-            left -= len(chunk)
-
-    def read(self, member: Member) -> bytes:
-        """Return a small member's contents; IntegrityError where length or CRC-32 differ, or above 64 MiB."""
-        where = f"{self.path.name}: {member.name}"
-        if member.size_bytes > READ_LIMIT_BYTES:
-            what = f"got {member.size_bytes} bytes, expected at most {READ_LIMIT_BYTES}"
-            raise IntegrityError(Issue(where, what))
-        try:
-            return b"".join(contents(self.raw(member), member))
-        except ValueError as error:
-            raise IntegrityError(Issue(where, str(error))) from error
+def raw(descriptor: int, member: Member) -> Iterator[bytes]:
+    """Yield a member's stored bytes out of an open archive; IntegrityError where it is truncated."""
+    offset, left = member.offset, member.stored_bytes
+    while left:
+        chunk = os.pread(descriptor, min(left, BLOCK_BYTES), offset)
+        if not chunk:
+            raise IntegrityError(Issue(member.name, "the archive is truncated"))
+        yield chunk
+        offset += len(chunk)
+        left -= len(chunk)
 
 
-def contents(raw: Iterator[bytes], member: Member) -> Iterator[bytes]:
+def read(descriptor: int, member: Member) -> bytes:
+    """Return a small member's contents; IntegrityError where length or CRC-32 differ, or above 64 MiB."""
+    if member.size_bytes > READ_LIMIT_BYTES:
+        what = f"got {member.size_bytes} bytes, expected at most {READ_LIMIT_BYTES}"
+        raise IntegrityError(Issue(member.name, what))
+    try:
+        return b"".join(contents(raw(descriptor, member), member))
+    except ValueError as error:
+        raise IntegrityError(Issue(member.name, str(error))) from error
+
+
+def contents(chunks: Iterator[bytes], member: Member) -> Iterator[bytes]:
     """Yield what a member's raw bytes stand for; ValueError where length or CRC-32 differ."""
     if not member.deflated:
-        return checked(raw, member.size_bytes, member.crc32)
-    return (plain for _, plain in inflate(raw, member.size_bytes, member.crc32))
+        return checked(chunks, member.size_bytes, member.crc32)
+    return (plain for _, plain in inflate(chunks, member.size_bytes, member.crc32))
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Archive]:
-    """Open a zip file; raise IntegrityError with every issue of its directory.
+def members(file: IO[bytes], where: str) -> dict[str, Member]:
+    """List the files of a zip file by name; raise IntegrityError with every issue of its directory.
 
     Refused: encrypted members, methods other than stored and deflate, links and devices, paths that escape or
     come twice, members that overlap, lengths that cannot be, local headers that disagree with the directory.
+    `where` names the archive in messages.
     """
-    with path.open("rb") as file:
-        infos, directory_offset = _directory(file, path.name)
-        descriptor = file.fileno()
-        issues = [Issue(f"{path.name}: {name}", what) for name, what in _issues(infos, descriptor)]
-        if issues:
-            raise IntegrityError(*issues)
-        located = list(_located(descriptor, infos, directory_offset, path.name))
-        yield Archive(path, descriptor, {member.name: member for member in located})
+    infos, directory_offset = _directory(file, where)
+    issues = [Issue(f"{where}: {name}", what) for name, what in _issues(infos, file.fileno())]
+    if issues:
+        raise IntegrityError(*issues)
+    located = _located(file.fileno(), infos, directory_offset, where)
+    return {member.name: member for member in located}
 
 
 def _directory(file: IO[bytes], where: str) -> tuple[list[zipfile.ZipInfo], int]:
