@@ -1,0 +1,1 @@
+"""Requirements, a base and a server → a lock: every byte of an environment, pinned."""
