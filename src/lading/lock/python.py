@@ -1,0 +1,228 @@
+"""Requirements → uv's answer for one platform: a pylock.toml, or why there is none.
+
+uv runs as a subprocess in an empty folder: the user's own configuration holds (indexes, netrc, keyring,
+certificates, proxies), a project's that happens to lie above the working directory does not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lading.core.errors import Issue, LockError, RegistryError
+from lading.core.platform import Platform
+from lading.core.spec import Indexes
+from lading.lock import credentials, indexes
+
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+_NEWEST_GLIBC_OF_UV = 40
+_TIMEOUT_S = 600.0
+_UNREACHABLE = re.compile(
+    r"lack of valid authentication|401 Unauthorized|403 Forbidden|Failed to (?:fetch|download)"
+    r"|error sending request|could not be queried|Could not connect|Failed to read `--find-links`"
+)
+_OFFLINE = "network was disabled"
+_NOT_OURS = (
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "UV_WORKING_DIR",
+    "UV_PROJECT",
+    "UV_PYTHON",
+    "UV_SYSTEM_PYTHON",
+    "UV_OFFLINE",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What wheels have to run on: a platform, a Python (`3.11.2`) and a glibc."""
+
+    platform: Platform
+    python: str
+    glibc: tuple[int, int]
+
+    @property
+    def machine(self) -> str:
+        """The processor, as wheels and markers call it."""
+        return MACHINES[self.platform.architecture]
+
+    @property
+    def minor(self) -> str:
+        """`3.11` of `3.11.2`."""
+        return ".".join(self.python.split(".")[:2])
+
+    def __str__(self) -> str:
+        """Print it for people."""
+        return f"{self.platform}, Python {self.minor}"
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What is to be resolved together: requirements by side (`model`, `server`), and the limits."""
+
+    sides: Mapping[str, tuple[str, ...]]
+    constraints: tuple[str, ...] = ()
+    prereleases: bool = False
+    find_links: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """uv's document where it solved the demand, else its explanation."""
+
+    solved: bool
+    text: str
+
+    @property
+    def lacks_network(self) -> bool:
+        """Tell whether the cache lacked something, so that nothing is known of the demand itself."""
+        return not self.solved and _OFFLINE in self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Uv:
+    """uv, with the places it looks at. No text that comes out of it holds a secret."""
+
+    environ: Mapping[str, str]
+    secrets: frozenset[str] = field(repr=False)
+    offline: bool = False
+    timeout_s: float = _TIMEOUT_S
+
+    @classmethod
+    def configured(cls, places: Indexes, environ: Mapping[str, str], *, no_index: bool, offline: bool) -> Uv:
+        """Prepare uv for the spec's places and this machine's configuration."""
+        own = {name: value for name, value in environ.items() if name not in _NOT_OURS}
+        own |= indexes.variables(places, environ, no_index=no_index)
+        own |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+        texts = [*indexes.configured_texts(environ), *own.values()]
+        return cls(own, credentials.known(environ, texts), offline)
+
+    def without_network(self) -> Uv:
+        """Return the same uv, answering from its cache alone."""
+        return replace(self, offline=True)
+
+    def compile(
+        self, demand: Demand, target: Target, *, annotate: bool = False, sources_only: bool = False
+    ) -> Answer:
+        """Resolve a demand from wheels; raise RegistryError where an index cannot be asked.
+
+        The answer is a pylock.toml, with `annotate` a requirements.txt that says `# via`. `sources_only`
+        finds the source distributions of the requirements themselves: without dependencies, so that uv
+        has no reason to build, that is to run, any of them.
+        """
+        with tempfile.TemporaryDirectory(prefix="lading-lock-") as name:
+            folder = Path(name)
+            # an empty configuration here keeps uv from looking for one in the folders above
+            (folder / "uv.toml").touch()
+            arguments = [*_targeting(target), *_sources(folder, demand, flat=sources_only)]
+            if sources_only:
+                arguments += ["--no-deps", "--no-binary", ":all:"]
+            else:
+                arguments += ["--only-binary", ":all:"]
+            arguments += [] if annotate else ["--format", "pylock.toml"]
+            return self._answer(self.run(["pip", "compile", *arguments], folder))
+
+    def install(self, wheels: Sequence[Path], target: Target, into: Path) -> None:
+        """Unpack wheels into a folder, for a build to import; raise LockError where one does not fit."""
+        with tempfile.TemporaryDirectory(prefix="lading-lock-") as name:
+            (Path(name) / "uv.toml").touch()
+            arguments = [
+                "pip",
+                "install",
+                "--no-deps",
+                "--no-index",
+                "--target",
+                str(into),
+                *_targeting(target),
+            ]
+            done = self.run([*arguments, *map(str, wheels)], Path(name))
+        if done.returncode:
+            raise LockError(Issue("build requirements", last_lines(done.stderr)))
+
+    def run(self, arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+        """Run uv in a folder; what it says comes back without secrets."""
+        import uv
+
+        command = [uv.find_uv_bin(), *arguments, *(["--offline"] if self.offline else [])]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env=dict(self.environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=self.timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            what = f"uv did not answer within {self.timeout_s:.0f} s"
+            raise RegistryError(
+                Issue("package index", what, "look at the network, then try again")
+            ) from error
+        except (OSError, FileNotFoundError) as error:
+            what = f"cannot run uv: {error}"
+            raise LockError(Issue("uv", what, "install lading again: it depends on uv")) from error
+        done.stderr = credentials.redact(done.stderr, self.secrets)
+        return done
+
+    def _answer(self, done: subprocess.CompletedProcess[str]) -> Answer:
+        if done.returncode == 0:
+            return Answer(solved=True, text=done.stdout)
+        if _OFFLINE not in done.stderr and _UNREACHABLE.search(done.stderr):
+            fix = (
+                "look at the network, proxies and SSL_CERT_FILE; for a private index give credentials "
+                "by netrc, keyring or UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD"
+            )
+            raise RegistryError(Issue("package index", last_lines(done.stderr), fix))
+        if done.returncode != 1:
+            raise LockError(Issue("uv", f"exit status {done.returncode}: {last_lines(done.stderr)}"))
+        return Answer(solved=False, text=done.stderr)
+
+
+def last_lines(text: str, count: int = 6) -> str:
+    """Return the last lines that say something, indented so that they read as one issue."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "\n    ".join(lines[-count:]).removeprefix("error: ")
+
+
+def _targeting(target: Target) -> list[str]:
+    glibc = min(target.glibc[1], _NEWEST_GLIBC_OF_UV)
+    return [
+        *("--python", sys.executable),
+        *("--python-version", target.python),
+        *("--python-platform", f"{target.machine}-manylinux_2_{glibc}"),
+    ]
+
+
+def _sources(folder: Path, demand: Demand, *, flat: bool) -> list[str]:
+    """Write each side as a tiny static project: uv then says which of them wants what."""
+    arguments = ["--no-header"]
+    lines: list[str] = []
+    for side, requirements in demand.sides.items():
+        if flat:
+            lines += requirements
+            continue
+        project = folder / side
+        project.mkdir()
+        # JSON's strings and arrays are TOML's; ASCII would need surrogates, which TOML has not
+        listed = json.dumps(list(requirements), ensure_ascii=False)
+        text = f'[project]\nname = "the-{side}"\nversion = "0"\ndependencies = {listed}\n'
+        (project / "pyproject.toml").write_text(text, encoding="utf-8")
+        lines.append(f"./{side}")
+        arguments += ["--no-emit-package", f"the-{side}"]
+    (folder / "all.in").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    if demand.constraints:
+        (folder / "constraints.in").write_text("\n".join(demand.constraints), encoding="utf-8")
+        arguments += ["--constraints", "constraints.in"]
+    for link in demand.find_links:
+        arguments += ["--find-links", link]
+    return ["all.in", *arguments, *(["--prerelease", "allow"] if demand.prereleases else [])]
