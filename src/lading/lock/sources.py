@@ -1,0 +1,178 @@
+"""A file of requirements, of any kind → what it asks for, checked line by line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lading.core.errors import Issue, LockError
+from lading.core.spec import Indexes
+from lading.lock import conda, credentials, toml
+from lading.lock.requirements import Entry, Listing, Reader
+
+_INCLUDE = re.compile(
+    r"""(?:^|[\s\[,"'])(?:-[rc]|--requirement|--constraint)[=\s]*([^\s,\]"'#]+)""", re.MULTILINE
+)
+_LOCAL_WHEEL = re.compile(r"""(?:^|[\s"'])([^\s"'@:]+\.whl)""", re.MULTILINE)
+_PYLOCK = re.compile(r"pylock(?:\.[^.]+)?\.toml\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a file asks for."""
+
+    requirements: tuple[str, ...] = ()
+    """PEP 508."""
+    constraints: tuple[str, ...] = ()
+    hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By normalised name, the sha256 that a wheel may have; all may where a name is absent."""
+    python: str | None = None
+    requires_python: str | None = None
+    indexes: Indexes = field(default_factory=Indexes)
+    no_index: bool = False
+    prereleases: bool = False
+    pylock: Path | None = None
+    """Set for a pylock.toml: nothing is left to be resolved."""
+    notes: tuple[str, ...] = ()
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Sources:
+    """Read requirements.txt, pyproject.toml, pylock.toml, conda.yaml or python_env.yaml.
+
+    Raises LockError with everything that is wrong, each with its file and line.
+    """
+    if not path.is_file():
+        raise LockError(Issue(str(path), "there is no such file", "see 'requirements' in the spec"))
+    if _PYLOCK.match(path.name):
+        return Sources(pylock=path)
+    if path.suffix == ".toml":
+        return _pyproject(path)
+    if path.suffix in {".yaml", ".yml"}:
+        return _conda(path, environ)
+    listing = Listing()
+    Reader(listing, environ).file(path)
+    return _sources(listing)
+
+
+def contents(path: Path) -> list[bytes]:
+    """Return the bytes of a file, and of every file and local wheel that it includes, in order of mention.
+
+    It reads more generously than `load`, and much faster: a comment that looks like an include counts as one.
+    """
+    seen: dict[Path, bytes] = {}
+    _collect(path, seen)
+    return list(seen.values())
+
+
+def name_of(requirement: str) -> str:
+    """Return the normalised name (PEP 503) that a PEP 508 requirement begins with."""
+    name = re.match(r"\s*([A-Za-z0-9._-]*)", requirement)
+    assert name is not None
+    return normalise(name[1])
+
+
+def normalise(name: str) -> str:
+    """Return a distribution's name as PEP 503 normalises it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def check(entries: Iterable[Entry]) -> list[Issue]:
+    """List what is wrong with requirements: not PEP 508, a checkout, or a credential."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    issues = []
+    for entry in entries:
+        try:
+            parsed = Requirement(entry.text)
+        except InvalidRequirement as error:
+            reason = str(error).splitlines()[0]
+            text = credentials.redact(entry.text, ())
+            issues.append(Issue(entry.where, f"got {text!r}, expected a requirement: {_lower(reason)}"))
+            continue
+        if parsed.url is None:
+            continue
+        try:
+            plain = credentials.clean(parsed.url, entry.where)
+        except LockError as error:
+            issues += error.issues
+            continue
+        if not plain.endswith(".whl"):
+            fix = "build a wheel of it and require the wheel"
+            issues.append(
+                Issue(entry.where, f"{parsed.name!r} is taken from {plain!r}, which is no wheel", fix)
+            )
+    return issues
+
+
+def _sources(listing: Listing, **more: Any) -> Sources:  # noqa: ANN401 - fields of Sources
+    issues = [*listing.issues, *check((*listing.entries, *listing.constraints))]
+    if issues:
+        raise LockError(*issues)
+    allowed: dict[str, frozenset[str]] = {}
+    for entry in (*listing.entries, *listing.constraints):
+        if entry.hashes:
+            name = name_of(entry.text)
+            allowed[name] = allowed.get(name, frozenset()) | entry.hashes
+    return Sources(
+        tuple(entry.text for entry in listing.entries),
+        tuple(entry.text for entry in listing.constraints),
+        allowed,
+        indexes=listing.indexes,
+        no_index=listing.no_index,
+        prereleases=listing.prereleases,
+        notes=(*listing.notes, *more.pop("notes", ())),
+        **more,
+    )
+
+
+def _conda(path: Path, environ: Mapping[str, str]) -> Sources:
+    found = conda.load(path)
+    listing = Listing(issues=found.issues)
+    reader = Reader(listing, environ)
+    for where, line in found.lines:
+        reader.line(line, where, path.parent)
+    more = {"python": found.python, "requires_python": found.requires_python, "notes": tuple(found.notes)}
+    return _sources(listing, **more)
+
+
+def _pyproject(path: Path) -> Sources:
+    project = toml.parse(path.read_bytes(), path.name).get("project")
+    if not isinstance(project, dict):
+        raise LockError(Issue(path.name, "there is no [project] table"))
+    if "dependencies" in project.get("dynamic", ()):
+        fix = "lock them with a tool of your choice, and name that file in 'requirements'"
+        raise LockError(Issue(path.name, "project.dependencies is dynamic: only a build could tell", fix))
+    listed = project.get("dependencies", [])
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise LockError(
+            Issue(path.name, "got project.dependencies of another form, expected a list of texts")
+        )
+    lines = path.read_text(encoding="utf-8").splitlines()
+    listing = Listing(entries=[Entry(_place(path, lines, text), text) for text in listed])
+    requires_python = project.get("requires-python")
+    return _sources(listing, requires_python=requires_python if isinstance(requires_python, str) else None)
+
+
+def _place(path: Path, lines: list[str], text: str) -> str:
+    number = next((number for number, line in enumerate(lines, start=1) if text in line), None)
+    return f"{path.name}:{number}" if number else path.name
+
+
+def _collect(path: Path, seen: dict[Path, bytes]) -> None:
+    path = Path(os.path.normpath(path.absolute()))
+    if path in seen or not path.is_file():
+        return
+    seen[path] = path.read_bytes()
+    if path.suffix in {".whl", ".toml"}:
+        return
+    text = seen[path].decode("utf-8", "replace")
+    for name in (*_INCLUDE.findall(text), *_LOCAL_WHEEL.findall(text)):
+        _collect(path.parent / name, seen)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
