@@ -1,0 +1,210 @@
+"""A demand that cannot be met → which requirements clash, by which chains, and the smallest change that helps."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from lading.core.errors import Issue, LockError
+from lading.lock import interpreter, prose, toml
+from lading.lock.prose import Edge, Prose
+from lading.lock.python import Answer, Demand, Target, Uv, last_lines
+from lading.lock.sources import name_of
+
+_SUGGESTIONS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A requirement, and who asks for it."""
+
+    side: str
+    """`model` or `server`."""
+    text: str
+    origin: str
+    """`mlflow`, `spec`, `pickle`, `installed`, or the server's name."""
+
+    @property
+    def who(self) -> str:
+        """Name the side for people."""
+        return f"{self.side} ({self.origin})"
+
+
+def demand_for(asked: Iterable[Asked], limits: Demand) -> Demand:
+    """Group requirements by side, under the limits of another demand."""
+    sides: dict[str, tuple[str, ...]] = {}
+    for one in asked:
+        sides[one.side] = (*sides.get(one.side, ()), one.text)
+    return replace(limits, sides=sides)
+
+
+def explain(asked: Sequence[Asked], limits: Demand, target: Target, uv: Uv, text: str) -> LockError:
+    """Say why a demand cannot be met: `text` is uv's explanation of the whole.
+
+    The minimal set is found by deletion: a requirement without which the rest is still unsatisfiable has no
+    part in it. uv is asked from its cache first, where nearly everything lies after the first failure.
+    """
+    if Answer(solved=False, text=text).lacks_network:
+        return _not_cached(target, text)
+
+    def fails(some: Sequence[Asked]) -> str | None:
+        demand = demand_for(some, limits)
+        answer = uv.without_network().compile(demand, target)
+        if answer.lacks_network and not uv.offline:
+            answer = uv.compile(demand, target)
+        return None if answer.solved else answer.text
+
+    core, text = _minimal(asked, text, fails)
+    told = prose.parse(text)
+    issues = [*_missing(core, told, target), *_clash(core, told, target)]
+    if not issues:
+        names = " and ".join(repr(one.text) for one in core)
+        issues = [Issue("requirements", f"{names} cannot be satisfied on {target}")]
+    if not any(issue.fix for issue in issues):
+        issues[-1] = replace(issues[-1], fix=_change(asked, core, limits, target, uv))
+    return LockError(*issues, Issue("uv", last_lines(text)))
+
+
+def _minimal(
+    asked: Sequence[Asked], text: str, fails: Callable[[Sequence[Asked]], str | None]
+) -> tuple[list[Asked], str]:
+    """Return a set of requirements that fails, and no part of which does; and uv's explanation of it."""
+    core = [one for one in asked if prose.mentions(text, name_of(one.text))]
+    reason = fails(core) if core and len(core) < len(asked) else text
+    if not core or reason is None:
+        core, reason = list(asked), text
+    for one in list(core):
+        rest = [other for other in core if other is not one]
+        without = fails(rest) if rest else None
+        if without is not None:
+            core, reason = rest, without
+    return core, reason
+
+
+def _missing(core: Sequence[Asked], told: Prose, target: Target) -> list[Issue]:
+    """List packages that no index has, or not in that version, or not for this Python or platform."""
+    issues = []
+    for name in told.absent:
+        fix = "look at the spelling; for a private index name it in 'indexes' (pip's extra-index-url is not used)"
+        issues.append(Issue(_chain_text(core, told, name), f"no index has a package {name!r}", fix))
+    for name, versions, python in told.pythons:
+        what = f"{name}{versions} needs Python {python}, the package has {target.minor}"
+        ways = f"choose another version, or another Python: {interpreter.ways()}"
+        issues.append(Issue(_chain_text(core, told, name), what, ways))
+    for name in told.wheelless:
+        has = (
+            f"; there are wheels for {told.tags[name]}" if name in told.tags else "; there is only its source"
+        )
+        what = f"{name!r} has no wheel for {target}{has}"
+        fix = (
+            "choose another version or another Python, lock on a machine of that platform (sources are built for "
+            "the machine's own alone), or build a wheel and name its folder in 'indexes.find_links'"
+        )
+        issues.append(Issue(_chain_text(core, told, name), what, fix))
+    for name, versions in told.versionless:
+        if any(edge.child == name and edge.child_versions == versions for edge in told.edges):
+            what = f"there is no {name}{versions} for {target}"
+            issues.append(Issue(_chain_text(core, told, name), what))
+    return issues
+
+
+def _clash(core: Sequence[Asked], told: Prose, target: Target) -> list[Issue]:
+    """Show the package over which requirements clash, and the chain by which each comes to it."""
+    into: dict[str, list[Edge]] = {}
+    for edge in told.edges:
+        into.setdefault(edge.child, []).append(edge)
+    contested = [name for name, edges in into.items() if len({one.child_versions for one in edges}) > 1]
+    if not contested:
+        return []
+    name = max(contested, key=lambda one: len({edge.parent for edge in into[one]}))
+    names = " and ".join(repr(one.text) for one in core)
+    verb = "cannot both be had" if len(core) == 2 else "cannot be had"  # noqa: PLR2004 - two, as in "both"
+    head = Issue("requirements", f"{names} {verb} on {target}: they clash over {name!r}")
+    return [head, *(_side(core, told, edge) for edge in into[name])]
+
+
+def _side(core: Sequence[Asked], told: Prose, edge: Edge) -> Issue:
+    chain = _chain(core, told, edge)
+    if not chain:
+        return Issue(edge.parent, f"{edge.child}{edge.child_versions}")
+    first, steps = chain
+    return Issue(first.who, " → ".join((first.text, *steps)))
+
+
+def _chain(core: Sequence[Asked], told: Prose, last: Edge) -> tuple[Asked, tuple[str, ...]] | None:
+    """Find the shortest way from a requirement to an edge's child, through that edge."""
+    side = last.parent.removeprefix("the-")
+    direct = [one for one in core if name_of(one.text) == last.child and one.side == side]
+    if direct and last.parent.startswith("the-"):
+        fitting = [one for one in direct if last.child_versions.replace(" ", "") in one.text.replace(" ", "")]
+        return (fitting or direct)[0], ()
+    waiting = deque((one, name_of(one.text), ()) for one in core)
+    seen: set[str] = set()
+    while waiting:
+        first, name, steps = waiting.popleft()
+        if name == last.parent:
+            return first, (*steps, f"{last.child}{last.child_versions}")
+        if name in seen:
+            continue
+        seen.add(name)
+        waiting.extend(
+            (first, edge.child, (*steps, f"{edge.child}{edge.child_versions}"))  # type: ignore[arg-type]
+            for edge in told.edges
+            if edge.parent == name
+        )
+    return None
+
+
+def _chain_text(core: Sequence[Asked], told: Prose, name: str) -> str:
+    """Say who wants a package, for an issue's `where`."""
+    for edge in told.edges:
+        if edge.child == name and (chain := _chain(core, told, edge)):
+            first, steps = chain
+            return f"{first.who}: " + " → ".join((first.text, *steps))
+    return f"package {name!r}"
+
+
+def _change(
+    asked: Sequence[Asked], core: Sequence[Asked], limits: Demand, target: Target, uv: Uv
+) -> str | None:
+    """Try to give up the versions of one requirement at a time, the model's own first."""
+    helpful = []
+    for one in sorted(core, key=lambda one: one.side == "server"):
+        loose = _without_versions(one.text)
+        if loose is None:
+            continue
+        changed = [replace(other, text=loose) if other is one else other for other in asked]
+        answer = uv.compile(demand_for(changed, limits), target)
+        if answer.solved:
+            version = _version_in(answer.text, name_of(loose))
+            owner = f"the {one.side}'s " if one.side == "server" else ""
+            helpful.append(f"{loose!r} instead of {owner}{one.text!r} (it would be {version})")
+        if len(helpful) == _SUGGESTIONS:
+            break
+    if helpful:
+        return "ask for " + ", or for ".join(helpful)
+    return f"drop or loosen one of {', '.join(repr(one.text) for one in core)}"
+
+
+def _without_versions(text: str) -> str | None:
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+
+    requirement = Requirement(text)
+    if not requirement.specifier:
+        return None
+    requirement.specifier = SpecifierSet()
+    return str(requirement)
+
+
+def _version_in(pylock: str, name: str) -> str:
+    packages = toml.parse(pylock.encode(), "pylock.toml").get("packages", [])
+    return next((str(one.get("version")) for one in packages if one.get("name") == name), "left out")
+
+
+def _not_cached(target: Target, text: str) -> LockError:
+    what = f"the cache does not hold all that is asked for on {target}"
+    return LockError(
+        Issue("requirements", what, "lock once without --offline"), Issue("uv", last_lines(text, 3))
+    )
