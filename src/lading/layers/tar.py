@@ -8,6 +8,7 @@ member verbatim.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO
@@ -28,7 +29,9 @@ _TAR_BLOCK = 512
 _REGULAR, _SYMLINK, _DIRECTORY, _PAX = b"0", b"2", b"5", b"x"
 _NAME_BYTES, _PREFIX_BYTES, _PATH_BYTES, _COMPONENT_BYTES = 100, 155, 4095, 255
 _OCTAL_LIMIT = 8**11
-_WHITEOUT = ".wh."
+_WHITEOUT = b".wh."
+_UNSAFE = re.compile(r"\0|(?:\A|/)(?:\.{0,2}(?:/|\Z)|\.wh\.)")
+_SPLICED_FROM_BYTES = 1024  # shorter files cost less in their header's member than in one of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +115,19 @@ class LayerWriter:
         """
         self._enter(path, None)
         self._add(_header(path, mode, _REGULAR, size_bytes=size_bytes))
-        if self._splices:
+        splices = self._splices and size_bytes >= _SPLICED_FROM_BYTES
+        if splices:
             self._flush()
-            self._emit(GZIP_HEADER)
         contents_hash = hashlib.new(digest.algorithm) if digest else None
+        before = GZIP_HEADER
         try:
             for raw, plain in inflate(chunks, size_bytes, crc32):
                 if contents_hash:
                     contents_hash.update(plain)
-                if self._splices:
-                    self._emit(raw)
+                if splices:
                     self._count(plain)
+                    self._emit(before + raw)
+                    before = b""
                 else:
                     self._add(plain)
         except ValueError as error:
@@ -130,7 +135,7 @@ class LayerWriter:
         if digest and contents_hash and contents_hash.hexdigest() != digest.hex:
             got = Digest(digest.algorithm, contents_hash.hexdigest())
             raise IntegrityError(Issue(path, f"got {got}, expected {digest}"))
-        if self._splices:
+        if splices:
             self._emit(gzip_trailer(crc32, size_bytes))
         self._pad(size_bytes)
 
@@ -195,20 +200,19 @@ class LayerWriter:
 
 def check_path(path: str) -> None:
     """Raise IntegrityError for a path that is not plainly below the image's root, or deletes there."""
-    parts = path.split("/")
+    if not _UNSAFE.search(path) and path.isascii() and len(path) <= _COMPONENT_BYTES:
+        return
+    try:
+        parts = path.encode().split(b"/")
+    except UnicodeEncodeError as error:
+        raise IntegrityError(Issue(ascii(path), "expected a name in UTF-8")) from error
     problem = None
-    if "\0" in path or any(part in {"", ".", ".."} for part in parts):
+    if any(part.startswith(_WHITEOUT) for part in parts):
+        problem = "a name that begins with '.wh.' deletes files in an image"
+    elif _UNSAFE.search(path):
         problem = "expected a relative path without '.', '..' and empty parts"
-    elif parts[-1].startswith(_WHITEOUT):
-        problem = f"a name that begins with {_WHITEOUT!r} deletes files in an image"
-    else:
-        try:
-            encoded = path.encode()
-        except UnicodeEncodeError:
-            problem = "expected a name in UTF-8"
-        else:
-            if len(encoded) > _PATH_BYTES or len(parts[-1].encode()) > _COMPONENT_BYTES:
-                problem = f"longer than {_PATH_BYTES} bytes, or than {_COMPONENT_BYTES} between two slashes"
+    elif sum(map(len, parts)) + len(parts) > _PATH_BYTES or max(map(len, parts)) > _COMPONENT_BYTES:
+        problem = f"longer than {_PATH_BYTES} bytes, or than {_COMPONENT_BYTES} between two slashes"
     if problem:
         raise IntegrityError(Issue(repr(path)[:200], problem))
 
