@@ -95,18 +95,18 @@ class Catalogue(ABC):
 
     def tags(self) -> Iterator[tuple[Reference, Descriptor]]:
         """List names in order. A name that another tool gave and that is no reference is left out."""
-        for entry in self._read_index().entries:
-            if entry.name is None:
+        for name, descriptor in self.listed():
+            if name is None:
                 continue
             try:
-                reference = Reference.parse(entry.name)
+                reference = Reference.parse(name)
             except SpecError:
                 continue
-            yield reference, entry.descriptor
+            yield reference, descriptor
 
-    def listed(self) -> Iterator[Descriptor]:
-        """List every manifest and index at the root, named or not."""
-        return (entry.descriptor for entry in self._read_index().entries)
+    def listed(self) -> Iterator[tuple[str | None, Descriptor]]:
+        """List every manifest and index at the root, with its name if it has one."""
+        return ((entry.name, entry.descriptor) for entry in self._read_index().entries)
 
     def refer(self, descriptor: Descriptor) -> None:
         """List a manifest, whose blobs are all there already, among the referrers of its `subject`."""
@@ -119,15 +119,15 @@ class Catalogue(ABC):
 
     def referrers(self, subject: Digest) -> Iterator[Descriptor]:
         """List the manifests that name this one as their subject, the oldest first."""
-        for entry in self._read_index().entries:
+        for name, descriptor in self.listed():
             # a named image is not asked for its subject: there may be thousands
-            is_candidate = entry.name is None or entry.descriptor.artifact_type is not None
-            if is_candidate and documents.subject(self, entry.descriptor) == subject:
-                yield entry.descriptor
+            is_candidate = name is None or descriptor.artifact_type is not None
+            if is_candidate and documents.subject(self, descriptor) == subject:
+                yield descriptor
 
     def _forget(self, digest: Digest) -> None:
         """Drop a digest from the index, where it stands in it."""
-        if any(descriptor.digest == digest for descriptor in self.listed()):
+        if digest in self._read_index().digests:
             with self.lock():
                 self._replace_index(self._read_index().without(digest))
 
@@ -138,14 +138,14 @@ class Catalogue(ABC):
                 raise RegistryError(Issue(str(part.digest), what, "pack or pull it again"))
 
     def _find_digest(self, digest: Digest) -> Descriptor | None:
-        for descriptor in self.listed():
+        for _, descriptor in self.listed():
             if descriptor.digest == digest:
                 return descriptor
         return documents.describe(self, digest)
 
     def _find_prefix(self, prefix: str) -> dict[Digest, Descriptor]:
         found = {}
-        for root in self.listed():
+        for _, root in self.listed():
             inner = documents.children(self, root) if documents.is_index(root) else ()
             for descriptor in (root, *inner):
                 if descriptor.digest.hex.startswith(prefix):

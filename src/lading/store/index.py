@@ -41,7 +41,7 @@ class Entry:
         return cls(replace(descriptor, annotations=named).to_json())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Index:
     """Named entries in order of their names, then the others, the oldest first.
 
@@ -72,6 +72,11 @@ class Index:
         rows = [dict(entry.document) for entry in self.entries]
         return canonical.encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": rows})
 
+    @cached_property
+    def digests(self) -> frozenset[Digest]:
+        """What is listed, by digest."""
+        return frozenset(entry.descriptor.digest for entry in self.entries)
+
     def find(self, name: str) -> Descriptor | None:
         """Return what a name stands for; the last entry counts, should another tool have left two."""
         found = [entry.descriptor for entry in self.entries if entry.name == name]
@@ -92,7 +97,7 @@ class Index:
 
     def listing(self, descriptor: Descriptor) -> Index:
         """Return this index with a descriptor listed, under no name if it has none yet."""
-        if any(one.descriptor.digest == descriptor.digest for one in self.entries):
+        if descriptor.digest in self.digests:
             return self
         return Index((*self.entries, Entry.of(descriptor, None)))
 
