@@ -28,7 +28,7 @@ INDEX_FILE = "index.json"
 INGEST = ".ingest"
 LOCK = ".lock"
 _OURS = {INDEX_FILE, INGEST, LOCK, "blobs"}
-_MARK = canonical.encode({"imageLayoutVersion": "1.0.0"})
+MARK = canonical.encode({"imageLayoutVersion": "1.0.0"})
 _FRESH_S = 60.0
 """A blob asked for this recently is not marked as asked for once more."""
 
@@ -152,7 +152,7 @@ class LayoutStore(Catalogue):
                 if not (self.folder / INDEX_FILE).exists():
                     self._write(INDEX_FILE, Index().encode())
                 # last: a folder with this file is complete
-                self._write(MARKER, _MARK)
+                self._write(MARKER, MARK)
             finally:
                 os.close(handle)
         self._is_ready = True
@@ -200,6 +200,12 @@ class LayoutStore(Catalogue):
 
     def _write(self, name: str, data: bytes) -> None:
         replace_file(self.folder / name, data, ingest=self.folder / INGEST)
+
+
+def strip(folder: Path) -> None:
+    """Leave nothing in a layout but what the specification names; nobody may be writing to it."""
+    (folder / INGEST).rmdir()
+    (folder / LOCK).unlink()
 
 
 class _Writer:
