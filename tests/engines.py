@@ -1,0 +1,189 @@
+"""Container engines and tools as fixtures, with the flags that a machine without systemd needs.
+
+A pytest plugin: `-p engines` with `tests` on the path. Each fixture skips, with the reason and the command, where
+its tool is not there; what it starts it ends by process id.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+WORDS = b"sealed, tested, shipped\n"
+"""What the tiny program says."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A command line tool. `run_flags` are what `run` of an engine needs on this kind of machine."""
+
+    command: tuple[str, ...]
+    run_flags: tuple[str, ...] = ()
+
+    def call(self, *arguments: str | Path, timeout_s: float = 120) -> str:
+        """Return what it says; fail, with what it complained of, where it does not end well."""
+        command = [*self.command, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+        return done.stdout
+
+    def run(self, *arguments: str | Path) -> str:
+        """Run a container to its end and return what it says."""
+        return self.call("run", "--rm", *self.run_flags, *arguments)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """An image registry on loopback; `host` is `localhost:port`."""
+
+    host: str
+
+
+def require(name: str, package: str) -> str:
+    """Return the path of a tool, or skip with the command that installs it."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if path is None:
+        pytest.skip(f"{name} is not there: apt-get install {package}")
+    return path
+
+
+def free_port() -> int:
+    """Ask the kernel for a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until(is_ready: Callable[[], bool], server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for a server; skip, with the end of its log, where it does not come up on this machine."""
+    deadline_s = time.monotonic() + 30
+    while time.monotonic() < deadline_s and server.poll() is None:
+        if is_ready():
+            return
+        time.sleep(0.05)
+    end(server)
+    pytest.skip(f"{server.args!r} does not start here: {log.read_text(errors='replace')[-500:]}")
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """End a server, by process id."""
+    server.terminate()
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def answers(port: int) -> bool:
+    """Tell whether somebody listens on a port."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="session")
+def skopeo() -> Tool:
+    return Tool((require("skopeo", "skopeo"), "--insecure-policy"))
+
+
+@pytest.fixture(scope="session")
+def umoci() -> Tool:
+    return Tool((require("umoci", "umoci"),))
+
+
+@pytest.fixture(scope="session")
+def engine_folder() -> Iterator[Path]:
+    """A folder with a short name: the path of a Unix socket has 107 bytes at most."""
+    folder = Path(tempfile.mkdtemp(prefix="lading-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def podman(engine_folder: Path) -> Tool:
+    """Podman with a storage of its own."""
+    root = engine_folder / "podman"
+    command = (require("podman", "podman"), "--root", f"{root}/root", "--runroot", f"{root}/run")
+    command += ("--tmpdir", f"{root}/tmp", "--runtime", require("runc", "runc"))
+    command += ("--cgroup-manager", "cgroupfs", "--events-backend", "file")
+    limits = ("--ulimit", "nofile=20000:20000", "--ulimit", "nproc=1000:1000")
+    probe = subprocess.run([*command, "info"], capture_output=True, text=True, check=False)
+    if probe.returncode != 0:
+        pytest.skip(f"podman does not work here: {probe.stderr[-300:]}")
+    return Tool(command, (*limits, "--network=none"))
+
+
+@pytest.fixture(scope="session")
+def docker(engine_folder: Path) -> Iterator[Tool]:
+    """A Docker Engine of its own; root is needed."""
+    docker, dockerd = require("docker", "docker.io"), require("dockerd", "docker.io")
+    if os.geteuid() != 0:
+        pytest.skip("dockerd needs root: sudo scripts/check")
+    folder = engine_folder / "docker"
+    folder.mkdir()
+    socket_path, log = folder / "d.sock", folder / "log"
+    command = [dockerd, "--iptables=false", "--ip6tables=false", "--bridge=none", "-H", f"unix://{socket_path}"]
+    command += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "-p", f"{folder}/pid"]
+    command += ["--storage-driver", "overlay2"]
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output)
+    tool = Tool((docker, "-H", f"unix://{socket_path}"), ("--network=none",))
+    ask = [*tool.command, "version"]
+    wait_until(lambda: subprocess.run(ask, capture_output=True, check=False).returncode == 0, server, log)
+    yield tool
+    end(server)
+
+
+@pytest.fixture(scope="session")
+def registry(engine_folder: Path) -> Iterator[Registry]:
+    """A registry without a password that allows deleting."""
+    program = require("docker-registry", "docker-registry")
+    port = free_port()
+    configuration, log = engine_folder / "registry.yml", engine_folder / "registry.log"
+    storage = f"{{filesystem: {{rootdirectory: {engine_folder}/registry}}, delete: {{enabled: true}}}}"
+    text = f"version: 0.1\nlog: {{level: error}}\nstorage: {storage}\nhttp: {{addr: 127.0.0.1:{port}}}\n"
+    configuration.write_text(text)
+    with log.open("wb") as output:
+        server = subprocess.Popen([program, "serve", configuration], stdout=output, stderr=output)
+    wait_until(lambda: answers(port), server, log)
+    yield Registry(f"localhost:{port}")
+    end(server)
+
+
+def tiny_program() -> bytes:
+    """Write an executable for Linux on x86-64 that says WORDS: no compiler, no shell, no library."""
+    code = b"\xb8\x01\x00\x00\x00\xbf\x01\x00\x00\x00"  # mov eax, 1 (write); mov edi, 1 (stdout)
+    code += b"\x48\x8d\x35" + struct.pack("<i", 16)  # lea rsi, [rip + 16]: the words behind the code
+    code += b"\xba" + struct.pack("<I", len(WORDS)) + b"\x0f\x05"  # mov edx, length; syscall
+    code += b"\xb8\x3c\x00\x00\x00\x31\xff\x0f\x05" + WORDS  # mov eax, 60 (exit); xor edi, edi; syscall
+    address, headers = 0x400000, 64 + 56
+    size = headers + len(code)
+    identity = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    elf = struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, address + headers, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    program = struct.pack("<IIQQQQQQ", 1, 5, 0, address, address, size, size, 0x1000)
+    return identity + elf + program + code
+
+
+@pytest.fixture(scope="session")
+def tiny_layer() -> tuple[bytes, bytes]:
+    """A layer that holds one program, `/hello`: the tar, and the same compressed."""
+    data = tiny_program()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        entry = tarfile.TarInfo("hello")
+        entry.size, entry.mode = len(data), 0o755
+        tar.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue(), gzip.compress(buffer.getvalue(), mtime=0)
