@@ -15,6 +15,8 @@ from zlib_ng import zlib_ng
 from lading.core.errors import Issue, SpecError
 
 Compression = Literal["gzip", "zstd"]
+VERSION = zlib_ng.ZLIBNG_VERSION
+"""Of the compressor: another one may give other bytes for the same tar."""
 BLOCK_BYTES = 1 << 20
 GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, no flags, no time, no operating system
 _GZIP_LEVEL = 3
