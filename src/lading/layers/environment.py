@@ -1,0 +1,63 @@
+"""An interpreter in; the skeleton of the environments, and the runtime that travels in them, out.
+
+An environment is a venv (PEP 405) laid out without running anything in it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path, PurePosixPath
+
+from lading.core.errors import Issue, SpecError
+from lading.core.lock import Interpreter
+from lading.layers.tar import LayerWriter
+
+ENV = "opt/lading/env"
+SERVER = "opt/lading/server"
+MODEL = "opt/lading/model"
+_RUNTIME = "lading_runtime"
+
+
+def links(prefix: str, interpreter: Interpreter) -> dict[str, str]:
+    """Return an environment's links by path: `python`, and two names that follow it."""
+    return {
+        f"{prefix}/bin/python": interpreter.path,
+        f"{prefix}/bin/python3": "python",
+        f"{prefix}/bin/python{interpreter.minor}": "python",
+    }
+
+
+def configuration(interpreter: Interpreter) -> bytes:
+    """Return the text of `pyvenv.cfg`."""
+    home = PurePosixPath(interpreter.path).parent
+    version = interpreter.version
+    return f"home = {home}\ninclude-system-site-packages = false\nversion = {version}\n".encode()
+
+
+def paths(prefix: str, interpreter: Interpreter) -> frozenset[str]:
+    """Return the files and links of an environment's skeleton, which no wheel may replace."""
+    return frozenset({f"{prefix}/pyvenv.cfg", *links(prefix, interpreter)})
+
+
+def write(prefix: str, interpreter: Interpreter, writer: LayerWriter) -> None:
+    """Write an environment without packages."""
+    for path, target in sorted(links(prefix, interpreter).items()):
+        writer.symlink(path, target)
+    writer.directory(f"{prefix}/lib/python{interpreter.minor}/site-packages")
+    writer.file(f"{prefix}/pyvenv.cfg", configuration(interpreter))
+
+
+def write_models_link(writer: LayerWriter) -> None:
+    """Link `/models`, where KServe's OCI model volumes look, to the model."""
+    writer.symlink("models", f"/{MODEL}")
+
+
+def runtime(prefix: str, interpreter: Interpreter) -> list[tuple[str, Path]]:
+    """Return the runtime's Python files, by path in the image; SpecError where it is not installed."""
+    spec = importlib.util.find_spec(_RUNTIME)
+    if spec is None or not spec.submodule_search_locations:
+        raise SpecError(Issue(_RUNTIME, "is not installed beside lading", "install lading again"))
+    root = Path(next(iter(spec.submodule_search_locations)))
+    site_packages = f"{prefix}/lib/python{interpreter.minor}/site-packages"
+    files = sorted(root.rglob("*.py"))
+    return [(f"{site_packages}/{_RUNTIME}/{file.relative_to(root).as_posix()}", file) for file in files]
