@@ -1,0 +1,88 @@
+"""What a pickle may name: `(module, name)` exactly, and what may be done with it while it is loaded.
+
+There are no wildcards: `sklearn.datasets`, `pandas.io`, `joblib.numpy_pickle.load` and many more of the same
+packages run commands or read files. `scipy.stats` is out because its distributions compile text from their
+state. A kind says what is allowed:
+
+- `class` and the kinds of estimators: an instance may be made;
+- `call`: the function may be called while loading, with data and classes as arguments, never functions;
+- `bind`: the function may also be held by a `functools.partial`; `name`: it may be held by an estimator.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+ESTIMATOR_KINDS = frozenset({"classifier", "regressor", "clusterer", "outlier", "transformer", "estimator"})
+CONSTRUCTIBLE = ESTIMATOR_KINDS | {"class"}
+
+_BY_HAND = """
+class builtins bool bytearray bytes complex dict float frozenset int list object set slice str tuple range
+class collections Counter OrderedDict defaultdict deque
+class datetime date datetime time timedelta timezone
+class decimal Decimal
+class fractions Fraction
+class uuid UUID
+class functools partial
+call _codecs encode
+call copyreg _reconstructor
+
+class numpy dtype ndarray matrix bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 intc uintc
+class numpy float16 float32 float64 longdouble complex64 complex128 str_ bytes_ void datetime64 timedelta64
+class numpy.dtypes BoolDType Int8DType Int16DType Int32DType Int64DType UInt8DType UInt16DType UInt32DType
+class numpy.dtypes UInt64DType Float16DType Float32DType Float64DType StrDType BytesDType ObjectDType
+class numpy.ma MaskedArray
+class numpy.ma.core MaskedArray
+class numpy.random._mt19937 MT19937
+class numpy.random._pcg64 PCG64 PCG64DXSM
+class numpy.random._philox Philox
+class numpy.random._sfc64 SFC64
+class numpy.random.bit_generator SeedSequence
+call numpy._core.multiarray _reconstruct scalar
+call numpy._core.numeric _frombuffer
+call numpy.core.multiarray _reconstruct scalar
+call numpy.core.numeric _frombuffer
+call numpy.ma.core _mareconstruct
+call numpy.random._pickle __bit_generator_ctor __generator_ctor __randomstate_ctor
+call numpy.random.bit_generator __pyx_unpickle_SeedSequence
+name numpy memmap object_
+name numpy abs absolute add amax amin asarray cbrt ceil clip cos cosh degrees diff divide exp exp2 expm1 floor
+name numpy log log10 log1p log2 maximum max mean median min minimum multiply nan_to_num negative power radians
+name numpy reciprocal rint round sign sin sinh sqrt square std subtract sum tan tanh transpose true_divide var
+
+class scipy.interpolate._bsplines BSpline
+class scipy.sparse._bsr bsr_array bsr_matrix
+class scipy.sparse._coo coo_array coo_matrix
+class scipy.sparse._csc csc_array csc_matrix
+class scipy.sparse._csr csr_array csr_matrix
+class scipy.sparse.csc csc_matrix
+class scipy.sparse.csr csr_matrix
+name scipy._lib.array_api_compat.numpy._aliases asarray
+name scipy.special._ufuncs expit logit
+
+class pandas Index RangeIndex StringDtype
+class pandas.arrays StringArray
+class pandas.core.arrays.string_ StringArray StringDtype
+class pandas.core.indexes.base Index
+class pandas.core.indexes.range RangeIndex
+call pandas._libs.arrays __pyx_unpickle_NDArrayBacked
+call pandas.core.indexes.base _new_Index
+
+bind sklearn.utils.validation check_array
+"""
+
+
+@cache
+def allowed_names() -> dict[tuple[str, str], str]:
+    """Read the list: `(module, name)` to kind."""
+    names = {}
+    for line in _BY_HAND.split("\n"):
+        if line:
+            kind, module, *listed = line.split()
+            names.update({(module, name): kind for name in listed})
+    for line in Path(__file__).with_name("allowlist_sklearn.txt").read_text("utf-8").split("\n"):
+        if line and not line.startswith("#"):
+            kind, module, name = line.split()
+            names.setdefault((module, name), kind)
+    return names
