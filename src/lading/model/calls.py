@@ -1,0 +1,114 @@
+"""Calls of names on the allow-list: the name and the arguments go in, the symbol of the result comes out.
+
+Raises UnfollowedError for arguments that a pickler does not write, above all functions handed to functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lading.model.allowlist import CONSTRUCTIBLE
+from lading.model.arrays import frombuffer, make_dtype
+from lading.model.symbols import UNKNOWN, Array, Global, Instance, Raw, Symbol, UnfollowedError
+
+_BASES = frozenset({"object", "dict", "list", "tuple", "str", "int", "float", "set", "frozenset", "bytes"})
+
+
+def call_listed(callee: Global, arguments: tuple[Symbol, ...]) -> Symbol:
+    """Return the symbol of what a listed callable makes."""
+    if callee.kind == "call":
+        _check_passed(callee, arguments)
+    make = _MAKERS.get(str(callee))
+    return make(callee, arguments) if make else Instance(callee, arguments)
+
+
+def _check_passed(callee: Global, arguments: tuple[Symbol, ...]) -> None:
+    """Refuse functions as arguments: some listed functions call what they are given."""
+    for one in arguments:
+        source = one.factory if isinstance(one, Instance) else one
+        if not isinstance(source, Global) or source.kind is None:
+            continue
+        if callee.module == "numpy.random._pickle":
+            fits = source.module.startswith("numpy.random.")
+        else:
+            fits = source.kind in CONSTRUCTIBLE
+        if not fits:
+            raise UnfollowedError(f"{source} is handed to a function")
+
+
+def _bytes(callee: Global, arguments: tuple[Symbol, ...]) -> Raw:
+    """Read how protocols 0 to 2 write bytes: as text, to be encoded as latin-1."""
+    if callee.module == "_codecs" and (len(arguments) != 2 or arguments[1] != "latin1"):
+        raise UnfollowedError("an encoding that pickle does not write")
+    content = arguments[0] if arguments else ""
+    return Raw(
+        content.size_bytes if isinstance(content, Raw) else len(content) if isinstance(content, str) else 0
+    )
+
+
+def _reconstructed(_: Global, arguments: tuple[Symbol, ...]) -> Instance:
+    """Read how protocols 0 and 1 make an object: `_reconstructor(class, base, state)`."""
+    match arguments:
+        case (Global() as cls, Global(module="builtins", name=base), _) if base in _BASES:
+            if cls.kind is None or cls.kind in CONSTRUCTIBLE:
+                return Instance(cls)
+    raise UnfollowedError("an object in a form that pickle does not write")
+
+
+def _partial(callee: Global, arguments: tuple[Symbol, ...]) -> Instance:
+    """Allow a partial of the functions whose kind is `bind` alone: it is an arbitrary call, only later."""
+    match arguments:
+        case (Global(kind="bind"),):
+            return Instance(callee, arguments)
+        case _:
+            raise UnfollowedError("a partial of what may not be bound")
+
+
+def build_instance(target: Symbol, state: Symbol) -> None:
+    """Give a trusted instance its state, once; refuse a state that could replace its methods."""
+    if not isinstance(target, Instance):
+        raise UnfollowedError("state for what is no instance")
+    if target.built:
+        raise UnfollowedError(f"a second state for {target.factory}")
+    parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+    for part in parts:
+        if isinstance(part, dict) and any(_is_dunder(key) for key in part):
+            raise UnfollowedError(f"a state that replaces special methods of {target.factory}")
+    if not isinstance(state, (dict, tuple, list, Raw, str, int, float, type(None))):
+        raise UnfollowedError(f"a computed state for {target.factory}")
+    if (target.factory.module, target.factory.name) == ("functools", "partial"):
+        _partial(target.factory, state[:1] if isinstance(state, tuple) else ())
+    target.state = state
+    target.built = True
+
+
+def _is_dunder(key: object) -> bool:
+    return isinstance(key, str) and key.startswith("__") and key.endswith("__")
+
+
+def _unknown(_: Global, __: tuple[Symbol, ...]) -> Symbol:
+    return UNKNOWN
+
+
+def _array(_: Global, __: tuple[Symbol, ...]) -> Symbol:
+    return Array()
+
+
+_MAKERS: dict[str, Callable[[Global, tuple[Symbol, ...]], Symbol]] = {
+    "_codecs.encode": _bytes,
+    "builtins.bytearray": _bytes,
+    "builtins.bytes": _bytes,
+    "builtins.frozenset": _unknown,
+    "builtins.set": _unknown,
+    "copyreg._reconstructor": _reconstructed,
+    "functools.partial": _partial,
+    "numpy._core.multiarray._reconstruct": _array,
+    "numpy._core.multiarray.scalar": _unknown,
+    "numpy._core.numeric._frombuffer": lambda _, arguments: frombuffer(arguments),
+    "numpy.core.multiarray._reconstruct": _array,
+    "numpy.core.multiarray.scalar": _unknown,
+    "numpy.core.numeric._frombuffer": lambda _, arguments: frombuffer(arguments),
+    "numpy.dtype": lambda _, arguments: make_dtype(arguments),
+    "numpy.matrix": _array,
+    "numpy.ndarray": _array,
+}
