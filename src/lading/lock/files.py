@@ -1,0 +1,250 @@
+"""A lock ⇄ `lading.lock` and the pylock.toml files beside it. Law: `read` gives what `write` took."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, Issue, LockError, SpecError
+from lading.core.lock import Interpreter, Lock, LockedBase, LockedDeb, LockedWheel, PlatformLock
+from lading.core.model import Origin, Requirement
+from lading.core.platform import Platform
+from lading.lock import toml
+from lading.lock.python import MACHINES
+from lading.lock.question import Question
+
+NAME = "lading.lock"
+FORMAT = 1
+_CREATOR = "lading"
+_FIX = "make it again with 'lading lock'"
+
+
+def write(lock: Lock, folder: Path) -> tuple[Path, ...]:
+    """Write a lock's files into a folder, each whole or not at all; return their paths.
+
+    `lading.lock` comes last and holds the digests of the others, so that a torn set is noticed. A pylock.toml
+    of another maker is left alone: lading's own is then called pylock.model.toml.
+    """
+    before = _named_by(folder / NAME)
+    stem = "" if _is_ours(folder / "pylock.toml") else "model"
+    platforms, written = [], {}
+    for position, part in enumerate(lock.platforms):
+        suffix = "" if position == 0 else str(part.platform).replace("/", "-")
+        table: dict[str, Any] = {
+            "platform": str(part.platform),
+            "base": part.base.reference,
+            "suite": part.base.suite,
+            "python": part.interpreter.version,
+            "interpreter": part.interpreter.path,
+        }
+        for environment, label, wheels in (("model", stem, part.model), ("server", "server", part.server)):
+            if environment == "server" and not wheels:
+                continue
+            name = ".".join(filter(None, ("pylock", "-".join(filter(None, (label, suffix))), "toml")))
+            written[name] = _pylock(wheels, part)
+            table[environment] = {"file": name, "digest": str(Digest.of(written[name]))}
+        table["packages"] = [_deb_to_toml(one) for one in part.base.packages]
+        platforms.append(table)
+    document = {
+        "format": FORMAT,
+        "spec": str(lock.spec_digest),
+        "server": lock.server,
+        "requirements": [{"requirement": one.text, "origin": one.origin} for one in lock.requirements],
+        "platforms": platforms,
+    }
+    written[NAME] = b"# What this package is made of. Written by lading; commit it.\n" + toml.render(document)
+    for name, data in written.items():
+        _replace(folder / name, data)
+    for name in before - written.keys():
+        (folder / name).unlink(missing_ok=True)
+    return tuple(folder / name for name in written)
+
+
+def read(folder: Path) -> Lock:
+    """Read a lock; raise LockError where it is missing, malformed or its files do not belong together."""
+    path = folder / NAME
+    document = toml.parse(_bytes(path), str(path))
+    if document.get("format") != FORMAT:
+        what = f"got format {document.get('format')!r}, expected {FORMAT}"
+        raise LockError(Issue(str(path), what, _FIX))
+    try:
+        return Lock(
+            Digest.parse(_text(document, "spec")),
+            _text(document, "server"),
+            tuple(_requirement(one) for one in _tables(document, "requirements")),
+            tuple(_platform(one, folder) for one in _tables(document, "platforms")),
+        )
+    except (_MalformedError, IntegrityError, SpecError) as error:
+        what = error.issues[0].what if isinstance(error, (IntegrityError, SpecError)) else str(error)
+        raise LockError(Issue(str(path), what, _FIX)) from error
+
+
+def is_fresh(lock: Lock, question: Question) -> bool:
+    """Tell whether a lock answers this question, or one that was asked before it changed."""
+    return lock.spec_digest == question.digest
+
+
+class _MalformedError(Exception):
+    """Something in a lock's files is not of the form that `write` gives it."""
+
+
+def _pylock(wheels: tuple[LockedWheel, ...], part: PlatformLock) -> bytes:
+    machine = MACHINES[part.platform.architecture]
+    document = {
+        "lock-version": "1.0",
+        "environments": [f"sys_platform == 'linux' and platform_machine == '{machine}'"],
+        "requires-python": f"=={part.interpreter.minor}.*",
+        "created-by": _CREATOR,
+        "packages": [
+            {
+                "name": wheel.name,
+                "version": wheel.version,
+                "wheels": [
+                    {
+                        "name": wheel.filename,
+                        "url": wheel.url,
+                        "size": wheel.size_bytes,
+                        "hashes": {wheel.digest.algorithm: wheel.digest.hex},
+                    }
+                ],
+            }
+            for wheel in wheels
+        ],
+    }
+    return toml.render(document)
+
+
+def _wheels(part: Mapping[str, Any], environment: str, folder: Path) -> tuple[LockedWheel, ...]:
+    table = part.get(environment)
+    if not isinstance(table, dict):
+        raise _MalformedError(f"got no {environment!r} of a platform, expected a table")
+    name = _text(table, "file")
+    if Path(name).name != name or not name.startswith("pylock."):
+        raise _MalformedError(f"got file {name!r}, expected the name of a pylock.toml in the same folder")
+    data = _bytes(folder / name)
+    if Digest.of(data) != Digest.parse(_text(table, "digest")):
+        raise _MalformedError(f"{name} is not the one that was locked: it was changed, or {NAME} was")
+    packages = _tables(toml.parse(data, name), "packages")
+    return tuple(_wheel(one, name) for one in packages)
+
+
+def _wheel(package: Mapping[str, Any], where: str) -> LockedWheel:
+    match package:
+        case {
+            "name": str(name),
+            "version": str(version),
+            "wheels": [
+                {"name": str(filename), "url": str(url), "size": int(size), "hashes": {"sha256": str(sha256)}}
+            ],
+        } if size >= 0 and "/" not in filename and filename.endswith(".whl"):
+            return LockedWheel(name, version, filename, url, Digest.parse(f"sha256:{sha256}"), size)
+        case _:
+            raise _MalformedError(
+                f"{where}: got package {package.get('name')!r} of another form, expected one wheel"
+            )
+
+
+def _platform(table: Mapping[str, Any], folder: Path) -> PlatformLock:
+    packages = tuple(_deb(one) for one in _tables(table, "packages"))
+    return PlatformLock(
+        Platform.parse(_text(table, "platform")),
+        LockedBase(_text(table, "base"), _text(table, "suite"), packages),
+        Interpreter(_text(table, "interpreter"), _text(table, "python")),
+        _wheels(table, "model", folder),
+        _wheels(table, "server", folder) if "server" in table else (),
+    )
+
+
+def _deb_to_toml(deb: LockedDeb) -> dict[str, Any]:
+    return {
+        "name": deb.name,
+        "version": deb.version,
+        "architecture": deb.architecture,
+        "filename": deb.filename,
+        "size": deb.size_bytes,
+        deb.digest.algorithm: deb.digest.hex,
+    }
+
+
+def _deb(table: Mapping[str, Any]) -> LockedDeb:
+    match table:
+        case {"size": int(size), "sha256": str(sha256)} if size >= 0:
+            return LockedDeb(
+                _text(table, "name"),
+                _text(table, "version"),
+                _text(table, "architecture"),
+                _text(table, "filename"),
+                Digest.parse(f"sha256:{sha256}"),
+                size,
+            )
+        case _:
+            raise _MalformedError(f"got system package {table.get('name')!r} without a size and a sha256")
+
+
+def _requirement(table: Mapping[str, Any]) -> Requirement:
+    origins: tuple[Origin, ...] = get_args(Origin)
+    for origin in origins:
+        if table.get("origin") == origin:
+            return Requirement(_text(table, "requirement"), origin)
+    raise _MalformedError(f"got origin {table.get('origin')!r}, expected one of {', '.join(origins)}")
+
+
+def _text(table: Mapping[str, Any], key: str) -> str:
+    value = table.get(key)
+    if not isinstance(value, str):
+        raise _MalformedError(f"got {key} {value!r}, expected a text")
+    return value
+
+
+def _tables(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    value = table.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise _MalformedError(f"got {key} of another form, expected tables")
+    return value
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        what = f"cannot be read: {(error.strerror or 'unknown').lower()}"
+        raise LockError(Issue(str(path), what, _FIX)) from error
+
+
+def _named_by(path: Path) -> set[str]:
+    """Name the pylock files of the lock that lies there."""
+    try:
+        document = toml.parse(path.read_bytes(), path.name)
+        parts = _tables(document, "platforms")
+        tables = [part[key] for part in parts for key in ("model", "server") if key in part]
+        names = {str(table["file"]) for table in tables}
+    except (OSError, LockError, _MalformedError, KeyError, TypeError):
+        return set()
+    return {name for name in names if Path(name).name == name and name.startswith("pylock.")}
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a pylock.toml may be overwritten: it is not there, or lading wrote it."""
+    try:
+        return toml.parse(path.read_bytes(), path.name).get("created-by") == _CREATOR
+    except FileNotFoundError:
+        return True
+    except (OSError, LockError):
+        return False
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        what = f"cannot be written: {(error.strerror or 'unknown').lower()}"
+        raise LockError(Issue(str(path), what)) from error
