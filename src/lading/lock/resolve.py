@@ -1,0 +1,240 @@
+"""A question → a lock. The one place where this room's parts meet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from lading.core.errors import Issue, LockError
+from lading.core.lock import Interpreter, Lock, LockedBase, PlatformLock
+from lading.core.model import Requirement
+from lading.core.platform import Platform
+from lading.core.ports import Event, Events, Fetch, ignore
+from lading.core.spec import Indexes
+from lading.lock import conflicts, credentials, interpreter, prose, sources, wheels
+from lading.lock.build import Build, Builder
+from lading.lock.conflicts import Asked
+from lading.lock.interpreter import SUITES, Chosen
+from lading.lock.python import Demand, Target, Uv
+from lading.lock.question import NATIVE_SERVER, Question
+from lading.lock.requirements import Entry
+from lading.lock.sources import Sources
+from lading.lock.wheels import Found
+
+ResolveBase = Callable[[str, str], tuple[LockedBase, Interpreter]]
+"""A Debian suite and architecture → what of it a package gets; system packages are the caller's to add."""
+
+_MOST_BUILDS = 50
+
+
+def resolve(
+    question: Question,
+    *,
+    fetch: Fetch,
+    resolve_base: ResolveBase,
+    offline: bool = False,
+    events: Events = ignore,
+    build: Build | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Lock:
+    """Pin every byte of the environments that a question asks for.
+
+    `build` makes wheels of source distributions, for this machine's own platform alone. With `offline` uv
+    answers from its cache. Raises LockError where nothing satisfies the requirements or a package has no
+    wheel, RegistryError where an index cannot be asked.
+    """
+    environ = os.environ if environ is None else environ
+    path = question.requirements_file
+    read = sources.load(path, environ) if path else Sources()
+    for note in read.notes:
+        events(Event("lock", "step", note))
+    chosen = _choose(question, read)
+    requirements = _requirements(question, read, events)
+    uv = Uv.configured(
+        _places(question.indexes, read.indexes), environ, no_index=read.no_index, offline=offline
+    )
+    resolver = _Resolver(uv, read, fetch, events, build)
+    environments = _environments(question, requirements)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        architectures = [platform.architecture for platform in question.platforms]
+        bases = list(pool.map(lambda one: resolve_base(chosen.suite, one), architectures))
+        places = [
+            _Place(platform, base, found, SUITES[chosen.suite].glibc)
+            for platform, (base, found) in zip(question.platforms, bases, strict=True)
+        ]
+        pending = [[pool.submit(resolver.find, asked, place) for asked in environments] for place in places]
+    found = _gather([[one.exception() or one.result() for one in row] for row in pending])
+    lock = Lock(
+        question.digest,
+        question.server.name,
+        requirements,
+        tuple(resolver.seal(place, row) for place, row in zip(places, found, strict=True)),
+    )
+    _refuse_secrets(lock, uv.secrets)
+    return lock
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where wheels are to run."""
+
+    platform: Platform
+    base: LockedBase
+    interpreter: Interpreter
+    glibc: tuple[int, int]
+
+    @property
+    def target(self) -> Target:
+        return Target(self.platform, self.interpreter.version, self.glibc)
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolver:
+    uv: Uv
+    read: Sources
+    fetch: Fetch
+    events: Events
+    build: Build | None
+
+    def find(self, asked: tuple[Asked, ...], place: _Place) -> list[Found]:
+        """Find the wheels of one environment in one place."""
+        if self.read.pylock and not any(one.side == "server" for one in asked):
+            return self._as_locked(asked, place.target)
+        if self.read.pylock:
+            pinned = wheels.select_file(self.read.pylock, place.target)
+            pins = (Asked("model", f"{one.name}=={one.version}", self.read.pylock.name) for one in pinned)
+            asked = (*asked, *pins)
+        answer = self._compiled(asked, place)
+        found = wheels.select(answer, place.target, f"uv's answer for {place.target}")
+        if any(one.side == "model" for one in asked):
+            wheels.check_hashes(found, self.read.hashes, place.target)
+        return found
+
+    def seal(self, place: _Place, environments: list[list[Found]]) -> PlatformLock:
+        """Measure what was found, the model's environment first and then the server's own, if it has one."""
+        measured = [wheels.measure(one, self.fetch, self.events) for one in environments]
+        server = measured[1] if len(measured) > 1 else ()
+        return PlatformLock(place.platform, place.base, place.interpreter, measured[0], server)
+
+    def _compiled(self, asked: tuple[Asked, ...], place: _Place) -> str:
+        """Ask uv, building what has no wheel, until it has an answer."""
+        target = place.target
+        limits = Demand({}, self.read.constraints, self.read.prereleases)
+        for _ in range(_MOST_BUILDS):
+            answer = self.uv.compile(conflicts.demand_for(asked, limits), target)
+            if answer.solved:
+                return answer.text
+            built = [one for one in self._built(answer.text, place) if one not in limits.find_links]
+            if not built:
+                break
+            limits = replace(limits, find_links=(*limits.find_links, *built))
+        raise conflicts.explain(asked, limits, target, self.uv, answer.text)
+
+    def _built(self, explanation: str, place: _Place) -> list[str]:
+        if self.build is None or place.platform != Platform.current():
+            return []
+        told = prose.parse(explanation)
+        wanted = [name + _versions_of(name, told) for name in told.wheelless]
+        if wanted:
+            self.events(Event("lock", "step", f"building {', '.join(wanted)} from source"))
+        builder = Builder(place.target, place.base, place.interpreter, self.uv, self.fetch, self.build)
+        return [str(folder) for folder in builder.missing(wanted)]
+
+    def _as_locked(self, asked: tuple[Asked, ...], target: Target) -> list[Found]:
+        """Take a pylock.toml as it is; what is asked for besides has to be in it."""
+        assert self.read.pylock is not None
+        found = wheels.select_file(self.read.pylock, target)
+        if issues := [issue for one in asked for issue in wheels.not_among(found, one.text, one.who, target)]:
+            raise LockError(*issues)
+        return found
+
+
+def _choose(question: Question, read: Sources) -> Chosen:
+    """Choose base and Python: the user's word first, then the file's, then what its range allows."""
+    python = question.python or read.python
+    if read.requires_python is None:
+        return interpreter.choose(question.base, python)
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        allowed = SpecifierSet(read.requires_python)
+    except InvalidSpecifier as error:
+        raise LockError(
+            Issue("requires-python", f"got {read.requires_python!r}, expected versions")
+        ) from error
+    # the patch release is the base's affair: any of a minor version will do
+    minors = [suite.python for suite in SUITES.values() if allowed.contains(f"{suite.python}.99")]
+    if python is None and question.base is None and minors:
+        return interpreter.choose(None, minors[0])
+    chosen = interpreter.choose(question.base, python)
+    if chosen.minor not in minors:
+        what = f"got Python {chosen.minor}, and the requirements are for Python {read.requires_python}"
+        raise LockError(Issue("python", what, f"choose one of: {interpreter.ways()}"))
+    return chosen
+
+
+def _requirements(question: Question, read: Sources, events: Events) -> tuple[Requirement, ...]:
+    """Join what the question and its file ask for, without what is to be left out."""
+    issues = sources.check(Entry(f"requirement ({one.origin})", one.text) for one in question.requirements)
+    if issues:
+        raise LockError(*issues)
+    listed = (Requirement(text, question.requirements_file_origin) for text in read.requirements)
+    joined = dict.fromkeys((*question.requirements, *listed))
+    left_out = {sources.normalise(name) for name in question.without}
+    kept = tuple(one for one in joined if sources.name_of(one.text) not in left_out)
+    for one in joined:
+        if one not in kept:
+            events(Event("lock", "step", f"left out {one.text}: the server does not need it"))
+    return kept
+
+
+def _environments(question: Question, requirements: tuple[Requirement, ...]) -> list[tuple[Asked, ...]]:
+    """Tell what is resolved together: the native server alone has an environment of its own."""
+    server = question.server
+    model = tuple(Asked("model", one.text, one.origin) for one in requirements)
+    serving = tuple(Asked("server", text, server.name) for text in server.requirements)
+    return [model, serving] if server.name == NATIVE_SERVER else [(*model, *serving)]
+
+
+def _places(spec: Indexes, file: Indexes) -> Indexes:
+    return Indexes(spec.url or file.url, (*spec.extra, *file.extra), (*spec.find_links, *file.find_links))
+
+
+def _versions_of(name: str, told: prose.Prose) -> str:
+    """Join the versions of a package that others want, as one specifier."""
+    wanted = {edge.child_versions for edge in told.edges if edge.child == name}
+    return ",".join(sorted(one for one in wanted if one and " or " not in one))
+
+
+def _gather(rows: list[list[list[Found] | BaseException]]) -> list[list[list[Found]]]:
+    """Return what was found; raise what went wrong, all of it at once where it is of the lock."""
+    errors = [one for row in rows for one in row if isinstance(one, BaseException)]
+    for error in errors:
+        if not isinstance(error, LockError):
+            raise error
+    if errors:
+        issues = dict.fromkeys(
+            issue for error in errors if isinstance(error, LockError) for issue in error.issues
+        )
+        raise LockError(*issues)
+    return [[one for one in row if isinstance(one, list)] for row in rows]
+
+
+def _refuse_secrets(lock: Lock, secrets: frozenset[str]) -> None:
+    """Raise LockError where a known secret is about to be written."""
+    texts = {one.text: f"requirement ({one.origin})" for one in lock.requirements}
+    for part in lock.platforms:
+        texts |= {f"{one.url} {one.filename}": f"package {one.name!r}" for one in (*part.model, *part.server)}
+    issues = [
+        Issue(
+            where,
+            "a secret would be written to the lock",
+            "give it by netrc, keyring or UV_INDEX_<NAME>_PASSWORD",
+        )
+        for text, where in texts.items()
+        if credentials.occurs(text, secrets)
+    ]
+    if issues:
+        raise LockError(*issues)
