@@ -1,1 +1,21 @@
 """Requirements, a base and a server → a lock: every byte of an environment, pinned."""
+
+from lading.lock.build import Build, Job, build_in
+from lading.lock.files import is_fresh, read, write
+from lading.lock.interpreter import Chosen, choose
+from lading.lock.question import Question
+from lading.lock.resolve import ResolveBase, resolve
+
+__all__ = [
+    "Build",
+    "Chosen",
+    "Job",
+    "Question",
+    "ResolveBase",
+    "build_in",
+    "choose",
+    "is_fresh",
+    "read",
+    "resolve",
+    "write",
+]
