@@ -1,4 +1,4 @@
-"""A demand that cannot be met → which requirements clash, by which chains, and the smallest change that helps."""
+"""A demand that cannot be met → what clashes, by which chains, and the smallest change that helps."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _missing(core: Sequence[Asked], told: Prose, target: Target) -> list[Issue]:
     """List packages that no index has, or not in that version, or not for this Python or platform."""
     issues = []
     for name in told.absent:
-        fix = "look at the spelling; for a private index name it in 'indexes' (pip's extra-index-url is not used)"
+        fix = "look at the spelling; name a private index in 'indexes' (pip's extra-index-url is not used)"
         issues.append(Issue(_chain_text(core, told, name), f"no index has a package {name!r}", fix))
     for name, versions, python in told.pythons:
         what = f"{name}{versions} needs Python {python}, the package has {target.minor}"
@@ -98,8 +98,8 @@ def _missing(core: Sequence[Asked], told: Prose, target: Target) -> list[Issue]:
         )
         what = f"{name!r} has no wheel for {target}{has}"
         fix = (
-            "choose another version or another Python, lock on a machine of that platform (sources are built for "
-            "the machine's own alone), or build a wheel and name its folder in 'indexes.find_links'"
+            "choose another version or another Python, lock on a machine of that platform (sources are built "
+            "for the machine's own alone), or build a wheel and name its folder in 'indexes.find_links'"
         )
         issues.append(Issue(_chain_text(core, told, name), what, fix))
     for name, versions in told.versionless:
@@ -119,7 +119,7 @@ def _clash(core: Sequence[Asked], told: Prose, target: Target) -> list[Issue]:
         return []
     name = max(contested, key=lambda one: len({edge.parent for edge in into[one]}))
     names = " and ".join(repr(one.text) for one in core)
-    verb = "cannot both be had" if len(core) == 2 else "cannot be had"  # noqa: PLR2004 - two, as in "both"
+    verb = "cannot both be had" if len(core) == 2 else "cannot be had"
     head = Issue("requirements", f"{names} {verb} on {target}: they clash over {name!r}")
     return [head, *(_side(core, told, edge) for edge in into[name])]
 
@@ -139,7 +139,8 @@ def _chain(core: Sequence[Asked], told: Prose, last: Edge) -> tuple[Asked, tuple
     if direct and last.parent.startswith("the-"):
         fitting = [one for one in direct if last.child_versions.replace(" ", "") in one.text.replace(" ", "")]
         return (fitting or direct)[0], ()
-    waiting = deque((one, name_of(one.text), ()) for one in core)
+    begun: list[tuple[Asked, str, tuple[str, ...]]] = [(one, name_of(one.text), ()) for one in core]
+    waiting = deque(begun)
     seen: set[str] = set()
     while waiting:
         first, name, steps = waiting.popleft()
@@ -149,7 +150,7 @@ def _chain(core: Sequence[Asked], told: Prose, last: Edge) -> tuple[Asked, tuple
             continue
         seen.add(name)
         waiting.extend(
-            (first, edge.child, (*steps, f"{edge.child}{edge.child_versions}"))  # type: ignore[arg-type]
+            (first, edge.child, (*steps, f"{edge.child}{edge.child_versions}"))
             for edge in told.edges
             if edge.parent == name
         )
@@ -171,6 +172,9 @@ def _change(
     """Try to give up the versions of one requirement at a time, the model's own first."""
     helpful = []
     for one in sorted(core, key=lambda one: one.side == "server"):
+        if helpful and one.side == "server":
+            # the author can change the model's requirements, the server's only by changing the server
+            break
         loose = _without_versions(one.text)
         if loose is None:
             continue

@@ -89,6 +89,7 @@ class Answer:
 class Uv:
     """uv, with the places it looks at. No text that comes out of it holds a secret."""
 
+    binary: str
     environ: Mapping[str, str]
     secrets: frozenset[str] = field(repr=False)
     offline: bool = False
@@ -101,7 +102,7 @@ class Uv:
         own |= indexes.variables(places, environ, no_index=no_index)
         own |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
         texts = [*indexes.configured_texts(environ), *own.values()]
-        return cls(own, credentials.known(environ, texts), offline)
+        return cls(_binary(), own, credentials.known(environ, texts), offline)
 
     def without_network(self) -> Uv:
         """Return the same uv, answering from its cache alone."""
@@ -147,9 +148,7 @@ class Uv:
 
     def run(self, arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
         """Run uv in a folder; what it says comes back without secrets."""
-        import uv
-
-        command = [uv.find_uv_bin(), *arguments, *(["--offline"] if self.offline else [])]
+        command = [self.binary, *arguments, *(["--offline"] if self.offline else [])]
         try:
             done = subprocess.run(
                 command,
@@ -168,9 +167,8 @@ class Uv:
             raise RegistryError(
                 Issue("package index", what, "look at the network, then try again")
             ) from error
-        except (OSError, FileNotFoundError) as error:
-            what = f"cannot run uv: {error}"
-            raise LockError(Issue("uv", what, "install lading again: it depends on uv")) from error
+        except OSError as error:
+            raise _no_uv(error) from error
         done.stderr = credentials.redact(done.stderr, self.secrets)
         return done
 
@@ -186,6 +184,20 @@ class Uv:
         if done.returncode != 1:
             raise LockError(Issue("uv", f"exit status {done.returncode}: {last_lines(done.stderr)}"))
         return Answer(solved=False, text=done.stderr)
+
+
+def _binary() -> str:
+    """Find uv's executable; once, for sysconfig fills its table lazily and not safely in threads."""
+    import uv
+
+    try:
+        return uv.find_uv_bin()
+    except FileNotFoundError as error:
+        raise _no_uv(error) from error
+
+
+def _no_uv(error: OSError) -> LockError:
+    return LockError(Issue("uv", f"cannot be run: {error}", "install lading again: it depends on uv"))
 
 
 def last_lines(text: str, count: int = 6) -> str:

@@ -1,4 +1,4 @@
-"""A requirements.txt, with what it includes → entries, each with its line (pip, "Requirements File Format")."""
+"""A requirements.txt and all that it includes → entries (pip, "Requirements File Format")."""
 
 from __future__ import annotations
 

@@ -60,6 +60,27 @@ def select(text: str, target: Target, where: str, folder: Path | None = None) ->
     return sorted(found)
 
 
+def select_file(path: Path, target: Target) -> list[Found]:
+    """Choose one wheel per package of a pylock.toml on disk; its relative paths start at its own folder."""
+    return select(path.read_text(encoding="utf-8"), target, path.name, path.parent)
+
+
+def not_among(found: Iterable[Found], requirement: str, who: str, target: Target) -> Iterator[Issue]:
+    """Tell what of a requirement is not met by wheels that are locked already."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    wanted = Requirement(requirement)
+    if wanted.marker and not wanted.marker.evaluate({**_environment(target), "extra": ""}):
+        return
+    locked = {wheel.name: wheel.version for wheel in found}
+    version = locked.get(canonicalize_name(wanted.name))
+    if version is None or not wanted.specifier.contains(version, prereleases=True):
+        has = f"has {wanted.name} {version}" if version else f"has no {wanted.name!r}"
+        fix = "lock the pylock.toml again with this requirement, or remove one of the two"
+        yield Issue(who, f"asks for {requirement!r}, and the pylock.toml {has}", fix)
+
+
 def check_hashes(found: Iterable[Found], allowed: Mapping[str, frozenset[str]], target: Target) -> None:
     """Raise LockError for wheels whose sha256 is not among those that the requirements file gives."""
     issues = [
