@@ -13,6 +13,8 @@ from lading.sandbox.roots import Root, command_text
 from lading.sandbox.running import Cell, start
 from lading.sandbox.tree import merge
 
+_KERNEL_WRITABLE = ("/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/sysrq-trigger")
+
 
 @dataclass(frozen=True, slots=True)
 class Bubblewrap:
@@ -44,7 +46,13 @@ class Bubblewrap:
         options += ["--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
         options += ["--uid", str(root.user.uid), "--gid", str(root.user.gid), "--hostname", "lading"]
         options += ["--info-fd", str(info), "--bind", str(tree.absolute()), "/"]
-        options += ["--proc", "/proc", "--dev", "/dev", "--bind", str(tmp.absolute()), "/tmp"]  # noqa: S108 - inside
+        options += ["--proc", "/proc"]
+        for (
+            kernel
+        ) in _KERNEL_WRITABLE:  # bwrap maps the user to the caller, and root's may be written by root
+            options += ["--ro-bind-try", kernel, kernel]
+        options += ["--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
+        options += ["--bind", str(tmp.absolute()), "/tmp"]  # noqa: S108 - inside
         for target, source in binds.items():
             options += ["--ro-bind", str(source), target]
         options += ["--remount-ro", "/", "--chdir", "/", "--"]

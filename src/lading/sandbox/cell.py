@@ -54,6 +54,8 @@ def main(status: int, report: int) -> None:
     os.set_inheritable(status, False)  # noqa: FBT003 - os.set_inheritable takes no keyword
     os.set_inheritable(report, False)  # noqa: FBT003 - the same
     order = json.loads(_first_line())
+    if "info" in order:
+        os.set_inheritable(order["info"], False)  # noqa: FBT003 - the same
     try:
         command = _fork_in_namespaces(order, status) if "namespaces" in order else _fork(order, status)
     except StepError as error:

@@ -26,6 +26,7 @@ from lading.sandbox.tree import MountPoints, merge
 _ENGINE_S = 600
 _ENGINE_FOLDERS = ("/sys", "/run")
 _ENGINE_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+_KILL = {"podman": ["podman", "rm", "--force", "--time", "0"], "docker": ["docker", "rm", "--force"]}
 _REPOSITORY = "lading.local/sandbox"
 
 
@@ -114,7 +115,7 @@ def _run(
         argv += ["--mount", _bind(source, target) + ",readonly"]
     for key, value in env.items():  # by name alone where that will do: other users see a command line
         argv += ["--env", key if client[key] == value else f"{key}={value}"]
-    order = {"argv": [*argv, *options, *image], "env": client, "kill": [engine, "rm", "--force", name]}
+    order = {"argv": [*argv, *options, *image], "env": client, "kill": [*_KILL[engine], name]}
     return start(lambda: Cell(order, main_process=lambda: _main_process(engine, name)), engine, engine)
 
 

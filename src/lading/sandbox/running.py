@@ -137,7 +137,7 @@ class Cell:
         with open(self._report, "rb") as report:  # noqa: PTH123 - a file descriptor
             self._report = -1
             text = report.read()
-        if text:
+        if text and not self._main_process:  # else it speaks of the engine's client
             self._peak_bytes = max(self._peak_bytes, int(json.loads(text)["max_rss_bytes"]))
         self._reader.join(_KILL_S)
         if self._watcher.stdin:

@@ -83,7 +83,7 @@ def _plain(blob: IO[bytes], layer: Layer) -> Iterator[IO[bytes]]:
     elif kind == LAYER_GZIP:
         from zlib_ng import gzip_ng
 
-        opened = cast("IO[bytes]", gzip_ng.open(blob, "rb"))
+        opened = cast("IO[bytes]", gzip_ng.open(blob, "rb"))  # type: ignore[no-untyped-call]
     else:
         raise IntegrityError(Issue(layer.title, f"got media type {kind!r}, expected {LAYER_GZIP!r}"))
     with opened as stream:
