@@ -18,7 +18,7 @@ _Part = tuple[tuple[int, ...], int]
 _PIECE = re.compile(r"([^0-9]*)([0-9]*)")
 _RELATION = re.compile(
     r"\s*(?P<name>[a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?\s*"
-    r"(?:\(\s*(?P<operator><<|<=|=|>=|>>|<|>)\s*(?P<version>[^\s)]+)\s*\)\s*)?(?:\[[^\]]*\]\s*)?(?:<[^>]*>\s*)*\Z"
+    r"(?:\(\s*(?P<operator><<|<=|=|>=|>>|<|>)\s*(?P<version>[A-Za-z0-9][^\s)]*)\s*\)\s*)?(?:\[[^\]]*\]\s*)?(?:<[^>]*>\s*)*\Z"
 )
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<<": operator.lt,
