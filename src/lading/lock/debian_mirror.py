@@ -77,7 +77,7 @@ def find_mirror(
     acquire = _apt_settings() if acquire is None else acquire
     chosen = environ.get(MIRROR) or configured
     sources = [] if chosen else list(_sources(apt))
-    main = _best(source for source in sources if source.pockets - {"-security", "/updates"})
+    main = _best(source for source in sources if "" in source.pockets)
     uri = chosen or (main.uri if main else None)
     if not uri:
         raise LockError(
