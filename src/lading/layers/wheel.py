@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,26 +61,29 @@ class Placed:
 class Installed:
     """What a wheel installs: its files, RECORD among them."""
 
+    filename: str
     wheel: Path
     files: tuple[Placed, ...]
 
 
-def write(wheel: Path, writer: LayerWriter, target: Target) -> None:
+def write(wheel: Path, writer: LayerWriter, target: Target, *, filename: str | None = None) -> None:
     """Write what one wheel installs; raise IntegrityError for a malformed one, or one for another target."""
-    write_all([plan(wheel, target)], writer)
+    write_all([plan(wheel, target, filename=filename)], writer)
 
 
-def plan(wheel: Path, target: Target) -> Installed:
+def plan(wheel: Path, target: Target, *, filename: str | None = None) -> Installed:
     """Work out what a wheel installs, checking everything but its members' contents.
 
-    Raises IntegrityError for a malformed archive, a wheel that is not for the target, members that RECORD
-    does not list with hash and length, files outside the known schemes, two files at one path.
+    `filename` is the wheel's own name where the file has another. Raises IntegrityError for a malformed
+    archive, a wheel that is not for the target, members that RECORD does not list with hash and length, files
+    outside the known schemes.
     """
-    _check_tags(wheel.name, target)
+    filename = filename or wheel.name
+    _check_tags(filename, target)
     with wheel.open("rb") as file:
-        members = zip.members(file, wheel.name)
+        members = zip.members(file, filename)
         try:
-            dist_info = _dist_info(members, wheel.name)
+            dist_info = _dist_info(members, filename)
             files = list(_files(file.fileno(), members, dist_info, target))
         except IntegrityError as error:
             raise IntegrityError(
@@ -88,7 +91,7 @@ def plan(wheel: Path, target: Target) -> Installed:
             ) from error
     files.append(_ours(f"{target.site_packages}/{dist_info}/INSTALLER", _INSTALLER))
     files.append(_record(files, f"{target.site_packages}/{dist_info}/RECORD", target))
-    return Installed(wheel, tuple(files))
+    return Installed(filename, wheel, tuple(files))
 
 
 def write_all(plans: Sequence[Installed], writer: LayerWriter) -> None:
@@ -104,6 +107,23 @@ def write_all(plans: Sequence[Installed], writer: LayerWriter) -> None:
                 files.setdefault(placed.path, (placed, descriptor))
         for path in sorted(files, key=str.encode):
             _write_file(*files[path], writer)
+
+
+def check_collisions(plans: Iterable[Installed], reserved: Collection[str]) -> None:
+    """Raise IntegrityError for every path that two wheels hold with other contents, or that is reserved."""
+    holders: dict[str, tuple[str, Placed]] = {}
+    issues = []
+    for one in plans:
+        for placed in one.files:
+            holder, other = holders.setdefault(placed.path, (one.filename, placed))
+            if placed.path in reserved:
+                issues.append(Issue(one.filename, f"holds {placed.path!r}, which belongs to the environment"))
+            elif (placed.digest, placed.mode) != (other.digest, other.mode):
+                fix = "ask for versions that agree, or for one of the two alone"
+                what = f"both hold {placed.path!r}, with other contents"
+                issues.append(Issue(f"{holder} and {one.filename}", what, fix))
+    if issues:
+        raise IntegrityError(*issues)
 
 
 def _write_file(placed: Placed, descriptor: int, writer: LayerWriter) -> None:
