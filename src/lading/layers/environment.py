@@ -47,11 +47,6 @@ def write(prefix: str, interpreter: Interpreter, writer: LayerWriter) -> None:
     writer.file(f"{prefix}/pyvenv.cfg", configuration(interpreter))
 
 
-def write_models_link(writer: LayerWriter) -> None:
-    """Link `/models`, where KServe's OCI model volumes look, to the model."""
-    writer.symlink("models", f"/{MODEL}")
-
-
 def runtime(prefix: str, interpreter: Interpreter) -> list[tuple[str, Path]]:
     """Return the runtime's Python files, by path in the image; SpecError where it is not installed."""
     spec = importlib.util.find_spec(_RUNTIME)

@@ -1,0 +1,25 @@
+"""What an image holds besides what its lock pins, as `assemble` takes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading.core.lock import PlatformLock
+from lading.core.model import ModelFile
+
+
+@dataclass(frozen=True, slots=True)
+class Cargo:
+    """One platform's image before it is layered."""
+
+    lock: PlatformLock
+    server: str
+    """Name of the inference server; the native one, `lading`, brings an environment of its own."""
+    model: tuple[ModelFile, ...] = ()
+    code: Path | None = None
+    """Folder or file of the inference routine; its contents go to /opt/lading/code."""
+    assets: tuple[Path, ...] = ()
+    """Files and folders; each keeps its name, below /opt/lading/assets."""
+    examples: tuple[bytes, ...] = ()
+    """JSON documents; they become /opt/lading/examples/0.json, 1.json and so on."""

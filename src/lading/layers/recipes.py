@@ -1,0 +1,185 @@
+"""A cargo in; the recipes of its layers, in their order in the image, out. Nothing is fetched or written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lading.core.digest import Digest
+from lading.core.errors import Issue, SpecError
+from lading.core.image import Kind
+from lading.core.lock import LockedDeb, LockedWheel
+from lading.layers import deb, environment, files, root, wheel
+from lading.layers.cargo import Cargo
+from lading.layers.file_digests import FileDigests
+from lading.layers.grouping import group
+from lading.layers.tar import LayerWriter
+
+LAYERS_MAX = 60  # some engines break near 70
+_RESERVED = 2  # byte code and the bill, which are made later
+_DEBS_ALONE, _DEBS_SHARED = 34, 8
+_WHEELS_ALONE, _WHEELS_SHARED = 4, 2
+_BIG_FILE_BYTES = 64 << 20
+NATIVE = "lading"
+
+Package = LockedDeb | LockedWheel
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to make one layer: what to fetch, and what to write once it is here.
+
+    `made_from` (JSON values) says everything that its bytes depend on; `write` gets the packages' files in
+    their order.
+    """
+
+    kind: Kind
+    title: str
+    made_from: Mapping[str, Any]
+    write: Callable[[Sequence[Path], LayerWriter], None]
+    packages: tuple[Package, ...] = ()
+
+
+def recipes(cargo: Cargo, digests: FileDigests) -> list[Recipe]:
+    """Return the recipes of an image's layers, those that change least first; at most LAYERS_MAX in all.
+
+    Raises SpecError and ModelError for files that cannot be packed.
+    """
+    found = [*_base(cargo), _skeleton(cargo), *_wheels(cargo.lock.model, _env(cargo), "environment")]
+    if cargo.server == NATIVE:
+        # the server's packages change with lading alone: one layer
+        found += _wheels(cargo.lock.server, _server(cargo), "server", alone=0, shared=1)
+        runtime = environment.runtime(environment.SERVER, cargo.lock.interpreter)
+        found.append(_files("server", "lading runtime", files.contents(runtime, digests)))
+    if cargo.code:
+        prefix = "opt/lading/code"
+        found.append(_files("code", "code", files.contents(files.walk(cargo.code, prefix), digests)))
+    if cargo.assets:
+        found.append(_files("assets", "assets", files.contents(_assets(cargo.assets), digests)))
+    if cargo.examples:
+        found.append(_examples(cargo.examples))
+    return found + _model(cargo, digests, most=max(1, LAYERS_MAX - _RESERVED - len(found)))
+
+
+def _env(cargo: Cargo) -> wheel.Target:
+    return wheel.Target(environment.ENV, cargo.lock.interpreter.minor, cargo.lock.platform)
+
+
+def _server(cargo: Cargo) -> wheel.Target:
+    return wheel.Target(environment.SERVER, cargo.lock.interpreter.minor, cargo.lock.platform)
+
+
+def _base(cargo: Cargo) -> Iterator[Recipe]:
+    """Give each Debian package a layer, or share some where they are many; then what ties them together."""
+    debs = cargo.lock.base.packages
+    few = len(debs) <= _DEBS_ALONE + _DEBS_SHARED
+    grouped = group(debs, alone=len(debs) if few else _DEBS_ALONE, shared=_DEBS_SHARED)
+
+    def write(paths: Sequence[Path], writer: LayerWriter) -> None:
+        for path in paths:
+            deb.write(path, writer)
+
+    for packages in sorted(grouped, key=lambda one: one[0].name):
+        yield Recipe("base", _title(packages), {"debs": _digests(packages)}, write, packages)
+    packages = tuple(sorted(debs))
+    yield Recipe("base", cargo.lock.base.reference, {"root": _digests(packages)}, root.write, packages)
+
+
+def _skeleton(cargo: Cargo) -> Recipe:
+    """Lay out the environments, once it is known that no two wheels of one disagree on a file."""
+    interpreter = cargo.lock.interpreter
+    parts = [(_env(cargo), tuple(sorted(cargo.lock.model)))]
+    if cargo.server == NATIVE:
+        parts.append((_server(cargo), tuple(sorted(cargo.lock.server))))
+
+    def write(paths: Sequence[Path], writer: LayerWriter) -> None:
+        found = iter(paths)
+        writer.symlink("models", f"/{environment.MODEL}")
+        for target, wheels in parts:
+            plans = [wheel.plan(next(found), target, filename=one.filename) for one in wheels]
+            wheel.check_collisions(plans, environment.paths(target.prefix, interpreter))
+            environment.write(target.prefix, interpreter, writer)
+
+    made_from = {
+        "environments": [[target.prefix, _digests(wheels)] for target, wheels in parts],
+        "interpreter": [interpreter.path, interpreter.version],
+    }
+    packages = tuple(one for _, wheels in parts for one in wheels)
+    return Recipe("environment", "environments", made_from, write, packages)
+
+
+def _wheels(
+    wheels: Sequence[LockedWheel],
+    target: wheel.Target,
+    kind: Kind,
+    *,
+    alone: int = _WHEELS_ALONE,
+    shared: int = _WHEELS_SHARED,
+) -> list[Recipe]:
+    return [_wheel_layer(one, target, kind) for one in group(wheels, alone=alone, shared=shared)]
+
+
+def _wheel_layer(wheels: tuple[LockedWheel, ...], target: wheel.Target, kind: Kind) -> Recipe:
+    def write(paths: Sequence[Path], writer: LayerWriter) -> None:
+        pairs = zip(paths, wheels, strict=True)
+        wheel.write_all([wheel.plan(path, target, filename=one.filename) for path, one in pairs], writer)
+
+    made_from = {
+        "wheels": [[one.filename, str(one.digest)] for one in wheels],
+        "target": [target.prefix, target.python, str(target.platform)],
+    }
+    return Recipe(kind, _title(wheels), made_from, write, wheels)
+
+
+def _files(kind: Kind, title: str, contents: Sequence[files.Content]) -> Recipe:
+    made_from = {"files": [[one.path, one.mode, str(one.digest)] for one in contents]}
+    return Recipe(kind, title, made_from, lambda _, writer: files.write(contents, writer))
+
+
+def _assets(assets: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    counted = Counter(path.name for path in assets)
+    issues = [Issue("assets", f"{name!r} comes {n} times") for name, n in counted.items() if n > 1]
+    if issues:
+        raise SpecError(*issues)
+    for path in assets:
+        prefix = "opt/lading/assets"
+        yield from files.walk(path, f"{prefix}/{path.name}" if path.is_dir() else prefix)
+
+
+def _examples(examples: Sequence[bytes]) -> Recipe:
+    named = {f"opt/lading/examples/{index}.json": data for index, data in enumerate(examples)}
+
+    def write(_: Sequence[Path], writer: LayerWriter) -> None:
+        for path, data in sorted(named.items()):
+            writer.file(path, data)
+
+    made_from = {"examples": {path: str(Digest.of(data)) for path, data in named.items()}}
+    return Recipe("assets", "examples", made_from, write)
+
+
+def _model(cargo: Cargo, digests: FileDigests, most: int) -> list[Recipe]:
+    """Give each big file of a model a layer while there is room; the small ones share the last."""
+    pairs = [(f"{environment.MODEL}/{one.path}", one.source) for one in cargo.model]
+    contents = files.contents(pairs, digests)
+    by_size = sorted(contents, key=lambda one: (-one.size_bytes, one.path))
+    big = [one for one in by_size if one.size_bytes >= _BIG_FILE_BYTES][: most - 1]
+    rest = [one for one in contents if one not in big]
+    layers = [_files("model", "model", rest)] if rest else []
+    prefix = f"{environment.MODEL}/"
+    return layers + [_files("model", f"model {one.path.removeprefix(prefix)}", [one]) for one in big]
+
+
+def _digests(packages: Sequence[Package]) -> list[str]:
+    return [str(one.digest) for one in packages]
+
+
+def _title(packages: Sequence[Package]) -> str:
+    """Return `numpy 2.4.6`, or `attrs, click and 3 more`."""
+    if len(packages) == 1:
+        return f"{packages[0].name} {packages[0].version}"
+    names = [one.name for one in packages]
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return ", ".join(names[:2]) + more
