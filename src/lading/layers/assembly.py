@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +101,13 @@ def _sealed(
     """Yield layers as they are sealed, each as soon as all its packages are here."""
     if not missing:
         return
+    from concurrent.futures import (
+        FIRST_COMPLETED,
+        Future,
+        ThreadPoolExecutor,
+        wait,
+    )  # a warm build needs none
+
     packages = sorted(
         {package for recipe in missing.values() for package in recipe.packages},
         key=lambda package: (-package.size_bytes, package.name),

@@ -6,7 +6,7 @@ nothing that is believed.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,7 @@ class FolderCache:
 def replace(path: Path, data: bytes) -> None:
     """Write a small file so that a reader sees all of it or the one before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         temporary.write_bytes(data)
         temporary.replace(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from collections.abc import Iterator
 
@@ -16,6 +15,8 @@ _OBJECT = re.compile(rf"(?P<module>{_DOTTED})\s*:\s*(?P<attribute>{_DOTTED})\s*(
 
 def scripts(text: bytes, interpreter: str) -> Iterator[tuple[str, bytes]]:
     """Yield the name and contents of each script; raise IntegrityError where one is malformed."""
+    import configparser  # few wheels have entry points, and no warm build reads one
+
     parser = configparser.ConfigParser(delimiters="=", interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names keep their case
     try:
