@@ -159,7 +159,7 @@ class Builder:
             what = f"its build needs {names}, which cannot be had as wheels for {self.target}"
             fix = "build a wheel of it and name its folder in 'indexes.find_links'"
             raise LockError(Issue(f"package {sdist.name!r}", what, fix), Issue("uv", last_lines(answer.text)))
-        return wheels.select(answer.text, self.target, f"build requirements of {sdist.name}")
+        return wheels.select(answer.text, self.target, f"build requirements of {sdist.name}", answer.folder)
 
 
 def find(requirement: str, target: Target, uv: Uv) -> list[SourceDistribution]:

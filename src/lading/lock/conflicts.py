@@ -39,14 +39,14 @@ def demand_for(asked: Iterable[Asked], limits: Demand) -> Demand:
     return replace(limits, sides=sides)
 
 
-def explain(asked: Sequence[Asked], limits: Demand, target: Target, uv: Uv, text: str) -> LockError:
-    """Say why a demand cannot be met: `text` is uv's explanation of the whole.
+def explain(asked: Sequence[Asked], limits: Demand, target: Target, uv: Uv, answer: Answer) -> LockError:
+    """Say why a demand cannot be met: `answer` is uv's, of the whole.
 
     The minimal set is found by deletion: a requirement without which the rest is still unsatisfiable has no
     part in it. uv is asked from its cache first, where nearly everything lies after the first failure.
     """
-    if Answer(solved=False, text=text).lacks_network:
-        return _not_cached(target, text)
+    if answer.lacks_network:
+        return _not_cached(target, answer.text)
 
     def fails(some: Sequence[Asked]) -> str | None:
         demand = demand_for(some, limits)
@@ -55,7 +55,7 @@ def explain(asked: Sequence[Asked], limits: Demand, target: Target, uv: Uv, text
             answer = uv.compile(demand, target)
         return None if answer.solved else answer.text
 
-    core, text = _minimal(asked, text, fails)
+    core, text = _minimal(asked, answer.text, fails)
     told = prose.parse(text)
     issues = [*_missing(core, told, target), *_clash(core, told, target)]
     if not issues:
@@ -170,7 +170,7 @@ def _change(
     asked: Sequence[Asked], core: Sequence[Asked], limits: Demand, target: Target, uv: Uv
 ) -> str | None:
     """Try to give up the versions of one requirement at a time, the model's own first."""
-    helpful = []
+    helpful: list[str] = []
     for one in sorted(core, key=lambda one: one.side == "server"):
         if helpful and one.side == "server":
             # the author can change the model's requirements, the server's only by changing the server

@@ -23,9 +23,17 @@ _UV_PLACES = (
     "UV_INDEX_URL",
     "UV_EXTRA_INDEX_URL",
     "UV_FIND_LINKS",
-    "UV_NO_INDEX",
 )
 _UV_KEYS = {"index", "index-url", "extra-index-url", "find-links", "no-index"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where uv is to look, beside its own configuration."""
+
+    variables: Mapping[str, str]
+    """Places go by variables, so that credentials in a URL stay off every command line."""
+    no_index: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +47,8 @@ class PipPlaces:
     """Known only to be named in an error: they are not searched."""
 
 
-def variables(indexes: Indexes, environ: Mapping[str, str], *, no_index: bool = False) -> dict[str, str]:
-    """Return the variables that tell uv where to look; credentials in a URL stay off every command line."""
+def settings(indexes: Indexes, environ: Mapping[str, str], *, no_index: bool = False) -> Settings:
+    """Tell uv where to look."""
     pip = PipPlaces()
     if not (indexes.url or indexes.extra or no_index or uv_names_places(environ)):
         pip = pip_places(environ)
@@ -52,9 +60,7 @@ def variables(indexes: Indexes, environ: Mapping[str, str], *, no_index: bool = 
     if links := (*indexes.find_links, *pip.find_links):
         theirs = filter(None, environ.get("UV_FIND_LINKS", "").split(","))
         found["UV_FIND_LINKS"] = ",".join((*map(_location, links), *theirs))
-    if no_index or pip.no_index:
-        found["UV_NO_INDEX"] = "1"
-    return found
+    return Settings(found, no_index or pip.no_index)
 
 
 def uv_names_places(environ: Mapping[str, str]) -> bool:

@@ -78,6 +78,8 @@ class Answer:
 
     solved: bool
     text: str
+    folder: Path
+    """What relative paths in it are relative to; it is gone by now."""
 
     @property
     def lacks_network(self) -> bool:
@@ -92,6 +94,7 @@ class Uv:
     binary: str
     environ: Mapping[str, str]
     secrets: frozenset[str] = field(repr=False)
+    no_index: bool = False
     offline: bool = False
     timeout_s: float = _TIMEOUT_S
 
@@ -99,26 +102,24 @@ class Uv:
     def configured(cls, places: Indexes, environ: Mapping[str, str], *, no_index: bool, offline: bool) -> Uv:
         """Prepare uv for the spec's places and this machine's configuration."""
         own = {name: value for name, value in environ.items() if name not in _NOT_OURS}
-        own |= indexes.variables(places, environ, no_index=no_index)
+        found = indexes.settings(places, environ, no_index=no_index)
+        own |= found.variables
         own |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
         texts = [*indexes.configured_texts(environ), *own.values()]
-        return cls(_binary(), own, credentials.known(environ, texts), offline)
+        return cls(_binary(), own, credentials.known(environ, texts), found.no_index, offline)
 
     def without_network(self) -> Uv:
         """Return the same uv, answering from its cache alone."""
         return replace(self, offline=True)
 
-    def compile(
-        self, demand: Demand, target: Target, *, annotate: bool = False, sources_only: bool = False
-    ) -> Answer:
+    def compile(self, demand: Demand, target: Target, *, sources_only: bool = False) -> Answer:
         """Resolve a demand from wheels; raise RegistryError where an index cannot be asked.
 
-        The answer is a pylock.toml, with `annotate` a requirements.txt that says `# via`. `sources_only`
-        finds the source distributions of the requirements themselves: without dependencies, so that uv
-        has no reason to build, that is to run, any of them.
+        `sources_only` finds the source distributions of the requirements themselves: without dependencies,
+        so that uv has no reason to build, that is to run, any of them.
         """
         with tempfile.TemporaryDirectory(prefix="lading-lock-") as name:
-            folder = Path(name)
+            folder = Path(name).resolve()
             # an empty configuration here keeps uv from looking for one in the folders above
             (folder / "uv.toml").touch()
             arguments = [*_targeting(target), *_sources(folder, demand, flat=sources_only)]
@@ -126,23 +127,17 @@ class Uv:
                 arguments += ["--no-deps", "--no-binary", ":all:"]
             else:
                 arguments += ["--only-binary", ":all:"]
-            arguments += [] if annotate else ["--format", "pylock.toml"]
-            return self._answer(self.run(["pip", "compile", *arguments], folder))
+            arguments += ["--format", "pylock.toml"]
+            arguments += ["--no-index"] if self.no_index else []
+            with_links = replace(self, environ=_with_links(self.environ, demand.find_links))
+            return _answer(with_links.run(["pip", "compile", *arguments], folder), folder)
 
     def install(self, wheels: Sequence[Path], target: Target, into: Path) -> None:
         """Unpack wheels into a folder, for a build to import; raise LockError where one does not fit."""
         with tempfile.TemporaryDirectory(prefix="lading-lock-") as name:
             (Path(name) / "uv.toml").touch()
-            arguments = [
-                "pip",
-                "install",
-                "--no-deps",
-                "--no-index",
-                "--target",
-                str(into),
-                *_targeting(target),
-            ]
-            done = self.run([*arguments, *map(str, wheels)], Path(name))
+            arguments = ["--no-deps", "--no-index", "--target", str(into), *_targeting(target)]
+            done = self.run(["pip", "install", *arguments, *map(str, wheels)], Path(name))
         if done.returncode:
             raise LockError(Issue("build requirements", last_lines(done.stderr)))
 
@@ -172,19 +167,6 @@ class Uv:
         done.stderr = credentials.redact(done.stderr, self.secrets)
         return done
 
-    def _answer(self, done: subprocess.CompletedProcess[str]) -> Answer:
-        if done.returncode == 0:
-            return Answer(solved=True, text=done.stdout)
-        if _OFFLINE not in done.stderr and _UNREACHABLE.search(done.stderr):
-            fix = (
-                "look at the network, proxies and SSL_CERT_FILE; for a private index give credentials "
-                "by netrc, keyring or UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD"
-            )
-            raise RegistryError(Issue("package index", last_lines(done.stderr), fix))
-        if done.returncode != 1:
-            raise LockError(Issue("uv", f"exit status {done.returncode}: {last_lines(done.stderr)}"))
-        return Answer(solved=False, text=done.stderr)
-
 
 def _binary() -> str:
     """Find uv's executable; once, for sysconfig fills its table lazily and not safely in threads."""
@@ -200,10 +182,30 @@ def _no_uv(error: OSError) -> LockError:
     return LockError(Issue("uv", f"cannot be run: {error}", "install lading again: it depends on uv"))
 
 
+def _answer(done: subprocess.CompletedProcess[str], folder: Path) -> Answer:
+    if done.returncode == 0:
+        return Answer(solved=True, text=done.stdout, folder=folder)
+    if _OFFLINE not in done.stderr and _UNREACHABLE.search(done.stderr):
+        fix = (
+            "look at the network, proxies and SSL_CERT_FILE; for a private index give credentials "
+            "by netrc, keyring or UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD"
+        )
+        raise RegistryError(Issue("package index", last_lines(done.stderr), fix))
+    if done.returncode != 1:
+        raise LockError(Issue("uv", f"exit status {done.returncode}: {last_lines(done.stderr)}"))
+    return Answer(solved=False, text=done.stderr, folder=folder)
+
+
 def last_lines(text: str, count: int = 6) -> str:
     """Return the last lines that say something, indented so that they read as one issue."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "\n    ".join(lines[-count:]).removeprefix("error: ")
+
+
+def _with_links(environ: Mapping[str, str], links: Sequence[str]) -> Mapping[str, str]:
+    """Add find-links places: the flag would hide those of the variable."""
+    known = filter(None, environ.get("UV_FIND_LINKS", "").split(","))
+    return {**environ, "UV_FIND_LINKS": ",".join((*links, *known))} if links else environ
 
 
 def _targeting(target: Target) -> list[str]:
@@ -235,6 +237,4 @@ def _sources(folder: Path, demand: Demand, *, flat: bool) -> list[str]:
     if demand.constraints:
         (folder / "constraints.in").write_text("\n".join(demand.constraints), encoding="utf-8")
         arguments += ["--constraints", "constraints.in"]
-    for link in demand.find_links:
-        arguments += ["--find-links", link]
     return ["all.in", *arguments, *(["--prerelease", "allow"] if demand.prereleases else [])]

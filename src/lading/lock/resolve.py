@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from lading.core.errors import Issue, LockError
 from lading.core.lock import Interpreter, Lock, LockedBase, PlatformLock
@@ -17,7 +18,7 @@ from lading.lock import conflicts, credentials, interpreter, prose, sources, whe
 from lading.lock.build import Build, Builder
 from lading.lock.conflicts import Asked
 from lading.lock.interpreter import SUITES, Chosen
-from lading.lock.python import Demand, Target, Uv
+from lading.lock.python import Answer, Demand, Target, Uv
 from lading.lock.question import NATIVE_SERVER, Question
 from lading.lock.requirements import Entry
 from lading.lock.sources import Sources
@@ -64,7 +65,7 @@ def resolve(
             _Place(platform, base, found, SUITES[chosen.suite].glibc)
             for platform, (base, found) in zip(question.platforms, bases, strict=True)
         ]
-        pending = [[pool.submit(resolver.find, asked, place) for asked in environments] for place in places]
+        pending = [[pool.submit(resolver.find, one, place) for one in environments] for place in places]
     found = _gather([[one.exception() or one.result() for one in row] for row in pending])
     lock = Lock(
         question.digest,
@@ -91,6 +92,14 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
+class _Environment:
+    """What is resolved together."""
+
+    holds: Literal["model", "server", "both"]
+    asked: tuple[Asked, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Resolver:
     uv: Uv
     read: Sources
@@ -98,17 +107,18 @@ class _Resolver:
     events: Events
     build: Build | None
 
-    def find(self, asked: tuple[Asked, ...], place: _Place) -> list[Found]:
+    def find(self, environment: _Environment, place: _Place) -> list[Found]:
         """Find the wheels of one environment in one place."""
-        if self.read.pylock and not any(one.side == "server" for one in asked):
+        asked = environment.asked
+        if self.read.pylock and environment.holds == "model":
             return self._as_locked(asked, place.target)
-        if self.read.pylock:
+        if self.read.pylock and environment.holds == "both":
             pinned = wheels.select_file(self.read.pylock, place.target)
             pins = (Asked("model", f"{one.name}=={one.version}", self.read.pylock.name) for one in pinned)
             asked = (*asked, *pins)
         answer = self._compiled(asked, place)
-        found = wheels.select(answer, place.target, f"uv's answer for {place.target}")
-        if any(one.side == "model" for one in asked):
+        found = wheels.select(answer.text, place.target, f"uv's answer for {place.target}", answer.folder)
+        if environment.holds != "server":
             wheels.check_hashes(found, self.read.hashes, place.target)
         return found
 
@@ -118,19 +128,19 @@ class _Resolver:
         server = measured[1] if len(measured) > 1 else ()
         return PlatformLock(place.platform, place.base, place.interpreter, measured[0], server)
 
-    def _compiled(self, asked: tuple[Asked, ...], place: _Place) -> str:
+    def _compiled(self, asked: tuple[Asked, ...], place: _Place) -> Answer:
         """Ask uv, building what has no wheel, until it has an answer."""
         target = place.target
         limits = Demand({}, self.read.constraints, self.read.prereleases)
         for _ in range(_MOST_BUILDS):
             answer = self.uv.compile(conflicts.demand_for(asked, limits), target)
             if answer.solved:
-                return answer.text
+                return answer
             built = [one for one in self._built(answer.text, place) if one not in limits.find_links]
             if not built:
                 break
             limits = replace(limits, find_links=(*limits.find_links, *built))
-        raise conflicts.explain(asked, limits, target, self.uv, answer.text)
+        raise conflicts.explain(asked, limits, target, self.uv, answer)
 
     def _built(self, explanation: str, place: _Place) -> list[str]:
         if self.build is None or place.platform != Platform.current():
@@ -190,12 +200,14 @@ def _requirements(question: Question, read: Sources, events: Events) -> tuple[Re
     return kept
 
 
-def _environments(question: Question, requirements: tuple[Requirement, ...]) -> list[tuple[Asked, ...]]:
+def _environments(question: Question, requirements: tuple[Requirement, ...]) -> list[_Environment]:
     """Tell what is resolved together: the native server alone has an environment of its own."""
     server = question.server
     model = tuple(Asked("model", one.text, one.origin) for one in requirements)
     serving = tuple(Asked("server", text, server.name) for text in server.requirements)
-    return [model, serving] if server.name == NATIVE_SERVER else [(*model, *serving)]
+    if server.name == NATIVE_SERVER:
+        return [_Environment("model", model), _Environment("server", serving)]
+    return [_Environment("both", (*model, *serving))]
 
 
 def _places(spec: Indexes, file: Indexes) -> Indexes:

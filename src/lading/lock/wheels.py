@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,7 +37,7 @@ class Found(NamedTuple):
     size_bytes: int | None
 
 
-def select(text: str, target: Target, where: str, folder: Path | None = None) -> list[Found]:
+def select(text: str, target: Target, where: str, folder: Path) -> list[Found]:
     """Choose one wheel per package of a pylock.toml for a target, sorted by name.
 
     `folder` is what the file's relative paths are relative to. Raises LockError with every package that has
@@ -62,7 +63,7 @@ def select(text: str, target: Target, where: str, folder: Path | None = None) ->
 
 def select_file(path: Path, target: Target) -> list[Found]:
     """Choose one wheel per package of a pylock.toml on disk; its relative paths start at its own folder."""
-    return select(path.read_text(encoding="utf-8"), target, path.name, path.parent)
+    return select(path.read_text(encoding="utf-8"), target, path.name, path.parent.absolute())
 
 
 def not_among(found: Iterable[Found], requirement: str, who: str, target: Target) -> Iterator[Issue]:
@@ -161,7 +162,7 @@ def _pylock(text: str, where: str) -> Pylock:
         raise LockError(Issue(where, f"not a pylock.toml: {error}")) from error
 
 
-def _found(package: Package, artefact: object, target: Target, folder: Path | None) -> Found:
+def _found(package: Package, artefact: object, target: Target, folder: Path) -> Found:
     from packaging.pylock import PackageArchive, PackageWheel
 
     where = f"package {package.name!r}"
@@ -178,11 +179,11 @@ def _found(package: Package, artefact: object, target: Target, folder: Path | No
     return Found(package.name, version, filename, url, Digest.parse(f"sha256:{sha256}"), artefact.size)
 
 
-def _url(artefact: PackageWheel | PackageArchive, folder: Path | None) -> str:
+def _url(artefact: PackageWheel | PackageArchive, folder: Path) -> str:
     if artefact.url:
         return artefact.url
     path = Path(artefact.path or "")
-    return (path if path.is_absolute() or folder is None else folder / path).absolute().as_uri()
+    return Path(os.path.normpath(folder / path)).as_uri()
 
 
 def _version(filename: str, package: Package, where: str) -> str:
