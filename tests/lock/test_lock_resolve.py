@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import pytest
+
+from lading.core.errors import LockError
+from lading.core.model import Requirement
+from lading.core.platform import Platform
+from lading.core.server import ServerNeeds
+from lading.lock import resolve
+
+BOTH = (Platform.parse("linux/amd64"), Platform.parse("linux/arm64"))
+
+
+@pytest.fixture
+def lock_of(offline_environ, fetch, resolve_base):
+    def run(question, **more):
+        return resolve(question, fetch=fetch, resolve_base=resolve_base, environ=offline_environ, **more)
+
+    return run
+
+
+def names(wheels):
+    return [f"{one.name} {one.version}" for one in wheels]
+
+
+def test_every_dependency_is_pinned_with_digest_and_size(smith, ask, lock_of):
+    path = smith.wheel("app", "1.0", "lib>=2", size_bytes=100)
+    smith.wheel("lib", "1.0")
+    smith.wheel("lib", "2.0")
+    (part,) = lock_of(ask("app")).platforms
+    assert names(part.model) == ["app 1.0", "lib 2.0"]
+    assert part.model[0].size_bytes == path.stat().st_size
+    assert part.model[0].url == path.as_uri()
+    assert part.interpreter.version == "3.11.2"
+    assert part.base.packages[0].name == "libc6"
+
+
+def test_a_lock_knows_its_question(smith, ask, lock_of):
+    smith.wheel("app", "1.0")
+    lock = lock_of(ask("app"))
+    assert lock.spec_digest == ask("app").digest
+    assert lock.spec_digest != ask("app>=1").digest
+    assert lock.requirements == (Requirement("app", "spec"),)
+
+
+def test_the_native_server_is_resolved_apart(smith, ask, lock_of):
+    smith.wheel("lib", "1.0")
+    smith.wheel("lib", "2.0")
+    server = ServerNeeds("lading", ("lib>=2",), ())
+    (part,) = lock_of(ask("lib<2", server=server)).platforms
+    assert names(part.model) == ["lib 1.0"]
+    assert names(part.server) == ["lib 2.0"]
+
+
+def test_another_server_shares_the_environment_of_the_model(smith, ask, lock_of):
+    smith.wheel("lib", "1.0")
+    smith.wheel("lib", "2.0")
+    smith.wheel("front", "1.0", "lib<2")
+    (part,) = lock_of(ask("lib", server=ServerNeeds("mlserver", ("front",), ()))).platforms
+    assert names(part.model) == ["front 1.0", "lib 1.0"]
+    assert part.server == ()
+
+
+def test_each_platform_gets_its_own_wheel(smith, ask, lock_of):
+    for tag in ("cp311-cp311-manylinux_2_17_x86_64", "cp311-cp311-manylinux_2_28_aarch64"):
+        smith.wheel("lib", "1.0", tag=tag)
+    first, second = lock_of(ask("lib", platforms=BOTH)).platforms
+    assert first.model[0].filename.endswith("x86_64.whl")
+    assert second.model[0].filename.endswith("aarch64.whl")
+
+
+def test_of_several_wheels_the_most_specific_is_taken(smith, ask, lock_of):
+    for tag in ("py3-none-any", "cp38-abi3-manylinux2014_x86_64", "cp311-cp311-manylinux_2_34_x86_64"):
+        smith.wheel("lib", "1.0", tag=tag)
+    (part,) = lock_of(ask("lib")).platforms
+    assert part.model[0].filename == "lib-1.0-cp311-cp311-manylinux_2_34_x86_64.whl"
+
+
+def test_a_wheel_for_a_newer_glibc_is_not_taken(smith, ask, lock_of):
+    smith.wheel("lib", "2.0", tag="cp39-cp39-manylinux_2_34_x86_64")
+    smith.wheel("lib", "1.0", tag="cp39-cp39-manylinux_2_31_x86_64")
+    (part,) = lock_of(ask("lib", base="debian:bullseye")).platforms
+    assert names(part.model) == ["lib 1.0"]
+
+
+def test_trixie_takes_wheels_up_to_the_glibc_that_uv_knows(smith, ask, lock_of):
+    smith.wheel("lib", "1.0", tag="cp313-cp313-manylinux_2_40_x86_64")
+    (part,) = lock_of(ask("lib", python="3.13")).platforms
+    assert part.base.suite == "trixie"
+    assert names(part.model) == ["lib 1.0"]
+
+
+def test_markers_see_the_target_and_not_the_host(smith, ask, lock_of):
+    smith.wheel("app", "1.0", "arm; platform_machine=='aarch64'", "late; python_full_version>='3.11.3'")
+    smith.wheel("arm", "1.0")
+    smith.wheel("late", "1.0")
+    first, second = lock_of(ask("app", platforms=BOTH)).platforms
+    assert names(first.model) == ["app 1.0"]
+    assert names(second.model) == ["app 1.0", "arm 1.0"]
+
+
+def test_distributions_that_the_server_replaces_are_left_out_and_it_is_told(smith, ask, lock_of):
+    smith.wheel("lib", "1.0")
+    events = []
+    question = ask("lib", "ML_Flow==9", without=("ml-flow",))
+    (part,) = lock_of(question, events=events.append).platforms
+    assert names(part.model) == ["lib 1.0"]
+    assert any("ML_Flow==9" in event.text for event in events)
+
+
+def test_a_requirements_file_and_the_spec_are_joined(smith, ask, lock_of, tmp_path):
+    smith.wheel("lib", "1.0")
+    smith.wheel("lib", "2.0")
+    smith.wheel("other", "1.0")
+    path = tmp_path / "requirements.txt"
+    path.write_text("lib\n-c limits.txt\n")
+    (tmp_path / "limits.txt").write_text("lib<2\n")
+    lock = lock_of(ask("other", requirements_file=path, requirements_file_origin="mlflow"))
+    assert names(lock.platforms[0].model) == ["lib 1.0", "other 1.0"]
+    assert lock.requirements == (Requirement("other", "spec"), Requirement("lib", "mlflow"))
+
+
+def test_a_local_wheel_may_be_required(smith, ask, lock_of, tmp_path):
+    smith.wheel("lib", "1.0")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    path = smith.wheel("own", "3.0", "lib").rename(kept / "own-3.0-py3-none-any.whl")
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("./kept/own-3.0-py3-none-any.whl\n")
+    (part,) = lock_of(ask(requirements_file=requirements)).platforms
+    assert [one.url for one in part.model if one.name == "own"] == [path.as_uri()]
+
+
+def test_hashes_in_a_requirements_file_are_held(smith, ask, lock_of, tmp_path):
+    smith.wheel("lib", "1.0")
+    path = tmp_path / "requirements.txt"
+    path.write_text(f"lib==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(LockError, match="sha256 that the requirements file does not list"):
+        lock_of(ask(requirements_file=path))
+
+
+def test_a_pylock_is_used_as_it_is(smith, ask, lock_of, tmp_path):
+    from lading.lock import write
+
+    smith.wheel("lib", "1.0")
+    folder = tmp_path / "first"
+    folder.mkdir()
+    first = lock_of(ask("lib"))
+    write(first, folder)
+    smith.wheel("lib", "2.0")
+    again = lock_of(ask("lib<3", requirements_file=folder / "pylock.toml"))
+    assert again.platforms == first.platforms
+
+
+def test_a_pylock_that_lacks_what_is_asked_for_is_refused(smith, ask, lock_of, tmp_path):
+    from lading.lock import write
+
+    smith.wheel("lib", "1.0")
+    write(lock_of(ask("lib")), tmp_path)
+    with pytest.raises(LockError) as caught:
+        lock_of(ask("lib>=2", "more", requirements_file=tmp_path / "pylock.toml"))
+    assert [issue.what.partition(",")[0] for issue in caught.value.issues] == [
+        "asks for 'lib>=2'",
+        "asks for 'more'",
+    ]
+
+
+def test_requires_python_of_a_project_chooses_the_base(smith, ask, lock_of, tmp_path):
+    smith.wheel("lib", "1.0")
+    path = tmp_path / "pyproject.toml"
+    path.write_text('[project]\nname="p"\nversion="1"\nrequires-python=">=3.12"\ndependencies=["lib"]\n')
+    assert lock_of(ask(requirements_file=path)).platforms[0].base.suite == "trixie"
+    with pytest.raises(LockError, match=r"requirements are for Python >=3\.12"):
+        lock_of(ask(requirements_file=path, base="debian:bookworm"))
+
+
+def test_the_same_question_gives_the_same_lock(smith, ask, lock_of):
+    smith.wheel("app", "1.0", "lib")
+    smith.wheel("lib", "1.0")
+    question = ask("app", platforms=BOTH, server=ServerNeeds("lading", ("lib",), ()))
+    assert lock_of(question) == lock_of(question)
+
+
+def test_a_configuration_in_a_folder_above_does_not_leak_in(smith, ask, lock_of, tmp_path, monkeypatch):
+    smith.wheel("lib", "1.0")
+    (tmp_path / "uv.toml").write_text('[pip]\nfind-links = ["/nowhere"]\nno-deps = "wrong type"\n')
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert lock_of(ask("lib")).platforms[0].model
