@@ -1,0 +1,160 @@
+"""The bill of lading: what a package holds. Everything that shows, verifies or deploys one reads this alone.
+
+A bill has no secrets, no paths of the machine it was made on, and no times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lading.core import canonical, typed
+from lading.core.descriptor import BILL
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, Issue
+from lading.core.image import Kind
+from lading.core.model import Risk
+from lading.core.platform import Platform
+from lading.core.signature import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class BilledFile:
+    """A file of the model; `path` is relative to the model's folder."""
+
+    path: str
+    size_bytes: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class BilledRequirement:
+    """What was asked for, and where it was learnt."""
+
+    requirement: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class BilledPackage:
+    """A Python or system package; the digest is of the file that it came in."""
+
+    name: str
+    version: str
+    digest: Digest
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BilledModel:
+    """The model: files with a format, and how they are loaded."""
+
+    path: str
+    format: str
+    flavour: str
+    loader: str
+    loader_options: Mapping[str, Any]
+    framework: str | None
+    framework_version: str | None
+    python: str | None
+    files: tuple[BilledFile, ...]
+    signature: Signature | None
+    requirements: tuple[BilledRequirement, ...]
+    risks: tuple[Risk, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BilledEnvironment:
+    """The model's environment: a base, an interpreter and locked dependencies."""
+
+    path: str
+    base: str
+    python: str
+    interpreter: str
+    packages: tuple[BilledPackage, ...]
+    system_packages: tuple[BilledPackage, ...]
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BilledServer:
+    """What answers requests. `routes`: `liveness`, `readiness` and `scoring`."""
+
+    name: str
+    path: str
+    port: int
+    routes: Mapping[str, str]
+    packages: tuple[BilledPackage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BilledCode:
+    """The inference routine."""
+
+    path: str
+    entry: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BilledExample:
+    """A recorded request, replayed by verification."""
+
+    path: str
+    digest: Digest
+    rows: int
+    tolerance: float
+    has_outputs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BilledLayer:
+    """A layer of the image; the bill's own is not among them."""
+
+    kind: Kind
+    title: str
+    digest: Digest
+    diff_id: Digest
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a package holds. Law: `Bill.parse(bill.encode()) == bill`."""
+
+    lading: str
+    """The version of lading that sealed it."""
+    name: str
+    version: str | None
+    description: str | None
+    tags: Mapping[str, str]
+    platform: Platform
+    model: BilledModel
+    environment: BilledEnvironment
+    server: BilledServer
+    code: BilledCode | None
+    examples: tuple[BilledExample, ...]
+    lock: Digest
+    layers: tuple[BilledLayer, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the bill as JSON values, its schema among them."""
+        return {"schema": BILL, **typed.to_json(self)}
+
+    def encode(self) -> bytes:
+        """Write the bill: equal bills, equal bytes."""
+        return canonical.encode(self.to_json())
+
+    @classmethod
+    def parse(cls, data: bytes, where: str = "bill") -> Bill:
+        """Read a bill; raise IntegrityError, with every issue, where it is not one.
+
+        Keys that are not known are passed over: a later version of lading may add some.
+        """
+        document = canonical.decode(data, where)
+        schema = document.get("schema") if isinstance(document, dict) else None
+        if schema != BILL:
+            fix = "a newer lading may read it" if schema else None
+            raise IntegrityError(Issue(where, f"got schema {schema!r}, expected {BILL!r}", fix))
+        return typed.from_json(cls, document, where)
