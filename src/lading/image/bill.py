@@ -1,0 +1,129 @@
+"""What was asked, found, locked and sealed → the bill that lists it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from lading.core.bill import (
+    Bill,
+    BilledCode,
+    BilledEnvironment,
+    BilledFile,
+    BilledLayer,
+    BilledModel,
+    BilledPackage,
+    BilledRequirement,
+    BilledServer,
+)
+from lading.core.digest import Digest
+from lading.core.image import Layer
+from lading.core.lock import LockedDeb, LockedWheel, PlatformLock
+from lading.core.model import ModelFacts, Requirement
+from lading.core.server import ServerNeeds
+from lading.core.spec import Example, PackageSpec
+from lading.image import examples as recorded
+
+ENVIRONMENT_PATH = "/opt/lading/env"
+MODEL_PATH = "/opt/lading/model"
+CODE_PATH = "/opt/lading/code"
+BILL_PATH = "/opt/lading/bill.json"
+
+_USER_INFO = re.compile(r"(?<=://)[^/\s@]*@")
+_QUERY = re.compile(r"(?<=://)([^\s?#;]*)\?[^\s#;]*")
+_LOCAL_FOLDER = re.compile(r"(?<=file:)\S*/|(?:(?<=\s)|^)/\S*/")
+
+
+def draw(
+    *,
+    lading: str,
+    name: str,
+    spec: PackageSpec,
+    facts: ModelFacts,
+    model_files: Mapping[str, Digest],
+    requirements: Sequence[Requirement],
+    lock_digest: Digest,
+    lock: PlatformLock,
+    server: ServerNeeds,
+    code: BilledCode | None,
+    examples: Sequence[Example],
+    layers: Sequence[Layer],
+) -> Bill:
+    """Draw the bill of one platform's image.
+
+    `model_files` has the digest of each file of `facts.files` by its path; `layers` are all but the bill's
+    own. Credentials, and folders of the machine that packs, are cut out of requirements.
+    """
+    return Bill(
+        lading=lading,
+        name=name,
+        version=spec.version,
+        description=spec.description,
+        tags=dict(spec.tags),
+        platform=lock.platform,
+        model=_model(facts, model_files, requirements),
+        environment=BilledEnvironment(
+            path=ENVIRONMENT_PATH,
+            base=lock.base.reference,
+            python=lock.interpreter.version,
+            interpreter=lock.interpreter.path,
+            packages=_packages(lock.model),
+            system_packages=_packages(lock.base.packages),
+            variables=dict(spec.environment_variables),
+        ),
+        server=BilledServer(
+            name=server.name,
+            # the environment that the entry point's interpreter belongs to
+            path=server.entrypoint[0].rpartition("/bin/")[0],
+            port=server.port,
+            routes=dict(server.routes),
+            packages=_packages(lock.server),
+        ),
+        code=code,
+        examples=tuple(recorded.bill(number, one) for number, one in enumerate(examples)),
+        lock=lock_digest,
+        layers=tuple(map(_layer, layers)),
+    )
+
+
+def without_secrets(requirement: str) -> str:
+    """Cut credentials, queries (which may carry tokens) and local folders out of a requirement's URL.
+
+    >>> without_secrets("iris @ https://me:token@example.org/iris-1.whl?sig=abc")
+    'iris @ https://example.org/iris-1.whl'
+    >>> without_secrets("iris @ file:///home/me/iris-1.whl")
+    'iris @ file:iris-1.whl'
+    """
+    return _LOCAL_FOLDER.sub("", _QUERY.sub(r"\1", _USER_INFO.sub("", requirement)))
+
+
+def _packages(locked: Iterable[LockedWheel | LockedDeb]) -> tuple[BilledPackage, ...]:
+    found = (BilledPackage(one.name, one.version, one.digest, one.size_bytes) for one in locked)
+    return tuple(sorted(found, key=lambda one: (one.name, one.version)))
+
+
+def _model(
+    facts: ModelFacts, digests: Mapping[str, Digest], requirements: Iterable[Requirement]
+) -> BilledModel:
+    files = (BilledFile(one.path, one.size_bytes, digests[one.path]) for one in facts.files)
+    asked = (BilledRequirement(without_secrets(one.text), one.origin) for one in requirements)
+    return BilledModel(
+        path=MODEL_PATH,
+        format=facts.format,
+        flavour=facts.flavour,
+        loader=facts.loader,
+        loader_options=dict(facts.loader_options),
+        framework=facts.framework,
+        framework_version=facts.framework_version,
+        python=facts.python,
+        files=tuple(sorted(files, key=lambda one: one.path)),
+        signature=facts.signature,
+        requirements=tuple(asked),
+        risks=facts.risks,
+        notes=facts.notes,
+    )
+
+
+def _layer(layer: Layer) -> BilledLayer:
+    blob = layer.descriptor
+    return BilledLayer(layer.kind, layer.title, blob.digest, layer.diff_id, blob.size_bytes)
