@@ -1,0 +1,130 @@
+"""Layers and their bill → an OCI image: config, manifest, and an index of several (OCI image spec)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from lading.core import canonical
+from lading.core.bill import Bill
+from lading.core.descriptor import CONFIG, INDEX, MANIFEST, Descriptor
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, Issue
+from lading.core.image import Image, Layer
+from lading.core.server import ServerNeeds
+
+MAX_LAYERS = 60
+"""Some engines break near 70."""
+USER = "65532:0"
+_ENVIRONMENT = {
+    "HOME": "/tmp",  # noqa: S108 (the one folder that a package may write)
+    "LANG": "C.UTF-8",
+    "PATH": "/opt/lading/env/bin:/usr/local/bin:/usr/bin:/bin",
+    # the root file system is read-only: do not try
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # no maintainer script has made the hashed links that OpenSSL looks for by default
+    "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+}
+_PROBE = (
+    "import socket;"
+    "s=socket.create_connection(('127.0.0.1',{port}),4);"
+    "s.sendall(b'GET {route} HTTP/1.0\\r\\n\\r\\n');"
+    "raise SystemExit(s.recv(12)[9:]!=b'200')"
+)
+_SECOND_NS = 1_000_000_000
+_IMAGE = "org.opencontainers.image."
+_BIND_TO_PORT = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+
+
+def describe(
+    bill: Bill,
+    layers: Sequence[Layer],
+    server: ServerNeeds,
+    *,
+    created_s: int = 0,
+    revision: str | None = None,
+) -> Image:
+    """Describe one platform's image: what the bill says, over these layers, the bill's own last.
+
+    `created_s` is SOURCE_DATE_EPOCH, else 0; `revision` the model's source, where known. Equal arguments,
+    equal bytes. Raises IntegrityError for more than MAX_LAYERS layers.
+    """
+    if len(layers) > MAX_LAYERS:
+        raise IntegrityError(Issue("image", f"got {len(layers)} layers, expected at most {MAX_LAYERS}"))
+    created = _time(created_s)
+    facts = _annotations(bill, created, revision)
+    config = {
+        "architecture": bill.platform.architecture,
+        "os": bill.platform.os,
+        "created": created,
+        "config": _settings(bill, server, facts),
+        "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in layers]},
+        # one for each layer: there are registries that refuse another number
+        "history": [{"created": created, "created_by": "lading", "comment": layer.title} for layer in layers],
+    }
+    config_bytes = canonical.encode(config)
+    config_descriptor = Descriptor(CONFIG, Digest.of(config_bytes), len(config_bytes))
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": config_descriptor.to_json(),
+        "layers": [layer.descriptor.to_json() for layer in layers],
+        "annotations": facts,
+    }
+    return Image(bill.platform, tuple(layers), config_bytes, canonical.encode(manifest))
+
+
+def index(images: Sequence[Image], annotations: Mapping[str, str]) -> tuple[bytes, Descriptor]:
+    """Describe several platforms as one, in order of their platforms; return the index and its descriptor."""
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [one.descriptor.to_json() for one in sorted(images, key=lambda one: one.platform)],
+    }
+    if annotations:
+        document["annotations"] = dict(annotations)
+    data = canonical.encode(document)
+    return data, Descriptor(INDEX, Digest.of(data), len(data))
+
+
+def _settings(bill: Bill, server: ServerNeeds, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Say how a container of the image runs (OCI image spec, config.md, "config")."""
+    environment = _ENVIRONMENT | dict(bill.environment.variables)
+    settings: dict[str, Any] = {
+        "User": USER,
+        "ExposedPorts": {f"{server.port}/tcp": {}},
+        "Env": [f"{key}={environment[key]}" for key in sorted(environment)],
+        "Entrypoint": list(server.entrypoint),
+        "Cmd": list(server.command),
+        "WorkingDir": bill.code.path if bill.code else "/opt/lading",
+        "Labels": {**labels, _BIND_TO_PORT: "true"},
+        "StopSignal": "SIGTERM",
+    }
+    if route := server.routes.get("readiness"):
+        # Docker's extension; there is no shell in the image
+        settings["Healthcheck"] = {
+            "Test": ["CMD", server.entrypoint[0], "-ISc", _PROBE.format(port=server.port, route=route)],
+            "Interval": 10 * _SECOND_NS,
+            "Timeout": 5 * _SECOND_NS,
+            "StartPeriod": 120 * _SECOND_NS,
+            "Retries": 3,
+        }
+    return settings
+
+
+def _annotations(bill: Bill, created: str, revision: str | None) -> dict[str, str]:
+    """Say what the image is (OCI image spec, annotations.md); what is not known is left out."""
+    known = {
+        "title": bill.name,
+        "version": bill.version,
+        "description": bill.description,
+        "created": created,
+        "base.name": bill.environment.base,
+        "revision": revision,
+    }
+    return {f"{_IMAGE}{key}": text for key, text in known.items() if text}
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
