@@ -1,0 +1,28 @@
+"""A document about an image → the artefact that refers to it (OCI image spec, manifest.md, "subject")."""
+
+from __future__ import annotations
+
+from lading.core import canonical
+from lading.core.descriptor import EMPTY, MANIFEST, Descriptor
+from lading.core.digest import Digest
+
+EMPTY_CONFIG = b"{}"
+"""The config of an artefact that has none; it must be in the store like any other."""
+
+
+def attach(image: Descriptor, document: bytes, media_type: str) -> tuple[bytes, Descriptor]:
+    """Describe the artefact that attaches a document to an image; return its manifest and descriptor.
+
+    The document and EMPTY_CONFIG are its blobs. Equal arguments, equal bytes.
+    """
+    subject = Descriptor(image.media_type, image.digest, image.size_bytes)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": media_type,
+        "config": Descriptor(EMPTY, Digest.of(EMPTY_CONFIG), len(EMPTY_CONFIG)).to_json(),
+        "layers": [Descriptor(media_type, Digest.of(document), len(document)).to_json()],
+        "subject": subject.to_json(),
+    }
+    data = canonical.encode(manifest)
+    return data, Descriptor(MANIFEST, Digest.of(data), len(data), artifact_type=media_type)
