@@ -9,13 +9,14 @@ from lading.core import canonical
 from lading.core.descriptor import INDEX, MANIFEST, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue
-from lading.core.ports import BlobSink, BlobSource
+from lading.core.ports import BlobSink, BlobSource, Store
 
 LIMIT_BYTES = 4 << 20
 """What registries accept of a manifest (distribution spec, "Pushing manifests")."""
 _MANIFESTS = frozenset({MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"})
 _INDEXES = frozenset({INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"})
 _MAX_DEPTH = 8
+_ATTACHED_LIMIT_BYTES = 64 << 20
 
 
 def is_manifest(descriptor: Descriptor) -> bool:
@@ -96,6 +97,15 @@ def subject(source: BlobSource, descriptor: Descriptor) -> Digest | None:
         return None
     document = _decode(source, descriptor).get("subject")
     return None if document is None else Descriptor.from_json(document).digest
+
+
+def attached(store: Store, subject: Digest, media_type: str) -> Iterator[bytes]:
+    """Read the documents of a type that are attached to an image, the oldest first."""
+    for referrer in store.referrers(subject):
+        if referrer.artifact_type == media_type:
+            for part in children(store, referrer):
+                if part.media_type == media_type:
+                    yield read(store, part, limit_bytes=_ATTACHED_LIMIT_BYTES)
 
 
 def walk(source: BlobSource, descriptor: Descriptor, *, depth: int = 0) -> Iterator[Descriptor]:
