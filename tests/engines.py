@@ -1,7 +1,7 @@
 """Container engines and tools as fixtures, with the flags that a machine without systemd needs.
 
-A pytest plugin: `-p engines` with `tests` on the path. Each fixture skips, with the reason and the command, where
-its tool is not there; what it starts it ends by process id.
+A pytest plugin: `-p engines` with `tests` on the path. Each fixture skips, with the reason and the command,
+where its tool is not there; what it starts it ends by process id.
 """
 
 from __future__ import annotations
@@ -135,7 +135,14 @@ def docker(engine_folder: Path) -> Iterator[Tool]:
     folder = engine_folder / "docker"
     folder.mkdir()
     socket_path, log = folder / "d.sock", folder / "log"
-    command = [dockerd, "--iptables=false", "--ip6tables=false", "--bridge=none", "-H", f"unix://{socket_path}"]
+    command = [
+        dockerd,
+        "--iptables=false",
+        "--ip6tables=false",
+        "--bridge=none",
+        "-H",
+        f"unix://{socket_path}",
+    ]
     command += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "-p", f"{folder}/pid"]
     command += ["--storage-driver", "overlay2"]
     with log.open("wb") as output:
