@@ -1,0 +1,162 @@
+"""An image says what its bill says, in the OCI image specification's words."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lading.core.bill import Bill
+from lading.core.descriptor import BILL, LAYER_GZIP, REPORT, Descriptor
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError
+from lading.core.image import Kind, Layer
+from lading.core.platform import Platform
+from lading.core.reference import Reference
+from lading.core.server import ServerNeeds
+from lading.image import attach, describe, index
+from lading.image.referrers import EMPTY_CONFIG
+from lading.store import LayoutStore, MemoryStore, documents
+from lading.store.export import export
+
+KINDS: tuple[Kind, ...] = ("base", "environment", "model", "bill")
+GOLDEN = Path(__file__).parent.parent / "golden" / "image"
+REWRITE = "LADING_REWRITE_GOLDEN"
+TEXTS = (b"the base\n", b"numpy\n", b"the model\n")
+
+
+def config_of(bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds, **options: Any) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(describe(bill, layers, server, **options).config)
+    return config
+
+
+def test_a_container_runs_as_nobody_and_starts_the_server(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds
+) -> None:
+    settings = config_of(bill, layers, server)["config"]
+    assert settings["User"] == "65532:0"
+    assert settings["Entrypoint"] == ["/opt/lading/server/bin/python", "-I", "-m", "lading_runtime"]
+    assert settings["Cmd"] == ["serve"]
+    assert settings["ExposedPorts"] == {"8080/tcp": {}}
+    assert settings["WorkingDir"] == "/opt/lading/code"
+    assert settings["StopSignal"] == "SIGTERM"
+    labels = settings["Labels"]
+    assert labels["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
+    assert labels["org.opencontainers.image.title"] == "iris"
+
+
+def test_variables_of_the_author_count_more_than_ours(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds
+) -> None:
+    variables = {"LANG": "de_DE.UTF-8", "OMP_NUM_THREADS": "1"}
+    changed = replace(bill, environment=replace(bill.environment, variables=variables))
+    environment = config_of(changed, layers, server)["config"]["Env"]
+    assert environment == sorted(environment)
+    assert {"LANG=de_DE.UTF-8", "OMP_NUM_THREADS=1", "HOME=/tmp"} <= set(environment)
+    assert len(environment) == 6
+
+
+def test_there_is_one_diff_id_and_one_line_of_history_for_each_layer(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds
+) -> None:
+    config = config_of(bill, layers, server)
+    assert config["rootfs"]["diff_ids"] == [str(layer.diff_id) for layer in layers]
+    assert [line["comment"] for line in config["history"]] == [layer.title for layer in layers]
+    assert {line["created_by"] for line in config["history"]} == {"lading"}
+
+
+def test_the_time_is_the_source_date_or_the_epoch(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert config_of(bill, layers, server)["created"] == "1970-01-01T00:00:00Z"
+    assert config_of(bill, layers, server, created_s=1_700_000_000)["created"] == "2023-11-14T22:13:20Z"
+
+
+def test_what_is_not_known_is_left_out(bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds) -> None:
+    unknown = replace(bill, version=None, description=None)
+    manifest = json.loads(describe(unknown, layers, server).manifest)
+    assert sorted(manifest["annotations"]) == [
+        "org.opencontainers.image.base.name",
+        "org.opencontainers.image.created",
+        "org.opencontainers.image.title",
+    ]
+    with_revision = json.loads(describe(bill, layers, server, revision="4eda251").manifest)
+    assert with_revision["annotations"]["org.opencontainers.image.revision"] == "4eda251"
+
+
+def test_a_server_without_a_readiness_route_has_no_health_check(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds
+) -> None:
+    assert "Healthcheck" in config_of(bill, layers, server)["config"]
+    assert "Healthcheck" not in config_of(bill, layers, replace(server, routes={}))["config"]
+
+
+def test_more_layers_than_engines_bear_are_refused(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds
+) -> None:
+    describe(bill, layers * 20, server)
+    with pytest.raises(IntegrityError, match="got 61 layers, expected at most 60"):
+        describe(bill, (*layers * 20, layers[0]), server)
+
+
+def test_platforms_are_listed_in_order_whatever_the_order_they_were_made_in(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds
+) -> None:
+    amd64 = describe(bill, layers, server)
+    arm64 = describe(replace(bill, platform=Platform("linux", "arm64")), layers, server)
+    data, descriptor = index([arm64, amd64], {"org.opencontainers.image.title": "iris"})
+    assert index([amd64, arm64], {"org.opencontainers.image.title": "iris"}) == (data, descriptor)
+    assert descriptor.digest == Digest.of(data)
+    rows = json.loads(data)["manifests"]
+    assert [row["platform"]["architecture"] for row in rows] == ["amd64", "arm64"]
+    assert [row["digest"] for row in rows] == [str(amd64.descriptor.digest), str(arm64.descriptor.digest)]
+    assert "annotations" not in json.loads(index([amd64], {})[0])
+
+
+def test_a_report_is_attached_and_found_by_its_type(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds
+) -> None:
+    store, image = MemoryStore(), describe(bill, (), server)
+    for data in (image.config, image.manifest, EMPTY_CONFIG, b"first", b"second", bill.encode()):
+        documents.write(store, data)
+    attachments = ((b"first", REPORT), (bill.encode(), BILL), (b"second", REPORT))
+    for document, media_type in attachments:
+        manifest, descriptor = attach(image.descriptor, document, media_type)
+        documents.write(store, manifest)
+        store.refer(descriptor)
+    subject = image.descriptor.digest
+    assert list(documents.attached(store, subject, REPORT)) == [b"first", b"second"]
+    assert list(documents.attached(store, subject, BILL)) == [bill.encode()]
+    assert list(documents.attached(store, Digest.of(b"another"), REPORT)) == []
+
+
+def write_layout(folder: Path, bill: Bill, server: ServerNeeds) -> None:
+    """Write a whole image of four layers, which hold texts and no tars: they can be read in a diff."""
+    store = LayoutStore(folder / "store")
+    layers = []
+    for kind, text in zip(KINDS, (*TEXTS, bill.encode()), strict=True):
+        blob = Descriptor(LAYER_GZIP, documents.write(store, text), len(text))
+        layers.append(Layer(blob, Digest.of(text), kind, kind))
+    image = describe(bill, layers, server)
+    for data in (image.config, image.manifest):
+        documents.write(store, data)
+    export(store, image.descriptor, folder / "layout", "oci", name=Reference.parse("iris:1"))
+
+
+def test_the_layout_of_an_image_is_the_golden_one(tmp_path: Path, bill: Bill, server: ServerNeeds) -> None:
+    """Rewrite it with LADING_REWRITE_GOLDEN=1 and read the difference before it is committed."""
+    write_layout(tmp_path, bill, server)
+    if os.environ.get(REWRITE):
+        shutil.rmtree(GOLDEN, ignore_errors=True)
+        shutil.copytree(tmp_path / "layout", GOLDEN)
+    assert texts(tmp_path / "layout") == texts(GOLDEN)
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
