@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, LockError
@@ -130,15 +131,18 @@ class Builder:
 
     def wheel(self, sdist: SourceDistribution) -> Path:
         """Fetch, check and build one source distribution; raise LockError where it cannot be built."""
-        archive = _local(sdist, self.fetch)
-        system = build_system(archive)
-        found = self._build_requirements(sdist, system.requires)
-        made_from = [str(sdist.digest), str(self.target), *(str(wheel.digest) for wheel in found)]
         with tempfile.TemporaryDirectory(prefix="lading-build-") as name:
-            folder = Path(name)
+            # a store may keep files by digest, and a format is told by its suffix
+            named, folder = Path(name, "named"), Path(name, "requirements")
+            named.mkdir()
+            folder.mkdir()
             # the sandbox's user is another than ours
-            folder.chmod(0o755)
-            self.uv.install([_download(wheel, self.fetch) for wheel in found], self.target, folder)
+            Path(name).chmod(0o755)
+            archive = self._local(sdist.url, sdist.digest, named)
+            system = build_system(archive)
+            found = self._build_requirements(sdist, system.requires)
+            made_from = [str(sdist.digest), str(self.target), *(str(wheel.digest) for wheel in found)]
+            self.uv.install([self._local(one.url, one.digest, named) for one in found], self.target, folder)
             job = Job(
                 sdist.name,
                 sdist.version,
@@ -151,6 +155,14 @@ class Builder:
                 hashlib.sha256("\n".join(made_from).encode()).hexdigest(),
             )
             return self.build(job)
+
+    def _local(self, url: str, digest: Digest, folder: Path) -> Path:
+        """Have a checked file here, in a folder and under its own name."""
+        path = wheels.local_path(url)
+        path = self.fetch.file(url, digest) if path is None else _checked(path, digest)
+        named = folder / Path(unquote(url.rpartition("/")[2])).name
+        named.symlink_to(path.absolute())
+        return named
 
     def _build_requirements(self, sdist: SourceDistribution, requires: tuple[str, ...]) -> list[Found]:
         answer = self.uv.compile(Demand({"build": requires}), self.target)
@@ -219,19 +231,6 @@ def _pyproject(sdist: Path) -> bytes:
 def _is_pyproject(name: str) -> bool:
     parts = name.removeprefix("./").split("/")
     return len(parts) == 2 and parts[1] == "pyproject.toml"
-
-
-def _local(sdist: SourceDistribution, fetch: Fetch) -> Path:
-    path = wheels.local_path(sdist.url)
-    if path is None:
-        return fetch.file(sdist.url, sdist.digest)
-    return _checked(path, sdist.digest)
-
-
-def _download(wheel: Found, fetch: Fetch) -> Path:
-    """Return a wheel under its own name, which an installer reads."""
-    path = wheels.local_path(wheel.url)
-    return _checked(path, wheel.digest) if path else fetch.file(wheel.url, wheel.digest, wheel.size_bytes)
 
 
 def _checked(path: Path, digest: Digest) -> Path:

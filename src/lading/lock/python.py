@@ -134,6 +134,8 @@ class Uv:
 
     def install(self, wheels: Sequence[Path], target: Target, into: Path) -> None:
         """Unpack wheels into a folder, for a build to import; raise LockError where one does not fit."""
+        if not wheels:
+            return
         with tempfile.TemporaryDirectory(prefix="lading-lock-") as name:
             (Path(name) / "uv.toml").touch()
             arguments = ["--no-deps", "--no-index", "--target", str(into), *_targeting(target)]

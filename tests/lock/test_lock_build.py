@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, LockError
+from lading.core.platform import Platform
+from lading.lock import build_in, resolve
+from lading.lock.build import BuildSystem, _checked, build_system
+
+BACKEND = """
+import os, zipfile
+from tinyformat import VERSION
+
+def build_wheel(folder, settings=None, metadata=None):
+    name = f"srclib-{VERSION}-py3-none-any.whl"
+    info = f"srclib-{VERSION}.dist-info/"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as archive:
+        metadata = f"Metadata-Version: 2.1\\nName: srclib\\nVersion: {VERSION}\\nRequires-Dist: lib\\n"
+        archive.writestr(info + "METADATA", metadata)
+        archive.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        archive.writestr(info + "RECORD", "")
+    return name
+"""
+PROJECT = '[build-system]\nrequires = ["tinyformat"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+OWN = Platform.current()
+
+
+class HostSandbox:
+    """A sandbox only in name: a subprocess whose /src, /requirements and /tmp are host folders."""
+
+    name = "host"
+
+    def __init__(self):
+        self.started = []
+
+    def start(self, argv, *, env, tmp, network=False, mounts=None):
+        places = {**{path: str(host) for path, host in (mounts or {}).items()}, "/tmp": str(tmp)}
+
+        def translate(text):
+            for path, host in places.items():
+                if text == path or text.startswith(f"{path}/"):
+                    return host + text.removeprefix(path)
+            return text
+
+        assert not network
+        command = [sys.executable, *map(translate, argv[1:])]
+        self.started.append(argv)
+        environ = {**os.environ, **{key: translate(value) for key, value in env.items()}}
+        return HostProcess(subprocess.run(command, env=environ, capture_output=True, text=True, check=False))
+
+
+class HostProcess:
+    def __init__(self, done):
+        self.done = done
+
+    def wait(self, timeout_s=None):
+        del timeout_s
+        return self.done.returncode
+
+    def stop(self, timeout_s=10.0):
+        del timeout_s
+        return self.done.returncode
+
+    def output(self):
+        return self.done.stdout + self.done.stderr
+
+
+@pytest.fixture
+def sandbox():
+    return HostSandbox()
+
+
+@pytest.fixture
+def resolve_with(offline_environ, fetch, resolve_base):
+    def run(build, question):
+        return resolve(question, fetch=fetch, resolve_base=resolve_base, environ=offline_environ, build=build)
+
+    return run
+
+
+@pytest.fixture
+def lock_of(resolve_with, sandbox, tmp_path):
+    def run(question):
+        return resolve_with(lambda job: build_in(sandbox, job, tmp_path / "wheelhouse"), question)
+
+    return run
+
+
+@pytest.fixture
+def format_wheel(smith):
+    """What the build imports: a wheel with one module."""
+    path = smith.wheel("tinyformat", "1.0")
+    with zipfile.ZipFile(path) as archive:
+        files = {info.filename: archive.read(info) for info in archive.infolist()}
+    files["tinyformat.py"] = b'VERSION = "1.0"\n'
+    record = "tinyformat-1.0.dist-info/RECORD"
+    files[record] = b"".join(f"{name},,\n".encode() for name in files)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return path
+
+
+def test_a_package_with_only_its_source_is_built_and_its_dependencies_are_found(
+    smith, format_wheel, ask, lock_of, tmp_path
+):
+    smith.wheel("lib", "1.0")
+    smith.wheel("app", "1.0", "srclib<2")
+    smith.sdist("srclib", "1.0", {"pyproject.toml": PROJECT, "backend.py": BACKEND})
+    smith.sdist("srclib", "2.0", {"pyproject.toml": PROJECT, "backend.py": BACKEND})
+    (part,) = lock_of(ask("app", platforms=(OWN,))).platforms
+    assert [f"{one.name} {one.version}" for one in part.model] == ["app 1.0", "lib 1.0", "srclib 1.0"]
+    built = part.model[2]
+    assert built.url.startswith((tmp_path / "wheelhouse").as_uri())
+    assert Digest.of(Path(built.url.removeprefix("file://")).read_bytes()) == built.digest
+
+
+def test_a_wheel_that_was_built_once_is_not_built_again(smith, format_wheel, ask, lock_of, sandbox):
+    smith.wheel("lib", "1.0")
+    smith.sdist("srclib", "1.0", {"pyproject.toml": PROJECT, "backend.py": BACKEND})
+    question = ask("srclib", platforms=(OWN,))
+    assert lock_of(question) == lock_of(question)
+    assert len(sandbox.started) == 1
+
+
+def test_nothing_of_a_source_distribution_runs_outside_the_sandbox(smith, ask, resolve_with, tmp_path):
+    trap = f"open({str(tmp_path / 'sprung')!r}, 'w').close()\n"
+    files = {"setup.py": trap, "backend.py": trap, "pyproject.toml": PROJECT.replace('"tinyformat"', "")}
+    smith.sdist("srclib", "1.0", files)
+
+    def look(job):
+        assert job.system.backend == "backend"
+        raise LockError
+
+    with pytest.raises(LockError):
+        resolve_with(look, ask("srclib", platforms=(OWN,)))
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_build_that_fails_shows_its_last_words(smith, ask, lock_of):
+    project = PROJECT.replace('"tinyformat"', "")
+    broken = "raise SystemExit('no compiler here')\n"
+    smith.sdist("srclib", "1.0", {"pyproject.toml": project, "backend.py": broken})
+    with pytest.raises(LockError) as caught:
+        lock_of(ask("srclib", platforms=(OWN,)))
+    assert "no compiler here" in str(caught.value)
+    assert "find_links" in caught.value.issues[-1].fix
+
+
+def test_a_build_that_makes_another_version_is_refused(smith, format_wheel, ask, lock_of):
+    smith.wheel("lib", "1.0")
+    smith.sdist("srclib", "7.0", {"pyproject.toml": PROJECT, "backend.py": BACKEND})
+    with pytest.raises(LockError, match=r"made srclib-1\.0-py3-none-any\.whl, expected srclib 7\.0"):
+        lock_of(ask("srclib", platforms=(OWN,)))
+
+
+def test_build_requirements_that_cannot_be_had_are_named(smith, ask, lock_of):
+    smith.sdist("srclib", "1.0", {"pyproject.toml": PROJECT, "backend.py": BACKEND})
+    with pytest.raises(LockError, match="its build needs 'tinyformat'"):
+        lock_of(ask("srclib", platforms=(OWN,)))
+
+
+def test_a_changed_source_distribution_is_refused(smith):
+    path = smith.sdist("srclib", "1.0", {})
+    with pytest.raises(IntegrityError):
+        _checked(path, Digest.of(b"another"))
+
+
+def test_without_a_pyproject_setuptools_builds(smith):
+    path = smith.sdist("srclib", "1.0", {"setup.py": ""})
+    assert build_system(path) == BuildSystem(
+        ("setuptools>=40.8.0", "wheel"), "setuptools.build_meta:__legacy__", ()
+    )
+
+
+def test_the_build_system_is_read_from_the_archives_own_folder_alone(smith):
+    inner = '[build-system]\nrequires = ["evil"]\n'
+    path = smith.sdist("srclib", "1.0", {"sub/pyproject.toml": inner, "pyproject.toml": PROJECT})
+    assert build_system(path) == BuildSystem(("tinyformat",), "backend", (".",))
+
+
+def test_a_zipped_source_distribution_is_read(tmp_path):
+    path = tmp_path / "srclib-1.0.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("srclib-1.0/pyproject.toml", PROJECT)
+    assert build_system(path).requires == ("tinyformat",)
+
+
+def test_an_archive_of_absurd_size_is_refused(tmp_path):
+    path = tmp_path / "srclib-1.0.tar"
+    with path.open("wb") as stream:
+        member = tarfile.TarInfo("srclib-1.0/huge")
+        member.size = 5 << 30
+        stream.write(member.tobuf())
+    with pytest.raises(LockError, match="absurd size"):
+        build_system(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"not an archive", b"\x1f\x8b\x08broken"])
+def test_what_is_no_archive_is_a_lock_error(tmp_path, data):
+    path = tmp_path / "srclib-1.0.tar.gz"
+    path.write_bytes(data)
+    with pytest.raises(LockError, match="not a source distribution"):
+        build_system(path)
+
+
+@pytest.mark.parametrize("table", ['requires = "x"', "requires = [1]", "requires = []\nbuild-backend = 3"])
+def test_a_malformed_build_system_is_refused(smith, table):
+    path = smith.sdist("srclib", "1.0", {"pyproject.toml": f"[build-system]\n{table}\n"})
+    with pytest.raises(LockError, match="PEP 518"):
+        build_system(path)
