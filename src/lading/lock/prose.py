@@ -19,7 +19,7 @@ _VERSIONS = r"(?:[<>=!~]=?[^\s,]+(?:,(?=[<>=!~]))?)*"
 _PACKAGE = rf"({_NAME}){_MARKS}({_VERSIONS})"
 _END = r"(?=[,.]?(?: |\Z))"
 _WANTED = (
-    rf"(?!(?:all|any|because|only|that|the|there|we|you) ){_NAME}{_MARKS}{_VERSIONS}{_END}"
+    rf"(?!(?:all|and|any|because|only|that|the|there|we|you) ){_NAME}{_MARKS}{_VERSIONS}{_END}"
     r"(?! (?:cannot|depends?|has|have|is|requires?|was|were) )"
 )
 _EDGES = re.compile(
