@@ -1,0 +1,194 @@
+"""A sandbox, a bill and recorded examples in, a Report out. The caller decides what follows from it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lading.core.bill import Bill
+from lading.core.digest import Digest
+from lading.core.ports import Event, Events, Running, Sandbox, ignore
+from lading.core.report import Check, Report
+from lading.core.spec import Example
+from lading.verify import probe
+from lading.verify.client import Answer, Client, NoAnswerError
+from lading.verify.compare import Difference, differences, predictions, rows
+from lading.verify.conform import misfits
+
+_SOCKET = "lading.sock"
+_POLL_S, _POLL_LONGEST_S = 0.005, 0.1
+_HEALTH_S = 10.0
+_STOP_S = 15.0
+_OUTPUT_CHARACTERS = 8000
+_REPEATS, _REPEAT_S = 20, 0.5
+_READY = 200
+_UNNAMED = "example"
+
+
+@dataclass(slots=True)
+class _Replay:
+    """What the examples showed so far."""
+
+    rows: int = 0
+    matched: int = 0
+    problems: list[str] = field(default_factory=list)
+    latencies_s: list[float] = field(default_factory=list)
+
+
+def check(
+    sandbox: Sandbox,
+    *,
+    bill: Bill,
+    examples: Sequence[Example],
+    image: Digest,
+    argv: Sequence[str],
+    tmp: Path,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = 600.0,
+    request_timeout_s: float = 60.0,
+    events: Events = ignore,
+) -> Report:
+    """Start a package's own entry point without a network and replay every recorded example.
+
+    `argv` is the image's entry point and command; `tmp` an empty folder, of which each process gets a part
+    as /tmp. `timeout_s` bounds the start, `request_timeout_s` each request. Raises VerifyError only where
+    nothing could be run at all; whatever the package does is in the report.
+    """
+    (served := tmp / "server").mkdir()
+    (probed := tmp / "probe").mkdir()
+    started_s = time.monotonic()
+    server = sandbox.start(argv, env={**(env or {}), "LADING_UDS": f"/tmp/{_SOCKET}"}, tmp=served)  # noqa: S108 - inside
+    try:
+        client = Client(served, _SOCKET)
+        with probe.looking(sandbox, bill, probed, timeout_s) as seen:
+            ready = _wait_until_ready(server, client, bill, started_s + timeout_s)
+            ready_s = time.monotonic() - started_s
+        replay = _Replay()
+        if ready.passed:
+            _replay(client, bill, examples, request_timeout_s, replay=replay, events=events)
+            _repeat(client, bill, examples, request_timeout_s, replay)
+        peak_bytes = server.peak_memory_bytes()
+    finally:
+        server.stop(_STOP_S)
+    checks = [*seen, ready, *([_predictions(replay, examples)] if ready.passed else [])]
+    return Report(
+        image=str(image),
+        sandbox=sandbox.name,
+        checks=tuple(checks),
+        predictions=replay.rows,
+        matched=replay.matched,
+        ready_s=round(ready_s, 3) if ready.passed else 0.0,
+        peak_memory_bytes=peak_bytes,
+        latency_ms=round(statistics.median(replay.latencies_s or [0.0]) * 1000, 3),
+        output=server.output()[-_OUTPUT_CHARACTERS:],
+    )
+
+
+def _wait_until_ready(server: Running, client: Client, bill: Bill, deadline_s: float) -> Check:
+    """Ask for readiness until it is given, the server ends, or the time is over."""
+    route = bill.server.routes.get("readiness", "/v2/health/ready")
+    pause_s, last = _POLL_S, "it never listened"
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        try:
+            answer = client.get(route, min(left_s, _HEALTH_S))
+        except NoAnswerError as error:
+            last = str(error)
+        else:
+            if answer.status == _READY:
+                return Check("ready", passed=True, detail=f"{route} answers 200")
+            last = f"{route} answers {answer.status}: {_text(answer)}"
+        if (status := server.poll()) is not None:
+            detail = f"the server ended with {status} before it was ready: {_last_lines(server)}"
+            return Check("ready", passed=False, detail=detail)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.2, _POLL_LONGEST_S)
+    detail = f"not ready in time: {last}; its last words: {_last_lines(server)}"
+    return Check("ready", passed=False, detail=detail)
+
+
+def _replay(
+    client: Client,
+    bill: Bill,
+    examples: Sequence[Example],
+    timeout_s: float,
+    *,
+    replay: _Replay,
+    events: Events,
+) -> None:
+    """Send each example once and hold the answer against what was recorded, or against the signature."""
+    for number, example in enumerate(examples):
+        expected_rows = bill.examples[number].rows if number < len(bill.examples) else 1
+        recorded = predictions(example.outputs)
+        count = expected_rows if example.outputs is None else len(rows(recorded))
+        replay.rows += count
+        name = example.name if example.name != _UNNAMED else f"{_UNNAMED} {number}"
+        try:
+            got = _ask(client, bill, example, timeout_s, replay)
+        except NoAnswerError as error:
+            replay.problems.append(f"{name}: {error}")
+            continue
+        found = (
+            misfits(got, bill.model.signature, expected_rows)
+            if example.outputs is None
+            else differences(got, recorded, example.tolerance)
+        )
+        replay.matched += 0 if _is_whole(found) else count - len(found)
+        replay.problems += [f"{name}: {one}" for one in found]
+        events(Event("verify", "progress", "replay", number + 1, len(examples), "requests"))
+
+
+def _ask(client: Client, bill: Bill, example: Example, timeout_s: float, replay: _Replay) -> object:
+    """Return the predictions for an example; raise NoAnswerError for anything but 200 and JSON."""
+    route = bill.server.routes.get("scoring", "/invocations")
+    body = json.dumps(example.inputs).encode()
+    begun_s = time.perf_counter()
+    answer = client.post(route, body, timeout_s)
+    replay.latencies_s.append(time.perf_counter() - begun_s)
+    if answer.status != _READY:
+        raise NoAnswerError(f"{route} answers {answer.status}: {_text(answer)}")
+    try:
+        return predictions(json.loads(answer.body))
+    except (ValueError, RecursionError) as error:
+        raise NoAnswerError(f"{route} answers no JSON: {_text(answer)}") from error
+
+
+def _repeat(
+    client: Client, bill: Bill, examples: Sequence[Example], timeout_s: float, replay: _Replay
+) -> None:
+    """Ask again, for half a second at most, so that the median says something."""
+    until_s = time.monotonic() + _REPEAT_S
+    while not replay.problems and examples and len(replay.latencies_s) < _REPEATS:
+        if time.monotonic() >= until_s:
+            return
+        try:
+            _ask(client, bill, examples[0], timeout_s, replay)
+        except NoAnswerError as error:
+            replay.problems.append(f"asked once more: {error}")
+
+
+def _predictions(replay: _Replay, examples: Sequence[Example]) -> Check:
+    if not examples:
+        return Check("predictions", passed=True, detail="no examples are recorded: the model loads")
+    recorded = any(example.outputs is not None for example in examples)
+    what = "recorded predictions match" if recorded else "predictions have the signature's shape and types"
+    detail = f"{replay.matched} of {replay.rows} {what}"
+    if replay.problems:
+        detail += f": {probe.first(replay.problems)}"
+    return Check("predictions", not replay.problems, detail)
+
+
+def _is_whole(found: Sequence[Difference]) -> bool:
+    """Tell whether the answers differ as a whole, so that no row can be counted."""
+    return any(one.row is None for one in found)
+
+
+def _text(answer: Answer) -> str:
+    return answer.body[:500].decode(errors="replace")
+
+
+def _last_lines(server: Running) -> str:
+    return " | ".join(server.output().strip().splitlines()[-5:])[-1500:] or "nothing"
