@@ -3,6 +3,8 @@ from __future__ import annotations
 import base64
 import errno
 import os
+import shutil
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,6 +21,13 @@ from lading.fetch.downloads import Downloads, Partial
 
 BODY = os.urandom(3 << 20)
 DIGEST = Digest.of(BODY)
+SCRIPT = """\
+import pathlib, sys
+from lading.core.digest import Digest
+from lading.fetch import HttpFetch
+HttpFetch(pathlib.Path(sys.argv[1])).file(sys.argv[2], Digest.parse(sys.argv[3]))
+"""
+DOWNLOAD = [sys.executable, "-c", SCRIPT]
 
 
 @pytest.fixture
@@ -176,14 +185,54 @@ def test_two_processes_download_a_file_once(site, tmp_path):
         site.reply(one, BODY)
 
     site.answers["/a"] = slowly
-    script = (
-        "import pathlib, sys; from lading.core.digest import Digest; from lading.fetch import HttpFetch;"
-        "HttpFetch(pathlib.Path(sys.argv[1])).file(sys.argv[2], Digest.parse(sys.argv[3]))"
-    )
-    argv = [sys.executable, "-c", script, str(tmp_path / "cache"), f"{site.url}/a", str(DIGEST)]
+    argv = [*DOWNLOAD, str(tmp_path / "cache"), f"{site.url}/a", str(DIGEST)]
     processes = [subprocess.Popen(argv) for _ in range(2)]
     assert [process.wait(60) for process in processes] == [0, 0]
     assert len(site.requests) == 1
+
+
+def test_a_killed_process_leaves_what_the_next_goes_on_with(site, tmp_path):
+    sent = threading.Event()
+    done = threading.Event()
+
+    def half(one):
+        one.send_response(200)
+        one.send_header("Content-Length", str(len(BODY)))
+        one.end_headers()
+        one.wfile.write(BODY[: 2 << 20])
+        sent.set()
+        done.wait(30)
+
+    site.in_turn("/a", half, partial(site.reply, body=BODY))
+    process = subprocess.Popen([*DOWNLOAD, str(tmp_path / "cache"), f"{site.url}/a", str(DIGEST)])
+    assert sent.wait(30)
+    while not any(path.stat().st_size for path in (tmp_path / "cache" / "partial").glob("*")):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    with HttpFetch(tmp_path / "cache") as fetch:
+        assert fetch.file(f"{site.url}/a", DIGEST).read_bytes() == BODY
+    done.set()
+    assert "range" in site.requests[1][2]
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl: apt-get install openssl")
+def test_the_networks_own_certificate_is_accepted_when_it_is_named(site, tmp_path, monkeypatch):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    argv = ["openssl", "req", *kind, *subject, "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(argv, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    site.server.socket = context.wrap_socket(site.server.socket, server_side=True)
+    site.answers["/a"] = lambda one: site.reply(one, b"hello")
+    url = site.url.replace("http:", "https:") + "/a"
+    with HttpFetch(tmp_path / "one") as fetch, pytest.raises(RegistryError, match="SSL_CERT_FILE"):
+        fetch.text(url)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with HttpFetch(tmp_path / "two") as fetch:
+        assert fetch.text(url) == b"hello"
 
 
 def test_redirects_are_followed(site, fetch):
