@@ -6,13 +6,12 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core import canonical
-from lading.core.descriptor import CONFIG, EMPTY, INDEX, LAYER_GZIP, MANIFEST, REPORT, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, RegistryError, SpecError
 from lading.core.ports import Store
@@ -29,38 +28,6 @@ ABSENT = Digest.of(b"never written")
 @pytest.fixture(params=list(STORES))
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return STORES[request.param](tmp_path)
-
-
-def put(store: Store, data: bytes, media_type: str = LAYER_GZIP) -> Descriptor:
-    return Descriptor(media_type, documents.write(store, data), len(data))
-
-
-def put_image(store: Store, text: str = "layer") -> Descriptor:
-    document = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": put(store, b'{"of":"%s"}' % text.encode(), CONFIG).to_json(),
-        "layers": [put(store, text.encode()).to_json()],
-    }
-    return put(store, canonical.encode(document), MANIFEST)
-
-
-def put_index(store: Store, *images: Descriptor) -> Descriptor:
-    document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [one.to_json() for one in images]}
-    return put(store, canonical.encode(document), INDEX)
-
-
-def put_report(store: Store, subject: Descriptor, text: bytes = b"passed") -> Descriptor:
-    document = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "artifactType": REPORT,
-        "config": put(store, b"{}", EMPTY).to_json(),
-        "layers": [put(store, text, REPORT).to_json()],
-        "subject": subject.to_json(),
-    }
-    written = put(store, canonical.encode(document), MANIFEST)
-    return Descriptor(MANIFEST, written.digest, written.size_bytes, artifact_type=REPORT)
 
 
 def read(store: Store, digest: Digest) -> bytes:
@@ -110,8 +77,8 @@ def test_a_blob_left_without_commit_leaves_nothing(store: Store) -> None:
     assert list(store.digests()) == []
 
 
-def test_the_same_blob_written_twice_is_kept_once(store: Store) -> None:
-    assert put(store, b"numpy") == put(store, b"numpy")
+def test_the_same_blob_written_twice_is_kept_once(store: Store, author: Any) -> None:
+    assert author.blob(store, b"numpy") == author.blob(store, b"numpy")
     assert list(store.digests()) == [Digest.of(b"numpy")]
 
 
@@ -121,31 +88,31 @@ def test_an_absent_blob_has_no_size_and_cannot_be_opened(store: Store) -> None:
         pass
 
 
-def test_a_deleted_blob_is_gone_and_deleting_it_again_is_no_error(store: Store) -> None:
-    digest = put(store, b"numpy").digest
+def test_a_deleted_blob_is_gone_and_deleting_it_again_is_no_error(store: Store, author: Any) -> None:
+    digest = author.blob(store, b"numpy").digest
     store.delete(digest)
     store.delete(digest)
     assert store.size_bytes(digest) is None
     assert list(store.digests()) == []
 
 
-def test_a_name_resolves_to_what_it_was_given_to(store: Store) -> None:
-    image = put_image(store)
+def test_a_name_resolves_to_what_it_was_given_to(store: Store, author: Any) -> None:
+    image = author.image(store)
     store.tag(Reference.parse("iris:1"), image)
     assert store.resolve(Reference.parse("iris:1")) == image
     assert names(store) == ["iris:1"]
 
 
-def test_names_are_listed_in_order_whatever_the_order_they_were_given_in(store: Store) -> None:
+def test_names_are_listed_in_order_whatever_the_order_they_were_given_in(store: Store, author: Any) -> None:
     given_names = ["iris:2", "digits:1", "localhost:5000/team/iris:1", "iris:1", "wine"]
-    image = put_image(store)
+    image = author.image(store)
     for name in given_names:
         store.tag(Reference.parse(name), image)
     assert names(store) == sorted(given_names)
 
 
-def test_a_name_moves_to_another_image_and_the_old_blobs_stay(store: Store) -> None:
-    old, new = put_image(store, "old"), put_image(store, "new")
+def test_a_name_moves_to_another_image_and_the_old_blobs_stay(store: Store, author: Any) -> None:
+    old, new = author.image(store, "old"), author.image(store, "new")
     store.tag(Reference.parse("iris:1"), old)
     store.tag(Reference.parse("iris:1"), new)
     assert store.resolve(Reference.parse("iris:1")) == new
@@ -153,30 +120,30 @@ def test_a_name_moves_to_another_image_and_the_old_blobs_stay(store: Store) -> N
     assert names(store) == ["iris:1"]
 
 
-def test_what_is_not_there_in_full_is_not_named(store: Store) -> None:
-    image = put_image(store, "layer")
+def test_what_is_not_there_in_full_is_not_named(store: Store, author: Any) -> None:
+    image = author.image(store, "layer")
     store.delete(Digest.of(b"layer"))
     with pytest.raises(RegistryError, match=str(Digest.of(b"layer"))):
         store.tag(Reference.parse("iris:1"), image)
     assert names(store) == []
 
 
-def test_an_index_of_an_image_that_is_not_there_is_not_named(store: Store) -> None:
-    image = put_image(store)
-    index = put_index(store, image)
+def test_an_index_of_an_image_that_is_not_there_is_not_named(store: Store, author: Any) -> None:
+    image = author.image(store)
+    index = author.index(store, image)
     store.delete(image.digest)
     with pytest.raises(RegistryError, match=str(image.digest)):
         store.tag(Reference.parse("iris:1"), index)
 
 
-def test_a_digest_is_no_name(store: Store) -> None:
-    image = put_image(store)
+def test_a_digest_is_no_name(store: Store, author: Any) -> None:
+    image = author.image(store)
     with pytest.raises(SpecError, match="without a digest"):
         store.tag(Reference.parse(f"iris@{image.digest}"), image)
 
 
-def test_an_unknown_name_is_refused_with_its_neighbours(store: Store) -> None:
-    store.tag(Reference.parse("iris:1"), put_image(store))
+def test_an_unknown_name_is_refused_with_its_neighbours(store: Store, author: Any) -> None:
+    store.tag(Reference.parse("iris:1"), author.image(store))
     with pytest.raises(RegistryError, match="did you mean 'iris:1'"):
         store.resolve(Reference.parse("irsi:1"))
     with pytest.raises(RegistryError, match="did you mean 'iris:1'"):
@@ -185,8 +152,8 @@ def test_an_unknown_name_is_refused_with_its_neighbours(store: Store) -> None:
         store.resolve(Reference.parse("something/quite/different:4"))
 
 
-def test_a_digest_resolves_with_a_name_before_it(store: Store) -> None:
-    image = put_image(store)
+def test_a_digest_resolves_with_a_name_before_it(store: Store, author: Any) -> None:
+    image = author.image(store)
     assert store.resolve(Reference.parse(f"iris@{image.digest}")) == image
     store.tag(Reference.parse("iris:1"), image)
     assert store.resolve(Reference.parse(f"iris:1@{image.digest}")) == image
@@ -194,15 +161,15 @@ def test_a_digest_resolves_with_a_name_before_it(store: Store) -> None:
         store.resolve(Reference.parse(f"iris@{ABSENT}"))
 
 
-def test_a_layer_is_no_image_although_its_digest_is_known(store: Store) -> None:
-    layer, text = put(store, b"\x1f\x8b a layer"), put(store, b"{ no manifest")
-    for blob in (layer, text, put(store, b"[1]"), put(store, b'{"mediaType":"text/plain"}')):
+def test_a_layer_is_no_image_although_its_digest_is_known(store: Store, author: Any) -> None:
+    layer, text = author.blob(store, b"\x1f\x8b a layer"), author.blob(store, b"{ no manifest")
+    for blob in (layer, text, author.blob(store, b"[1]"), author.blob(store, b'{"mediaType":"text/plain"}')):
         with pytest.raises(RegistryError, match="not in the store"):
             store.resolve(Reference.parse(f"iris@{blob.digest}"))
 
 
-def test_a_forgotten_name_leaves_the_blobs_and_the_other_names(store: Store) -> None:
-    image = put_image(store)
+def test_a_forgotten_name_leaves_the_blobs_and_the_other_names(store: Store, author: Any) -> None:
+    image = author.image(store)
     for name in ("iris:1", "iris:latest"):
         store.tag(Reference.parse(name), image)
     store.untag(Reference.parse("iris:1"))
@@ -212,17 +179,17 @@ def test_a_forgotten_name_leaves_the_blobs_and_the_other_names(store: Store) -> 
         store.untag(Reference.parse("iris:1"))
 
 
-def test_deleting_an_image_forgets_its_names(store: Store) -> None:
-    image = put_image(store)
+def test_deleting_an_image_forgets_its_names(store: Store, author: Any) -> None:
+    image = author.image(store)
     store.tag(Reference.parse("iris:1"), image)
     store.delete(image.digest)
     assert names(store) == []
 
 
-def test_referrers_are_listed_oldest_first_and_once(store: Store) -> None:
-    image, other = put_image(store, "iris"), put_image(store, "wine")
-    first, second = put_report(store, image, b"first"), put_report(store, image, b"second")
-    for report in (first, put_report(store, other), second, first):
+def test_referrers_are_listed_oldest_first_and_once(store: Store, author: Any) -> None:
+    image, other = author.image(store, "iris"), author.image(store, "wine")
+    first, second = author.report(store, image, b"first"), author.report(store, image, b"second")
+    for report in (first, author.report(store, other), second, first):
         store.refer(report)
     assert list(store.referrers(image.digest)) == [first, second]
     store.delete(first.digest)
@@ -230,34 +197,34 @@ def test_referrers_are_listed_oldest_first_and_once(store: Store) -> None:
     assert names(store) == []
 
 
-def test_what_refers_to_nothing_is_no_referrer(store: Store) -> None:
+def test_what_refers_to_nothing_is_no_referrer(store: Store, author: Any) -> None:
     with pytest.raises(IntegrityError, match="no subject"):
-        store.refer(put_image(store))
+        store.refer(author.image(store))
 
 
-def test_a_referrer_that_is_not_there_in_full_is_not_listed(store: Store) -> None:
-    image = put_image(store)
-    report = put_report(store, image, b"passed")
+def test_a_referrer_that_is_not_there_in_full_is_not_listed(store: Store, author: Any) -> None:
+    image = author.image(store)
+    report = author.report(store, image, b"passed")
     store.delete(Digest.of(b"passed"))
     with pytest.raises(RegistryError, match=str(Digest.of(b"passed"))):
         store.refer(report)
     assert list(store.referrers(image.digest)) == []
 
 
-def test_naming_an_image_keeps_its_referrers(store: Store) -> None:
-    image = put_image(store)
+def test_naming_an_image_keeps_its_referrers(store: Store, author: Any) -> None:
+    image = author.image(store)
     store.tag(Reference.parse("iris:1"), image)
-    report = put_report(store, image)
+    report = author.report(store, image)
     store.refer(report)
     store.tag(Reference.parse("iris:2"), image)
     store.untag(Reference.parse("iris:1"))
     assert list(store.referrers(image.digest)) == [report]
 
 
-def test_threads_that_write_and_name_at_once_lose_nothing(store: Store) -> None:
+def test_threads_that_write_and_name_at_once_lose_nothing(store: Store, author: Any) -> None:
     def work(number: int) -> None:
         for turn in range(5):
-            image = put_image(store, f"{number} {turn}")
+            image = author.image(store, f"{number} {turn}")
             store.tag(Reference.parse(f"iris:{number}-{turn}"), image)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
