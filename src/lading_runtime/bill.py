@@ -1,0 +1,55 @@
+"""A bill's JSON in, what the launcher needs of it out."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, NamedTuple
+
+DEFAULT_PATH = "/opt/lading/bill.json"
+
+
+class BillError(Exception):
+    """The bill cannot be read, or is none."""
+
+
+class Bill(NamedTuple):
+    """The part of a bill that serving needs."""
+
+    name: str
+    version: str
+    lading: str
+    model: dict[str, Any]
+    """`path`, `loader`, `loader_options`, `format`, `signature`."""
+    interpreter: str
+    """The Python of the model's environment."""
+    variables: dict[str, str]
+    """What the author set for the model's environment."""
+    code: dict[str, Any] | None
+    """`path` and `entry` of the routine."""
+
+
+def load(path: str) -> Bill:
+    """Read a bill; raise BillError, which says what is missing, for anything else."""
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - pathlib would cost 3 ms before the worker starts
+            document = json.load(stream)
+    except OSError as error:
+        raise BillError(f"{path}: {error.strerror}; LADING_BILL names another file") from error
+    except ValueError as error:
+        raise BillError(f"{path}: not JSON: {error}") from error
+    try:
+        environment = document["environment"]
+        model = document["model"]
+        return Bill(
+            name=str(document.get("name") or "model"),
+            version=str(document.get("version") or "1"),
+            lading=str(document.get("lading") or ""),
+            model={"loader_options": {}, **model, "path": str(model["path"]), "loader": str(model["loader"])},
+            interpreter=os.path.join(environment["path"], "bin", "python"),  # noqa: PTH118 - as above
+            variables=dict(environment.get("variables") or {}),
+            code=document.get("code"),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        what = "expected an object with environment.path, model.path and model.loader"
+        raise BillError(f"{path}: no bill ({error!r}): {what}") from error
