@@ -1,0 +1,118 @@
+"""A message of the front in, what a model's `predict` takes out: arrays, a frame, or plain JSON values."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lading_runtime import wire
+
+# datatype → numpy's name; what is not here is JSON
+_DTYPES = {
+    "BOOL": "bool",
+    "FP32": "<f4",
+    "FP64": "<f8",
+    **{f"INT{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)},
+    **{f"UINT{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
+}
+
+
+class RefusedError(Exception):
+    """The model says that this input is wrong."""
+
+
+class Request:
+    """One request, made into arrays or frames when a loader asks for them."""
+
+    def __init__(self, header: Mapping[str, Any], body: memoryview) -> None:
+        """Keep the parts; nothing is copied yet."""
+        parameters = header["parameters"]
+        self.content: str = parameters["content"]
+        self.params: Mapping[str, Any] = parameters.get("params") or {}
+        self._columns = parameters.get("columns")
+        self._tensors = list(wire.split(header["inputs"], body))
+
+    def text(self) -> bytes:
+        """Return the bytes of a `json` request, as the client sent them."""
+        return bytes(self._tensors[0][1])
+
+    def json(self) -> Any:
+        """Return the values of a `json` request; raise RefusedError where they are none."""
+        try:
+            return json.loads(self.text())
+        except (ValueError, RecursionError) as error:
+            raise RefusedError(str(error)) from error
+
+    def array(self) -> Any:
+        """Return the input as one numpy array: a frame's columns side by side."""
+        if len(self._tensors) == 1 and (self._columns or self.content != "frame"):
+            return _array(*self._tensors[0])
+        import numpy as np
+
+        columns = [_array(*one) for one in self._tensors]
+        if all(column.dtype != object for column in columns):
+            return np.column_stack(columns)
+        table = np.empty((len(columns[0]), len(columns)), dtype=object)
+        for index, column in enumerate(columns):
+            table[:, index] = column
+        return table
+
+    def frame(self) -> Any:
+        """Return the input as a pandas DataFrame."""
+        import pandas as pd
+
+        if self._columns:
+            return pd.DataFrame(_array(*self._tensors[0]), columns=self._columns)
+        return pd.DataFrame({entry["name"]: _series(entry, data) for entry, data in self._tensors})
+
+    def arrays(self) -> dict[str, Any]:
+        """Return named tensors as numpy arrays."""
+        return {entry["name"]: _array(entry, data) for entry, data in self._tensors}
+
+
+def has_pandas() -> bool:
+    """Tell whether pandas can be imported, without importing it."""
+    return importlib.util.find_spec("pandas") is not None
+
+
+def _array(entry: Mapping[str, Any], data: memoryview) -> Any:
+    """View a tensor's bytes as a writable, aligned array; JSON values become an array of objects."""
+    import numpy as np
+
+    dtype = _DTYPES.get(entry["datatype"])
+    if dtype is not None:
+        array = np.frombuffer(data, dtype).reshape(entry["shape"])
+        return array if array.flags.aligned else array.copy()
+    values = _values(entry, data)
+    if entry["parameters"].get("type") == "datetime":
+        return values
+    if len(entry["shape"]) != 1:
+        return np.array(values, dtype=object)
+    cells = np.empty(len(values), dtype=object)  # filled one by one: a cell may be a list itself
+    for index, value in enumerate(values):
+        cells[index] = value
+    return cells
+
+
+def _series(entry: Mapping[str, Any], data: memoryview) -> Any:
+    """Return what pandas makes a column of; of plain lists it finds the type itself, as in training."""
+    return _array(entry, data) if entry["datatype"] in _DTYPES else _values(entry, data)
+
+
+def _values(entry: Mapping[str, Any], data: memoryview) -> Any:
+    """Read JSON values; times become a numpy array, base64 becomes bytes."""
+    values = json.loads(bytes(data))
+    kind = entry["parameters"].get("type")
+    if kind == "datetime":
+        import numpy as np
+
+        return np.array(values, dtype="datetime64[ns]")
+    if kind == "binary":
+        return [None if value is None else base64.b64decode(value) for value in values]
+    return values
