@@ -1,0 +1,100 @@
+"""A pickled, joblib'd, cloudpickled or skops'd estimator in, something to predict with out."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from lading_runtime.worker import inputs
+
+
+def load(path: str, options: Mapping[str, Any]) -> Estimator:
+    """Load the file that the options name, below the model's folder.
+
+    Options: `file`; `serialization` (`pickle`, `joblib`, `cloudpickle`, `skops`; else the file's name tells);
+    `trusted_types` for skops; `method` or `predict_fn` (`predict`).
+    """
+    file = os.path.join(path, str(options.get("file") or ""))  # noqa: PTH118 - pathlib costs a millisecond here
+    method = str(options.get("method") or options.get("predict_fn") or "predict")
+    model = _read(file, str(options.get("serialization") or _guess(file)), options)
+    if not callable(getattr(model, method, None)):
+        message = f"got a {type(model).__module__}.{type(model).__qualname__}, expected one with {method!r}"
+        raise TypeError(message)
+    return Estimator(model, method)
+
+
+def _guess(file: str) -> str:
+    endings = {".joblib": "joblib", ".skops": "skops"}
+    return next((kind for ending, kind in endings.items() if file.endswith(ending)), "pickle")
+
+
+def _read(file: str, serialization: str, options: Mapping[str, Any]) -> Any:
+    if serialization == "joblib":
+        import joblib
+
+        return joblib.load(file)
+    if serialization == "skops":
+        import skops.io  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+        return skops.io.load(file, trusted=list(options.get("trusted_types") or ()))
+    with open(file, "rb") as stream:  # noqa: PTH123
+        return pickle.load(stream)  # noqa: S301 - packing has looked at it, and this is the place to run it
+
+
+class Estimator:
+    """An object with scikit-learn's `predict`."""
+
+    def __init__(self, model: Any, method: str) -> None:
+        """Set it up to answer one request at a time in one thread."""
+        names = getattr(model, "feature_names_in_", None)
+        self._predict = getattr(model, method)
+        width = getattr(model, "n_features_in_", None)
+        self.facts = {
+            "names": None if names is None else [str(name) for name in names],
+            "width": None if width is None else int(width),
+        }
+        # an estimator that was fitted on bare numbers warns when it is given names
+        wants_frame = names is not None or width is None
+        self._wants_frame = wants_frame and inputs.has_pandas()
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        use_one_job(model)
+
+    def predict(self, request: inputs.Request) -> Any:
+        """Predict; a ValueError is the estimator's way to refuse an input."""
+        data = self._data(request)
+        try:
+            return self._predict(data)
+        except ValueError as error:
+            raise inputs.RefusedError(str(error)[:2000]) from error
+
+    def _data(self, request: inputs.Request) -> Any:
+        if request.content == "tensors":
+            arrays = request.arrays()
+            return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+        if request.content == "frame" and self._wants_frame:
+            return request.frame()
+        return request.array()
+
+
+def use_one_job(model: Any) -> None:
+    """Set `n_jobs` to 1 all the way down: starting threads for one row costs more than it saves."""
+    seen = set()
+    stack = [model]
+    while stack:
+        one = stack.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, (list, tuple)):
+            stack.extend(one)
+        elif hasattr(one, "get_params"):
+            attributes = vars(one)
+            if attributes.get("n_jobs") not in (None, 1):
+                one.n_jobs = 1
+            stack.extend(attributes.values())
