@@ -1,0 +1,41 @@
+"""An MLflow model of a flavour with no loader of its own in, mlflow's own `predict` out."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lading_runtime.worker import inputs
+
+
+def load(path: str, _: Mapping[str, Any]) -> Pyfunc:
+    """Load the folder by `mlflow.pyfunc`, which the model's environment has."""
+    import mlflow.pyfunc  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    return Pyfunc(mlflow.pyfunc.load_model(path))
+
+
+class Pyfunc:
+    """A `PyFuncModel`."""
+
+    def __init__(self, model: Any) -> None:
+        """Take the signature from the bill: this model knows no more."""
+        self._model = model
+        self.facts: Mapping[str, Any] = {"names": None, "width": None}
+
+    def predict(self, request: inputs.Request) -> Any:
+        """Predict, with what mlflow makes of its own schema."""
+        if request.content == "frame":
+            data = request.frame()
+        elif request.content == "tensors":
+            data = request.arrays()
+        else:
+            data = request.array()
+        return (
+            self._model.predict(data, params=dict(request.params))
+            if request.params
+            else self._model.predict(data)
+        )
