@@ -1,0 +1,1 @@
+"""Speaks every contract; needs the server's own environment."""

@@ -1,0 +1,74 @@
+"""What contracts are written in: requests, responses, and refusals, which are responses that are raised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Optional
+
+import msgspec
+
+# status → the code that MLflow's clients know it by
+_CODES = {
+    400: "BAD_REQUEST",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
+    413: "REQUEST_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+RETRY_AFTER = {"retry-after": "1"}
+
+
+class Request(NamedTuple):
+    """A request whose body is there. Header names are in lower case."""
+
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    arguments: tuple[str, ...] = ()
+    """What the route's pattern left open, such as the model's name."""
+
+
+class Response(NamedTuple):
+    """An answer."""
+
+    body: bytes
+    status: int = 200
+    content_type: bytes = b"application/json"
+    headers: Optional[Mapping[str, str]] = None  # noqa: UP045 - evaluated under Python 3.9 too
+
+
+def encode(document: object, status: int = 200) -> Response:
+    """Make a JSON response; NaN and infinities become null."""
+    return Response(msgspec.json.encode(document), status)
+
+
+class Refusal(Exception):  # noqa: N818 - what it is called in every contract here
+    """A request that is not answered with a prediction, and why."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Say why, in a line without secrets or stack traces."""
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code or _CODES[status]
+        self.headers = headers
+
+    def response(self) -> Response:
+        """Make the one error body that satisfies every contract's clients: each key is read by some."""
+        document = {"error": self.message, "error_code": self.code, "message": self.message}
+        return encode(document, self.status)._replace(headers=self.headers)
+
+
+def invalid(message: str) -> Refusal:
+    """Refuse a value that the client can correct."""
+    return Refusal(400, message, code="INVALID_PARAMETER_VALUE")
