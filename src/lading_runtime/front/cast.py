@@ -1,0 +1,151 @@
+"""JSON values in, a datatype and raw bytes out; only casts that lose nothing, all others are a Misfit.
+
+The usual case, a list of one type, costs one `set(map(type, …))` and one `array`, which both run in C.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from lading_runtime.wire import ARRAY_CODES, JSON
+
+_EXACT_FLOAT = 1 << 53
+_LARGEST = sys.float_info.max
+_NULL = type(None)
+_RANGES = {
+    datatype: (0, (1 << bits) - 1) if datatype[0] == "U" else (-(1 << bits - 1), (1 << bits - 1) - 1)
+    for datatype, bits in ((f"{sign}INT{size}", size) for sign in ("", "U") for size in (8, 16, 32, 64))
+}
+FLOATS = ("FP32", "FP64")
+_EXPECTED = {
+    "BOOL": "true or false",
+    "FP32": "a number that a float can hold",
+    "FP64": "a number that a double can hold",
+    **{name: f"a whole number from {low} to {high}" for name, (low, high) in _RANGES.items()},
+    "string": "a string",
+    "binary": "a base64 string",
+    "datetime": "an ISO 8601 date or time",
+}
+
+
+class Misfit(ValueError):  # noqa: N818 - not an error of ours: a value that does not fit
+    """A value that cannot be cast without loss."""
+
+    def __init__(self, index: int, value: object, expected: str) -> None:
+        """Remember which of the values it is."""
+        super().__init__(index, value, expected)
+        self.index = index
+        self.value = value
+        self.expected = expected
+
+    def __str__(self) -> str:
+        """Print what was got and what was expected, the value shortened."""
+        text = json.dumps(self.value, default=str)
+        return f"got {text if len(text) <= 60 else text[:57] + '…'}, expected {self.expected}"
+
+
+def pack(kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
+    """Cast values to a datatype, or to `string`, `binary` or `datetime`.
+
+    Raises Misfit for the first that does not fit. null is NaN among floats, and stays null among strings,
+    binaries and datetimes.
+    """
+    if kind in FLOATS:
+        return kind, _floats(kind, values)
+    if kind == "BOOL":
+        _require(kind, values, {bool})
+        return kind, bytes(values)
+    if kind in _RANGES:
+        return kind, _integers(kind, values)
+    if kind == JSON:
+        return JSON, msgspec.json.encode(values)
+    _require(kind, values, {str, _NULL})
+    if kind == "datetime":
+        values = _each(kind, values, _iso)
+    elif kind == "binary":
+        _each(kind, values, _base64)
+    return JSON, msgspec.json.encode(values)
+
+
+def infer(values: Iterable[Any]) -> str:
+    """Tell the datatype that a frame of these JSON values would have: ints with a null are floats."""
+    kinds = set(map(type, values))
+    present = kinds - {_NULL}
+    if present <= {float, int} and (float in kinds or _NULL in kinds or not kinds):
+        return "FP64"
+    if kinds == {int}:
+        return "INT64"
+    return "BOOL" if kinds == {bool} else JSON
+
+
+def _require(kind: str, values: Sequence[Any], allowed: set[type]) -> None:
+    if not set(map(type, values)) <= allowed:
+        for index, value in enumerate(values):
+            if type(value) not in allowed:
+                raise Misfit(index, value, _EXPECTED[kind])
+
+
+def _floats(kind: str, values: Sequence[Any]) -> bytes:
+    _require(kind, values, {float, int, _NULL})
+    kinds = set(map(type, values))
+    filled = [math.nan if value is None else value for value in values] if _NULL in kinds else values
+    try:
+        packed = array(ARRAY_CODES[kind], filled)
+    except OverflowError:
+        index = next(i for i, value in enumerate(filled) if type(value) is int and abs(value) > _LARGEST)
+        raise Misfit(index, values[index], _EXPECTED[kind]) from None
+    if int in kinds or kind == "FP32":
+        for index, (value, cast) in enumerate(zip(filled, packed)):  # noqa: B905 - strict= needs Python 3.10
+            if cast != value and (type(value) is int or math.isinf(cast)):
+                raise Misfit(index, value, _EXPECTED[kind])
+    return packed.tobytes()
+
+
+def _integers(kind: str, values: Sequence[Any]) -> bytes:
+    if set(map(type, values)) - {int}:
+        _require(kind, values, {int, float})
+        for index, value in enumerate(values):
+            if type(value) is float and not (value.is_integer() and abs(value) <= _EXACT_FLOAT):
+                raise Misfit(index, value, _EXPECTED[kind])
+        values = list(map(int, values))
+    try:
+        return array(ARRAY_CODES[kind], values).tobytes()
+    except OverflowError:
+        low, high = _RANGES[kind]
+        index = next(index for index, value in enumerate(values) if not low <= value <= high)
+        raise Misfit(index, values[index], _EXPECTED[kind]) from None
+
+
+def _each(kind: str, values: Sequence[Any], read: Callable[[str], Any]) -> list[Any]:
+    result = []
+    for index, value in enumerate(values):
+        try:
+            result.append(None if value is None else read(value))
+        except ValueError:
+            raise Misfit(index, value, _EXPECTED[kind]) from None
+    return result
+
+
+def _iso(text: str) -> str:
+    """Read a time as Python 3.9 can, and bring it to UTC without saying so, as numpy keeps times."""
+    moment = datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text)
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
+    return moment.isoformat()
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(text) from error
