@@ -1,0 +1,71 @@
+"""A nested column's type, as MLflow's signatures have them, and one value in; whether the value fits out."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lading_runtime.front.cast import Misfit, pack
+
+# MLflow's scalar types → what they are cast to
+SCALARS = {
+    "boolean": "BOOL",
+    "integer": "INT32",
+    "long": "INT64",
+    "float": "FP32",
+    "double": "FP64",
+    "string": "string",
+    "binary": "binary",
+    "datetime": "datetime",
+}
+
+
+def check(spec: Mapping[str, Any], value: Any, path: str = "") -> None:
+    """Raise ValueError, which says where in the value, unless it fits a type of MLflow's signatures."""
+    kind = spec.get("type")
+    if kind in SCALARS:
+        try:
+            pack(SCALARS[kind], [value])
+        except Misfit as misfit:
+            raise ValueError(_at(path, str(misfit))) from None
+    elif kind in {"array", "sparkml_vector"}:
+        if not isinstance(value, list):
+            raise ValueError(_at(path, f"got {_name(value)}, expected a list"))
+        items = spec.get("items") or {"type": "any"}
+        for index, item in enumerate(value):
+            check(items, item, f"{path}[{index}]")
+    elif kind == "map":
+        for key, item in _object(value, path).items():
+            check(spec.get("values") or {"type": "any"}, item, f"{path}.{key}")
+    elif kind == "object":
+        _check_object(spec.get("properties") or {}, _object(value, path), path)
+
+
+def _check_object(properties: Mapping[str, Any], value: Mapping[str, Any], path: str) -> None:
+    unknown = sorted(set(value) - set(properties))
+    if unknown:
+        raise ValueError(_at(path, f"got unknown properties {unknown}, expected {sorted(properties)}"))
+    for name, spec in properties.items():
+        if value.get(name) is not None:
+            check(spec, value[name], f"{path}.{name}")
+        elif spec.get("required", True):
+            raise ValueError(_at(path, f"property {name!r} is missing"))
+
+
+def _object(value: object, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(_at(path, f"got {_name(value)}, expected an object"))  # noqa: TRY004 - a value, not a type
+    return value
+
+
+def _at(path: str, text: str) -> str:
+    return f"at {path.lstrip('.')}: {text}" if path else text
+
+
+def _name(value: object) -> str:
+    """Name a JSON value's type in JSON's words."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
