@@ -1,0 +1,166 @@
+"""A bill's signature and what the worker learnt of the model in; what its inputs must look like out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Optional
+
+from lading_runtime.front.cast import Misfit, pack
+from lading_runtime.front.messages import invalid
+from lading_runtime.front.nested import SCALARS, check
+from lading_runtime.wire import ARRAY_CODES
+
+# numpy's names → datatypes; str and object have no fixed width
+DTYPES = {
+    "bool": "BOOL",
+    **{name.lower(): name for name in ARRAY_CODES if "INT" in name},
+    "float16": "FP32",
+    "float32": "FP32",
+    "float64": "FP64",
+}
+# what metadata says of a column: strings and the like are BYTES in the Open Inference Protocol
+_PUBLIC = {"string": "BYTES", "binary": "BYTES", "datetime": "BYTES", "JSON": "BYTES"}
+
+
+class Column(NamedTuple):
+    """One column, named or numbered. `kind` is what `cast.pack` knows, or None: as the data say."""
+
+    name: str
+    kind: Optional[str]  # noqa: UP045 - evaluated under Python 3.9 too
+    required: bool
+    type: str
+    spec: Mapping[str, Any]
+
+
+class Tensor(NamedTuple):
+    """One tensor; -1 in its shape is any length."""
+
+    name: Optional[str]  # noqa: UP045
+    kind: str
+    shape: Sequence[int]
+
+
+class Schema(NamedTuple):
+    """What a model takes: `columns`, or `tensors`, or neither: whatever comes."""
+
+    columns: Sequence[Column] = ()
+    tensors: Sequence[Tensor] = ()
+    params: Mapping[str, Mapping[str, Any]] = {}
+    named: bool = False
+    """Whether the columns have names of their own."""
+    width: Optional[int] = None  # noqa: UP045
+    outputs: Sequence[Mapping[str, Any]] = ()
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return the inputs as the Open Inference Protocol's metadata lists them."""
+        if self.tensors:
+            return [
+                {
+                    "name": one.name or "input-0",
+                    "datatype": _PUBLIC.get(one.kind, one.kind),
+                    "shape": one.shape,
+                }
+                for one in self.tensors
+            ]
+        if self.columns:
+            return [
+                {"name": one.name, "datatype": _PUBLIC.get(one.kind or "", one.kind or "FP64"), "shape": [-1]}
+                for one in self.columns
+            ]
+        shape = [-1, -1 if self.width is None else self.width]
+        return [{"name": "input-0", "datatype": "FP64", "shape": shape}]
+
+    def describe_outputs(self) -> list[dict[str, Any]]:
+        """Return the outputs as the Open Inference Protocol's metadata lists them."""
+        described = []
+        for index, one in enumerate(self.outputs):
+            spec = one.get("tensor-spec") or {}
+            kind = (
+                DTYPES.get(str(spec.get("dtype")), "BYTES")
+                if spec
+                else SCALARS.get(str(one.get("type")), "JSON")
+            )
+            described.append(
+                {
+                    "name": one.get("name") or f"output-{index}",
+                    "datatype": _PUBLIC.get(kind, kind),
+                    "shape": list(spec.get("shape") or [-1]),
+                }
+            )
+        return described
+
+
+def read(
+    signature: Mapping[str, Any] | None, names: Sequence[str] | None = None, width: int | None = None
+) -> Schema:
+    """Read a signature in MLflow's grammar; without one, `names` and `width` are what the model tells."""
+    document = signature or {}
+    inputs = document.get("inputs") or []
+    common: dict[str, Any] = {
+        "params": {str(one["name"]): one for one in document.get("params") or []},
+        "outputs": document.get("outputs") or [],
+        "width": width,
+    }
+    if inputs and inputs[0].get("type") == "tensor":
+        return Schema(tensors=[_tensor(one) for one in inputs], **common)
+    if inputs:
+        named = inputs[0].get("name") is not None
+        columns = [_column(one, index) for index, one in enumerate(inputs)]
+        return Schema(columns=columns, named=named, **common)
+    if names:
+        columns = [Column(name, None, required=True, type="any", spec={}) for name in names]
+        return Schema(columns=columns, named=True, **common)
+    return Schema(**common)
+
+
+def _tensor(entry: Mapping[str, Any]) -> Tensor:
+    spec = entry.get("tensor-spec") or {}
+    return Tensor(
+        entry.get("name"), DTYPES.get(str(spec.get("dtype")), "JSON"), list(spec.get("shape") or [-1])
+    )
+
+
+def _column(entry: Mapping[str, Any], index: int) -> Column:
+    kind = str(entry.get("type"))
+    name = entry.get("name")
+    # an MLflow quirk kept as it is: a nested column that says nothing of 'required' is optional
+    required = bool(entry.get("required", kind in SCALARS))
+    return Column(
+        str(index) if name is None else str(name), SCALARS.get(kind, "JSON"), required, type=kind, spec=entry
+    )
+
+
+def pack_column(column: Column, kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
+    """Cast a column; raise a Refusal that names column and row where a value does not fit."""
+    if column.kind == "JSON":
+        for row, value in enumerate(values):
+            try:
+                if value is not None or column.required:
+                    check(column.spec, value)
+            except ValueError as error:
+                raise invalid(f"column {column.name!r}, row {row}: {error}") from None
+    try:
+        return pack(kind, values)
+    except Misfit as misfit:
+        what = f" ({column.type})" if column.kind else ""
+        raise invalid(f"column {column.name!r}, row {misfit.index}: {misfit}{what}") from None
+
+
+def check_params(schema: Schema, params: object) -> dict[str, Any]:
+    """Fill in defaults and check types; unknown parameters are dropped, as MLflow drops them."""
+    if params is None:
+        params = {}
+    if not isinstance(params, dict):
+        raise invalid(f"params: got {type(params).__name__}, expected an object")
+    result = {}
+    for name, spec in schema.params.items():
+        value = params.get(name, spec.get("default"))
+        kind = str(spec.get("type", spec.get("dtype")))
+        if name in params and value is not None:
+            wanted = {**spec, "type": kind}
+            try:
+                check({"type": "array", "items": wanted} if spec.get("shape") else wanted, value)
+            except ValueError as error:
+                raise invalid(f"parameter {name!r}: {error}") from None
+        result[name] = value
+    return result
