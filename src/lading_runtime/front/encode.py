@@ -1,0 +1,228 @@
+"""Tables, lists and dictionaries of a client in, the body of one internal request out.
+
+A frame whose columns are all of one numeric type travels as one matrix, any other as one tensor per column.
+"""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Any, NamedTuple, Optional
+
+from lading_runtime import wire
+from lading_runtime.front.cast import Misfit, infer, pack
+from lading_runtime.front.messages import invalid
+from lading_runtime.front.schema import Column, Schema, Tensor, pack_column
+
+
+class Input(NamedTuple):
+    """One internal request: what the worker makes of the tensors, and the tensors.
+
+    `content` is `frame` (columns), `array` (one tensor), `tensors` (named ones) or `json` (a routine's body).
+    """
+
+    content: str
+    tensors: Sequence[tuple[Mapping[str, Any], bytes]]
+    columns: Optional[Sequence[str]] = None  # noqa: UP045 - evaluated under Python 3.9 too
+    params: Optional[Mapping[str, Any]] = None  # noqa: UP045
+
+
+def body(data: bytes) -> Input:
+    """Hand a JSON text on as it is."""
+    return Input("json", [(wire.tensor("body", wire.JSON, [1], data), data)])
+
+
+def rows(schema: Schema, names: Sequence[str] | None, data: Sequence[Any]) -> Input:
+    """Encode rows of cells; `names` are the columns', None where they have none."""
+    width = len(names) if names is not None else len(data[0]) if data and isinstance(data[0], list) else 0
+    if set(map(type, data)) - {list} or set(map(len, data)) - {width}:
+        row = next(i for i, cells in enumerate(data) if type(cells) is not list or len(cells) != width)
+        got = f"{len(data[row])} cells" if isinstance(data[row], list) else "no list"
+        raise invalid(f"row {row}: got {got}, expected a list of {width} cells")
+    if len(schema.tensors) == 1:
+        return array(schema, data)
+    positions, columns = _select(schema, names, width)
+    if positions != list(range(width)):
+        data = _pick(data, positions)
+    matrix = _matrix(columns, data)
+    if matrix:
+        return matrix
+    return _frame(columns, list(zip(*data)) or [()] * len(columns))  # noqa: B905 - checked above
+
+
+def records(schema: Schema, data: Sequence[Any]) -> Input:
+    """Encode rows that are objects; the first says the order of columns where no schema does."""
+    for row, record in enumerate(data):
+        if not isinstance(record, dict):
+            raise invalid(f"row {row}: got {type(record).__name__}, expected an object")
+    if schema.columns and schema.named:
+        columns: Sequence[Column] = _present(
+            schema, set().union(*data) if data else {one.name for one in schema.columns}
+        )
+        for column in columns:
+            missing = (
+                [row for row, record in enumerate(data) if column.name not in record]
+                if column.required
+                else []
+            )
+            if missing:
+                raise invalid(f"column {column.name!r}, row {missing[0]}: missing")
+    else:
+        columns = [_untyped(name) for name in dict.fromkeys(chain.from_iterable(data))]
+    cells = [[record.get(column.name) for record in data] for column in columns]
+    return _frame(columns, cells)
+
+
+def mapping(schema: Schema, data: Mapping[str, Any]) -> Input:
+    """Encode an object of columns, or of named tensors."""
+    if schema.tensors:
+        return _tensors(schema, data)
+    lengths = {name: len(values) if isinstance(values, list) else -1 for name, values in data.items()}
+    if not lengths or len(set(lengths.values())) > 1 or -1 in lengths.values():
+        raise invalid(f"inputs: got columns of lengths {lengths}, expected lists of one length")
+    if schema.columns and schema.named:
+        columns: Sequence[Column] = _present(schema, set(data))
+    else:
+        columns = [_untyped(name) for name in data]
+        _check_width(schema, len(columns))
+    return _frame(columns, [data[column.name] for column in columns])
+
+
+def array(schema: Schema, data: Sequence[Any]) -> Input:
+    """Encode nested lists as one tensor; as a frame where the model knows columns."""
+    if schema.tensors:
+        if len(schema.tensors) > 1:
+            raise invalid(f"got a list, expected an object of {[one.name for one in schema.tensors]}")
+        return Input("array", [_tensor(schema.tensors[0], data)])
+    if schema.columns:
+        flat = bool(data) and not isinstance(data[0], list) and len(schema.columns) == 1
+        return rows(schema, None, [[value] for value in data] if flat else data)
+    shape, flat_data = flatten(data)
+    if len(shape) == 2:
+        _check_width(schema, shape[1])
+    kind = infer(flat_data)
+    values: Sequence[Any] = data if kind == wire.JSON else flat_data
+    datatype, buffer = pack_values("inputs", kind, values)
+    return Input("array", [(wire.tensor("input-0", datatype, shape, buffer), buffer)])
+
+
+def flatten(data: Any) -> tuple[list[int], list[Any]]:
+    """Return the shape of nested lists and their values, row by row; refuse ragged ones."""
+    shape = []
+    flat = [data]
+    while flat and all(type(one) is list for one in flat):
+        lengths = set(map(len, flat))
+        if len(lengths) > 1:
+            raise invalid(f"got rows of lengths {sorted(lengths)}, expected rows of one length")
+        shape.append(lengths.pop())
+        flat = list(chain.from_iterable(flat))
+    return shape, flat
+
+
+def pack_values(where: str, kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
+    """Cast values; raise a Refusal that says which of them does not fit."""
+    try:
+        return pack(kind, values)
+    except Misfit as misfit:
+        raise invalid(f"{where}, value {misfit.index}: {misfit}") from None
+
+
+def _select(schema: Schema, names: Sequence[str] | None, width: int) -> tuple[list[int], Sequence[Column]]:
+    """Find the schema's columns among those given: by name, else by position."""
+    if not schema.columns:
+        _check_width(schema, width)
+        return list(range(width)), [_untyped(name) for name in names or map(str, range(width))]
+    if names is None or not schema.named:
+        if width != len(schema.columns):
+            raise invalid(f"got rows of {width} cells, expected {len(schema.columns)}: {_names(schema)}")
+        return list(range(width)), schema.columns
+    where = {name: position for position, name in enumerate(names)}
+    columns = _present(schema, set(where))
+    return [where[column.name] for column in columns], columns
+
+
+def _present(schema: Schema, given: set[str]) -> list[Column]:
+    """Return the schema's columns that are there, in its order; refuse when a required one is not."""
+    missing = [one.name for one in schema.columns if one.required and one.name not in given]
+    if missing:
+        extra = sorted(given - {one.name for one in schema.columns})
+        note = f"; got {extra} besides" if extra else ""
+        raise invalid(f"columns {missing} are missing, expected {_names(schema)}{note}")
+    return [one for one in schema.columns if one.name in given]
+
+
+def _pick(data: Sequence[list[Any]], positions: Sequence[int]) -> list[list[Any]]:
+    if len(positions) == 1:
+        return [[cells[positions[0]]] for cells in data]
+    return list(map(list, map(itemgetter(*positions), data)))
+
+
+def _matrix(columns: Sequence[Column], data: Sequence[Any]) -> Input | None:
+    """Pack all cells at once where all columns are of one numeric type; None where they are not."""
+    kinds = {column.kind for column in columns}
+    if len(kinds) != 1:
+        return None
+    flat = list(chain.from_iterable(data))
+    kind = kinds.pop()
+    if kind is None:
+        if len(set(map(type, flat))) != 1:
+            return None
+        kind = infer(flat)
+    if kind not in wire.ARRAY_CODES:
+        return None
+    try:
+        datatype, buffer = pack(kind, flat)
+    except Misfit as misfit:
+        row, cell = divmod(misfit.index, len(columns))
+        pack_column(columns[cell], kind, [line[cell] for line in data[: row + 1]])
+        raise
+    names = [column.name for column in columns]
+    shape = [len(data), len(columns)]
+    return Input("frame", [(wire.tensor("matrix", datatype, shape, buffer), buffer)], columns=names)
+
+
+def _frame(columns: Sequence[Column], cells: Sequence[Sequence[Any]]) -> Input:
+    tensors = []
+    for column, values in zip(columns, cells):  # noqa: B905 - one list of cells was made per column
+        kind = column.kind or infer(values)
+        datatype, buffer = pack_column(column, kind, values)
+        parameters = {"type": kind} if kind in {"binary", "datetime"} else None
+        tensors.append((wire.tensor(column.name, datatype, [len(values)], buffer, parameters), buffer))
+    return Input("frame", tensors)
+
+
+def _tensors(schema: Schema, data: Mapping[str, Any]) -> Input:
+    missing = [one.name for one in schema.tensors if one.name not in data]
+    if missing:
+        raise invalid(f"tensors {missing} are missing, expected {[one.name for one in schema.tensors]}")
+    return Input("tensors", [_tensor(one, data[one.name or ""]) for one in schema.tensors])
+
+
+def _tensor(tensor: Tensor, data: Any) -> tuple[Mapping[str, Any], bytes]:
+    name = tensor.name or "input-0"
+    shape, flat = flatten(data)
+    expected = list(tensor.shape)
+    fits = len(shape) == len(expected) and all(want in {-1, got} for want, got in zip(expected, shape))  # noqa: B905
+    if not fits:
+        raise invalid(f"tensor {name!r}: got shape {shape}, expected {expected}")
+    datatype, buffer = pack_values(
+        f"tensor {name!r}", tensor.kind, data if tensor.kind == wire.JSON else flat
+    )
+    return wire.tensor(name, datatype, shape, buffer), buffer
+
+
+def _check_width(schema: Schema, width: int) -> None:
+    if schema.width is not None and width != schema.width:
+        raise invalid(f"got {width} columns, expected {schema.width}")
+
+
+def _untyped(name: str) -> Column:
+    return Column(str(name), None, required=True, type="any", spec={})
+
+
+def _names(schema: Schema) -> list[str]:
+    return [column.name for column in schema.columns]
