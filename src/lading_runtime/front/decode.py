@@ -1,0 +1,161 @@
+"""A request's bytes in, JSON values or table cells out; everything that cannot be read is refused."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from lading_runtime.front.messages import Refusal, invalid
+from lading_runtime.front.schema import Schema
+
+_MAX_DIGITS = 400
+_TRUTH = {"true": True, "false": False}
+_scan = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def media_type(headers: Mapping[bytes, bytes]) -> tuple[str, dict[str, str]]:
+    """Read the content type, without one JSON; refuse compressed bodies and charsets but UTF-8."""
+    coding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if coding != b"identity":
+        raise Refusal(415, f"got content-encoding {coding.decode('latin-1')!r}, expected none")
+    text = headers.get(b"content-type", b"").decode("latin-1") or "application/json"
+    kind, *rest = text.split(";")
+    parameters = {}
+    for one in rest:
+        key, _, value = one.partition("=")
+        parameters[key.strip().lower()] = value.strip().strip('"').lower()
+    if parameters.get("charset", "utf-8") not in {"utf-8", "utf8"}:
+        raise Refusal(415, f"got charset {parameters['charset']!r}, expected 'utf-8'")
+    return kind.strip().lower(), parameters
+
+
+def is_json(kind: str) -> bool:
+    """Tell whether a media type is JSON's own or ends in +json (RFC 6839)."""
+    return kind == "application/json" or kind.endswith("+json")
+
+
+def parse_json(body: bytes) -> Any:
+    """Read JSON; NaN and Infinity, which it does not have, are understood."""
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        return _parse_leniently(body, error)
+    except RecursionError:
+        raise Refusal(400, "got JSON that is nested too deeply") from None
+
+
+def check_json(body: bytes) -> bytes:
+    """Return a JSON text unchanged, having made sure that it is one."""
+    try:
+        _scan(body)
+        body.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        _parse_leniently(body, error)
+    except RecursionError:
+        raise Refusal(400, "got JSON that is nested too deeply") from None
+    return body
+
+
+def _parse_leniently(body: bytes, first: Exception) -> Any:
+    try:
+        return json.loads(body, parse_int=_integer, parse_float=_float)
+    except RecursionError:
+        raise Refusal(400, "got JSON that is nested too deeply") from None
+    except ValueError as error:
+        strict = isinstance(error, (json.JSONDecodeError, UnicodeDecodeError))
+        raise Refusal(400, f"got a body that is not JSON: {first if strict else error}") from None
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        message = f"a number of {len(text)} digits"
+        raise ValueError(message)
+    return int(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        message = f"{text[:40]} is too large for a number"
+        raise ValueError(message)
+    return value
+
+
+def parse_csv(body: bytes, schema: Schema, header: str | None) -> tuple[list[str] | None, list[list[Any]]]:
+    """Read CSV; return the columns' names, None where there is no header, and rows of typed cells.
+
+    `header` is the media type's parameter (RFC 4180): `present`, `absent` or None. With None a first line of
+    numbers is data, and one of the model's column names is a header.
+    """
+    try:
+        lines = [line for line in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Refusal(400, f"got a body that is not CSV: {error}") from None
+    if not lines:
+        raise Refusal(400, "got an empty CSV, expected at least one line")
+    names = list(map(str.strip, lines[0])) if _has_header(lines[0], schema, header) else None
+    data = lines[1:] if names is not None else lines
+    width = len(lines[0])
+    for row, cells in enumerate(data):
+        if len(cells) != width:
+            raise invalid(f"row {row}: got {len(cells)} cells, expected {width}")
+    kinds = _kinds(schema, names, width)
+    columns = [_typed(kind, cells) for kind, cells in zip(kinds, zip(*data))]  # noqa: B905 - rows were measured
+    return names, list(map(list, zip(*columns)))  # noqa: B905
+
+
+def _has_header(first: Sequence[str], schema: Schema, header: str | None) -> bool:
+    if header in {"present", "absent"}:
+        return header == "present"
+    if all(_number(cell) is not None for cell in first):
+        return False
+    known = [column.name for column in schema.columns] if schema.named else []
+    required = {column.name for column in schema.columns if column.required}
+    if not known or required <= set(map(str.strip, first)):
+        return True
+    message = f"line 1: got {list(first)}, expected the columns {known} or a row of numbers"
+    raise Refusal(400, f"{message}; the content type may say 'text/csv; header=absent'")
+
+
+def _kinds(schema: Schema, names: Sequence[str] | None, width: int) -> list[str | None]:
+    if names is not None and schema.named:
+        known = {column.name: column.kind for column in schema.columns}
+        return [known.get(name) for name in names]
+    if len(schema.columns) == width:
+        return [column.kind for column in schema.columns]
+    return [None] * width
+
+
+def _typed(kind: str | None, cells: Sequence[str]) -> list[Any]:
+    """Read a column's cells; one that does not fit stays text, to be refused where its row is known."""
+    if kind in {"string", "binary", "datetime"}:
+        return [cell or None for cell in cells]
+    if kind == "BOOL":
+        return [_TRUTH.get(cell.strip().lower(), cell) for cell in cells]
+    numbers = [_number(cell) if cell.strip() else None for cell in cells]
+    if kind is not None:
+        return [
+            cell if number is None and cell.strip() else number
+            for cell, number in zip(cells, numbers)  # noqa: B905 - one number was made per cell
+        ]
+    whole = all(number is not None or not cell.strip() for cell, number in zip(cells, numbers))  # noqa: B905
+    return numbers if whole else [cell or None for cell in cells]
+
+
+def _number(text: str) -> float | None:
+    text = text.strip()
+    if "_" in text:  # Python's own spelling, not CSV's
+        return None
+    try:
+        return int(text) if text.lstrip("+-").isdecimal() and len(text) <= _MAX_DIGITS else float(text)
+    except ValueError:
+        return None
