@@ -1,0 +1,98 @@
+"""Environment variables in, the settings of a server out. Every setting of our own is `LADING_*`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Optional
+
+from lading_runtime import log
+
+DEFAULT_PORT = 8080
+# where a platform says how long it waits between SIGTERM and SIGKILL: (variable, lame duck, grace) in seconds
+_PLATFORMS = (
+    ("WEBSITE_SITE_NAME", 0.0, 4.0),  # Azure App Service: 5 s
+    ("K_SERVICE", 0.0, 8.0),  # Cloud Run and Knative: 10 s
+    ("KUBERNETES_SERVICE_HOST", 3.0, 28.0),  # 30 s, and proxies go on sending for a while
+)
+
+
+class Settings(NamedTuple):
+    """How a server behaves."""
+
+    uds: Optional[str] = None  # noqa: UP045 - evaluated under Python 3.9 too
+    """Path of a Unix socket to listen on, instead of ports."""
+    host: str = "0.0.0.0"  # noqa: S104 - a container's ports are published by its engine
+    ports: tuple[int, ...] = (DEFAULT_PORT,)
+    request_timeout_s: float = 60.0
+    """Longest that a model may take for one request, and that a request may wait for its turn."""
+    queue_length: int = 64
+    """Requests that may wait while the worker is busy."""
+    body_limit_bytes: int = 100 << 20
+    bind_after_s: float = 20.0
+    """A model that takes longer to load is answered for, with 503, from then on."""
+    load_timeout_s: float = 600.0
+    keep_alive_s: int = 75
+    lame_duck_s: float = 0.0
+    """Seconds after SIGTERM in which requests are still accepted, though readiness is gone."""
+    grace_s: float = 25.0
+    """Seconds after SIGTERM in which the server ends."""
+    strict_model_name: bool = False
+    """Whether the Open Inference Protocol's routes answer 404 for other names than the package's."""
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Read the settings; a value that makes no sense is logged, and the default stands."""
+    lame_duck_s, grace_s = next(
+        ((lame, grace) for variable, lame, grace in _PLATFORMS if environ.get(variable)),
+        (Settings().lame_duck_s, Settings().grace_s),
+    )
+    default = Settings(lame_duck_s=lame_duck_s, grace_s=grace_s)
+    return Settings(
+        uds=environ.get("LADING_UDS") or None,
+        host=environ.get("LADING_HOST") or default.host,
+        ports=_ports(environ),
+        request_timeout_s=_number(environ, "LADING_REQUEST_TIMEOUT_S", default.request_timeout_s),
+        queue_length=int(_number(environ, "LADING_QUEUE_LENGTH", default.queue_length)),
+        body_limit_bytes=int(_number(environ, "LADING_BODY_LIMIT_BYTES", default.body_limit_bytes)),
+        bind_after_s=_number(environ, "LADING_BIND_AFTER_S", default.bind_after_s),
+        load_timeout_s=_number(environ, "LADING_LOAD_TIMEOUT_S", default.load_timeout_s),
+        keep_alive_s=int(_number(environ, "LADING_KEEP_ALIVE_S", default.keep_alive_s)),
+        lame_duck_s=_number(environ, "LADING_LAME_DUCK_S", default.lame_duck_s),
+        grace_s=_number(environ, "LADING_GRACE_S", default.grace_s),
+        strict_model_name=environ.get("LADING_STRICT_MODEL_NAME", "0").strip() not in {"", "0", "false"},
+    )
+
+
+def _ports(environ: Mapping[str, str]) -> tuple[int, ...]:
+    """`LADING_PORT` alone; else 8080 and, where a platform sets it, `PORT`.
+
+    Kubernetes sets `<SERVICE>_PORT=tcp://…` for every service there is, so what is no number is passed over.
+    """
+    own = _port(environ, "LADING_PORT")
+    if own is not None:
+        return (own,)
+    given = _port(environ, "PORT")
+    return (DEFAULT_PORT, given) if given not in {None, 0, DEFAULT_PORT} else (DEFAULT_PORT,)
+
+
+def _port(environ: Mapping[str, str], name: str) -> int | None:
+    text = environ.get(name, "").strip()
+    if text.isdecimal() and int(text) < 1 << 16:
+        return int(text)
+    if text:
+        log.write("warning", f"ignored {name}={text!r}: expected a port number")
+    return None
+
+
+def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = environ.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if 0 <= value < float("inf"):
+        return value
+    log.write("warning", f"ignored {name}={text!r}: expected a number of at least 0")
+    return default
