@@ -1,0 +1,51 @@
+"""What a contract sees of a package: its bill, its schema, whether it is ready, and `predict`."""
+
+from __future__ import annotations
+
+from lading_runtime.bill import Bill
+from lading_runtime.front.channel import Answer
+from lading_runtime.front.encode import Input
+from lading_runtime.front.messages import Refusal, invalid
+from lading_runtime.front.metrics import Metrics
+from lading_runtime.front.schema import Schema, read
+from lading_runtime.front.settings import Settings
+from lading_runtime.front.supervisor import Supervisor
+
+
+class Model:
+    """One packaged model, in front of its worker."""
+
+    def __init__(self, bill: Bill, settings: Settings, supervisor: Supervisor, metrics: Metrics) -> None:
+        """Wait for `learn` to know what only the loaded model can tell."""
+        self.bill = bill
+        self.settings = settings
+        self.supervisor = supervisor
+        self.metrics = metrics
+        self.schema: Schema = read(bill.model.get("signature"))
+        self.takes_json = bill.model["loader"] == "routine"
+        self.is_draining = False
+
+    def learn(self) -> None:
+        """Take the names and number of features from the loaded model, where the bill has no signature."""
+        facts = self.supervisor.facts
+        self.schema = read(self.bill.model.get("signature"), facts.get("names"), facts.get("width"))
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether a request sent now would be answered."""
+        return self.supervisor.is_ready and not self.is_draining
+
+    @property
+    def why_not_ready(self) -> str:
+        """Say, for people, what is waited for."""
+        return "the server is shutting down" if self.is_draining else self.supervisor.state
+
+    async def predict(self, wanted: Input) -> Answer:
+        """Ask the worker; raise a Refusal where it has no prediction to give."""
+        answer = await self.supervisor.predict(wanted)
+        error = answer.header.get("error")
+        if error is None:
+            return answer
+        if error["kind"] == "refused":
+            raise invalid(f"the model refused the input: {error['message']}")
+        raise Refusal(500, f"the model failed: {error['message']}")
