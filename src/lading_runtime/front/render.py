@@ -1,0 +1,81 @@
+"""The worker's answer in, the JSON that a contract wants out."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from lading_runtime import wire
+from lading_runtime.front.channel import Answer
+from lading_runtime.front.schema import Schema
+
+
+def predictions(answer: Answer) -> bytes:
+    """Render `{"predictions": …}`: nested lists, records of a frame, or what a routine returned."""
+    content = answer.header["parameters"]["content"]
+    tensors = list(wire.split(answer.header["outputs"], answer.body))
+    if content == "json":
+        return b'{"predictions":' + bytes(tensors[0][1]) + b"}"
+    if content == "frame":
+        names = [entry["name"] for entry, _ in tensors]
+        columns = [_values(entry["datatype"], data) for entry, data in tensors]
+        records = [dict(zip(names, row)) for row in zip(*columns)]  # noqa: B905 - columns of one frame
+        return msgspec.json.encode({"predictions": records})
+    entry, data = tensors[0]
+    return msgspec.json.encode({"predictions": _nest(_values(entry["datatype"], data), entry["shape"])})
+
+
+def outputs(answer: Answer, schema: Schema) -> list[dict[str, Any]]:
+    """Render the tensors of an Open Inference Protocol answer, values row by row."""
+    rendered = []
+    tensors = list(wire.split(answer.header["outputs"], answer.body))
+    is_frame = answer.header["parameters"]["content"] == "frame"
+    for index, (entry, data) in enumerate(tensors):
+        declared = schema.outputs[index].get("name") if index < len(schema.outputs) else None
+        name = entry["name"] if is_frame else declared or f"output-{index}"
+        if entry["datatype"] == wire.JSON:
+            rendered.append({"name": name, **_json_tensor(msgspec.json.decode(data))})
+        else:
+            values = _values(entry["datatype"], data)
+            rendered.append(
+                {"name": name, "datatype": entry["datatype"], "shape": entry["shape"], "data": values}
+            )
+    return rendered
+
+
+def _values(datatype: str, data: memoryview) -> list[Any]:
+    if datatype == wire.JSON:
+        values = msgspec.json.decode(data)
+        return values if isinstance(values, list) else [values]
+    if datatype == "BOOL":
+        return list(map(bool, data))
+    packed = array(wire.ARRAY_CODES[datatype])
+    packed.frombytes(data)
+    return packed.tolist()
+
+
+def _nest(values: list[Any], shape: Sequence[int]) -> Any:
+    """Fold a flat list into nested ones; a scalar has no shape."""
+    if not shape:
+        return values[0]
+    for size in reversed(shape[1:]):
+        count = len(values) // size if size else 0
+        values = [values[start * size : (start + 1) * size] for start in range(count)]
+    return values
+
+
+def _json_tensor(value: Any) -> dict[str, Any]:
+    """Say what JSON values are in the protocol's datatypes; what has none is BYTES of its JSON text."""
+    values = value if isinstance(value, list) else [value]
+    kinds = set(map(type, values))
+    datatype = {bool: "BOOL", int: "INT64", float: "FP64"}.get(*kinds) if len(kinds) == 1 else None
+    if datatype is None:
+        datatype = "BYTES"
+        values = [one if isinstance(one, str) else msgspec.json.encode(one).decode() for one in values]
+    return {"datatype": datatype, "shape": [len(values)], "data": values}
