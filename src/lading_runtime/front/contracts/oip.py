@@ -1,0 +1,161 @@
+"""The Open Inference Protocol, version 2, over HTTP: JSON tensors in, JSON tensors out."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+from typing import Any
+
+from lading_runtime import wire
+from lading_runtime.front import encode as encoding
+from lading_runtime.front.decode import check_json, is_json, media_type, parse_json
+from lading_runtime.front.encode import Input
+from lading_runtime.front.messages import Refusal, Request, Response, encode, invalid
+from lading_runtime.front.model import Model
+from lading_runtime.front.render import outputs
+from lading_runtime.front.schema import Schema
+
+_DATATYPES = ("BYTES", *wire.ARRAY_CODES)
+
+
+async def server(model: Model, _: Request) -> Response:
+    """Answer `GET /v2`."""
+    return encode({"name": "lading", "version": model.bill.lading, "extensions": []})
+
+
+async def models(model: Model, _: Request) -> Response:
+    """Answer `GET /v2/models`, KServe's list."""
+    return encode({"models": [model.bill.name]})
+
+
+async def metadata(model: Model, request: Request) -> Response:
+    """Answer `GET /v2/models/{name}[/versions/{version}]`."""
+    _check_name(model, request)
+    document = {
+        "name": model.bill.name,
+        "versions": [model.bill.version],
+        "platform": f"lading_{model.bill.model.get('format') or model.bill.model['loader']}",
+        "inputs": model.schema.describe(),
+        "outputs": model.schema.describe_outputs(),
+    }
+    return encode(document)
+
+
+async def ready(model: Model, request: Request) -> Response:
+    """Answer `GET /v2/models/{name}[/versions/{version}]/ready`."""
+    _check_name(model, request)
+    document: dict[str, Any] = {"name": model.bill.name, "ready": model.is_ready}
+    if model.is_ready:
+        return encode(document)
+    return encode({"error": model.why_not_ready, **document}, 503)
+
+
+async def infer(model: Model, request: Request) -> Response:
+    """Answer `POST /v2/models/{name}[/versions/{version}]/infer`."""
+    _check_name(model, request)
+    kind, _ = media_type(request.headers)
+    if not is_json(kind) and kind != "application/octet-stream":
+        raise Refusal(415, f"got content-type {kind!r}, expected 'application/json'")
+    if b"inference-header-content-length" in request.headers:
+        raise Refusal(
+            415, "got binary tensors, expected JSON: this server does not list 'binary_tensor_data'"
+        )
+    document = parse_json(request.body)
+    if (
+        not isinstance(document, dict)
+        or not isinstance(document.get("inputs"), list)
+        or not document["inputs"]
+    ):
+        raise Refusal(400, "expected an object with 'inputs', a list of tensors")
+    wanted = (
+        encoding.body(check_json(request.body))
+        if model.takes_json
+        else _input(model.schema, document["inputs"])
+    )
+    rendered = outputs(await model.predict(wanted), model.schema)
+    answer = {
+        "model_name": model.bill.name,
+        "model_version": model.bill.version,
+        "outputs": _chosen(rendered, document.get("outputs")),
+    }
+    if "id" in document:
+        answer["id"] = document["id"]
+    return encode(answer)
+
+
+def _check_name(model: Model, request: Request) -> None:
+    """Refuse another version, and another name where the settings are strict about it.
+
+    By default any name is answered: KServe gives its own, which no package can know.
+    """
+    name, version = (*request.arguments, None)[:2]
+    if model.settings.strict_model_name and name != model.bill.name:
+        raise Refusal(404, f"got model {name!r}, expected {model.bill.name!r}")
+    if version is not None and version != model.bill.version:
+        raise Refusal(404, f"got version {version!r} of the model, expected {model.bill.version!r}")
+
+
+def _chosen(rendered: list[dict[str, Any]], asked: object) -> list[dict[str, Any]]:
+    """Return the outputs asked for, in that order; all of them where none is named."""
+    if not asked:
+        return rendered
+    by_name = {one["name"]: one for one in rendered}
+    names = (
+        [one.get("name") if isinstance(one, dict) else None for one in asked]
+        if isinstance(asked, list)
+        else [None]
+    )
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        raise invalid(f"outputs: got {unknown}, expected some of {sorted(by_name)}")
+    return [by_name[name] for name in names]
+
+
+def _input(schema: Schema, entries: list[Any]) -> Input:
+    """Read tensors: one matrix, or a tensor per column, or the tensors that the signature names."""
+    tensors = {}
+    for index, entry in enumerate(entries):
+        name, shape, data = _tensor(index, entry)
+        if name in tensors:
+            raise invalid(f"inputs: got {name!r} twice")
+        tensors[name] = (shape, data)
+    if len(tensors) == 1 and len(schema.tensors) <= 1 and len(schema.columns) != 1:
+        shape, data = next(iter(tensors.values()))
+        return encoding.array(schema, _nested(shape, data))
+    if schema.tensors:
+        return encoding.mapping(
+            schema, {name: _nested(shape, data) for name, (shape, data) in tensors.items()}
+        )
+    if len(tensors) == 1 and schema.columns[0].name not in tensors:
+        shape, data = next(iter(tensors.values()))
+        return encoding.array(schema, data)
+    return encoding.mapping(schema, {name: data for name, (_, data) in tensors.items()})
+
+
+def _tensor(index: int, entry: Any) -> tuple[str, list[int], list[Any]]:
+    """Check one entry of `inputs`; return its name, shape and flat values."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise Refusal(400, f"inputs[{index}]: expected an object with name, shape, datatype and data")
+    name, shape, datatype = entry["name"], entry.get("shape"), entry.get("datatype")
+    if datatype not in _DATATYPES:
+        raise invalid(f"tensor {name!r}: got datatype {datatype!r}, expected one of {', '.join(_DATATYPES)}")
+    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
+        raise invalid(f"tensor {name!r}: got shape {shape!r}, expected a list of lengths")
+    if not isinstance(entry.get("data"), list):
+        raise invalid(f"tensor {name!r}: got no data, expected a list")
+    _, flat = encoding.flatten(entry["data"])
+    expected = 1
+    for size in shape:
+        expected *= size
+    if len(flat) != expected:
+        raise invalid(f"tensor {name!r}: got {len(flat)} values, expected {expected} for shape {shape}")
+    if datatype != "BYTES":
+        encoding.pack_values(f"tensor {name!r}", datatype, flat)
+    return name, shape, flat
+
+
+def _nested(shape: list[int], flat: list[Any]) -> list[Any]:
+    for size in reversed(shape[1:]):
+        flat = [flat[start : start + size] for start in range(0, len(flat), size)] if size else []
+    return flat
