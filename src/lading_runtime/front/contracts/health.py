@@ -1,0 +1,37 @@
+"""Health, as every platform asks for it: live while the front runs, ready while the model can answer."""
+
+from __future__ import annotations
+
+from lading_runtime.front.messages import Request, Response, encode
+from lading_runtime.front.model import Model
+
+
+async def live(_: Model, __: Request) -> Response:
+    """Answer `GET /v2/health/live`; never asks the model."""
+    return encode({"live": True})
+
+
+async def ready(model: Model, _: Request) -> Response:
+    """Answer `GET /v2/health/ready`."""
+    if model.is_ready:
+        return encode({"live": True, "ready": True})
+    return encode({"error": model.why_not_ready, "live": True, "ready": False}, 503)
+
+
+async def ping(model: Model, _: Request) -> Response:
+    """Answer `GET /ping` and `GET /health`: MLflow's line feed, SageMaker's status."""
+    return Response(b"\n", 200 if model.is_ready else 503)
+
+
+async def root(model: Model, _: Request) -> Response:
+    """Answer `GET /`: the liveness of KServe's first protocol, and where everything else is."""
+    document = {
+        "status": "alive",
+        "name": model.bill.name,
+        "version": model.bill.version,
+        "ready": model.is_ready,
+        "healthcheck_url": "/v2/health/ready",
+        "predictions_url": "/invocations",
+        "metrics_url": "/metrics",
+    }
+    return encode(document)
