@@ -1,0 +1,163 @@
+"""A bill and its started worker in, a server's exit status out: load, bind, serve, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+import uvloop
+
+from lading_runtime import launch, log
+from lading_runtime.bill import Bill
+from lading_runtime.front import settings as settings_room
+from lading_runtime.front.app import App
+from lading_runtime.front.metrics import Metrics
+from lading_runtime.front.model import Model
+from lading_runtime.front.protocol import LimitedProtocol
+from lading_runtime.front.settings import DEFAULT_PORT, Settings
+from lading_runtime.front.supervisor import Supervisor
+
+_BACKLOG = 2048
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, whose signals are ours: it would end by the signal, which is no clean exit."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(bill: Bill, started: launch.Started) -> int:
+    """Serve until SIGTERM; return 0 then, 1 where the model does not load or no socket can be had."""
+    loop = uvloop.new_event_loop()
+    try:
+        return loop.run_until_complete(_Service(bill, settings_room.read(os.environ), loop).run(started))
+    finally:
+        loop.close()
+
+
+class _Service:
+    """The life of one server process."""
+
+    def __init__(self, bill: Bill, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+        self._bill = bill
+        self._settings = settings
+        self._loop = loop
+        self._stop = asyncio.Event()
+        self._status = 0
+        self._server: _Server | None = None
+        self._model: Model | None = None
+
+    async def run(self, started: launch.Started) -> int:
+        """Load first, bind after: to a platform an open port means ready."""
+        supervisor = Supervisor(self._bill, self._settings, self._fail)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_signal, number)
+        if os.getpid() == 1:
+            self._loop.add_signal_handler(signal.SIGCHLD, supervisor.reap)
+        model = self._model = Model(self._bill, self._settings, supervisor, Metrics())
+        await supervisor.adopt(started)
+        loaded = self._loop.create_task(supervisor.loaded.wait())
+        stopped = self._loop.create_task(self._stop.wait())
+        bind_after_s = self._settings.bind_after_s
+        await asyncio.wait({loaded, stopped}, timeout=bind_after_s, return_when=asyncio.FIRST_COMPLETED)
+        loaded.add_done_callback(lambda _: model.learn())
+        if not self._stop.is_set():
+            await asyncio.sleep(0)  # lets what has loaded be learnt before the first request
+            await self._listen(model)
+        stopped.cancel()
+        await supervisor.close(timeout_s=1.0)
+        loaded.cancel()
+        return self._status
+
+    async def _listen(self, model: Model) -> None:
+        try:
+            sockets = [_unix(self._settings.uds)] if self._settings.uds else _tcp(self._settings)
+        except OSError as error:
+            log.write("error", f"no socket to listen on: {error}")
+            self._status = 1
+            return
+        where = ", ".join(str(one.getsockname()) for one in sockets)
+        state = f"loaded in {model.supervisor.load_s:.1f} s" if model.is_ready else "still loading"
+        log.write("info", f"model {self._bill.name!r} {state}, listening on {where}")
+        drain_s = max(1, int(self._settings.grace_s - self._settings.lame_duck_s - 1.0))
+        config = uvicorn.Config(
+            App(model),
+            http=LimitedProtocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=self._settings.keep_alive_s,
+            timeout_graceful_shutdown=drain_s,
+        )
+        self._server = _Server(config)
+        await self._server.serve(sockets)
+        if self._settings.uds:
+            with suppress(OSError):
+                os.unlink(self._settings.uds)  # noqa: PTH108 - no need of pathlib for this
+
+    def _on_signal(self, number: int) -> None:
+        """Drain at the first SIGTERM; leave at once at the second, or at SIGINT."""
+        if self._model is None or self._server is None:
+            self._stop.set()
+        elif self._model.is_draining or number == signal.SIGINT:
+            self._server.force_exit = True
+            self._server.should_exit = True
+        else:
+            log.write("info", "shutting down: answering what is in flight")
+            self._model.is_draining = True
+            self._loop.call_later(self._settings.lame_duck_s, self._end)
+
+    def _end(self) -> None:
+        self._stop.set()
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def _fail(self, reason: str) -> None:
+        log.write("error", f"giving up: {reason}")
+        self._status = 1
+        self._end()
+
+
+def _unix(path: str) -> socket.socket:
+    """Listen on a Unix socket that any user of this machine's kernel may connect to, as a port would be."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - left by a server that was killed
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    os.chmod(path, 0o666)  # noqa: PTH101, S103 - see above
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _tcp(settings: Settings) -> list[socket.socket]:
+    """Listen on every port that can be had; raise OSError if that is none."""
+    sockets = []
+    for port in settings.ports:
+        # the protocol is named, or asyncio would leave out TCP_NODELAY: 40 ms per answer
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            listener.bind((settings.host, port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            listener.close()
+            if port != DEFAULT_PORT or len(settings.ports) == 1:
+                raise
+            log.write("warning", f"port {port}: {error.strerror}")
+            continue
+        sockets.append(listener)
+    return sockets
