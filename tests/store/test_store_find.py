@@ -58,7 +58,7 @@ def test_a_beginning_of_several_digests_is_refused_with_what_it_could_be(
         forged = Digest("sha256", f"abcd{number}" + twin.digest.hex[5:])
         index = index.listing(type(twin)(twin.media_type, forged, twin.size_bytes))
     store._replace_index(index)
-    with pytest.raises(RegistryError, match="begins several digests: abcd0.*, abcd1") as caught:
+    with pytest.raises(RegistryError, match=r"begins several digests: abcd0.*, abcd1") as caught:
         store.find("abcd")
     assert caught.value.issues[0].fix == "give more digits"
 
