@@ -6,7 +6,6 @@ The one file that knows httpx2. It follows redirects itself: each host gets its 
 from __future__ import annotations
 
 import re
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -143,6 +142,8 @@ class Connection:
 
 
 def _client(proxies: Mapping[str, str]) -> httpx2.Client:
+    import ssl
+
     import httpx2
 
     try:
@@ -193,6 +194,8 @@ def _translated(url: str) -> Iterator[None]:
 
 
 def _certificate_problem(error: BaseException | None) -> str | None:
+    import ssl
+
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return error.verify_message

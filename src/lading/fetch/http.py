@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue, RegistryError
@@ -239,7 +238,7 @@ def _local_path(url: str) -> Path:
     parts = urlsplit(url)
     if parts.netloc not in {"", "localhost"}:
         raise RegistryError(Issue(public(url), "names another machine; expected file:///path"))
-    return Path(url2pathname(parts.path))
+    return Path(unquote(parts.path))
 
 
 def _length(path: Path, url: str) -> int:
