@@ -16,8 +16,8 @@ from lading.layers import deb, root
 from lading.layers.tar import LayerWriter
 from lading.lock import debian
 from lading.lock.debian_mirror import find_mirror
+from lading.lock.interpreter import SUITES
 
-SUITES = [*debian.PYTHONS]
 QUIET = "ignore::DeprecationWarning"
 # what a model may want of the base: TLS with authorities, time zones, C++, OpenMP, the whole library
 PROGRAM = """\
@@ -176,7 +176,7 @@ def real_layers(tmp_path_factory):
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", [*SUITES])
 def test_no_two_layers_of_a_base_share_a_file(real_layers, suite):
     owners: dict[str, str] = {}
     folders: dict[str, tuple[str, int]] = {}
@@ -192,7 +192,7 @@ def test_no_two_layers_of_a_base_share_a_file(real_layers, suite):
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", [*SUITES])
 def test_a_base_is_small(real_layers, suite):
     assert sum(map(len, real_layers(suite).values())) < 22e6
 
@@ -231,7 +231,7 @@ needs_bwrap = pytest.mark.skipif(not shutil.which("bwrap"), reason="needs bwrap:
 
 @pytest.mark.network
 @needs_bwrap
-@pytest.mark.parametrize(("suite", "python"), debian.PYTHONS.items())
+@pytest.mark.parametrize(("suite", "python"), [(name, suite.python) for name, suite in SUITES.items()])
 def test_python_of_every_suite_runs_from_its_layers(real_layers, suite, python, tmp_path):
     unpack(real_layers(suite), tmp_path)
     done = run(tmp_path, f"/usr/bin/python{python}", "-W", QUIET, "-c", PROGRAM)

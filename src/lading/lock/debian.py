@@ -22,12 +22,10 @@ from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, LockError, RegistryError
 from lading.core.lock import Interpreter, LockedBase, LockedDeb
 from lading.core.ports import Fetch
-from lading.lock.debian_mirror import SECURITY_MIRROR, Mirror, find_mirror
+from lading.lock.debian_mirror import MIRROR, SECURITY_MIRROR, Mirror, find_mirror
 from lading.lock.debian_packages import Packages, closure
 from lading.lock.debian_release import Release
-
-PYTHONS = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13"}
-"""The Python of each suite that can be a base."""
+from lading.lock.interpreter import SUITES
 
 _RECIPE = 1  # part of the cache's key: raise it when the sets below change
 _ROOTS = ("base-files", "ca-certificates", "libgomp1", "libstdc++6", "netbase", "tzdata", "zlib1g")
@@ -67,15 +65,15 @@ def resolve(
     of the signed indexes. LockError for an unknown suite or package, or where no mirror is known;
     IntegrityError for indexes that are not what they should be; RegistryError for a mirror out of reach.
     """
-    if suite not in PYTHONS:
-        known = " or ".join(f"'debian:{one}'" for one in PYTHONS)
+    if suite not in SUITES:
+        known = " or ".join(f"'debian:{one}'" for one in SUITES)
         raise LockError(Issue("base", f"got 'debian:{suite}', expected {known}"))
     mirror = mirror or find_mirror()
     places = [(mirror.main, suite), (mirror.main, f"{suite}-updates")]
     if mirror.security:
         places.append((mirror.security, f"{suite}-security"))
-    python = f"python{PYTHONS[suite]}-minimal"
-    stdlib = f"libpython{PYTHONS[suite]}-stdlib"
+    python = f"python{SUITES[suite].python}-minimal"
+    stdlib = f"libpython{SUITES[suite].python}-stdlib"
     roots = (python, stdlib, *_ROOTS, *_ROOTS_OF[suite], *sorted(set(system_packages)))
     with ThreadPoolExecutor(len(places)) as pool:
         releases = list(pool.map(lambda place: _release(place[0], place[1], mirror, fetch), places))
@@ -105,17 +103,18 @@ def download(deb: LockedDeb, *, fetch: Fetch, mirror: Mirror) -> Path:
 
     RegistryError says to lock again where none has: archives drop packages when newer ones replace them.
     """
+    failures: list[Issue] = []
     for url in mirror.urls(deb):
         try:
             return fetch.file(url, deb.digest, deb.size_bytes)
         except RegistryError as error:
-            last = error
-    gone = Issue(
-        f"Debian package {deb.name!r}",
-        f"version {deb.version} cannot be had from the mirror: {last.issues[0].what}",
-        "if the mirror has replaced it by a newer version, lock again",
+            failures += error.issues
+    what = f"version {deb.version} cannot be had from the mirror"
+    fix = (
+        "if a newer version has replaced it there, lock again; if Debian has archived the suite, name a mirror "
+        f"of the archive in {MIRROR}"
     )
-    raise RegistryError(gone) from last
+    raise RegistryError(failures[0], Issue(f"Debian package {deb.name!r}", what, fix))
 
 
 def _is_unneeded(asked: Sequence[str], owner: str, name: str) -> bool:
