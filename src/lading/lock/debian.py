@@ -111,8 +111,8 @@ def download(deb: LockedDeb, *, fetch: Fetch, mirror: Mirror) -> Path:
             failures += error.issues
     what = f"version {deb.version} cannot be had from the mirror"
     fix = (
-        "if a newer version has replaced it there, lock again; if Debian has archived the suite, name a mirror "
-        f"of the archive in {MIRROR}"
+        "if a newer version has replaced it there, lock again; if Debian has archived the suite, "
+        f"name a mirror of the archive in {MIRROR}"
     )
     raise RegistryError(failures[0], Issue(f"Debian package {deb.name!r}", what, fix))
 
