@@ -38,7 +38,7 @@ MAPPED = {
 } | {"matplotlib-base": "matplotlib", "py-xgboost": "xgboost", "py-xgboost-cpu": "xgboost"}
 _INSTALLERS = {"pip", "setuptools", "wheel"}
 _SPEC = re.compile(r"(?:[^\s:]+::)?([A-Za-z0-9_.-]+)\s*(.*)\Z")
-_PINNED = re.compile(r"(=?)=?\s*([0-9][\w.!+]*)(\.?\*)?(?:[=\s]\s*([\w.*]+))?\Z")
+_PINNED = re.compile(r"(=?)=?\s*([0-9][\w!+]*(?:\.[\w!+]+)*)(\.?\*)?(?:[=\s]\s*([\w.*]+))?\Z")
 _RANGE = re.compile(r"(?:[<>!~]=?|==)\s*[\w.!+*]+(?:\s*,\s*(?:[<>!~]=?|==)\s*[\w.!+*]+)*\Z")
 
 

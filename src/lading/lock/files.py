@@ -26,7 +26,8 @@ def write(lock: Lock, folder: Path) -> tuple[Path, ...]:
     """Write a lock's files into a folder, each whole or not at all; return their paths.
 
     `lading.lock` comes last and holds the digests of the others, so that a torn set is noticed. A pylock.toml
-    of another maker is left alone: lading's own is then called pylock.model.toml.
+    of another maker is left alone: lading's own is then called pylock.model.toml. Raises OSError where the
+    folder cannot be written; the caller may know another.
     """
     before = _named_by(folder / NAME)
     stem = "" if _is_ours(folder / "pylock.toml") else "model"
@@ -244,7 +245,5 @@ def _replace(path: Path, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)
-    except OSError as error:
+    finally:
         partial.unlink(missing_ok=True)
-        what = f"cannot be written: {(error.strerror or 'unknown').lower()}"
-        raise LockError(Issue(str(path), what)) from error
