@@ -3,7 +3,7 @@
 `file.py`: `init()`, if there is one, at the start, then `run(data)` for each request. `file.py:function`: the
 function for each request. `file.py:Class`: `load()`, if there is one, then `predict(data)`.
 
-`data` is the parsed JSON body; a routine whose first parameter is annotated `str` or named `raw_data` is$
+`data` is the parsed JSON body; a routine whose first parameter is annotated `str` or named `raw_data` is
 given its text, one annotated `bytes` its bytes.
 """
 
