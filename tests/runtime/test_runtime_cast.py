@@ -1,0 +1,109 @@
+import json
+import math
+import struct
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lading_runtime.front.cast import Misfit, infer, pack
+from lading_runtime.wire import ARRAY_CODES
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+
+
+def unpack(kind, data):
+    values = array(ARRAY_CODES[kind])
+    values.frombytes(data)
+    return values.tolist()
+
+
+@pytest.mark.parametrize("kind", [*ARRAY_CODES, "string", "binary", "datetime"])
+@given(values=st.lists(SCALARS, max_size=6))
+def test_a_cast_loses_nothing_or_is_refused(kind, values):
+    try:
+        datatype, data = pack(kind, values)
+    except Misfit as misfit:
+        assert 0 <= misfit.index < len(values)
+        return
+    back = json.loads(data) if datatype == "JSON" else unpack(kind, data)
+    for value, cast in zip(values, back, strict=True):
+        if value is None or value != value:
+            assert cast is None or math.isnan(cast)
+        elif kind == "FP32":
+            nearest = struct.unpack("<f", struct.pack("<f", value))[0]
+            assert cast == nearest
+        elif kind not in {"binary", "datetime"}:
+            assert cast == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("INT64", 1.7),
+        ("INT64", None),
+        ("INT64", "1"),
+        ("INT64", True),
+        ("INT64", 1 << 63),
+        ("INT64", 1e300),
+        ("INT64", math.nan),
+        ("INT32", 3e10),
+        ("UINT8", -1),
+        ("BOOL", "abc"),
+        ("BOOL", None),
+        ("BOOL", 1),
+        ("FP64", "1.0"),
+        ("FP64", True),
+        ("FP64", (1 << 53) + 1),
+        ("FP64", 10**400),
+        ("FP64", [1.0]),
+        ("FP32", 3e39),
+        ("FP32", 16777217),
+        ("string", 1),
+        ("binary", "no base64!"),
+        ("datetime", "yesterday"),
+        ("datetime", 17),
+    ],
+)
+def test_what_would_lose_something_is_refused_with_its_place(kind, value):
+    fitting = {"BOOL": True, "string": "a", "binary": "QQ==", "datetime": "2026-01-02"}.get(kind, 1)
+    with pytest.raises(Misfit) as caught:
+        pack(kind, [fitting, value])
+    assert caught.value.index == 1
+    assert ", expected " in str(caught.value)
+
+
+def test_a_whole_float_is_a_whole_number():
+    assert pack("INT64", [3.0, -2])[1] == array("q", [3, -2]).tobytes()
+
+
+def test_a_time_is_brought_to_utc():
+    moments = ["2026-01-02", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05+01:00", None]
+    expected = ["2026-01-02T00:00:00", "2026-01-02T03:04:05", "2026-01-02T02:04:05", None]
+    assert json.loads(pack("datetime", moments)[1]) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "datatype"),
+    [
+        ([1, 2], "INT64"),
+        ([1, 2.5], "FP64"),
+        ([1, None], "FP64"),
+        ([None], "FP64"),
+        ([], "FP64"),
+        ([True], "BOOL"),
+        ([True, None], "JSON"),
+        ([True, 1], "JSON"),
+        (["a"], "JSON"),
+        ([[1]], "JSON"),
+    ],
+)
+def test_a_column_without_a_type_gets_the_one_a_frame_would_give_it(values, datatype):
+    assert infer(values) == datatype
+
+
+def test_a_long_value_is_shortened_in_the_message():
+    with pytest.raises(Misfit) as caught:
+        pack("INT64", ["x" * 10_000])
+    assert len(str(caught.value)) < 200
