@@ -51,7 +51,7 @@ def export(
     """
     if format not in get_args(Format):
         raise SpecError(Issue("format", f"got {format!r}, expected {' or '.join(get_args(Format))}"))
-    destination = destination.absolute()
+    destination = destination.resolve()
     _refuse(destination, is_folder=format == "oci", overwrite=overwrite)
     index = Index((Entry.of(descriptor, None if name is None else str(name)),)).encode()
     files = {MARKER: MARK, INDEX_FILE: index}
@@ -92,7 +92,8 @@ def _appearing(destination: Path) -> Iterator[Path]:
         try:
             partial.rename(destination)
         except OSError:
-            old.rename(destination)
+            if old.exists():
+                old.rename(destination)
             raise
         sync_folder(destination.parent)
         shutil.rmtree(old, ignore_errors=True)
