@@ -1,0 +1,116 @@
+"""Python files, read but never imported: a path goes in, what it defines and imports comes out."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lading.core.errors import Issue, ModelError
+from lading.model.files import read_text
+
+_LONGEST_FILE_BYTES = 4 << 20
+_IMPORT_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception"}
+
+
+@dataclass(slots=True)
+class Imports:
+    """The modules that code imports. `needed` are those that it does not do without."""
+
+    top_level: set[str] = field(default_factory=set)
+    needed: set[str] = field(default_factory=set)
+    optional: set[str] = field(default_factory=set)
+
+
+def top_level_modules(code: Path) -> frozenset[str]:
+    """Name the modules that a file, or a folder on the import path, provides."""
+    if not code.is_dir():
+        return frozenset({code.stem})
+    entries = [one for one in code.iterdir() if one.suffix == ".py" or one.is_dir()]
+    return frozenset(one.stem for one in entries if one.stem.isidentifier() and one.stem != "__pycache__")
+
+
+def parse(path: Path, name: str) -> ast.Module:
+    """Parse a file; raise ModelError with the line where it is no Python."""
+    text = read_text(path, name, _LONGEST_FILE_BYTES)
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        raise ModelError(Issue(f"{name}:{error.lineno or 1}", f"no Python: {error.msg}")) from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ModelError(Issue(name, f"no Python: {error}")) from error
+
+
+def imports_of(start: Path, root: Path) -> Imports:
+    """Collect what a file imports, and in turn the files below `root` that it imports."""
+    found = Imports()
+    first_party = top_level_modules(root)
+    queue = [start]
+    seen: set[Path] = set()
+    while queue:
+        path = queue.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+        for module, *flags in _imports(parse(path, name).body, inside=False, optional=False):
+            top = module.partition(".")[0]
+            if not top or top in first_party:
+                queue += _files_of(module, path, root)
+                continue
+            inside, optional = flags
+            (found.optional if optional else found.needed).add(module)
+            if not inside:
+                found.top_level.add(module)
+    found.optional -= found.needed
+    return found
+
+
+def _files_of(module: str, importer: Path, root: Path) -> Iterator[Path]:
+    """Find the first-party files of `a.b`; a leading dot counts from the importing file's folder."""
+    parts = module.split(".")
+    folder = root if root.is_dir() else root.parent
+    if not parts[0]:
+        dots = len(module) - len(module.lstrip("."))
+        folder = importer.parent
+        for _ in range(dots - 1):
+            folder = folder.parent
+        parts = module.lstrip(".").split(".")
+    for end in range(len(parts) + 1):
+        place = folder.joinpath(*filter(None, parts[:end]))
+        for candidate in (place.with_suffix(".py"), place / "__init__.py"):
+            if candidate.is_file() and candidate.resolve().is_relative_to(folder.resolve()):
+                yield candidate
+
+
+def _imports(body: Iterable[ast.stmt], *, inside: bool, optional: bool) -> Iterator[tuple[str, bool, bool]]:
+    """List `(module, inside a function, may be missing)`."""
+    for node in body:
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, inside, optional) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module, inside, optional
+            if node.level:
+                joint = "" if module.endswith(".") else "."
+                yield from ((f"{module}{joint}{alias.name}", inside, optional) for alias in node.names)
+        elif isinstance(node, ast.Try):
+            guarded = any(_catches_import_error(handler) for handler in node.handlers)
+            yield from _imports(node.body, inside=inside, optional=optional or guarded)
+            rest = [*node.orelse, *node.finalbody, *(one for part in node.handlers for one in part.body)]
+            yield from _imports(rest, inside=inside, optional=optional or guarded)
+        elif isinstance(node, ast.If):
+            if "TYPE_CHECKING" not in ast.dump(node.test):
+                yield from _imports(node.body, inside=inside, optional=optional)
+            yield from _imports(node.orelse, inside=inside, optional=optional)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield from _imports(node.body, inside=True, optional=optional)
+        elif isinstance(node, (ast.ClassDef, ast.With, ast.For, ast.While)):
+            yield from _imports(node.body, inside=inside, optional=optional)
+
+
+def _catches_import_error(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    return any(isinstance(one, ast.Name) and one.id in _IMPORT_ERRORS for one in ast.walk(handler.type))

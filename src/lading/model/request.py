@@ -1,0 +1,23 @@
+"""What `inspect` was asked: the model's path, and the code and entry that go with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from lading.model.code import top_level_modules
+
+
+@dataclass(frozen=True)
+class Request:
+    """A model to look at. `code` and `entry` are the author's own, and so trusted."""
+
+    path: Path
+    code: Path | None = None
+    entry: str | None = None
+
+    @cached_property
+    def first_party(self) -> frozenset[str]:
+        """Top-level modules that the author's code provides."""
+        return top_level_modules(self.code) if self.code else frozenset()
