@@ -1,0 +1,198 @@
+"""A scikit-learn estimator in a file of pickle, joblib or cloudpickle: a path goes in, `ModelFacts` come out.
+
+The file is told by its content, never by its suffix; in a folder exactly one must hold an estimator, the
+other files are data that lie beside it. Nothing is loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lading.core.errors import Issue, ModelError
+from lading.core.model import ModelFacts, ModelFile, Risk
+from lading.model.compression import open_source
+from lading.model.distributions import Found, installed_version, pickled_requirements
+from lading.model.estimator import Estimator, describe
+from lading.model.files import list_files
+from lading.model.request import Request
+from lading.model.walk import Walked, walk
+
+_TEXT_PICKLE = re.compile(rb"(?:c|\(i)[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n")
+"""How protocols 0 and 1 begin with an object; they have no magic number."""
+_SNIFFED_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Pickled:
+    """One pickled file, followed."""
+
+    file: ModelFile
+    compressor: str | None
+    walked: Walked
+    estimator: Estimator | None
+
+    @property
+    def serialization(self) -> str:
+        """Name the library that has to load it; the walk holds for no other."""
+        if self.walked.raw_arrays or self.compressor:
+            return "joblib"
+        return (
+            "cloudpickle"
+            if any(module.startswith("cloudpickle") for module, _ in self.walked.names)
+            else "pickle"
+        )
+
+
+def recognise(request: Request) -> bool:
+    """Tell whether the path is, or holds, a pickled file."""
+    return request.path.is_file() or any(map(is_pickled, list_files(request.path)))
+
+
+def is_pickled(file: ModelFile) -> bool:
+    """Tell by its first bytes whether a file is a pickle, plain or compressed."""
+    try:
+        with open_source(file.source, file.path) as (source, _):
+            source.ensure(_SNIFFED_BYTES)
+            start = source.data[:_SNIFFED_BYTES]
+    except ModelError:
+        return False
+    return (start[:1] == b"\x80" and start[1:2] <= b"\x05") or _TEXT_PICKLE.match(start) is not None
+
+
+def follow(file: ModelFile, first_party: frozenset[str] = frozenset()) -> Pickled:
+    """Walk one pickled file; raise ModelError where it cannot be followed."""
+    with open_source(file.source, file.path) as (source, compressor):
+        if source.at_end():
+            raise ModelError(Issue(file.path, "the file is empty", "save the model again"))
+        walked = walk(source, first_party=first_party)
+    return Pickled(file, compressor, walked, describe(walked.top))
+
+
+def inspect(request: Request) -> ModelFacts:
+    """Tell the facts of an estimator's file, or of a folder with one; raise ModelError for any other."""
+    files = list_files(request.path)
+    pickled = _only_estimator(request, files)
+    estimator = pickled.estimator
+    assert estimator is not None
+    from_sklearn = estimator.module.startswith("sklearn.")
+    found = requirements_of(pickled, request.first_party)
+    requirements_file = requirements_beside(request.path)
+    return ModelFacts(
+        root=request.path,
+        format="sklearn",
+        flavour=f"{'sklearn' if from_sklearn else estimator.module.partition('.')[0]} {estimator.name}",
+        loader="pickle",
+        loader_options={
+            "file": pickled.file.path,
+            "method": estimator.method,
+            "serialization": pickled.serialization,
+        },
+        files=files,
+        framework="scikit-learn" if estimator.version else None,
+        framework_version=estimator.version,
+        signature=estimator.signature,
+        requirements=() if requirements_file else found.requirements,
+        requirements_file=requirements_file,
+        risks=risks_of(pickled, () if requirements_file else found.unknown),
+        modules=tuple(sorted({module for module, _ in pickled.walked.names})),
+        code=request.code,
+        notes=notes_of(pickled),
+    )
+
+
+def _only_estimator(request: Request, files: tuple[ModelFile, ...]) -> Pickled:
+    """Find the one file that holds an estimator."""
+    alone = request.path.is_file()
+    estimators: list[Pickled] = []
+    issues: list[Issue] = []
+    for file in files if alone else filter(is_pickled, files):
+        try:
+            pickled = follow(file, request.first_party)
+        except ModelError as error:
+            issues += error.issues
+            continue
+        if pickled.estimator is not None:
+            estimators.append(pickled)
+        else:
+            what = f"holds {_kind(pickled.walked.top)}, not an estimator"
+            issues.append(
+                Issue(file.path, what, "save the estimator alone, or give an inference routine as code")
+            )
+    if len(estimators) == 1:
+        return estimators[0]
+    if estimators:
+        names = ", ".join(repr(one.file.path) for one in estimators)
+        what = f"holds {len(estimators)} estimators: {names}"
+        raise ModelError(
+            Issue(str(request.path), what, "point to one of them, or give an inference routine as code")
+        )
+    raise ModelError(*issues)
+
+
+def _kind(top: object) -> str:
+    names = {
+        "dict": "a dict",
+        "list": "a list",
+        "tuple": "a tuple",
+        "str": "a text",
+        "Array": "a numpy array",
+    }
+    return names.get(type(top).__name__, "something else")
+
+
+def requirements_of(pickled: Pickled, first_party: frozenset[str]) -> Found:
+    """Tell what loading needs, by the modules that the file names and the versions that it tells."""
+    names = pickled.walked.names
+    modules = {module for module, _ in names if module.partition(".")[0] not in first_party}
+    version = pickled.estimator.version if pickled.estimator else None
+    pins = {"scikit-learn": f"=={version}"} if version else {}
+    if any(module.startswith("numpy._core") for module in modules):
+        pins["numpy"] = ">=2"
+    elif any(module.startswith("numpy.core") for module in modules):
+        pins["numpy"] = "<2"
+    if pickled.serialization == "joblib":
+        modules = {module for module in modules if not module.startswith("joblib")} | {"joblib"}
+        # before 1.2 joblib would take padding for array bytes, and array bytes for instructions
+        pins["joblib"] = ">=1.2" if pickled.walked.padded_arrays else ""
+    if pickled.estimator and pickled.estimator.needs_pandas:
+        modules.add("pandas")
+    numpy = installed_version("numpy") or ""
+    same_numpy = {"": True, "<2": numpy.startswith("1."), ">=2": not numpy.startswith("1.")}[
+        pins.get("numpy", "")
+    ]
+    trained_here = version is not None and version == installed_version("scikit-learn") and same_numpy
+    return pickled_requirements(modules, pins, trained_here=trained_here)
+
+
+def risks_of(pickled: Pickled, unknown: Collection[str] = ()) -> tuple[Risk, ...]:
+    """List the risks; say of the unknown modules, which nothing provides, how to provide them."""
+    risks = []
+    for risk in pickled.walked.risks.values():
+        top = risk.name.partition(".")[0]
+        if top == "__main__":
+            why = "defined in the script that saved the model: move it to a module and ship that as code"
+            risks.append(replace(risk, why=why))
+        elif top in unknown:
+            risks.append(replace(risk, why=f"no installed distribution has module {top!r}: ship it as code"))
+        else:
+            risks.append(risk)
+    return tuple(risks)
+
+
+def notes_of(pickled: Pickled) -> tuple[str, ...]:
+    """Say in a few words how the file was written."""
+    notes = [f"pickle protocol {pickled.walked.protocol}"]
+    if pickled.serialization == "joblib":
+        notes.append(f"joblib, compressed by {pickled.compressor}" if pickled.compressor else "joblib")
+    if pickled.estimator and pickled.estimator.signature is None:
+        notes.append("the file does not tell the inputs: no signature")
+    return tuple(notes)
+
+
+def requirements_beside(path: Path) -> Path | None:
+    """Find the author's own list of requirements in the model's folder, as MLflow prefers them."""
+    candidates = (path / "requirements.txt", path / "conda.yaml") if path.is_dir() else ()
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
