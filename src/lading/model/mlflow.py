@@ -1,0 +1,214 @@
+"""An MLflow model folder of any flavour: a path goes in, `ModelFacts` come out. MLflow is not needed.
+
+The format is `MLmodel` (YAML) with files beside it (mlflow/models/model.py). The sklearn flavour is served
+without mlflow, by the estimator inside; all others by mlflow's own `python_function`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lading.core.errors import Issue, ModelError
+from lading.core.model import ModelFacts, ModelFile, Risk
+from lading.core.signature import Signature
+from lading.model import skops
+from lading.model.documents import parse_json, read_yaml
+from lading.model.files import list_files
+from lading.model.mlflow_example import read_examples
+from lading.model.request import Request
+from lading.model.sklearn import (
+    Pickled,
+    follow,
+    is_pickled,
+    notes_of,
+    requirements_beside,
+    risks_of,
+)
+
+_FRAMEWORKS = {
+    "catboost": "catboost",
+    "keras": "keras",
+    "langchain": "langchain",
+    "lightgbm": "lightgbm",
+    "onnx": "onnx",
+    "prophet": "prophet",
+    "pytorch": "torch",
+    "sklearn": "scikit-learn",
+    "spacy": "spacy",
+    "spark": "pyspark",
+    "statsmodels": "statsmodels",
+    "tensorflow": "tensorflow",
+    "transformers": "transformers",
+    "xgboost": "xgboost",
+}
+_VERSION_KEYS = {"lightgbm": "lgb_version", "xgboost": "xgb_version", "spark": "pyspark_version"}
+_PYTHON_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?\Z")
+_CONDA_PYTHON = re.compile(r"python\s*={1,2}\s*([0-9]+\.[0-9]+(?:\.[0-9]+)?)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """How the model is loaded, and what of it could run code then."""
+
+    loader: str
+    options: Mapping[str, Any]
+    name: str
+    risks: tuple[Risk, ...]
+    notes: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+    signature: Signature | None = None
+
+
+def recognise(request: Request) -> bool:
+    """Tell whether the folder has an `MLmodel`."""
+    return (request.path / "MLmodel").is_file()
+
+
+def inspect(request: Request) -> ModelFacts:
+    """Tell the facts of an MLflow model folder; raise ModelError where a file of it is broken."""
+    root = request.path
+    files = {one.path: one for one in list_files(root)}
+    document = read_yaml(root / "MLmodel", "MLmodel")
+    flavors = document.get("flavors")
+    pyfunc = flavors.get("python_function") if isinstance(flavors, dict) else None
+    if not isinstance(flavors, dict) or not isinstance(pyfunc, dict):
+        what = "has no flavour 'python_function', which is what can be served"
+        raise ModelError(
+            Issue("MLmodel", what, "save the model with a flavour that MLflow can serve in Python")
+        )
+    flavour = next((name for name in sorted(flavors) if name != "python_function"), "python_function")
+    settings = flavors[flavour] if isinstance(flavors[flavour], dict) else {}
+    if flavour == "sklearn" and pyfunc.get("loader_module") == "mlflow.sklearn":
+        loading = _native(request, files, settings, pyfunc)
+    else:
+        loading = _by_mlflow(request, files, flavour, pyfunc)
+    version = settings.get(_VERSION_KEYS.get(flavour, f"{flavour}_version"))
+    shipped = pyfunc.get("code")
+    requirements_file = requirements_beside(root)
+    return ModelFacts(
+        root=root,
+        format="mlflow",
+        flavour=f"mlflow {flavour}{f' {loading.name}' if loading.name else ''}",
+        loader=loading.loader,
+        loader_options=loading.options,
+        files=tuple(files.values()),
+        framework=_FRAMEWORKS.get(flavour),
+        framework_version=str(version) if isinstance(version, (str, float)) else None,
+        python=_python(root, pyfunc),
+        signature=_signature(document) or loading.signature,
+        requirements_file=requirements_file,
+        examples=read_examples(root, document, files),
+        risks=loading.risks,
+        modules=loading.modules,
+        code=request.code or (_inside(root, str(shipped), files) if shipped else None),
+        notes=loading.notes if requirements_file else (*loading.notes, "the model lists no requirements"),
+    )
+
+
+def _native(
+    request: Request, files: Mapping[str, ModelFile], settings: Mapping[str, Any], pyfunc: Mapping[str, Any]
+) -> _Loading:
+    """Read the estimator of the sklearn flavour, which is served without mlflow."""
+    name = settings.get("pickled_model") or pyfunc.get("model_path") or "model.pkl"
+    form = settings.get("serialization_format") or "pickle"
+    if name not in files:
+        raise ModelError(
+            Issue("MLmodel", f"names {name!r}, which is not in the folder", "copy the whole folder")
+        )
+    file = files[name]
+    method = str(pyfunc.get("predict_fn") or "predict")
+    options: dict[str, Any] = {"file": file.path, "method": method}
+    slim = "mlflow is not needed to serve it"
+    if form == "skops":
+        found = skops.inspect(file)
+        # what is in the file is either listed as safe or a risk that the author has to allow: MLflow's own
+        # list of trusted types comes with the model and is no reason to trust it
+        options |= {"serialization": "skops", "trusted_types": list(found.types)}
+        return _Loading(
+            "pickle", options, found.name, found.risks, (f"skops {found.version}", slim), found.modules
+        )
+    if form not in {"pickle", "cloudpickle"}:
+        what = f"got serialization_format {form!r}, expected 'pickle', 'cloudpickle' or 'skops'"
+        raise ModelError(Issue("MLmodel", what))
+    pickled = follow(file, request.first_party)
+    if pickled.estimator is None:
+        raise ModelError(Issue(file.path, "holds no estimator", "save the model again"))
+    options["serialization"] = "joblib" if pickled.serialization == "joblib" else form
+    return _Loading(
+        "pickle",
+        options,
+        pickled.estimator.name,
+        risks_of(pickled),
+        (*notes_of(pickled)[:1], slim),
+        _modules(pickled),
+        pickled.estimator.signature if method == "predict" else None,
+    )
+
+
+def _by_mlflow(
+    request: Request, files: Mapping[str, ModelFile], flavour: str, pyfunc: Mapping[str, Any]
+) -> _Loading:
+    """Walk every pickle of a model that mlflow loads; any other code that it brings is a risk as well."""
+    risks: list[Risk] = []
+    modules: set[str] = {str(pyfunc.get("loader_module") or "mlflow.pyfunc")}
+    for file in files.values():
+        if not is_pickled(file):
+            continue
+        try:
+            pickled = follow(file, request.first_party)
+        except ModelError as error:
+            why = f"a pickle that cannot be followed: {error.issues[0].what}"
+            risks.append(Risk(error.issues[0].where, file.path, why))
+            continue
+        risks += risks_of(pickled)
+        modules.update(_modules(pickled))
+    source = pyfunc.get("model_code_path")
+    if source:
+        why = "the model is Python code, which is run to load it"
+        risks.append(Risk("MLmodel", Path(str(source)).name, why))
+    return _Loading(
+        "pyfunc", {}, "", tuple(risks), (f"{flavour} is loaded by mlflow",), tuple(sorted(modules))
+    )
+
+
+def _modules(pickled: Pickled) -> tuple[str, ...]:
+    return tuple(sorted({module for module, _ in pickled.walked.names}))
+
+
+def _inside(root: Path, name: str, files: Mapping[str, ModelFile]) -> Path:
+    """Find the folder of `code_paths` that the model brings along."""
+    if not any(path.startswith(f"{name}/") for path in files):
+        raise ModelError(
+            Issue("MLmodel", f"names the code folder {name!r}, which is not there", "copy the whole folder")
+        )
+    return root / name
+
+
+def _signature(document: Mapping[str, Any]) -> Signature | None:
+    """Read the signature, whose parts are JSON texts inside of the YAML (mlflow/types/schema.py)."""
+    written = document.get("signature")
+    if not isinstance(written, dict):
+        return None
+    parts = {}
+    for key in ("inputs", "outputs", "params"):
+        value = written.get(key)
+        parts[key] = parse_json(value, f"MLmodel: signature.{key}") if isinstance(value, str) else value
+    signature = Signature.from_json(parts)
+    return signature if signature.inputs or signature.outputs or signature.params else None
+
+
+def _python(root: Path, pyfunc: Mapping[str, Any]) -> str | None:
+    """Tell the Python it was saved under: python_env.yaml, conda.yaml, then MLmodel."""
+    found: list[object] = []
+    if (root / "python_env.yaml").is_file():
+        found.append(read_yaml(root / "python_env.yaml", "python_env.yaml").get("python"))
+    if (root / "conda.yaml").is_file():
+        listed = read_yaml(root / "conda.yaml", "conda.yaml").get("dependencies")
+        matches = (_CONDA_PYTHON.match(one) for one in listed or () if isinstance(one, str))
+        found += [match[1] for match in matches if match]
+    found.append(pyfunc.get("python_version"))
+    return next((one for one in found if isinstance(one, str) and _PYTHON_VERSION.match(one)), None)
