@@ -1,0 +1,217 @@
+"""An inference routine of one's own: a folder or file of Python goes in, `ModelFacts` come out.
+
+A routine is `init()` with `run(data)`, a class with `load` and `predict`, or a plain function. It is found in
+the syntax tree, or named by an entry: `file.py`, `file.py:function` or `file.py:Class`. Nothing is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading.core.errors import Issue, ModelError
+from lading.core.model import ModelFacts, Requirement, Risk
+from lading.model.code import imports_of, parse, top_level_modules
+from lading.model.distributions import installed_requirements
+from lading.model.files import list_files
+from lading.model.request import Request
+from lading.model.sklearn import follow, is_pickled, notes_of, requirements_beside, requirements_of, risks_of
+
+_NAME_A_ROUTINE = (
+    "name it: `entry: file.py:function`, `file.py:Class`, or `file.py` with init() and run(data)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Routine:
+    """Where predictions come from."""
+
+    file: Path
+    name: str | None
+    """The function or class; None for init and run."""
+    style: str
+    """`init_run`, `class` or `function`."""
+
+    @property
+    def entry(self) -> str:
+        """Print the entry, relative to the code."""
+        return f"{self.file.name}:{self.name}" if self.name else self.file.name
+
+
+def recognise(request: Request) -> bool:
+    """Tell whether code is named, or lies in the folder without being the model's neighbour only."""
+    code = _code(request)
+    if request.entry is not None or code.suffix == ".py":
+        return True
+    if request.code is None and (request.path / "MLmodel").exists():
+        return False
+    routines = list(_routines_in(code)) if code.is_dir() else []
+    if any(one.style != "function" for one in routines):
+        return True
+    # a plain function beside an estimator may be anything, such as the training script's
+    return bool(routines) and not any(map(is_pickled, list_files(request.path)))
+
+
+def inspect(request: Request) -> ModelFacts:
+    """Tell the facts of a routine; raise ModelError where there is none, or more than one."""
+    code = _code(request)
+    routine = _named(code, request.entry) if request.entry else _only(code)
+    folder = code if code.is_dir() else code.parent
+    imports = imports_of(routine.file, code)
+    installed = installed_requirements(imports.needed)
+    optional = installed_requirements(imports.optional)
+    files = list_files(request.path)
+    pickles = _pickles(request, top_level_modules(code))
+    requirements = {_key(one): one for one in (*optional.requirements, *installed.requirements)}
+    for one in pickles.requirements:
+        # what the file says of itself is stronger than what happens to be installed
+        if "==" in one.text or _key(one) not in requirements:
+            requirements[_key(one)] = one
+    requirements_file = requirements_beside(folder) or requirements_beside(request.path)
+    missing = [
+        f"nothing installed provides module {name!r}: name it in requirements" for name in installed.unknown
+    ]
+    entry = routine.file.relative_to(folder).as_posix() + (f":{routine.name}" if routine.name else "")
+    return ModelFacts(
+        root=request.path,
+        format="python",
+        flavour=f"python {entry}",
+        loader="routine",
+        files=files,
+        framework=pickles.framework and "scikit-learn",
+        framework_version=pickles.framework,
+        requirements=()
+        if requirements_file
+        else tuple(sorted(requirements.values(), key=lambda one: one.text)),
+        requirements_file=requirements_file,
+        risks=pickles.risks,
+        modules=tuple(sorted(imports.top_level)),
+        code=code,
+        entry=entry,
+        notes=(*pickles.notes, *(() if requirements_file else missing)),
+    )
+
+
+def _code(request: Request) -> Path:
+    return request.code or request.path
+
+
+def _key(requirement: Requirement) -> str:
+    name = requirement.text
+    for mark in "=<>!~ ;[":
+        name = name.partition(mark)[0]
+    return name.lower().replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pickles:
+    """What the pickles among a routine's data tell."""
+
+    requirements: tuple[Requirement, ...] = ()
+    risks: tuple[Risk, ...] = ()
+    notes: tuple[str, ...] = ()
+    framework: str | None = None
+
+
+def _pickles(request: Request, first_party: frozenset[str]) -> _Pickles:
+    """Walk the pickles that lie there for the routine to load: it is the author's, they may not be."""
+    requirements: list[Requirement] = []
+    risks: list[Risk] = []
+    notes: list[str] = []
+    framework = None
+    for file in list_files(request.path):
+        if not is_pickled(file):
+            continue
+        try:
+            pickled = follow(file, first_party)
+        except ModelError as error:
+            why = f"a pickle that cannot be followed: {error.issues[0].what}"
+            risks.append(Risk(error.issues[0].where, file.path, why))
+            continue
+        found = requirements_of(pickled, first_party)
+        requirements += found.requirements
+        risks += risks_of(pickled, found.unknown)
+        notes += (f"{file.path}: {note}" for note in notes_of(pickled)[:2])
+        if pickled.estimator and pickled.estimator.version:
+            framework = pickled.estimator.version
+    return _Pickles(tuple(requirements), tuple(risks), tuple(notes), framework)
+
+
+def _named(code: Path, entry: str) -> Routine:
+    """Find the routine that an entry names."""
+    file_name, _, name = entry.partition(":")
+    folder = code if code.is_dir() else code.parent
+    file = folder / file_name
+    if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+        there = ", ".join(sorted(repr(one.name) for one in folder.glob("*.py"))) or "no Python file"
+        raise ModelError(
+            Issue(f"entry {entry!r}", f"no file {file_name!r} in {str(folder)!r}", f"there is {there}")
+        )
+    tree = parse(file, file_name)
+    if not name:
+        return _only_of(_routines(file, tree), f"entry {entry!r}")
+    for node in tree.body:
+        if isinstance(node, ast.AsyncFunctionDef) and node.name == name:
+            raise ModelError(Issue(f"entry {entry!r}", "an async function", "make it an ordinary one"))
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return Routine(file, name, "function")
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            if "predict" not in _methods(node) and not node.bases:
+                raise ModelError(
+                    Issue(f"entry {entry!r}", "a class without a method 'predict'", "give it one")
+                )
+            return Routine(file, name, "class")
+    defined = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    there = ", ".join(map(repr, defined)) or "no function or class"
+    raise ModelError(
+        Issue(f"entry {entry!r}", f"{name!r} is not defined in {file_name!r}", f"it defines {there}")
+    )
+
+
+def _only(code: Path) -> Routine:
+    """Find the one routine in a file, or in the files at the top of a folder."""
+    if not code.is_dir():
+        return _only_of(_routines(code, parse(code, code.name)), code.name)
+    return _only_of(_routines_in(code), str(code))
+
+
+def _routines_in(folder: Path) -> Iterator[Routine]:
+    for file in sorted(folder.glob("*.py")):
+        yield from _routines(file, parse(file, file.name))
+
+
+def _only_of(found: Iterator[Routine], where: str) -> Routine:
+    """Choose: init and run before classes before functions; raise ModelError where several are left."""
+    routines = list(found)
+    for style in ("init_run", "class", "function"):
+        of_style = [one for one in routines if one.style == style]
+        if len(of_style) == 1:
+            return of_style[0]
+        if of_style:
+            names = ", ".join(repr(one.entry) for one in of_style)
+            raise ModelError(Issue(where, f"more than one inference routine: {names}", _NAME_A_ROUTINE))
+    raise ModelError(Issue(where, "no inference routine", _NAME_A_ROUTINE))
+
+
+def _routines(file: Path, tree: ast.Module) -> Iterator[Routine]:
+    """List what could be an inference routine at the top level of a file."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if {"init", "run"} <= functions.keys() and _takes(functions["run"]):
+        yield Routine(file, None, "init_run")
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and {"load", "predict"} <= _methods(node):
+            yield Routine(file, node.name, "class")
+    for name, function in functions.items():
+        if not name.startswith("_") and name not in {"init", "main"} and _takes(function):
+            yield Routine(file, name, "function")
+
+
+def _methods(node: ast.ClassDef) -> set[str]:
+    return {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+
+
+def _takes(function: ast.FunctionDef) -> bool:
+    arguments = function.args
+    return bool(arguments.args or arguments.posonlyargs or arguments.vararg)
