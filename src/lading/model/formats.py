@@ -1,0 +1,55 @@
+"""The formats of models: one row and one file each. A path goes in, `ModelFacts` come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading.core.errors import Issue, ModelError
+from lading.core.model import ModelFacts
+from lading.model import mlflow, routine, sklearn
+from lading.model.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a format is recognised and inspected."""
+
+    name: str
+    recognise: Callable[[Request], bool]
+    inspect: Callable[[Request], ModelFacts]
+
+
+FORMATS = (
+    Format("python", routine.recognise, routine.inspect),
+    Format("mlflow", mlflow.recognise, mlflow.inspect),
+    Format("sklearn", sklearn.recognise, sklearn.inspect),
+)
+"""The first that recognises a model inspects it."""
+
+_EXPECTED = (
+    "expected an MLflow model folder, a scikit-learn estimator saved by pickle, joblib or cloudpickle, "
+    "or a folder with an inference routine"
+)
+
+
+def inspect(path: Path, *, code: Path | None = None, entry: str | None = None) -> ModelFacts:
+    """Tell what can be known of a model without running it.
+
+    `code` is a folder or file of the author's own modules and `entry` names the inference routine in it
+    (`file.py`, `file.py:function`, `file.py:Class`). Nothing of the model is executed, imported or unpickled.
+    Raises ModelError, with every issue found, for what is no model or cannot be read.
+    """
+    missing = [
+        Issue(str(one), f"no such {kind}", "correct the path")
+        for kind, one in (("model", path), ("code", code))
+        if one is not None and not one.exists()
+    ]
+    if missing:
+        raise ModelError(*missing)
+    request = Request(path, code, entry)
+    for form in FORMATS:
+        if form.recognise(request):
+            return form.inspect(request)
+    raise ModelError(Issue(str(path), "no model in a format known here", _EXPECTED))
