@@ -7,7 +7,7 @@ nothing that is believed.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -57,6 +57,12 @@ class FolderCache:
             "title": layer.title,
         }
         replace(self._path(key), canonical.encode(document))
+
+    def layers(self) -> Iterator[Layer]:
+        """List every layer that is remembered and still there."""
+        for path in sorted(self.folder.glob("??/*.json")):
+            if layer := self.get(path.stem):
+                yield layer
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
