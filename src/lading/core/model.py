@@ -73,5 +73,9 @@ class ModelFacts:
     risks: tuple[Risk, ...] = ()
     modules: tuple[str, ...] = ()
     """The modules that loading imports, as the pickle names them."""
+    code: Path | None = None
+    """The file or folder of the inference routine, where there is one."""
+    entry: str | None = None
+    """`file.py`, `file.py:function` or `file.py:Class`, relative to `code`."""
     notes: tuple[str, ...] = ()
     """Short facts for people, such as `pickle protocol 5`."""

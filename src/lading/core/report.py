@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
+
+from lading.core import typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +46,9 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        return {**asdict(self), "passed": self.passed}
+        return {**typed.to_json(self), "passed": self.passed}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Report:
+        """Read what `to_json` wrote; raise IntegrityError where it is malformed."""
+        return typed.from_json(cls, document, "report")

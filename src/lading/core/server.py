@@ -19,3 +19,5 @@ class ServerNeeds:
     port: int = 8080
     routes: Mapping[str, str] = field(default_factory=dict)
     """`liveness`, `readiness`, `scoring`: the paths that a platform is told."""
+    modules: tuple[str, ...] = ()
+    """What starting it imports, so that byte code can be shipped for it."""
