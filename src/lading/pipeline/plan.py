@@ -1,0 +1,129 @@
+"""A model, a spec file or nothing goes in; the spec, the facts and the question for the resolver come out."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from lading import lock as locks
+from lading import model, servers, spec
+from lading.core.errors import Issue, LockError, SpecError
+from lading.core.model import ModelFacts, Requirement
+from lading.core.platform import Platform
+from lading.core.ports import Event
+from lading.core.reference import Reference
+from lading.core.spec import PackageSpec
+from lading.pipeline import summary
+from lading.pipeline.context import Context
+
+# what a model says it needs because of the tool that saved it, and that nothing of ours needs to serve it
+_SAVING_TOOLS = ("mlflow", "mlflow-skinny")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def plan(target: Path | None) -> PackageSpec:
+    """Find the spec: a spec file, the one in a folder, the one here, or none for a bare model."""
+    path = target or Path(spec.FILE_NAME)
+    if path.is_dir() and (path / spec.FILE_NAME).is_file():
+        path /= spec.FILE_NAME
+    if path.suffix in {".yaml", ".yml"} and path.is_file():
+        found = spec.load(path)
+        if found.model is None and found.code is None:
+            # a spec that lies with the model need not say where it is
+            return replace(found, model=path.absolute().parent)
+        return found
+    if target is None:
+        raise SpecError(
+            Issue(
+                spec.FILE_NAME,
+                "there is none here",
+                "name a model: `lading pack ./model`, or `lading init ./model`",
+            )
+        )
+    return PackageSpec(model=path.absolute())
+
+
+def inspect(what: PackageSpec) -> ModelFacts:
+    """Read the model's facts; raise ModelError, and SpecError where nothing is named."""
+    root = what.model or what.code
+    if root is None:
+        raise SpecError(Issue("model", "nothing is named", "set 'model' or 'code', or name a path"))
+    return model.inspect(root, code=what.code, entry=what.entry)
+
+
+def examine(context: Context, what: PackageSpec) -> ModelFacts:
+    """Inspect a model, tell what it is, and refuse what is unsafe and not allowed."""
+    facts = inspect(what)
+    context.events(Event("inspect", "stage", summary.of_facts(facts)))
+    model.refuse(facts, what.allow_unsafe)
+    return facts
+
+
+def question(what: PackageSpec, facts: ModelFacts) -> locks.Question:
+    """Put together what the resolver is asked; the author's requirements win over what the model says."""
+    listed = what.requirements if isinstance(what.requirements, tuple) else ()
+    named = {_distribution(text) for text in listed}
+    requirements = [Requirement(text, "spec") for text in listed]
+    requirements += [one for one in facts.requirements if _distribution(one.text) not in named]
+    file, origin = what.requirements if isinstance(what.requirements, Path) else None, "spec"
+    if what.requirements is None and facts.requirements_file:
+        file, origin = facts.requirements_file, "mlflow"
+    return locks.Question(
+        server=servers.find(what.server),
+        platforms=what.platforms or (Platform.current(),),
+        requirements=tuple(requirements),
+        requirements_file=file,
+        requirements_file_origin="mlflow" if origin == "mlflow" else "spec",
+        without=() if facts.loader == "pyfunc" else _SAVING_TOOLS,
+        python=what.python or _python(what, facts),
+        base=what.base,
+        indexes=what.indexes,
+        system_packages=what.system_packages,
+    )
+
+
+def _python(what: PackageSpec, facts: ModelFacts) -> str | None:
+    """Take the Python that saved the model; else, when its versions are those installed here, this one."""
+    if facts.python:
+        return ".".join(facts.python.split(".")[:2])
+    if any(one.origin == "installed" for one in facts.requirements):
+        here = f"{sys.version_info.major}.{sys.version_info.minor}"
+        try:
+            locks.choose(what.base, here)
+        except LockError:
+            return None
+        return here
+    return None
+
+
+def _distribution(requirement: str) -> str:
+    """Name the distribution of a requirement, normalised as PEP 503 has it."""
+    match = _NAME.match(requirement.strip())
+    return re.sub(r"[-_.]+", "-", match[0]).lower() if match else requirement
+
+
+def name(what: PackageSpec) -> str:
+    """Name the package: as the spec says, else after the model."""
+    return what.name or spec.package_name(what.model or what.code or Path("model"))
+
+
+def references(what: PackageSpec, names: tuple[str, ...]) -> tuple[Reference, ...]:
+    """Read the names asked for; else `name:version` of the spec, or `name:latest`."""
+    if names:
+        return tuple(dict.fromkeys(map(Reference.parse, names)))
+    return (Reference(None, name(what), what.version or "latest"),)
+
+
+def init(target: Path, folder: Path) -> str:
+    """Draft the text of a lading.yaml in `folder` for a model."""
+    return spec.draft(model.inspect(target), folder)
+
+
+def facts_json(facts: ModelFacts) -> dict[str, Any]:
+    """Return facts as JSON values."""
+    document = asdict(facts)
+    document["signature"] = facts.signature.to_json() if facts.signature else None
+    return document
