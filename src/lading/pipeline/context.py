@@ -1,0 +1,77 @@
+"""Settings go in; the store, the downloads and the mirror come out, each made when it is first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from lading.core.image import Layer
+from lading.core.lock import Interpreter, LockedBase, LockedDeb
+from lading.core.ports import Events, Sandbox, ignore
+from lading.fetch import HttpFetch
+from lading.lock import debian
+from lading.lock.debian_mirror import Mirror, find_mirror
+from lading.sandbox import open as open_sandbox
+from lading.settings import Settings
+from lading.store import LayoutStore
+
+
+class Context:
+    """One run of the pipeline on this machine."""
+
+    def __init__(self, settings: Settings, events: Events = ignore, *, offline: bool = False) -> None:
+        """Name where things lie and who is told; nothing is opened yet."""
+        self.settings = settings
+        self.events = events
+        self.offline = offline
+
+    @cached_property
+    def store(self) -> LayoutStore:
+        """The store of this machine."""
+        return LayoutStore(self.settings.store)
+
+    @cached_property
+    def mirror(self) -> Mirror:
+        """The Debian mirror; LockError where none is known."""
+        return find_mirror(self.settings.debian_mirror)
+
+    @cached_property
+    def fetch(self) -> HttpFetch:
+        """Downloads, kept by digest."""
+        return HttpFetch(self.settings.cache / "downloads", offline=self.offline, events=self.events)
+
+    @cached_property
+    def fetch_debian(self) -> HttpFetch:
+        """Downloads from the mirror, through apt's proxies and with its credentials."""
+        return HttpFetch(
+            self.settings.cache / "downloads",
+            offline=self.offline,
+            events=self.events,
+            credentials=self.mirror.credentials,
+            proxies=self.mirror.proxies,
+        )
+
+    def base(self, suite: str, architecture: str) -> tuple[LockedBase, Interpreter]:
+        """Pin the base of a Debian suite."""
+        base = debian.resolve(
+            suite,
+            architecture,
+            fetch=self.fetch_debian,
+            mirror=self.mirror,
+            cache=self.settings.cache / "debian",
+        )
+        return base, debian.interpreter(base)
+
+    def deb(self, deb: LockedDeb) -> Path:
+        """Bring a Debian package here."""
+        return debian.download(deb, fetch=self.fetch_debian, mirror=self.mirror)
+
+    def sandbox(self, layers: tuple[Layer, ...], kind: str | None = None) -> Sandbox:
+        """Open a sandbox on sealed layers."""
+        return open_sandbox(
+            layers,
+            source=self.store,
+            unpacked=self.settings.cache / "unpacked",
+            kind=kind or self.settings.sandbox,
+            events=self.events,
+        )
