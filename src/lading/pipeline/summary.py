@@ -41,7 +41,9 @@ def of_lock(lock: Lock, *, fresh: bool) -> str:
     packages = _count(len(first.model) + len(first.server), "package")
     apart = "no clash" if first.server else "resolved jointly"
     kept = ", as locked" if fresh else ""
-    return f"{packages} for {platforms}, Python {first.interpreter.minor}, server {lock.server} ({apart}){kept}"
+    return (
+        f"{packages} for {platforms}, Python {first.interpreter.minor}, server {lock.server} ({apart}){kept}"
+    )
 
 
 def of_layers(layers: Sequence[Layer], cached: int) -> str:
