@@ -1,0 +1,150 @@
+"""A question goes in; its lock comes out: the one that is there while it is fresh, else a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lading import lock as locks
+from lading.core.errors import Issue, LockError
+from lading.core.lock import Lock, LockedDeb, LockedWheel, PlatformLock
+from lading.core.model import ModelFacts
+from lading.core.ports import Event
+from lading.core.spec import PackageSpec
+from lading.layers import Cargo, FileDigests, FolderCache, assemble
+from lading.pipeline import plan, summary
+from lading.pipeline.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A lock and the folder that its files are in."""
+
+    lock: Lock
+    folder: Path
+    fresh: bool
+    """Whether it was there already."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was locked, as JSON values."""
+        return {
+            "folder": str(self.folder),
+            "fresh": self.fresh,
+            "spec_digest": str(self.lock.spec_digest),
+            "server": self.lock.server,
+            "platforms": [_platform_json(one) for one in self.lock.platforms],
+        }
+
+
+def _platform_json(one: PlatformLock) -> dict[str, Any]:
+    packages: dict[str, Sequence[LockedWheel | LockedDeb]] = {
+        "model": one.model,
+        "server": one.server,
+        "system": one.base.packages,
+    }
+    return {
+        "platform": str(one.platform),
+        "base": one.base.reference,
+        "python": one.interpreter.version,
+        **{
+            key: [
+                {"name": p.name, "version": p.version, "digest": str(p.digest), "size_bytes": p.size_bytes}
+                for p in found
+            ]
+            for key, found in packages.items()
+        },
+    }
+
+
+def lock(
+    context: Context,
+    what: PackageSpec,
+    *,
+    folder: Path | None = None,
+    locked: bool = False,
+    upgrade: bool = False,
+) -> Locked:
+    """Lock what a spec asks for, beside the spec, in `folder`, or here."""
+    facts = plan.examine(context, what)
+    beside = folder or (what.path.parent if what.path else Path.cwd())
+    return lock_facts(context, what, facts, folder=beside, locked=locked, upgrade=upgrade)
+
+
+def lock_facts(
+    context: Context,
+    what: PackageSpec,
+    facts: ModelFacts,
+    *,
+    folder: Path | None,
+    locked: bool,
+    upgrade: bool,
+) -> Locked:
+    """Use the lock in `folder` (None: in the cache) while it is fresh; resolve otherwise, unless `locked`."""
+    question = plan.question(what, facts)
+    place = folder or context.settings.cache / "locks" / question.digest.hex
+    old = _read(place, must_be_there=locked)
+    if old and locks.is_fresh(old, question) and not upgrade:
+        made = Locked(old, place, fresh=True)
+    elif locked:
+        fix = "run `lading lock`, look at what changed, and keep it with the spec"
+        raise LockError(
+            Issue(str(place / "lading.lock"), "stale: the spec or the model has changed since", fix)
+        )
+    else:
+        context.events(Event("lock", "progress", "resolving"))
+        resolved = locks.resolve(
+            question,
+            fetch=context.fetch,
+            resolve_base=context.base,
+            offline=context.offline,
+            events=context.events,
+            build=partial(_build, context),
+        )
+        made = Locked(resolved, _write(context, resolved, place, question), fresh=False)
+    context.events(Event("lock", "stage", summary.of_lock(made.lock, fresh=made.fresh)))
+    return made
+
+
+def _read(folder: Path, *, must_be_there: bool) -> Lock | None:
+    """Read a lock; one that is missing or damaged counts as none, unless it must be there."""
+    if must_be_there:
+        return locks.read(folder)
+    with suppress(LockError):
+        return locks.read(folder)
+    return None
+
+
+def _write(context: Context, lock: Lock, folder: Path, question: locks.Question) -> Path:
+    """Write a lock; where the folder may not be written, into the cache, and say so."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        locks.write(lock, folder)
+    except OSError as error:
+        place = context.settings.cache / "locks" / question.digest.hex
+        if folder == place:
+            raise LockError(Issue(str(folder), f"the lock cannot be written: {error.strerror}")) from error
+        context.events(
+            Event("lock", "warning", f"{folder} cannot be written ({error.strerror}); kept in the cache")
+        )
+        return _write(context, lock, place, question)
+    return folder
+
+
+def _build(context: Context, job: locks.Job) -> Path:
+    """Build a source distribution in a sandbox of the package's own base and interpreter."""
+    context.events(Event("lock", "step", f"building {job.name} {job.version} from source, in a sandbox"))
+    base = PlatformLock(job.target.platform, job.base, job.interpreter, (), ())
+    made = assemble(
+        Cargo(base, "none"),
+        fetch=context.fetch,
+        fetch_deb=context.deb,
+        store=context.store,
+        cache=FolderCache(context.settings.cache / "layers", context.store),
+        digests=FileDigests(context.settings.cache / "digests"),
+        events=context.events,
+    )
+    return locks.build_in(context.sandbox(made.layers), job, context.settings.cache / "wheels")
