@@ -1,0 +1,139 @@
+"""A sealed image goes in; a report, or a running server, comes out."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lading import image as images
+from lading import verify
+from lading.core import canonical
+from lading.core.bill import Bill
+from lading.core.descriptor import REPORT, Descriptor
+from lading.core.errors import IntegrityError, Issue, VerifyError
+from lading.core.image import Image
+from lading.core.ports import Event
+from lading.core.report import Report
+from lading.core.spec import Example
+from lading.image.referrers import EMPTY_CONFIG
+from lading.pipeline import shelf, summary
+from lading.pipeline.context import Context
+from lading.store import documents
+
+_MAX_EXAMPLES_BYTES = 256 << 20
+
+
+def verify_image(
+    context: Context,
+    image: Image,
+    bill: Bill,
+    examples: Sequence[Example],
+    *,
+    sandbox: str | None,
+    again: bool,
+) -> Report:
+    """Run an image in a sandbox and keep the report with it; VerifyError where it does not do what it did.
+
+    An image that passed before is not run once more, unless `again`: it has the same bytes.
+    """
+    if not again and (before := _passed(context, image)):
+        context.events(Event("verify", "stage", summary.of_report(before, again=True)))
+        return before
+    argv, env = command(image)
+    with temporary_folder() as tmp:
+        report = verify.check(
+            context.sandbox(image.layers, sandbox),
+            bill=bill,
+            examples=examples,
+            image=image.descriptor.digest,
+            argv=argv,
+            env=env,
+            tmp=tmp,
+            events=context.events,
+        )
+    attach(context, image.descriptor, canonical.encode(report.to_json()), REPORT)
+    if not report.passed:
+        raise VerifyError(*_issues(report))
+    context.events(Event("verify", "stage", summary.of_report(report, again=False)))
+    return report
+
+
+def verify_package(context: Context, text: str, sandbox: str | None) -> Report:
+    """Verify a package in the store, on the examples that it carries."""
+    package = shelf.find(context, text)
+    examples = _examples(context, package)
+    return verify_image(context, package.image, package.bill, examples, sandbox=sandbox, again=True)
+
+
+def _issues(report: Report) -> Iterator[Issue]:
+    for check in report.checks:
+        if not check.passed:
+            yield Issue(check.name, check.detail)
+    if report.output:
+        yield Issue("the package's last output", "\n" + report.output.rstrip()[-4000:])
+
+
+def _passed(context: Context, image: Image) -> Report | None:
+    """Return the last report of an image, if it passed."""
+    document = shelf.report(context, image.descriptor.digest)
+    if not document or not document.get("passed"):
+        return None
+    try:
+        return Report.from_json(document)
+    except IntegrityError:
+        return None
+
+
+def attach(context: Context, image: Descriptor, document: bytes, media_type: str) -> None:
+    """Keep a document with an image, as an artefact that refers to it; nothing where it is there already."""
+    manifest, descriptor = images.attach(image, document, media_type)
+    if context.store.size_bytes(descriptor.digest) is not None:
+        return
+    for blob in (document, EMPTY_CONFIG, manifest):
+        documents.write(context.store, blob)
+    context.store.refer(descriptor)
+
+
+def command(image: Image) -> tuple[list[str], dict[str, str]]:
+    """Read from the image's config how it starts."""
+    settings = canonical.decode(image.config, "image config").get("config") or {}
+    env = dict(one.split("=", 1) for one in settings.get("Env") or ())
+    return [*(settings.get("Entrypoint") or ()), *(settings.get("Cmd") or ())], env
+
+
+def _examples(context: Context, package: shelf.Package) -> tuple[Example, ...]:
+    """Read the recorded examples from the layer that holds them, each checked against the bill."""
+    layers = {one.title: one for one in package.image.layers}
+    if not package.bill.examples:
+        return ()
+    found: dict[str, Any] = {}
+    with (
+        context.store.open(layers["examples"].descriptor.digest) as blob,
+        tarfile.open(fileobj=blob, mode="r|gz") as archive,
+    ):
+        for member in archive:
+            if member.isreg() and member.size <= _MAX_EXAMPLES_BYTES:
+                stream = archive.extractfile(member)
+                assert stream
+                found[f"/{member.name}"] = canonical.decode(stream.read(), member.name)
+    missing = [one.path for one in package.bill.examples if one.path not in found]
+    if missing:
+        raise IntegrityError(*(Issue(path, "is in the bill, but not in the image") for path in missing))
+    recorded = [found[one.path] for one in package.bill.examples]
+    return tuple(
+        Example(one["inputs"], one["outputs"], one["tolerance"], name=f"example {number}")
+        for number, one in enumerate(recorded, 1)
+    )
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Lend a folder that the sandbox's user may write to, and take everything away after."""
+    with tempfile.TemporaryDirectory(prefix="lading-", ignore_cleanup_errors=True) as name:
+        # the sandbox's user is another than ours, and must pass through; only what it is given is writable
+        Path(name).chmod(0o711)
+        yield Path(name)
