@@ -1,0 +1,188 @@
+"""What is done to packages that exist: list, show, name, remove, collect, export."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lading.core import canonical
+from lading.core.bill import Bill
+from lading.core.descriptor import REPORT, Descriptor
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, Issue, SpecError
+from lading.core.image import Image, Layer
+from lading.core.platform import Platform
+from lading.core.ports import Event
+from lading.core.reference import Reference
+from lading.layers import FolderCache
+from lading.pipeline.context import Context
+from lading.store import documents, gc
+from lading.store import export as exports
+
+BILL_FILE = "opt/lading/bill.json"
+_MAX_BILL_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package in the store, for one platform."""
+
+    descriptor: Descriptor
+    """What the name names: a manifest, or an index of several platforms."""
+    image: Image
+    bill: Bill
+    report: dict[str, Any] | None
+    """The last report of a verification, as JSON values."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return bill, report and sizes as JSON values."""
+        return {
+            "digest": str(self.descriptor.digest),
+            "size_bytes": self.image.size_bytes,
+            "bill": self.bill.to_json(),
+            "report": self.report,
+        }
+
+
+def find(context: Context, text: str, platform: Platform | None = None) -> Package:
+    """Read the package that a name, a digest or the beginning of one means."""
+    store = context.store
+    descriptor = store.find(text)
+    chosen = _choose(context, text, descriptor, platform)
+    manifest = documents.read(store, chosen)
+    layers = documents.children(store, chosen)
+    if len(layers) < 2:
+        raise IntegrityError(Issue(repr(text), "is no package of lading's: it has no layers"))
+    config = documents.read(store, layers[0])
+    bill = _bill(context, text, layers[-1])
+    image = Image(bill.platform, _layers(text, bill, layers[1:], config), config, manifest)
+    return Package(descriptor, image, bill, report(context, chosen.digest))
+
+
+def _choose(context: Context, text: str, descriptor: Descriptor, platform: Platform | None) -> Descriptor:
+    """Take one platform of an index: the one asked for, else this machine's, else the first."""
+    if not documents.is_index(descriptor):
+        return descriptor
+    found = [one for one in documents.children(context.store, descriptor) if one.platform]
+    wanted = platform or Platform.current()
+    for one in found:
+        if one.platform == wanted:
+            return one
+    if platform or not found:
+        known = ", ".join(str(one.platform) for one in found) or "none"
+        raise SpecError(Issue(repr(text), f"got platform {str(wanted)!r}, expected one of: {known}"))
+    return found[0]
+
+
+def _bill(context: Context, text: str, layer: Descriptor) -> Bill:
+    """Read the bill from the last layer, where it is alone."""
+    try:
+        with context.store.open(layer.digest) as blob, tarfile.open(fileobj=blob, mode="r|gz") as archive:
+            for member in archive:
+                if member.name == BILL_FILE and member.isreg() and member.size <= _MAX_BILL_BYTES:
+                    stream = archive.extractfile(member)
+                    assert stream
+                    return Bill.parse(stream.read(), f"bill of {text}")
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise IntegrityError(Issue(repr(text), f"its last layer cannot be read: {error}")) from error
+    raise IntegrityError(Issue(repr(text), f"is no package of lading's: it has no /{BILL_FILE}"))
+
+
+def _layers(text: str, bill: Bill, blobs: Sequence[Descriptor], config: bytes) -> tuple[Layer, ...]:
+    """Put together what the manifest, the config and the bill each say of the layers."""
+    rootfs = canonical.decode(config, f"config of {text}").get("rootfs") or {}
+    diff_ids = [Digest.parse(one) for one in rootfs.get("diff_ids") or ()]
+    billed = [(one.digest, one.diff_id) for one in bill.layers]
+    listed = [(one.digest, diff_id) for one, diff_id in zip(blobs, diff_ids, strict=False)]
+    if len(diff_ids) != len(blobs) or billed != listed[:-1]:
+        raise IntegrityError(Issue(repr(text), "manifest, config and bill do not list the same layers"))
+    kinds = [*((one.kind, one.title) for one in bill.layers), ("bill", "bill of lading")]
+    return tuple(Layer(b, d, *kind) for b, d, kind in zip(blobs, diff_ids, kinds, strict=True))
+
+
+def report(context: Context, image: Digest) -> dict[str, Any] | None:
+    """Read the newest report that refers to an image."""
+    found = [one for one in context.store.referrers(image) if one.artifact_type == REPORT]
+    if not found:
+        return None
+    layers = documents.children(context.store, found[-1])
+    data = documents.read(context.store, layers[-1])
+    report = canonical.decode(data, "report")
+    return report if isinstance(report, dict) else None
+
+
+def packages(context: Context) -> Iterator[tuple[Reference, Package]]:
+    """List what has a name, in order; an image that is no package of lading's is passed over, and told."""
+    for reference, _ in context.store.tags():
+        try:
+            yield reference, find(context, str(reference))
+        except IntegrityError as error:
+            context.events(Event("list", "warning", f"{reference}: {error.issues[0].what}"))
+
+
+def tag(context: Context, text: str, names: Sequence[str]) -> Descriptor:
+    """Give a package further names."""
+    descriptor = context.store.find(text)
+    for name in [Reference.parse(name) for name in names]:
+        context.store.tag(name, descriptor)
+    return descriptor
+
+
+def untag(context: Context, names: Sequence[str]) -> None:
+    """Take names away; raises before the first is taken, if one is wrong."""
+    references = [Reference.parse(name) for name in names]
+    for reference in references:
+        context.store.resolve(reference)
+    for reference in references:
+        context.store.untag(reference)
+
+
+def remove(context: Context, texts: Sequence[str]) -> list[Reference]:
+    """Remove packages by name, or with every name by digest; `collect` frees their space.
+
+    Raises before the first is removed, if one is unknown.
+    """
+    names = {str(name): name for name, _ in context.store.tags()}
+    doomed: dict[Reference, None] = {}
+    for text in texts:
+        digest = context.store.find(text).digest
+        if text in names:
+            doomed[names[text]] = None
+        else:
+            doomed.update({name: None for name, one in context.store.tags() if one.digest == digest})
+    for name in doomed:
+        context.store.untag(name)
+    return list(doomed)
+
+
+def collect(context: Context, *, caches: bool, older_than_s: float, dry_run: bool) -> gc.Collected:
+    """Free what no name reaches; layers that a later pack would take from the cache stay, unless `caches`."""
+    cache = FolderCache(context.settings.cache / "layers", context.store)
+    keep = [] if caches else [layer.descriptor.digest for layer in cache.layers()]
+    found = gc.collect(context.store, keep=keep, older_than_s=older_than_s, dry_run=dry_run)
+    if not caches:
+        return found
+    freed_bytes = sum(path.lstat().st_size for path in context.settings.cache.rglob("*") if path.is_file())
+    if not dry_run:
+        shutil.rmtree(context.settings.cache, ignore_errors=True)
+    return gc.Collected(found.blobs, found.bytes + freed_bytes)
+
+
+def export(context: Context, text: str, destination: Path, form: exports.Format, *, overwrite: bool) -> None:
+    """Write a package to a file or folder, under the name it was asked for by."""
+    descriptor = context.store.find(text)
+    names = {str(name): name for name, _ in context.store.tags()}
+    exports.export(
+        context.store,
+        descriptor,
+        destination,
+        form,
+        name=names.get(text),
+        overwrite=overwrite,
+        events=context.events,
+    )
