@@ -1,0 +1,265 @@
+"""A spec goes in; a sealed, verified, named package comes out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lading import __version__, image, servers
+from lading.core.bill import Bill, BilledCode
+from lading.core.descriptor import BILL, Descriptor
+from lading.core.digest import Digest
+from lading.core.image import Image, Layer
+from lading.core.lock import PlatformLock
+from lading.core.model import ModelFacts
+from lading.core.platform import Platform
+from lading.core.ports import Event
+from lading.core.reference import Reference
+from lading.core.report import Report
+from lading.core.spec import Example, PackageSpec
+from lading.image.bill import BILL_PATH, CODE_PATH, ENVIRONMENT_PATH
+from lading.image.examples import encode as encode_example
+from lading.layers import Cargo, FileDigests, FolderCache, Recipe, assemble, bytecode, seal
+from lading.layers.cache import key
+from lading.layers.tar import LayerWriter
+from lading.pipeline import plan, summary
+from lading.pipeline.context import Context
+from lading.pipeline.locking import Locked, lock_facts
+from lading.pipeline.run import attach, temporary_folder, verify_image
+from lading.store import documents
+
+SKELETON = "environments"
+"""The title of the layer that lays both environments out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What packing made."""
+
+    references: tuple[Reference, ...]
+    descriptor: Descriptor
+    images: tuple[Image, ...]
+    report: Report | None
+
+    @property
+    def digest(self) -> Digest:
+        """The package's digest: of its manifest, or of the index of several platforms."""
+        return self.descriptor.digest
+
+    @property
+    def size_bytes(self) -> int:
+        """What a registry stores of it, layers that platforms share counted once."""
+        sizes = {
+            one.descriptor.digest: one.descriptor.size_bytes for each in self.images for one in each.layers
+        }
+        return sum(sizes.values()) + sum(len(one.config) + len(one.manifest) for one in self.images)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was made, as JSON values."""
+        return {
+            "references": [str(one) for one in self.references],
+            "digest": str(self.digest),
+            "size_bytes": self.size_bytes,
+            "platforms": [str(one.platform) for one in self.images],
+            "layers": [len(one.layers) for one in self.images],
+            "report": self.report.to_json() if self.report else None,
+        }
+
+
+def pack(
+    context: Context,
+    what: PackageSpec,
+    *,
+    names: tuple[str, ...] = (),
+    locked: bool = False,
+    upgrade: bool = False,
+    verify: bool = True,
+    sandbox: str | None = None,
+) -> Packed:
+    """Pack a model: inspect, lock, assemble, describe, verify, and only then name it.
+
+    Raises the family of the stage that fails; what was built by then stays in the caches.
+    """
+    references = plan.references(what, names)
+    facts = plan.examine(context, what)
+    folder = what.path.parent if what.path else None
+    made = lock_facts(context, what, facts, folder=folder, locked=locked, upgrade=upgrade)
+    builder = _Builder(context, what, facts, made, sandbox)
+    built = [builder.build(one) for one in made.lock.platforms]
+    cached = sum(one.cached for one in built)
+    layers = [layer for one in built for layer in one.image.layers]
+    context.events(Event("assemble", "stage", summary.of_layers(layers, cached)))
+    descriptor = _seal(context, built)
+    report = _verify(context, built, builder.examples, sandbox) if verify else None
+    for reference in references:
+        context.store.tag(reference, descriptor)
+    return Packed(references, descriptor, tuple(one.image for one in built), report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    image: Image
+    bill: Bill
+    cached: int
+
+
+class _Builder:
+    """Builds the image of each platform of one package."""
+
+    def __init__(
+        self, context: Context, what: PackageSpec, facts: ModelFacts, made: Locked, sandbox: str | None
+    ) -> None:
+        self.context = context
+        self.what = what
+        self.facts = facts
+        self.made = made
+        self.sandbox = sandbox
+        self.server = servers.find(what.server)
+        self.cache = FolderCache(context.settings.cache / "layers", context.store)
+        self.digests = FileDigests(context.settings.cache / "digests")
+        self.examples: tuple[Example, ...] = what.examples or facts.examples
+
+    def build(self, lock: PlatformLock) -> _Built:
+        """Assemble, compile byte code, draw the bill, describe the image and write it."""
+        context = self.context
+        cargo = Cargo(
+            lock=lock,
+            server=self.server.name,
+            model=self.facts.files,
+            code=self.facts.code,
+            assets=self.what.assets,
+            examples=tuple(encode_example(one) for one in self.examples),
+        )
+        assembled = assemble(
+            cargo,
+            fetch=context.fetch,
+            fetch_deb=context.deb,
+            store=context.store,
+            cache=self.cache,
+            digests=self.digests,
+            events=context.events,
+        )
+        compiled, reused = self._bytecode(lock, assembled.layers)
+        layers = (*assembled.layers, *compiled)
+        bill = self._bill(lock, layers)
+        last, was_there = self._sealed(_bill_recipe(bill))
+        created_s = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
+        described = image.describe(bill, (*layers, last), self.server, created_s=created_s)
+        return _Built(described, bill, assembled.cached + reused + was_there)
+
+    def _bill(self, lock: PlatformLock, layers: Sequence[Layer]) -> Bill:
+        entry = self.facts.entry
+        return image.draw(
+            lading=__version__,
+            name=plan.name(self.what),
+            spec=self.what,
+            facts=self.facts,
+            model_files={one.path: self.digests.of(one.source) for one in self.facts.files},
+            requirements=self.made.lock.requirements,
+            lock_digest=self.made.lock.spec_digest,
+            lock=lock,
+            server=self.server,
+            code=BilledCode(CODE_PATH, entry) if entry else None,
+            examples=self.examples,
+            layers=layers,
+        )
+
+    def _bytecode(self, lock: PlatformLock, layers: Sequence[Layer]) -> tuple[list[Layer], int]:
+        """Compile what starts import: the server's, the same for every package, then the model's on top.
+
+        Nothing is run that is not this machine's: another platform's package compiles as it starts.
+        """
+        if lock.platform != Platform.current():
+            return [], 0
+        server_path = self.server.entrypoint[0].rpartition("/bin/")[0]
+        parts = (
+            ("server", server_path, self.server.modules, {"base", "server"}),
+            ("environment", ENVIRONMENT_PATH, self.facts.modules, {"base", "server", "environment"}),
+        )
+        compiled: list[Layer] = []
+        reused = 0
+        for title, path, roots, kinds in parts:
+            below = [one for one in layers if one.kind in kinds or one.title == SKELETON] + compiled
+            recipe = Recipe(
+                "bytecode",
+                f"byte code of the {title}",
+                {
+                    "bytecode": title,
+                    "roots": sorted(set(roots)),
+                    "layers": sorted(str(one.diff_id) for one in below),
+                },
+                partial(self._compile, tuple(below), path, roots, lock.interpreter.minor),
+            )
+            layer, was_there = self._sealed(recipe)
+            compiled.append(layer)
+            reused += was_there
+        return compiled, reused
+
+    def _compile(
+        self,
+        below: tuple[Layer, ...],
+        path: str,
+        roots: Sequence[str],
+        minor: str,
+        _: Sequence[Path],
+        writer: LayerWriter,
+    ) -> None:
+        self.context.events(Event("assemble", "step", f"compiling what {path} imports at its start"))
+        with temporary_folder() as tmp:
+            compiled = bytecode.make(
+                self.context.sandbox(below, self.sandbox),
+                python=f"{path}/bin/python",
+                roots=roots,
+                folders=(f"usr/lib/python{minor}", "usr/lib/python3", path[1:]),
+                tmp=tmp,
+            )
+        bytecode.write(compiled, writer)
+
+    def _sealed(self, recipe: Recipe) -> tuple[Layer, bool]:
+        """Take a layer from the cache, or make it."""
+        name = key(recipe.made_from, "gzip")
+        if found := self.cache.get(name):
+            return found, True
+        layer = seal(recipe, (), self.context.store)
+        self.cache.put(name, layer)
+        return layer, False
+
+
+def _bill_recipe(bill: Bill) -> Recipe:
+    data = bill.encode()
+
+    def write(_: Sequence[Path], writer: LayerWriter) -> None:
+        writer.file(BILL_PATH[1:], data)
+
+    return Recipe("bill", "bill of lading", {"bill": str(Digest.of(data))}, write)
+
+
+def _seal(context: Context, built: Sequence[_Built]) -> Descriptor:
+    """Write configs and manifests, the index where there are several platforms, and attach the bills."""
+    for one in built:
+        documents.write(context.store, one.image.config)
+        documents.write(context.store, one.image.manifest)
+        attach(context, one.image.descriptor, one.bill.encode(), BILL)
+    if len(built) == 1:
+        return built[0].image.descriptor
+    data, descriptor = image.index([one.image for one in built], {})
+    documents.write(context.store, data)
+    return descriptor
+
+
+def _verify(
+    context: Context, built: Sequence[_Built], examples: Sequence[Example], sandbox: str | None
+) -> Report | None:
+    """Verify the image of this machine's platform; the others cannot be run here, and that is told."""
+    report = None
+    for one in built:
+        if one.image.platform == Platform.current():
+            report = verify_image(context, one.image, one.bill, examples, sandbox=sandbox, again=False)
+        else:
+            what = f"{one.image.platform} is not this machine's platform: sealed without having been run"
+            context.events(Event("verify", "warning", what))
+    return report
