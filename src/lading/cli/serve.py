@@ -1,0 +1,41 @@
+"""`lading serve`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from lading import pipeline
+from lading.cli.console import Common, Console
+
+
+def run(
+    package: str,
+    /,
+    *,
+    port: Annotated[int, Parameter(alias="-p")] = 8080,
+    host: str = "127.0.0.1",
+    sandbox: str | None = None,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> int:
+    """Run a package and answer requests on this machine.
+
+    Examples:
+
+        lading serve iris:1
+
+        lading serve iris:1 --port 9000 --host 0.0.0.0
+
+        curl localhost:8080/v2/health/ready
+
+    Args:
+        package: A name, a digest, or the beginning of one.
+        port: Port to listen on.
+        host: Address to listen on.
+        sandbox: unshare, bwrap, podman or docker; default: the first that works.
+    """
+    console = Console(common)
+    context = pipeline.Context(common.settings(), console.event)
+    return pipeline.serve(context, package, host=host, port=port, sandbox=sandbox, log=sys.stderr.buffer)
