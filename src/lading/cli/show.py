@@ -1,0 +1,90 @@
+"""`lading show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lading import pipeline
+from lading.cli.console import Common, Console, size
+from lading.core.platform import Platform
+from lading.core.signature import Field
+
+
+def run(
+    package: str,
+    /,
+    *,
+    platform: str | None = None,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> int:
+    """Show the bill of a package: model, environment, server, layers, and how it was verified.
+
+    Examples:
+
+        lading show iris:1
+
+        lading show iris:1 --json | jq .bill.environment.packages
+
+    Args:
+        package: A name, a digest, or the beginning of one.
+        platform: One of a package of several platforms; default: this machine's.
+    """
+    console = Console(common)
+    context = pipeline.Context(common.settings(), console.event)
+    found = pipeline.find(context, package, Platform.parse(platform) if platform else None)
+    console.result("\n".join(_lines(found)), found.to_json())
+    return 0
+
+
+def _lines(found: pipeline.Package) -> Iterator[str]:
+    bill = found.bill
+    model, environment = bill.model, bill.environment
+    version = f" {bill.version}" if bill.version else ""
+    yield f"{bill.name}{version}  {found.descriptor.digest}  {size(found.image.size_bytes)}  {bill.platform}"
+    if bill.description:
+        yield f"  {bill.description}"
+    yield ""
+    yield f"model        {model.flavour}, {size(sum(one.size_bytes for one in model.files))}"
+    for note in model.notes:
+        yield f"             {note}"
+    for title, fields in (
+        ("inputs", model.signature and model.signature.inputs),
+        ("outputs", model.signature and model.signature.outputs),
+    ):
+        if fields:
+            yield f"{title:<12} " + ", ".join(_field(one) for one in fields)
+    for risk in model.risks:
+        yield f"risk         {risk.name} at {risk.where}: {risk.why}"
+    yield f"environment  {environment.base}, Python {environment.python}"
+    origins = {
+        one.requirement.split("=")[0].split("<")[0].split(">")[0]: one.origin for one in model.requirements
+    }
+    for one in environment.packages:
+        origin = f"  ({origins[one.name]})" if one.name in origins else ""
+        yield f"             {one.name} {one.version}  {size(one.size_bytes)}{origin}"
+    yield f"             {len(environment.system_packages)} Debian packages"
+    yield f"server       {bill.server.name}, port {bill.server.port}, " + ", ".join(
+        f"{key} {route}" for key, route in sorted(bill.server.routes.items())
+    )
+    yield "             " + ", ".join(f"{one.name} {one.version}" for one in bill.server.packages)
+    if bill.code:
+        yield f"code         {bill.code.entry}"
+    yield f"layers       {len(found.image.layers)}, the largest:"
+    for layer in sorted(found.image.layers, key=lambda one: -one.descriptor.size_bytes)[:5]:
+        yield f"             {size(layer.descriptor.size_bytes):>7}  {layer.title}"
+    yield f"verified     {_verified(found)}"
+
+
+def _field(field: Field) -> str:
+    kind = f"{field.dtype}{list(field.shape or ())}" if field.type == "tensor" else field.type
+    return f"{field.name}: {kind}" if field.name else kind
+
+
+def _verified(found: pipeline.Package) -> str:
+    report = found.report
+    if report is None:
+        return "not yet; run `lading verify`"
+    outcome = "passed" if report["passed"] else "FAILED"
+    seen = f"{report['matched']} of {report['predictions']} predictions match"
+    speed = f"ready in {report['ready_s']:.1f} s, {report['latency_ms']:.1f} ms a request"
+    return f"{outcome} in {report['sandbox']}: {seen}, {speed}, {size(report['peak_memory_bytes'])}"
