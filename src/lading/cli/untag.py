@@ -1,0 +1,23 @@
+"""`lading untag`."""
+
+from __future__ import annotations
+
+from lading import pipeline
+from lading.cli.console import Common, Console
+
+
+def run(name: str, /, *names: str, common: Common = Common()) -> int:  # noqa: B008 - frozen
+    """Take a name from a package; what the package is made of stays until `lading gc`.
+
+    Examples:
+
+        lading untag iris:production
+
+    Args:
+        name: The name.
+        names: More names.
+    """
+    console = Console(common)
+    pipeline.untag(pipeline.Context(common.settings(), console.event), [name, *names])
+    console.result("\n".join([name, *names]), {"untagged": [name, *names]})
+    return 0
