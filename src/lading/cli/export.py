@@ -1,0 +1,44 @@
+"""`lading export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from lading import pipeline
+from lading.cli.console import Common, Console
+
+
+def run(
+    package: str,
+    destination: Path,
+    /,
+    *,
+    form: Annotated[
+        Literal["oci", "oci-archive", "docker-archive"] | None, Parameter(name=["--format", "-f"])
+    ] = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> int:
+    """Write a package as an OCI layout folder, an OCI archive or a docker-archive.
+
+    Examples:
+
+        lading export iris:1 iris.tar --format docker-archive && docker load -i iris.tar
+
+        lading export iris:1 layout/ && skopeo inspect oci:layout:iris:1
+
+    Args:
+        package: A name, a digest, or the beginning of one.
+        destination: File or folder to write.
+        form: oci (a folder), oci-archive or docker-archive; default: oci-archive for *.tar, else oci.
+        force: Replace the destination if it is there.
+    """
+    console = Console(common)
+    chosen = form or ("oci-archive" if destination.suffix == ".tar" else "oci")
+    context = pipeline.Context(common.settings(), console.event)
+    pipeline.export(context, package, destination, chosen, overwrite=force)
+    console.result(str(destination), {"path": str(destination.absolute()), "format": chosen})
+    return 0
