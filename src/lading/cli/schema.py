@@ -1,0 +1,18 @@
+"""`lading schema`."""
+
+from __future__ import annotations
+
+from lading import pipeline
+
+
+def run() -> int:
+    """Print the JSON Schema of lading.yaml, so that editors complete and check it.
+
+    Examples:
+
+        lading schema > lading.schema.json
+
+    and as the first line of lading.yaml: `# yaml-language-server: $schema=lading.schema.json`
+    """
+    print(pipeline.schema(), end="")
+    return 0
