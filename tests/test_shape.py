@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "settings": {"core"},
     "pipeline": {"lading", "core", "settings", *STAGES},
     "cli": {"lading", "core", "settings", "pipeline"},
+    "__main__": {"cli"},
     "lading_runtime": set(),
 }
 

@@ -19,7 +19,9 @@ class What:
     """What to package, where the spec does not say or is to be overridden."""
 
     python: Annotated[str | None, Parameter(help="Python version of the model's environment: 3.11.")] = None
-    base: Annotated[str | None, Parameter(help="Base: debian:bookworm, debian:bullseye, debian:trixie.")] = None
+    base: Annotated[str | None, Parameter(help="Base: debian:bookworm, debian:bullseye, debian:trixie.")] = (
+        None
+    )
     platform: Annotated[
         tuple[str, ...], Parameter(negative="", help="Platform, such as linux/amd64; may be repeated.")
     ] = ()

@@ -37,7 +37,7 @@ def run(
 
     Args:
         model: A model's file or folder, or a lading.yaml; default: the lading.yaml here.
-        tag: Name of the package, such as iris:1; may be repeated. Default: from the spec, or the model's name.
+        tag: Name of the package, such as iris:1; may be repeated. Default: the spec's, or the model's name.
         locked: Refuse to resolve: the lock must be there and fresh.
         upgrade: Resolve anew although the lock is fresh.
         offline: Use what is cached, reach no network.
