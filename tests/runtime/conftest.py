@@ -121,7 +121,8 @@ def _served(model=None, *, signature=None, entry=None, files=None, ready=True, v
     (folder / "model").mkdir()
     (folder / "code").mkdir()
     if model is not None:
-        (folder / "model" / "model.pkl").write_bytes(pickle.dumps(model))
+        data = model if isinstance(model, bytes) else pickle.dumps(model)
+        (folder / "model" / "model.pkl").write_bytes(data)
     for name, text in (files or {}).items():
         (folder / "code" / name).write_text(textwrap.dedent(text), encoding="utf-8")
     bill = {

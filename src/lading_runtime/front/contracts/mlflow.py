@@ -68,6 +68,10 @@ def _split(schema: Schema, data: Any) -> Input:
     if not isinstance(data, dict) or not isinstance(data.get("data"), list):
         raise Refusal(400, "dataframe_split: expected an object with 'columns' and 'data'")
     names = data.get("columns")
-    if names is not None and not isinstance(names, list):
-        raise Refusal(400, "dataframe_split: columns: expected a list of names")
+    if names is not None:
+        if not isinstance(names, list) or set(map(type, names)) - {str, int, float, bool}:
+            raise Refusal(400, "dataframe_split: columns: expected a list of names")
+        names = list(map(str, names))
+        if len(set(names)) != len(names):
+            raise Refusal(400, f"dataframe_split: columns: got a name twice: {names}")
     return encode.rows(schema, names, data["data"])
