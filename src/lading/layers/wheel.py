@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def plan(wheel: Path, target: Target, *, filename: str | None = None) -> Install
 
     `filename` is the wheel's own name where the file has another. Raises IntegrityError for a malformed
     archive, a wheel that is not for the target, members that RECORD does not list with hash and length, files
-    outside the known schemes.
+    outside the known schemes, two files at one path.
     """
     filename = filename or wheel.name
     _check_tags(filename, target)
@@ -90,6 +91,10 @@ def plan(wheel: Path, target: Target, *, filename: str | None = None) -> Install
                 *(Issue(f"{wheel.name}: {i.where}", i.what) for i in error.issues)
             ) from error
     files.append(_ours(f"{target.site_packages}/{dist_info}/INSTALLER", _INSTALLER))
+    taken = Counter(one.path for one in files)
+    issues = [Issue(filename, f"has {path!r} twice") for path, times in taken.items() if times > 1]
+    if issues:
+        raise IntegrityError(*issues)
     files.append(_record(files, f"{target.site_packages}/{dist_info}/RECORD", target))
     return Installed(filename, wheel, tuple(files))
 
@@ -179,17 +184,30 @@ def _check_tags(filename: str, target: Target) -> None:
 
 def _dist_info(members: Mapping[str, zip.Member], filename: str) -> str:
     """Return the name of the one `.dist-info` folder, which must be the project's own."""
-    from packaging.utils import canonicalize_name
-
     folders = {name.partition("/")[0] for name in members if "/" in name}
     found = sorted(folder for folder in folders if folder.endswith(".dist-info"))
     if len(found) != 1:
         raise IntegrityError(Issue(".dist-info", f"got {found}, expected one folder"))
     project, version = filename.split("-")[:2]
-    inner_project, _, inner_version = found[0].removesuffix(".dist-info").partition("-")
-    if canonicalize_name(inner_project) != canonicalize_name(project) or not inner_version:
+    inner = found[0].removesuffix(".dist-info").split("-")
+    if len(inner) != 2 or not _same_project(inner[0], project) or not _same_version(inner[1], version):
         raise IntegrityError(Issue(found[0], f"expected the folder of {project} {version}"))
     return found[0]
+
+
+def _same_project(one: str, other: str) -> bool:
+    from packaging.utils import canonicalize_name
+
+    return canonicalize_name(one) == canonicalize_name(other)
+
+
+def _same_version(one: str, other: str) -> bool:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return one == other or Version(one) == Version(other)
+    except InvalidVersion:
+        return False
 
 
 def _files(
@@ -251,7 +269,7 @@ def _place(descriptor: int, member: zip.Member, digest: Digest, target: Target) 
     path = f"{folders[scheme]}/{inner}"
     if scheme != "scripts":
         return Placed(path, mode, member.size_bytes, digest, member)
-    first = next(zip.contents(zip.raw(descriptor, member), member), b"")
+    first = next(zip.contents(descriptor, member), b"")
     if not first.startswith(_SHEBANG):
         return Placed(path, 0o755, member.size_bytes, digest, member)
     text = zip.read(descriptor, member)

@@ -53,22 +53,24 @@ def raw(descriptor: int, member: Member) -> Iterator[bytes]:
         left -= len(chunk)
 
 
-def read(descriptor: int, member: Member) -> bytes:
-    """Return a small member's contents; IntegrityError where length or CRC-32 differ, or above 64 MiB."""
-    if member.size_bytes > READ_LIMIT_BYTES:
-        what = f"got {member.size_bytes} bytes, expected at most {READ_LIMIT_BYTES}"
-        raise IntegrityError(Issue(member.name, what))
+def contents(descriptor: int, member: Member) -> Iterator[bytes]:
+    """Yield a member's contents; IntegrityError where they are broken, or length or CRC-32 differ."""
+    chunks = raw(descriptor, member)
     try:
-        return b"".join(contents(raw(descriptor, member), member))
+        if member.deflated:
+            yield from (plain for _, plain in inflate(chunks, member.size_bytes, member.crc32))
+        else:
+            yield from checked(chunks, member.size_bytes, member.crc32)
     except ValueError as error:
         raise IntegrityError(Issue(member.name, str(error))) from error
 
 
-def contents(chunks: Iterator[bytes], member: Member) -> Iterator[bytes]:
-    """Yield what a member's raw bytes stand for; ValueError where length or CRC-32 differ."""
-    if not member.deflated:
-        return checked(chunks, member.size_bytes, member.crc32)
-    return (plain for _, plain in inflate(chunks, member.size_bytes, member.crc32))
+def read(descriptor: int, member: Member) -> bytes:
+    """Return a small member's contents; IntegrityError as `contents` does, and above 64 MiB."""
+    if member.size_bytes > READ_LIMIT_BYTES:
+        what = f"got {member.size_bytes} bytes, expected at most {READ_LIMIT_BYTES}"
+        raise IntegrityError(Issue(member.name, what))
+    return b"".join(contents(descriptor, member))
 
 
 def members(file: IO[bytes], where: str) -> dict[str, Member]:
