@@ -152,6 +152,8 @@ def docker(engine_folder: Path) -> Iterator[Tool]:
     wait_until(lambda: subprocess.run(ask, capture_output=True, check=False).returncode == 0, server, log)
     yield tool
     end(server)
+    # the engine leaves this mounted, and the folder could not be removed
+    subprocess.run(["umount", folder / "exec" / "netns" / "default"], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")
