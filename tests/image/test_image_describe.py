@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +92,29 @@ def test_what_is_not_known_is_left_out(bill: Bill, layers: tuple[Layer, ...], se
     ]
     with_revision = json.loads(describe(bill, layers, server, revision="4eda251").manifest)
     assert with_revision["annotations"]["org.opencontainers.image.revision"] == "4eda251"
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/v2/health/ready" else 503)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("route", "status"), [("/v2/health/ready", 0), ("/v2/health/live", 1)])
+def test_the_health_check_tells_a_server_that_is_ready_from_one_that_is_not(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds, route: str, status: int
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), Answer) as answering:
+        thread = threading.Thread(target=answering.handle_request)
+        thread.start()
+        changed = replace(server, port=answering.server_port, routes={"readiness": route})
+        command = config_of(bill, layers, changed)["config"]["Healthcheck"]["Test"]
+        assert command[:2] == ["CMD", "/opt/lading/server/bin/python"]
+        assert subprocess.run([sys.executable, *command[2:]], check=False).returncode == status
+        thread.join()
 
 
 def test_a_server_without_a_readiness_route_has_no_health_check(
