@@ -60,7 +60,8 @@ class _Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_signal, number)
         if os.getpid() == 1:
-            self._loop.add_signal_handler(signal.SIGCHLD, supervisor.reap)
+            # uvloop keeps SIGCHLD for itself as far as its own interface goes
+            signal.signal(signal.SIGCHLD, lambda *_: self._loop.call_soon_threadsafe(supervisor.reap))
         model = self._model = Model(self._bill, self._settings, supervisor, Metrics())
         await supervisor.adopt(started)
         loaded = self._loop.create_task(supervisor.loaded.wait())
