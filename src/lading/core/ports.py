@@ -152,6 +152,10 @@ class Running(Protocol):
         """Return the last 64 KiB of what it wrote to stdout and stderr."""
         ...
 
+    def follow(self, log: IO[bytes]) -> None:
+        """Copy the output to `log` as it comes, what came before first."""
+        ...
+
     def peak_memory_bytes(self) -> int:
         """Return the highest memory use seen, 0 where it cannot be told."""
         ...

@@ -24,7 +24,8 @@ def serve(context: Context, text: str, *, host: str, port: int, sandbox: str | N
     opened = context.sandbox(package.image.layers, sandbox)
     with temporary_folder() as tmp:
         own = {"LADING_HOST": host, "LADING_PORT": str(port)}
-        running = opened.start(argv, env={**env, **own}, tmp=tmp, network=True, echo=log)
+        running = opened.start(argv, env={**env, **own}, tmp=tmp, network=True)
+        running.follow(log)
         try:
             return running.wait()
         except KeyboardInterrupt:

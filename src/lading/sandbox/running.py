@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lading.core.errors import Issue, VerifyError
 
@@ -66,6 +66,8 @@ class Cell:
         self._main_process = main_process
         self._peak_bytes = 0
         self._tail = bytearray()
+        self._turn = threading.Lock()
+        self._log: IO[bytes] | None = None
         self._reader = threading.Thread(target=self._drain, daemon=True)
         self._reader.start()
         assert self._watcher.stdin
@@ -89,8 +91,16 @@ class Cell:
         assert self._watcher.stdout
         with self._watcher.stdout as stream:
             while chunk := os.read(stream.fileno(), 1 << 16):
-                self._tail += chunk
-                del self._tail[:-_TAIL_BYTES]
+                with self._turn:
+                    self._tail += chunk
+                    del self._tail[:-_TAIL_BYTES]
+                    self._copy(chunk)
+
+    def _copy(self, chunk: bytes) -> None:
+        if self._log:
+            with contextlib.suppress(OSError, ValueError):  # its reader has gone: let it
+                self._log.write(chunk)
+                self._log.flush()
 
     def poll(self) -> int | None:
         """Return the exit status (128 + n where signal n ended it), None while it runs."""
@@ -147,6 +157,12 @@ class Cell:
     def output(self) -> str:
         """Return the last 64 KiB of what it wrote to stdout and stderr."""
         return bytes(self._tail).decode(errors="replace")
+
+    def follow(self, log: IO[bytes]) -> None:
+        """Copy the output to `log` as it comes, what came before first."""
+        with self._turn:
+            self._log = log
+            self._copy(bytes(self._tail))
 
     def peak_memory_bytes(self) -> int:
         """Return the sum of each process's highest resident size; after the end, the last seen."""
