@@ -105,8 +105,7 @@ def array(schema: Schema, data: Sequence[Any]) -> Input:
     if len(shape) == 2:
         _check_width(schema, shape[1])
     kind = infer(flat_data)
-    values: Sequence[Any] = data if kind == wire.JSON else flat_data
-    datatype, buffer = pack_values("inputs", kind, values)
+    datatype, buffer = pack_values("inputs", kind, flat_data)
     return Input("array", [(wire.tensor("input-0", datatype, shape, buffer), buffer)])
 
 
@@ -209,9 +208,7 @@ def _tensor(tensor: Tensor, data: Any) -> tuple[Mapping[str, Any], bytes]:
     fits = len(shape) == len(expected) and all(want in {-1, got} for want, got in zip(expected, shape))  # noqa: B905
     if not fits:
         raise invalid(f"tensor {name!r}: got shape {shape}, expected {expected}")
-    datatype, buffer = pack_values(
-        f"tensor {name!r}", tensor.kind, data if tensor.kind == wire.JSON else flat
-    )
+    datatype, buffer = pack_values(f"tensor {name!r}", tensor.kind, flat)
     return wire.tensor(name, datatype, shape, buffer), buffer
 
 

@@ -10,13 +10,14 @@ from lading_runtime.front.messages import invalid
 from lading_runtime.front.nested import SCALARS, check
 from lading_runtime.wire import ARRAY_CODES
 
-# numpy's names → datatypes; str and object have no fixed width
+# numpy's names → what `cast.pack` knows; object is any JSON value
 DTYPES = {
     "bool": "BOOL",
     **{name.lower(): name for name in ARRAY_CODES if "INT" in name},
     "float16": "FP32",
     "float32": "FP32",
     "float64": "FP64",
+    "str": "string",
 }
 # what metadata says of a column: strings and the like are BYTES in the Open Inference Protocol
 _PUBLIC = {"string": "BYTES", "binary": "BYTES", "datetime": "BYTES", "JSON": "BYTES"}
@@ -123,11 +124,10 @@ def _tensor(entry: Mapping[str, Any]) -> Tensor:
 def _column(entry: Mapping[str, Any], index: int) -> Column:
     kind = str(entry.get("type"))
     name = entry.get("name")
+    packed = None if kind == "any" else SCALARS.get(kind, "JSON")
     # an MLflow quirk kept as it is: a nested column that says nothing of 'required' is optional
     required = bool(entry.get("required", kind in SCALARS))
-    return Column(
-        str(index) if name is None else str(name), SCALARS.get(kind, "JSON"), required, type=kind, spec=entry
-    )
+    return Column(str(index) if name is None else str(name), packed, required, type=kind, spec=entry)
 
 
 def pack_column(column: Column, kind: str, values: Sequence[Any]) -> tuple[str, bytes]:

@@ -92,12 +92,10 @@ def _array(entry: Mapping[str, Any], data: memoryview) -> Any:
     values = _values(entry, data)
     if entry["parameters"].get("type") == "datetime":
         return values
-    if len(entry["shape"]) != 1:
-        return np.array(values, dtype=object)
-    cells = np.empty(len(values), dtype=object)  # filled one by one: a cell may be a list itself
-    for index, value in enumerate(values):
+    cells = np.empty(len(values), dtype=object)
+    for index, value in enumerate(values):  # one by one: a cell may be a list itself
         cells[index] = value
-    return cells
+    return cells.reshape(entry["shape"])
 
 
 def _series(entry: Mapping[str, Any], data: memoryview) -> Any:
