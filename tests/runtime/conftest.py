@@ -191,3 +191,15 @@ def iris_signature(iris):
         "outputs": [{"type": "long", "name": "species", "required": True}],
         "params": [],
     }
+
+
+@pytest.fixture(scope="session")
+def free_port():
+    """Return a function that names a port of loopback nobody listens on."""
+
+    def find():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    return find

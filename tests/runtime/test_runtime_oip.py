@@ -1,0 +1,186 @@
+"""The Open Inference Protocol over HTTP, by hand and by Triton's own client."""
+
+import json
+
+import numpy as np
+import pytest
+
+INPUT = {"name": "x", "shape": [2, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2, 6.0, 3.0, 5.0, 2.0]}
+INFER = "/v2/models/iris/infer"
+
+
+@pytest.fixture(scope="module")
+def named(serve, named_model, iris_signature):
+    with serve(named_model, signature=iris_signature, version="7") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def bare(serve, bare_model):
+    with serve(bare_model) as served:
+        yield served
+
+
+def test_server_and_model_describe_themselves(named, iris):
+    assert json.loads(named.get("/v2")[1]) == {"name": "lading", "version": "0.1.0", "extensions": []}
+    assert json.loads(named.get("/v2/models")[1]) == {"models": ["iris"]}
+    for path in ("/v2/models/iris", "/v2/models/iris/versions/7"):
+        status, body, _ = named.get(path)
+        assert status == 200
+        assert json.loads(body) == {
+            "name": "iris",
+            "versions": ["7"],
+            "platform": "lading_sklearn",
+            "inputs": [{"name": name, "datatype": "FP64", "shape": [-1]} for name in iris.columns],
+            "outputs": [{"name": "species", "datatype": "INT64", "shape": [-1]}],
+        }
+
+
+def test_a_model_without_a_signature_tells_its_width(bare):
+    document = json.loads(bare.get("/v2/models/iris")[1])
+    assert document["inputs"] == [{"name": "input-0", "datatype": "FP64", "shape": [-1, 4]}]
+
+
+def test_health(named):
+    assert named.get("/v2/health/live")[:2] == (200, b'{"live":true}')
+    assert named.get("/v2/health/ready")[:2] == (200, b'{"live":true,"ready":true}')
+    assert named.get("/v2/models/iris/ready")[:2] == (200, b'{"name":"iris","ready":true}')
+
+
+def test_another_version_is_not_found_and_another_name_is_answered(named):
+    assert named.get("/v2/models/iris/versions/8")[0] == 404
+    assert named.get("/v2/models/iris/versions/7/ready")[0] == 200
+    assert named.post({"inputs": [INPUT]}, "/v2/models/iris/versions/8/infer")[0] == 404
+    status, answer = named.post({"inputs": [INPUT]}, "/v2/models/tulip/infer")
+    assert status == 200
+    assert answer["model_name"] == "iris"
+
+
+def test_another_name_is_not_found_where_the_settings_are_strict(serve):
+    files = {"score.py": "def run(data):\n    return data"}
+    with serve(entry="score.py", files=files, environ={"LADING_STRICT_MODEL_NAME": "1"}) as served:
+        assert served.get("/v2/models/tulip")[0] == 404
+        assert served.get("/v2/models/iris")[0] == 200
+
+
+def test_one_matrix_is_predicted(named, bare):
+    expected = {"name": "species", "datatype": "INT64", "shape": [2], "data": [0, 2]}
+    status, answer = named.post({"id": "42", "inputs": [INPUT]}, INFER)
+    assert (status, answer) == (
+        200,
+        {"model_name": "iris", "model_version": "7", "outputs": [expected], "id": "42"},
+    )
+    status, answer = bare.post({"inputs": [INPUT]}, INFER)
+    assert answer == {
+        "model_name": "iris",
+        "model_version": "1",
+        "outputs": [{**expected, "name": "output-0"}],
+    }
+
+
+def test_data_may_be_nested(bare):
+    nested = {**INPUT, "data": np.reshape(INPUT["data"], (2, 4)).tolist()}
+    assert bare.post({"inputs": [nested]}, INFER)[1]["outputs"][0]["data"] == [0, 2]
+
+
+def test_a_tensor_per_column_is_found_by_name(named, iris):
+    table = np.reshape(INPUT["data"], (2, 4))
+    inputs = [
+        {"name": name, "shape": [2], "datatype": "FP64", "data": table[:, i].tolist()}
+        for i, name in enumerate(iris.columns)
+    ]
+    assert named.post({"inputs": inputs[::-1]}, INFER)[1]["outputs"][0]["data"] == [0, 2]
+
+
+def test_only_the_outputs_asked_for_are_given(named):
+    body = {"inputs": [INPUT], "outputs": [{"name": "species", "parameters": {"binary_data": False}}]}
+    assert named.post(body, INFER)[1]["outputs"][0]["name"] == "species"
+    status, answer = named.post({"inputs": [INPUT], "outputs": [{"name": "genus"}]}, INFER)
+    assert status == 400
+    assert "'species'" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        [],
+        {"inputs": []},
+        {"inputs": {}},
+        {"inputs": [7]},
+        {"inputs": [{}]},
+        {"inputs": [{**INPUT, "name": 7}]},
+        {"inputs": [{**INPUT, "datatype": "FP128"}]},
+        {"inputs": [{**INPUT, "datatype": ["FP64"]}]},
+        {"inputs": [{**INPUT, "datatype": "INT32"}]},
+        {"inputs": [{**INPUT, "shape": [2, -4]}]},
+        {"inputs": [{**INPUT, "shape": [2, 5]}]},
+        {"inputs": [{**INPUT, "shape": [1 << 62, 1 << 62]}]},
+        {"inputs": [{**INPUT, "shape": "2x4"}]},
+        {"inputs": [{**INPUT, "shape": [8]}]},
+        {"inputs": [{**INPUT, "shape": []}]},
+        {"inputs": [{**INPUT, "shape": [0], "data": []}]},
+        {"inputs": [{**INPUT, "data": None}]},
+        {"inputs": [{**INPUT, "data": ["x"] * 8}]},
+        {"inputs": [{**INPUT, "data": [[1.0], [2.0, 3.0]]}]},
+        {"inputs": [INPUT, INPUT]},
+        {"inputs": [INPUT, {**INPUT, "name": "y"}]},
+        {"inputs": [INPUT], "outputs": 7},
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused_with_a_text(named, bare, document):
+    for served in (named, bare):
+        status, answer = served.post(document, INFER)
+        assert status == 400
+        assert isinstance(answer["error"], str)
+        assert served.post({"inputs": [INPUT]}, INFER)[0] == 200
+
+
+def test_binary_tensors_are_refused_as_long_as_they_are_not_spoken(bare):
+    headers = {"content-type": "application/octet-stream", "inference-header-content-length": "10"}
+    assert bare.ask("POST", INFER, b"{}", headers)[0] == 415
+
+
+def test_a_routine_is_given_the_body_and_its_answer_is_a_tensor(serve):
+    code = "def run(data):\n    return [len(one['data']) for one in data['inputs']]"
+    with serve(entry="score.py", files={"score.py": code}) as served:
+        answer = served.post({"inputs": [INPUT]}, INFER)[1]
+    assert answer["outputs"] == [{"name": "output-0", "datatype": "INT64", "shape": [1], "data": [8]}]
+
+
+def test_texts_come_back_as_bytes(serve):
+    code = "def run(data):\n    return ['a', {'b': 1}]"
+    with serve(entry="score.py", files={"score.py": code}) as served:
+        answer = served.post({"inputs": [INPUT]}, INFER)[1]
+    assert answer["outputs"][0] == {
+        "name": "output-0",
+        "datatype": "BYTES",
+        "shape": [2],
+        "data": ["a", '{"b":1}'],
+    }
+
+
+def test_tritons_own_client_is_answered(serve, bare_model, iris, free_port):
+    client = pytest.importorskip("tritonclient.http", reason="uv pip install 'tritonclient[http]'")
+    port = free_port()
+    environ = {"LADING_UDS": "", "LADING_HOST": "127.0.0.1", "LADING_PORT": str(port)}
+    with serve(bare_model, environ=environ, ready=False) as served:
+        served.await_log("listening on")
+        triton = client.InferenceServerClient(f"127.0.0.1:{port}")
+        assert triton.is_server_live()
+        assert triton.is_server_ready()
+        assert triton.is_model_ready("iris")
+        assert triton.get_server_metadata()["name"] == "lading"
+        assert triton.get_model_metadata("iris")["inputs"][0]["shape"] == [-1, 4]
+        rows = iris.to_numpy()
+        tensor = client.InferInput("input-0", list(rows.shape), "FP64")
+        tensor.set_data_from_numpy(rows, binary_data=False)
+        asked = [client.InferRequestedOutput("output-0", binary_data=False)]
+        for outputs in (asked, None):
+            result = triton.infer("iris", [tensor], outputs=outputs, request_id="1")
+            assert np.array_equal(result.as_numpy("output-0"), bare_model.predict(rows))
+        tensor.set_data_from_numpy(rows, binary_data=True)
+        with pytest.raises(client.InferenceServerException, match="expected JSON"):
+            triton.infer("iris", [tensor])
+        triton.close()
