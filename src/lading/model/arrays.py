@@ -44,7 +44,7 @@ def make_dtype(arguments: tuple[Symbol, ...]) -> Dtype:
     if match is None:
         raise UnfollowedError(f"got {str(code)[:40]!r}, expected the code of a dtype")
     letter, size = match[1], int(match[2])
-    return Dtype(match[0], size * 4 if letter == "U" else size, letter == "O")
+    return Dtype(match[0], size * 4 if letter == "U" else size, holds_objects=letter == "O")
 
 
 def build_dtype(dtype: Dtype, state: Symbol) -> None:
@@ -113,6 +113,6 @@ def frombuffer(arguments: tuple[Symbol, ...]) -> Array:
     """Read protocol 5's `_frombuffer(bytes, dtype, shape, order)`."""
     match arguments:
         case (Raw(), Dtype() as dtype, tuple() as shape, str()):
-            return Array(dtype, shape_of(shape), built=True)
+            return Array(dtype, shape_of(shape))
         case _:
             raise UnfollowedError("an array in a form that numpy does not write")

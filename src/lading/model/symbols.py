@@ -5,18 +5,20 @@ Text, numbers, None and booleans stand for themselves, as do tuples, lists and d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 Symbol = Any
 """One of the classes below, or a literal; what the walk does not follow is `UNKNOWN`."""
 
 
-@dataclass(frozen=True, slots=True)
 class Raw:
     """Bytes, or text too long to look at; never kept."""
 
-    size_bytes: int
+    __slots__ = ("size_bytes",)
+
+    def __init__(self, size_bytes: int) -> None:
+        """Keep the length alone."""
+        self.size_bytes = size_bytes
 
 
 class Unknown:
@@ -38,27 +40,33 @@ class SetOf(list[Symbol]):
     __slots__ = ()
 
 
-@dataclass(slots=True, eq=False)
 class Global:
     """What `module.name` is; `kind` is its kind on the allow-list, None where it is not listed."""
 
-    module: str
-    name: str
-    kind: str | None
+    __slots__ = ("kind", "module", "name")
+
+    def __init__(self, module: str, name: str, kind: str | None) -> None:
+        """Name it."""
+        self.module = module
+        self.name = name
+        self.kind = kind
 
     def __str__(self) -> str:
         """Print the dotted name."""
         return f"{self.module}.{self.name}"
 
 
-@dataclass(slots=True, eq=False)
 class Instance:
     """What calling a global returned, and the state that it was given."""
 
-    factory: Global
-    arguments: tuple[Symbol, ...] = ()
-    state: Symbol = None
-    built: bool = False
+    __slots__ = ("arguments", "built", "factory", "state")
+
+    def __init__(self, factory: Global, arguments: tuple[Symbol, ...] = ()) -> None:
+        """Begin without a state."""
+        self.factory = factory
+        self.arguments = arguments
+        self.state: Symbol = None
+        self.built = False
 
     @property
     def attributes(self) -> dict[str, Symbol]:
@@ -67,24 +75,30 @@ class Instance:
         return state if isinstance(state, dict) else {}
 
 
-@dataclass(slots=True, eq=False)
 class Dtype:
     """A numpy dtype; `code` as numpy writes it: `f8`, `U10`, `V56`."""
 
-    code: str
-    size_bytes: int
-    holds_objects: bool
-    built: bool = False
+    __slots__ = ("built", "code", "holds_objects", "size_bytes")
+
+    def __init__(self, code: str, size_bytes: int, *, holds_objects: bool) -> None:
+        """Begin as the code says; a state may follow."""
+        self.code = code
+        self.size_bytes = size_bytes
+        self.holds_objects = holds_objects
+        self.built = False
 
 
-@dataclass(slots=True, eq=False)
 class Array:
     """A numpy array. `items` are the symbols of an object array, None where its bytes were skipped."""
 
-    dtype: Dtype | None = None
-    shape: tuple[int, ...] | None = None
-    items: list[Symbol] | None = None
-    built: bool = False
+    __slots__ = ("built", "dtype", "items", "shape")
+
+    def __init__(self, dtype: Dtype | None = None, shape: tuple[int, ...] | None = None) -> None:
+        """Begin blank, or complete where dtype and shape are known."""
+        self.dtype = dtype
+        self.shape = shape
+        self.items: list[Symbol] | None = None
+        self.built = dtype is not None
 
 
 def is_a(symbol: Symbol, *names: tuple[str, str]) -> bool:

@@ -201,13 +201,14 @@ class _Machine(Stack):
         if raw.dtype.holds_objects:
             nested = _Machine(source, self.walked, self.first_party, joblib=False).run()
             source.frame_end = 0
-            items = nested.items if isinstance(nested, Array) else None
-            return Array(raw.dtype, raw.shape, items, built=True)
+            array = Array(raw.dtype, raw.shape)
+            array.items = nested.items if isinstance(nested, Array) else None
+            return array
         if raw.padded:
             self.walked.padded_arrays = True
             source.skip(source.take(1)[0])
         source.skip(raw.size_bytes)
-        return Array(raw.dtype, raw.shape, built=True)
+        return Array(raw.dtype, raw.shape)
 
     def op_proto(self, protocol: Operand) -> None:
         assert isinstance(protocol, int)
