@@ -7,7 +7,6 @@ class has to be on the allow-list of pickles: skops asks the caller, MLflow answ
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +91,8 @@ def inspect(file: ModelFile) -> SkopsFile:
 
 
 def _schema(file: ModelFile) -> dict[str, Any]:
+    import zipfile
+
     try:
         with zipfile.ZipFile(file.source) as archive:
             entries = [one for one in archive.infolist() if one.filename == "schema.json"]
