@@ -13,4 +13,14 @@ NEEDS = ServerNeeds(
     command=("serve",),
     port=8080,
     routes={"liveness": "/v2/health/live", "readiness": "/v2/health/ready", "scoring": "/invocations"},
+    modules=(
+        "lading_runtime.__main__",
+        "lading_runtime.front.run",
+        "uvicorn.lifespan.off",
+        # the worker reads these from the server's folder, whatever its own environment
+        "lading_runtime.worker.loop",
+        "lading_runtime.loaders.pickle",
+        "lading_runtime.loaders.pyfunc",
+        "lading_runtime.loaders.routine",
+    ),
 )
