@@ -19,7 +19,7 @@ from lading.layers.grouping import group
 from lading.layers.tar import LayerWriter
 
 LAYERS_MAX = 60  # some engines break near 70
-_RESERVED = 2  # byte code and the bill, which are made later
+_RESERVED = 3  # byte code of both environments and the bill, which are made later
 _DEBS_ALONE, _DEBS_SHARED = 34, 8
 _WHEELS_ALONE, _WHEELS_SHARED = 4, 2
 _BIG_FILE_BYTES = 64 << 20

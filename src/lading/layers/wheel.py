@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lading.core.digest import Digest
@@ -87,9 +87,8 @@ def plan(wheel: Path, target: Target, *, filename: str | None = None) -> Install
             dist_info = _dist_info(members, filename)
             files = list(_files(file.fileno(), members, dist_info, target))
         except IntegrityError as error:
-            raise IntegrityError(
-                *(Issue(f"{wheel.name}: {i.where}", i.what) for i in error.issues)
-            ) from error
+            issues = [replace(issue, where=f"{filename}: {issue.where}") for issue in error.issues]
+            raise IntegrityError(*issues) from error
     files.append(_ours(f"{target.site_packages}/{dist_info}/INSTALLER", _INSTALLER))
     taken = Counter(one.path for one in files)
     issues = [Issue(filename, f"has {path!r} twice") for path, times in taken.items() if times > 1]
