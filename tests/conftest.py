@@ -2,9 +2,9 @@
 
 from hypothesis import HealthCheck, settings
 
-# machines differ in speed: a law is about values, never about time
-pytest_plugins = ["engines"]
+pytest_plugins = ["engines", "running"]
 
+# machines differ in speed: a law is about values, never about time
 settings.register_profile(
     "lading", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -1,0 +1,170 @@
+"""From a model on disk to a sealed, verified package; the whole way, for real."""
+
+import json
+import pickle
+import shutil
+
+import pytest
+import sklearn
+import yaml
+
+from models import IRIS, train, write_iris
+from running import Lading
+
+pytestmark = pytest.mark.network
+
+
+@pytest.fixture(scope="module")
+def iris(lading, tmp_path_factory):
+    folder = write_iris(tmp_path_factory.mktemp("iris") / "iris-model")
+    return folder, lading.json("pack", folder, "-t", "iris:1")
+
+
+def test_a_package_is_verified_on_every_recorded_prediction(lading, iris):
+    _, packed = iris
+    report = packed["report"]
+    assert (report["passed"], report["matched"], report["predictions"]) == (True, 150, 150)
+    assert {check["name"] for check in report["checks"]} >= {"interpreter", "distributions", "no network"}
+    assert packed["references"] == ["iris:1"]
+    assert packed["size_bytes"] < 100e6
+    assert packed["layers"][0] <= 60
+
+
+def test_packing_again_gives_the_same_digest_from_the_cache(lading, iris):
+    folder, packed = iris
+    done = lading.run("pack", folder, "-t", "iris:again")
+    assert packed["digest"] in done.stdout
+    assert "as locked" in done.stderr
+    assert "all from cache" in done.stderr
+    assert "as verified before" in done.stderr
+
+
+def test_another_home_and_folder_give_the_same_digest(iris, tmp_path):
+    folder, packed = iris
+    copy = tmp_path / "elsewhere" / "model"
+    shutil.copytree(folder, copy)
+    again = Lading(tmp_path / "home").json("pack", copy, "-t", "other:2", "--no-verify")
+    assert again["digest"] == packed["digest"]
+
+
+def test_other_weights_change_the_model_layer_and_the_bill_alone(lading, iris, tmp_path):
+    _, packed = iris
+    folder = write_iris(tmp_path / "iris-model", seed=1)
+    done = lading.run("pack", folder, "-t", "iris:2", "-v")
+    assert packed["digest"] not in done.stdout
+    layers = packed["layers"][0]
+    assert (
+        f"{layers} layers, {layers - 2} from cache" in done.stderr
+        or f"{layers - 3} from cache" in done.stderr
+    )
+
+
+def test_the_bill_says_what_is_inside(lading, iris):
+    bill = lading.json("show", "iris:1")["bill"]
+    names = {one["name"]: one["version"] for one in bill["environment"]["packages"]}
+    assert names["scikit-learn"] == sklearn.__version__
+    assert not {"uvicorn", "msgspec"} & set(names)
+    assert {"uvicorn", "msgspec"} <= {one["name"] for one in bill["server"]["packages"]}
+    origins = {one["requirement"].split("==")[0]: one["origin"] for one in bill["model"]["requirements"]}
+    assert origins["scikit-learn"] == "pickle"
+    assert bill["examples"][0]["rows"] == 150
+    assert [field["name"] for field in bill["model"]["signature"]["inputs"]] == list(IRIS.data.columns)
+
+
+def test_a_package_that_predicts_otherwise_is_not_sealed(lading, tmp_path):
+    expected = train().predict(IRIS.data).tolist()
+    expected[7] = 2
+    folder = write_iris(tmp_path / "iris-model", outputs=expected)
+    said = lading.fails(6, "pack", folder, "-t", "wrong:1")
+    assert "149 of 150" in said
+    assert "row 7" in said
+    assert "wrong:1" in lading.fails(8, "show", "wrong:1")
+
+
+def test_an_unsafe_pickle_is_refused_until_it_is_named(lading, tmp_path):
+    class Canary:
+        def __reduce__(self):
+            return (print, ("the canary sang",))
+
+    path = tmp_path / "model.pkl"
+    model = train()
+    model.extra = Canary()
+    path.write_bytes(pickle.dumps(model))
+    done = lading.run("pack", path, "-t", "canary:1")
+    assert done.returncode == 3
+    assert "builtins.print" in done.stderr
+    assert "--allow-unsafe" in done.stderr
+    assert "sang" not in done.stdout + done.stderr
+    allowed = lading.json("pack", path, "-t", "canary:1", "--allow-unsafe", "builtins.print")
+    # it is loaded in the sandbox, and there alone
+    assert "the canary sang" in allowed["report"]["output"]
+
+
+def test_locked_refuses_to_resolve(lading, tmp_path):
+    folder = write_iris(tmp_path / "iris-model")
+    assert "lading.lock" in lading.fails(4, "pack", folder, "-t", "locked:1", "--locked")
+    lading("lock", folder)
+    assert {"lading.lock", "pylock.toml", "pylock.server.toml"} <= {one.name for one in folder.iterdir()}
+    lading("pack", folder, "-t", "locked:1", "--locked", "--no-verify")
+    spec = folder / "lading.yaml"
+    spec.write_text(spec.read_text() + "requirements: [threadpoolctl>=3]\n")
+    assert "stale" in lading.fails(4, "pack", folder, "-t", "locked:1", "--locked")
+
+
+def test_offline_packs_what_is_cached(lading, iris):
+    folder, packed = iris
+    env = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    assert packed["digest"] in lading("pack", folder, "-t", "iris:1", "--offline", "--no-verify", env=env)
+
+
+def test_a_routine_of_ones_own_is_packed_and_answers(lading, tmp_path):
+    folder = tmp_path / "doubler"
+    folder.mkdir()
+    (folder / "factor.json").write_text("2")
+    (folder / "score.py").write_text(
+        "import json, pathlib\n"
+        "def init():\n"
+        "    global factor\n"
+        "    factor = json.loads(pathlib.Path(__file__).with_name('factor.json').read_text())\n"
+        "def run(data):\n"
+        "    return [factor * one for one in data]\n"
+    )
+    (folder / "lading.yaml").write_text("example: {inputs: [1, 2.5], outputs: [2, 5.0]}\n")
+    packed = lading.json("pack", folder, "-t", "doubler:1")
+    assert packed["report"]["matched"] == packed["report"]["predictions"] == 2
+
+
+def test_an_mlflow_model_is_packed_without_mlflow(lading, tmp_path):
+    folder = tmp_path / "mlflow-model"
+    folder.mkdir()
+    (folder / "model.pkl").write_bytes(pickle.dumps(train(), protocol=5))
+    columns = [{"type": "double", "name": name, "required": True} for name in IRIS.data.columns]
+    document = {
+        "flavors": {
+            "python_function": {"loader_module": "mlflow.sklearn", "python_version": "3.11.7"},
+            "sklearn": {
+                "pickled_model": "model.pkl",
+                "serialization_format": "pickle",
+                "sklearn_version": sklearn.__version__,
+            },
+        },
+        "saved_input_example_info": {
+            "artifact_path": "input_example.json",
+            "pandas_orient": "split",
+            "serving_input_path": "serving_input_example.json",
+            "type": "dataframe",
+        },
+        "signature": {
+            "inputs": json.dumps(columns),
+            "outputs": json.dumps([{"type": "long", "required": True}]),
+        },
+    }
+    (folder / "MLmodel").write_text(yaml.safe_dump(document))
+    example = {"columns": list(IRIS.data.columns), "data": IRIS.data.head(3).to_numpy().tolist()}
+    (folder / "input_example.json").write_text(json.dumps(example))
+    (folder / "serving_input_example.json").write_text(json.dumps({"dataframe_split": example}))
+    (folder / "requirements.txt").write_text(f"mlflow==3.17.2\nscikit-learn=={sklearn.__version__}\nnumpy\n")
+    packed = lading.json("pack", folder, "-t", "flow:1")
+    assert packed["report"]["predictions"] == 3
+    names = {one["name"] for one in lading.json("show", "flow:1")["bill"]["environment"]["packages"]}
+    assert "mlflow" not in names

@@ -1,0 +1,64 @@
+"""The command line, run as a user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+LADING = [sys.executable, "-m", "lading"]
+
+
+class Lading:
+    """Runs `lading` with a home of its own."""
+
+    def __init__(self, home):
+        self.home = home
+        self.env = {**os.environ, "LADING_HOME": str(home), "NO_COLOR": "1"}
+
+    def run(self, *arguments, cwd=None, env=None):
+        command = [*LADING, *map(str, arguments)]
+        return subprocess.run(
+            command, check=False, capture_output=True, text=True, cwd=cwd, env={**self.env, **(env or {})}
+        )
+
+    def __call__(self, *arguments, cwd=None, env=None):
+        """Run a command that must succeed; return what it printed."""
+        done = self.run(*arguments, cwd=cwd, env=env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def json(self, *arguments):
+        return json.loads(self(*arguments, "--json"))
+
+    def fails(self, status, *arguments, cwd=None, env=None):
+        """Run a command that must fail with a status; return what it said."""
+        done = self.run(*arguments, cwd=cwd, env=env)
+        assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    def start(self, *arguments):
+        return subprocess.Popen(
+            [*LADING, *map(str, arguments)],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def post(url, body, timeout_s=30.0):
+    """Send JSON, return the answer's."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=timeout_s) as response:
+        return json.load(response)
+
+
+@pytest.fixture(scope="session")
+def lading(tmp_path_factory, worker_id):
+    """Share one home among all tests: what one has downloaded and layered, the next has from the cache."""
+    base = tmp_path_factory.getbasetemp()
+    return Lading((base if worker_id == "master" else base.parent) / "lading-home")
