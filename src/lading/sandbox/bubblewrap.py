@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lading.core.errors import Issue, VerifyError
-from lading.sandbox.roots import Root, command_text
+from lading.sandbox.roots import Root, command_text, find_program
 from lading.sandbox.running import Cell, start
 from lading.sandbox.tree import merge
 
@@ -37,10 +35,6 @@ class Bubblewrap:
         command = command_text(argv)
         binds = root.binds(mounts, network=network)
         tree = merge(root.paths, root.mount_points(binds), root.folder)
-        if (program := shutil.which("bwrap")) is None:
-            raise VerifyError(
-                Issue("sandbox bwrap", "not found on PATH", "on Debian: apt-get install bubblewrap")
-            )
         info_read, info = os.pipe()
         options = ["--unshare-all", "--unshare-user", *(["--share-net"] if network else [])]
         options += ["--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
@@ -59,7 +53,7 @@ class Bubblewrap:
         order = {
             "argv": ["bwrap", *options, *argv],
             "env": {**root.environment, **env},
-            "program": program,
+            "program": find_program("bwrap"),
             "info": info_read,
             "close": [info],
         }

@@ -53,6 +53,7 @@ def main(status: int, report: int) -> None:
     """Read the order, start the command, watch over it, exit with its status (128 + n for signal n)."""
     os.set_inheritable(status, False)  # noqa: FBT003 - os.set_inheritable takes no keyword
     os.set_inheritable(report, False)  # noqa: FBT003 - the same
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is somebody to forward it to
     order = json.loads(_first_line())
     if "info" in order:
         os.set_inheritable(order["info"], False)  # noqa: FBT003 - the same
@@ -86,16 +87,18 @@ def _watch(command: int, order: dict[str, Any]) -> tuple[int, Any]:
     """Forward SIGTERM; kill when standard input ends; reap; return the exit status and the resource usage."""
     target = _target(order.get("info"), command)
     signal.signal(signal.SIGTERM, lambda *_: _kill(target, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     ended, poll = os.pidfd_open(command), select.poll()
     poll.register(ended, select.POLLIN)
     poll.register(0, select.POLLIN)
-    while ended not in (ready := {fd for fd, _ in poll.poll()}):
+    while ended not in (ready := dict(poll.poll())):
         if 0 in ready and not os.read(0, 1 << 16):
-            _run_quietly(order.get("kill"))
             _kill(command, signal.SIGKILL)
             break
     _, wait_status, usage = os.wait4(command, 0)
     code = os.waitstatus_to_exitcode(wait_status)
+    if code < 0:  # an engine's client was killed; what it asked the engine for may live on
+        _run_quietly(order.get("kill"))
     return (code if code >= 0 else KILLED - code), usage
 
 
@@ -138,6 +141,7 @@ def _exec(order: dict[str, Any], status: int) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a command would inherit that
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
         if "program" in order:
             os.execve(order["program"], order["argv"], order["env"])  # noqa: S606 - the engine found on PATH

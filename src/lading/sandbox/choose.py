@@ -29,7 +29,7 @@ from lading.sandbox.unshare import Unshare
 KINDS = ("unshare", "bwrap", "podman", "docker")
 _TRIAL_S = 60.0
 _MAKE = {"unshare": Unshare, "bwrap": Bubblewrap, "podman": Podman, "docker": Docker}
-_PROGRAM = {"bwrap": "bubblewrap", "podman": "podman", "docker": "docker.io"}
+_NAMESPACES = "let users make namespaces (sysctl user.max_user_namespaces), or take another kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Availability:
     kind: str
     usable: bool
     why_not: str = ""
+    fix: str | None = None
     overlay: bool = True
     """Whether layers can be overlaid; else a tree of hard links stands in for them."""
 
@@ -84,14 +85,8 @@ def _choose(kinds: Sequence[str], folder: Path) -> Availability:
         found = _tried(kind, folder)
         if found.usable:
             return found
-        issues.append(Issue(f"sandbox {kind}", found.why_not, _fix(kind)))
+        issues.append(Issue(f"sandbox {kind}", found.why_not, found.fix))
     raise VerifyError(*issues)
-
-
-def _fix(kind: str) -> str:
-    if kind == "unshare":
-        return "let users make user namespaces (sysctl user.max_user_namespaces), or install bubblewrap"
-    return f"on Debian: apt-get install {_PROGRAM[kind]}"
 
 
 def _tried(kind: str, folder: Path) -> Availability:
@@ -101,20 +96,22 @@ def _tried(kind: str, folder: Path) -> Availability:
 @functools.cache
 def _try(kind: str, folder: Path) -> Availability:
     """Run a program that does nothing, on two layers, in each of the kind's forms."""
-    why_not = ""
+    issue = None
     for overlay in (True, False) if kind == "unshare" else (True,):
         with tempfile.TemporaryDirectory(prefix=".trial-", dir=folder) as scratch:
             try:
-                why_not = _run_trial(kind, Path(scratch), overlay=overlay)
+                _run_trial(kind, Path(scratch), overlay=overlay)
             except VerifyError as error:
-                why_not = error.issues[0].what
-        if not why_not:
-            return Availability(kind, usable=True, overlay=overlay)
-    return Availability(kind, usable=False, why_not=why_not)
+                issue = error.issues[0]
+            else:
+                return Availability(kind, usable=True, overlay=overlay)
+    assert issue
+    fix = issue.fix or (_NAMESPACES if kind == "unshare" else None)
+    return Availability(kind, usable=False, why_not=issue.what, fix=fix)
 
 
-def _run_trial(kind: str, scratch: Path, *, overlay: bool) -> str:
-    """Return what went wrong, or nothing."""
+def _run_trial(kind: str, scratch: Path, *, overlay: bool) -> None:
+    """Raise VerifyError with what went wrong."""
     layers, source = _trial_layers()
     paths = unpack(layers, source, scratch / "unpacked", ignore)
     root = Root(layers, source, scratch / "unpacked", tuple(paths[::-1]), User(65532, 0), {})
@@ -123,13 +120,13 @@ def _run_trial(kind: str, scratch: Path, *, overlay: bool) -> str:
     try:
         status = running.wait(_TRIAL_S)
     except TimeoutError as error:
-        return str(error)
+        raise VerifyError(Issue(f"sandbox {kind}", str(error))) from error
     finally:
         running.stop(0)
-    if status == 0:
-        return ""
-    lines = running.output().strip().splitlines()
-    return lines[-1][-300:] if lines else f"the trial ended with status {status}"
+    if status:
+        lines = running.output().strip().splitlines()
+        what = lines[-1][-300:] if lines else f"the trial ended with status {status}"
+        raise VerifyError(Issue(f"sandbox {kind}", what))
 
 
 class _Trial:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from lading.core.errors import Issue, VerifyError
-from lading.sandbox.roots import Root, command_text
+from lading.sandbox.roots import Root, command_text, find_program
 from lading.sandbox.running import Cell, start
 from lading.sandbox.tree import MountPoints, merge
 
@@ -106,6 +106,7 @@ def _run(
     network: bool,
 ) -> Cell:
     """Run the engine's client in the foreground; it forwards SIGTERM."""
+    find_program(engine)
     name = f"lading-{secrets.token_hex(8)}"
     client = {**env, **os.environ}
     argv = [engine, "run", "--rm", "--name", name, "--read-only", "--cap-drop", "ALL"]
@@ -133,6 +134,7 @@ def _main_process(engine: str, name: str) -> int:
 
 def load(root: Root) -> str:
     """Return the name of an image of these layers, loading it into Docker Engine once."""
+    find_program("docker")
     config = json.dumps(
         {
             "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "amd64"),

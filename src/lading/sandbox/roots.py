@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,11 @@ from lading.sandbox.tree import MountPoints, resolve
 
 _USER = re.compile(r"(\d{1,9}):(\d{1,9})\Z", re.ASCII)
 _OWN = ("/proc", "/dev", "/tmp")  # noqa: S108 - places in the image
+_PROGRAMS = {
+    "bwrap": ("bwrap", "bubblewrap"),
+    "podman": ("podman", "podman"),
+    "docker": ("docker", "docker.io"),
+}
 _OF_HOST = ("/etc/resolv.conf", "/etc/hosts")
 
 
@@ -66,6 +72,16 @@ class Root:
         folders = [target for target, source in binds.items() if source.is_dir()]
         files = [target for target, source in binds.items() if not source.is_dir()]
         return MountPoints((*_OWN, *sorted(folders)), tuple(sorted(files)))
+
+
+def find_program(kind: str) -> str:
+    """Return the path of the program that a kind of sandbox needs; VerifyError, with its package, without."""
+    name, package = _PROGRAMS[kind]
+    if (path := shutil.which(name)) is None:
+        raise VerifyError(
+            Issue(f"sandbox {kind}", f"{name!r} is not found", f"on Debian: apt-get install {package}")
+        )
+    return path
 
 
 def command_text(argv: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ follow a link that came before it, be a device, or delete what lies below (a whi
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import os
 import shutil
@@ -79,23 +80,22 @@ def _plain(blob: IO[bytes], layer: Layer) -> Iterator[IO[bytes]]:
     """Open a layer's tar, whatever it is compressed by."""
     kind = layer.descriptor.media_type
     if kind == LAYER_ZSTD:
-        opened = _open_zstd(blob, layer)
+        opened, broken = _open_zstd(blob, layer)
     elif kind == LAYER_GZIP:
-        from zlib_ng import gzip_ng
+        from zlib_ng import gzip_ng, zlib_ng
 
         opened = cast("IO[bytes]", gzip_ng.open(blob, "rb"))  # type: ignore[no-untyped-call]
+        broken = cast("type[Exception]", zlib_ng.error)
     else:
         raise IntegrityError(Issue(layer.title, f"got media type {kind!r}, expected {LAYER_GZIP!r}"))
-    with opened as stream:
-        try:
+    try:
+        with opened as stream:
             yield stream
-        except (EOFError, OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise IntegrityError(Issue(layer.title, f"its compressed bytes are broken: {error}")) from error
+    except (EOFError, gzip.BadGzipFile, broken) as error:
+        raise IntegrityError(Issue(layer.title, f"its compressed bytes are broken: {error}")) from error
 
 
-def _open_zstd(blob: IO[bytes], layer: Layer) -> IO[bytes]:
+def _open_zstd(blob: IO[bytes], layer: Layer) -> tuple[IO[bytes], type[Exception]]:
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore] # Python 3.14 and later
     except ImportError:
@@ -104,8 +104,7 @@ def _open_zstd(blob: IO[bytes], layer: Layer) -> IO[bytes]:
         except ImportError as error:
             issue = Issue(layer.title, "zstd is not installed", "install 'lading[zstd]', or pack with gzip")
             raise VerifyError(issue) from error
-    opened: IO[bytes] = zstd.open(blob, "rb")
-    return opened
+    return zstd.open(blob, "rb"), zstd.ZstdError
 
 
 def extract(stream: IO[bytes], root: Path, where: str) -> Digest:
