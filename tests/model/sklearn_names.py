@@ -3,13 +3,18 @@
     python tests/model/sklearn_names.py > names-1.9.txt      (once per release, each in its own environment)
     python tests/model/sklearn_names.py names-*.txt          (merges; where two differ the later file wins)
 
-`src/lading/model/allowlist_sklearn.txt` is the union over the releases that its header names. Names come from two places: classes that are defined in scikit-learn and cannot do anything
-but keep parameters (estimators, kernels, losses, splitters, trees…), and what pickles of fitted estimators
-of every kind really name. Nothing of `sklearn.datasets`, `sklearn.externals` and the test tools is taken.
+`src/lading/model/allowlist_sklearn.txt` is the union over the releases that its header names. Names come from
+two places: classes defined in scikit-learn that cannot do anything but keep parameters (estimators, kernels,
+losses, splitters, trees…), and what pickles of fitted estimators of every kind really name. Nothing of
+`sklearn.datasets`, `sklearn.externals` and the test tools is taken.
 """
+
+# releases ten years apart raise anything for options that they do not know; the output is what it is for
+# ruff: noqa: BLE001, T201
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import pickle
@@ -19,8 +24,24 @@ import sys
 import warnings
 from pathlib import Path
 
-SKIPPED = (".tests", "conftest", "_testing", "_mocking", "estimator_checks", ".datasets", ".externals", ".experimental",
-           "_test_common", "_plot", "_build_utils", "._openmp", "_isotonic", "_array_api", "validation", "discovery", "_display", "_repr", "_estimator_html")  # fmt: skip
+SKIPPED = (
+    *(
+        "sklearn.conftest",
+        "sklearn._build_utils",
+        "sklearn.datasets",
+        "sklearn.externals",
+        "sklearn.experimental",
+    ),
+    *(
+        "sklearn._isotonic",
+        "sklearn.inspection._plot",
+        "sklearn.metrics._plot",
+        "sklearn.model_selection._plot",
+    ),
+    *("sklearn.tests", "sklearn.utils._testing", "sklearn.utils._mocking", "sklearn.utils._array_api"),
+    *("sklearn.utils._estimator_html_repr", "sklearn.utils._test_common", "sklearn.utils._openmp_helpers"),
+    *("sklearn.utils.discovery", "sklearn.utils.estimator_checks", "sklearn.utils.validation"),
+)
 HARMLESS_MODULES = (
     "sklearn._loss.",
     "sklearn.ensemble._gb_losses",
@@ -34,22 +55,29 @@ HARMLESS_CLASSES = {
     "sklearn.calibration": {"_CalibratedClassifier", "_SigmoidCalibration"},
     "sklearn.compose._column_transformer": {"make_column_selector", "_RemainderColsList"},
     "sklearn.ensemble._hist_gradient_boosting.predictor": {"TreePredictor"},
-    "sklearn.metrics._scorer": {"_Scorer", "_PredictScorer", "_ProbaScorer", "_ThresholdScorer", "_PassthroughScorer",
-                                "_MultimetricScorer", "_BaseScorer"},
+    "sklearn.metrics._scorer": {
+        "_Scorer",
+        "_PredictScorer",
+        "_ProbaScorer",
+        "_ThresholdScorer",
+        "_PassthroughScorer",
+        "_MultimetricScorer",
+        "_BaseScorer",
+    },
     "sklearn.neighbors._ball_tree": {"BallTree", "BallTree64", "BallTree32"},
     "sklearn.neighbors._kd_tree": {"KDTree", "KDTree64", "KDTree32"},
     "sklearn.tree._tree": {"Tree"},
     "sklearn.utils._bunch": {"Bunch"},
     "sklearn.utils": {"Bunch"},
     "sklearn.utils._metadata_requests": {"MetadataRequest", "MethodMetadataRequest"},
-}  # fmt: skip
+}
 
 
 def modules():
     import sklearn
 
     for found in pkgutil.walk_packages(sklearn.__path__, "sklearn.", onerror=lambda _: None):
-        if any(skipped in found.name for skipped in SKIPPED):
+        if found.name.startswith(SKIPPED) or ".tests" in found.name:
             continue
         try:
             yield importlib.import_module(found.name)
@@ -65,19 +93,16 @@ def kind_of(cls):
         return mixin is not None and issubclass(cls, mixin)
 
     predicts = hasattr(cls, "predict")
-    if not issubclass(cls, base.BaseEstimator):
-        return "class"
-    if is_a("OutlierMixin"):
-        return "outlier"
-    if is_a("ClassifierMixin"):
-        return "classifier"
-    if is_a("RegressorMixin"):
-        return "regressor"
-    if (is_a("ClusterMixin") or is_a("DensityMixin")) and predicts:
-        return "clusterer"
-    if is_a("TransformerMixin") and not predicts:
-        return "transformer"
-    return "estimator"
+    kinds = {
+        "class": not issubclass(cls, base.BaseEstimator),
+        "outlier": is_a("OutlierMixin"),
+        "classifier": is_a("ClassifierMixin"),
+        "regressor": is_a("RegressorMixin"),
+        "clusterer": (is_a("ClusterMixin") or is_a("DensityMixin")) and predicts,
+        "transformer": is_a("TransformerMixin") and not predicts,
+        "estimator": True,
+    }
+    return next(kind for kind, fits in kinds.items() if fits)
 
 
 def defined_classes():
@@ -136,18 +161,33 @@ def fitted():
     from sklearn.datasets import load_iris
     from sklearn.utils import all_estimators
 
-    X, y = load_iris(return_X_y=True)
-    X, y = X[::3], y[::3]
+    rows, labels = load_iris(return_X_y=True)
+    rows, labels = rows[::3], labels[::3]
     texts = ["a b c", "b c d", "c d e"]
-    inner = {"estimator", "base_estimator", "estimators", "transformers", "transformer_list", "steps", "param_grid",
-             "param_distributions"}  # fmt: skip
+    inner = {
+        "estimator",
+        "base_estimator",
+        "estimators",
+        "transformers",
+        "transformer_list",
+        "steps",
+        "param_grid",
+        "param_distributions",
+    }
     for _, cls in all_estimators():
         values = inner_values(cls, inner)
         for make in ({}, {"random_state": np.random.RandomState(0)}):
             try:
                 model = cls(**values, **make)
-                for data, target in ((X, y), (X, y.astype(float)), (X, np.c_[y, y]), (X > 1, y), (texts, None),
-                                     (y.astype(float), y), (y, None)):  # fmt: skip
+                for data, target in (
+                    (rows, labels),
+                    (rows, labels.astype(float)),
+                    (rows, np.c_[labels, labels]),
+                    (rows > 1, labels),
+                    (texts, None),
+                    (labels.astype(float), labels),
+                    (labels, None),
+                ):
                     try:
                         yield model.fit(data, target)
                         break
@@ -155,7 +195,7 @@ def fitted():
                         continue
             except Exception:
                 continue
-    yield from variants(X, y)
+    yield from variants(rows, labels)
 
 
 def inner_values(cls, inner):
@@ -179,7 +219,7 @@ def inner_values(cls, inner):
     return {name: values[name] for name in inner & values.keys() & parameters.keys()}
 
 
-def variants(X, y):
+def variants(rows, labels):
     from sklearn import (
         ensemble,
         gaussian_process,
@@ -191,42 +231,88 @@ def variants(X, y):
     )
     from sklearn.gaussian_process import kernels
 
-    try:
+    with contextlib.suppress(ImportError):  # older releases alone need it
         from sklearn.experimental import enable_hist_gradient_boosting  # noqa: F401
-    except ImportError:
-        pass
-    real = y + 1.0
+    real = labels + 1.0
     tries = [
-        *((ensemble.GradientBoostingRegressor, {"loss": loss, "n_estimators": 2}, real)
-          for loss in ("squared_error", "absolute_error", "huber", "quantile", "ls", "lad")),
-        *((ensemble.GradientBoostingClassifier, {"loss": loss, "n_estimators": 2}, y > 0)
-          for loss in ("log_loss", "deviance", "exponential")),
-        *((ensemble.HistGradientBoostingRegressor, {"loss": loss, "max_iter": 2, "quantile": 0.5}, real)
-          for loss in ("squared_error", "absolute_error", "poisson", "quantile", "gamma", "least_squares")),
-        *((ensemble.HistGradientBoostingRegressor, {"loss": loss, "max_iter": 2}, real)
-          for loss in ("squared_error", "absolute_error", "poisson", "gamma", "least_squares")),
-        (ensemble.HistGradientBoostingClassifier, {"max_iter": 2}, y),
-        (ensemble.HistGradientBoostingClassifier, {"max_iter": 2}, y > 0),
-        (ensemble.HistGradientBoostingClassifier, {"max_iter": 2, "categorical_features": [0]}, y),
-        (ensemble.HistGradientBoostingClassifier, {"max_iter": 30, "early_stopping": True}, y),
-        *((linear_model.SGDClassifier, {"loss": loss}, y)
-          for loss in ("hinge", "log", "log_loss", "modified_huber", "squared_hinge", "perceptron", "squared_error",
-                       "huber", "epsilon_insensitive", "squared_epsilon_insensitive")),
-        *((neighbors.KNeighborsClassifier, {"metric": metric, "algorithm": algorithm}, y)
-          for metric in ("minkowski", "euclidean", "manhattan", "chebyshev", "canberra", "braycurtis", "hamming")
-          for algorithm in ("kd_tree", "ball_tree", "brute")),
-        (gaussian_process.GaussianProcessRegressor,
-         {"kernel": kernels.RBF() * 2.0 + kernels.WhiteKernel() + kernels.Matern() ** 2}, real),
-        (model_selection.GridSearchCV, {"estimator": svm.SVC(), "param_grid": {"C": [1, 2]}, "scoring": "accuracy"}, y),
-        (model_selection.GridSearchCV, {"estimator": svm.SVC(), "param_grid": {"kernel": ["rbf", "linear"]},
-                                        "scoring": ["accuracy", "f1_macro"], "refit": "accuracy",
-                                        "cv": model_selection.StratifiedKFold(2)}, y),
-        *((neural_network.MLPClassifier, {"solver": solver, "max_iter": 5, "early_stopping": early}, y)
-          for solver in ("adam", "sgd", "lbfgs") for early in (True, False)),
-    ]  # fmt: skip
+        *(
+            (ensemble.GradientBoostingRegressor, {"loss": loss, "n_estimators": 2}, real)
+            for loss in ("squared_error", "absolute_error", "huber", "quantile", "ls", "lad")
+        ),
+        *(
+            (ensemble.GradientBoostingClassifier, {"loss": loss, "n_estimators": 2}, labels > 0)
+            for loss in ("log_loss", "deviance", "exponential")
+        ),
+        *(
+            (ensemble.HistGradientBoostingRegressor, {"loss": loss, "max_iter": 2, "quantile": 0.5}, real)
+            for loss in ("squared_error", "absolute_error", "poisson", "quantile", "gamma", "least_squares")
+        ),
+        *(
+            (ensemble.HistGradientBoostingRegressor, {"loss": loss, "max_iter": 2}, real)
+            for loss in ("squared_error", "absolute_error", "poisson", "gamma", "least_squares")
+        ),
+        (ensemble.HistGradientBoostingClassifier, {"max_iter": 2}, labels),
+        (ensemble.HistGradientBoostingClassifier, {"max_iter": 2}, labels > 0),
+        (ensemble.HistGradientBoostingClassifier, {"max_iter": 2, "categorical_features": [0]}, labels),
+        (ensemble.HistGradientBoostingClassifier, {"max_iter": 30, "early_stopping": True}, labels),
+        *(
+            (linear_model.SGDClassifier, {"loss": loss}, labels)
+            for loss in (
+                "hinge",
+                "log",
+                "log_loss",
+                "modified_huber",
+                "squared_hinge",
+                "perceptron",
+                "squared_error",
+                "huber",
+                "epsilon_insensitive",
+                "squared_epsilon_insensitive",
+            )
+        ),
+        *(
+            (neighbors.KNeighborsClassifier, {"metric": metric, "algorithm": algorithm}, labels)
+            for metric in (
+                "minkowski",
+                "euclidean",
+                "manhattan",
+                "chebyshev",
+                "canberra",
+                "braycurtis",
+                "hamming",
+            )
+            for algorithm in ("kd_tree", "ball_tree", "brute")
+        ),
+        (
+            gaussian_process.GaussianProcessRegressor,
+            {"kernel": kernels.RBF() * 2.0 + kernels.WhiteKernel() + kernels.Matern() ** 2},
+            real,
+        ),
+        (
+            model_selection.GridSearchCV,
+            {"estimator": svm.SVC(), "param_grid": {"C": [1, 2]}, "scoring": "accuracy"},
+            labels,
+        ),
+        (
+            model_selection.GridSearchCV,
+            {
+                "estimator": svm.SVC(),
+                "param_grid": {"kernel": ["rbf", "linear"]},
+                "scoring": ["accuracy", "f1_macro"],
+                "refit": "accuracy",
+                "cv": model_selection.StratifiedKFold(2),
+            },
+            labels,
+        ),
+        *(
+            (neural_network.MLPClassifier, {"solver": solver, "max_iter": 5, "early_stopping": early}, labels)
+            for solver in ("adam", "sgd", "lbfgs")
+            for early in (True, False)
+        ),
+    ]
     for cls, options, target in tries:
         try:
-            yield cls(**options).fit(X, target)
+            yield cls(**options).fit(rows, target)
         except Exception:  # another release knows other options
             continue
 
@@ -273,7 +359,7 @@ def names():
 
 
 def pickled_kind(module, name):
-    """Tell what may be done with a name that a pickle holds: make it, call it while loading, or only name it."""
+    """Tell what may be done with a pickled name: make it, call it while loading, or only name it."""
     if inspect.isclass(getattr(sys.modules[module], name)):
         return "class"
     return "call" if name == "newObj" or name.startswith("__pyx_unpickle_") else "name"
