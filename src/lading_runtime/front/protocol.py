@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with limits on a request's head, which it has none of."""
+"""uvicorn's HTTP protocol, with limits on a request's head and with bodies behind an offer to upgrade."""
 
 # JSON values and a user's own objects may be of any type
 # ruff: noqa: ANN401
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_LIMIT_BYTES = 64 << 10
@@ -41,7 +42,15 @@ class LimitedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Count what comes in while a head is incomplete."""
         was_in_head = self._is_in_head
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+            return
         if self._is_in_head:
             if was_in_head:
                 self._head_bytes += len(data)
@@ -71,7 +80,13 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """End a head."""
         self._is_in_head = False
-        super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a message, unless it is only the head of one that will be read again."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed."""
@@ -79,6 +94,22 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse_head()
         else:
             super().send_400_response(msg)
+
+    def _decline(self, rest: bytes) -> None:
+        """Read a request that offers another protocol again, without its offer: RFC 9110 lets us ignore it.
+
+        The parser skips such a request's body, and Java's client makes the offer with every first request.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.send_400_response("CONNECT is not supported.")
+            return
+        head = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
+        dropped = (b"upgrade", b"connection", b"http2-settings")
+        head += [b"%s: %s" % (name, value) for name, value in self.headers if name not in dropped]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(b"\r\n".join([*head, b"", b""]) + rest)
 
     def _count(self, size_bytes: int) -> None:
         self._head_bytes += size_bytes
