@@ -25,11 +25,12 @@ def test_a_cast_loses_nothing_or_is_refused(kind, values):
     try:
         datatype, data = pack(kind, values)
     except Misfit as misfit:
-        assert 0 <= misfit.index < len(values)
+        with pytest.raises(Misfit):
+            pack(kind, [values[misfit.index]])  # the one that is named is refused alone too
         return
     back = json.loads(data) if datatype == "JSON" else unpack(kind, data)
     for value, cast in zip(values, back, strict=True):
-        if value is None or value != value:
+        if value is None or (isinstance(value, float) and math.isnan(value)):
             assert cast is None or math.isnan(cast)
         elif kind == "FP32":
             nearest = struct.unpack("<f", struct.pack("<f", value))[0]
