@@ -1,0 +1,51 @@
+"""What lets the same files run in two environments, one of them older than lading itself."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lading_runtime
+
+ROOT = Path(lading_runtime.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+# what the front's environment has besides the standard library
+FRONT_NEEDS = {"httptools", "msgspec", "uvicorn", "uvloop"}
+# what a loader imports only when the model is of its kind
+LOADERS_NEED = {"joblib", "mlflow", "numpy", "pandas", "skops"}
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_is_read_by_python_3_8(path):
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_imports_what_its_environment_has(path):
+    room = path.relative_to(ROOT).parts[0]
+    allowed = {"front": FRONT_NEEDS, "worker": LOADERS_NEED, "loaders": LOADERS_NEED}.get(room, set())
+    for name in imports_of(path):
+        top = name.split(".")[0]
+        assert top in {*sys.stdlib_module_names, "lading_runtime", *allowed}, f"{path}: {name}"
+        if room in {"worker", "loaders"}:
+            assert not name.startswith(("lading_runtime.front", "lading_runtime.launch")), f"{path}: {name}"
+
+
+@pytest.mark.parametrize("module", ["worker.loop", "loaders.pickle", "loaders.routine"])
+def test_the_worker_brings_little_of_its_own(module):
+    heavy = {"asyncio", "dataclasses", "logging", "pathlib", "socket", "subprocess", "numpy", "pandas"}
+    code = (
+        f"import sys; had = set(sys.modules); import lading_runtime.{module}; print(*set(sys.modules) - had)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert not heavy & set(done.stdout.split())
