@@ -42,9 +42,14 @@ def test_records_are_predicted_as_scikit_learn_does(named, named_model, iris):
 
 
 @pytest.mark.parametrize("form", ["instances", "inputs"])
-def test_lists_are_predicted_as_scikit_learn_does(named, bare, named_model, bare_model, iris, form):
+def test_lists_are_predicted_as_scikit_learn_does(named, named_model, iris, form):
     rows = {form: iris.to_numpy().tolist()}
     assert named.predictions(rows) == named_model.predict(iris).tolist()
+
+
+@pytest.mark.parametrize("form", ["instances", "inputs"])
+def test_lists_are_predicted_by_a_model_without_names(bare, bare_model, iris, form):
+    rows = {form: iris.to_numpy().tolist()}
     assert bare.predictions(rows) == bare_model.predict(iris.to_numpy()).tolist()
 
 
@@ -230,7 +235,9 @@ def typed(serve):
             return [[f"{data[name].dtype}", repr(data[name].iloc[0])] for name in data.columns]
 
     signature = {"inputs": [{"type": kind, "name": kind, "required": True} for kind in ALL_TYPES]}
-    signature["inputs"].append({"type": "array", "items": {"type": "long"}, "name": "list", "required": False})
+    signature["inputs"].append(
+        {"type": "array", "items": {"type": "long"}, "name": "list", "required": False}
+    )
     with serve(cloudpickle.dumps(Describe()), signature=signature) as served:
         yield served
 
