@@ -57,8 +57,8 @@ class Misfit(ValueError):  # noqa: N818 - not an error of ours: a value that doe
 def pack(kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
     """Cast values to a datatype, or to `string`, `binary` or `datetime`.
 
-    Raises Misfit, which names one, where a value does not fit. null is NaN among floats, and stays null among strings,
-    binaries and datetimes.
+    Raises Misfit, which names one, where a value does not fit. null is NaN among floats, and stays null among
+    strings, binaries and datetimes.
     """
     if kind in FLOATS:
         return kind, _floats(kind, values)
