@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lading.core.errors import LockError
+from lading.core.errors import Issue, LockError, RegistryError
+from lading.core.lock import Interpreter
 from lading.core.model import Requirement
 from lading.core.platform import Platform
 from lading.core.server import ServerNeeds
@@ -97,6 +98,29 @@ def test_markers_see_the_target_and_not_the_host(smith, ask, lock_of):
     first, second = lock_of(ask("app", platforms=BOTH)).platforms
     assert names(first.model) == ["app 1.0"]
     assert names(second.model) == ["app 1.0", "arm 1.0"]
+
+
+def test_the_python_of_the_base_counts_where_it_is_not_the_one_assumed(
+    smith, ask, fetch, offline_environ, resolve_base
+):
+    smith.wheel("app", "1.0", "late; python_full_version>='3.11.3'")
+    smith.wheel("late", "1.0")
+
+    def newer(suite, architecture):
+        return resolve_base(suite, architecture)[0], Interpreter("/usr/bin/python3.11", "3.11.9")
+
+    lock = resolve(ask("app"), fetch=fetch, resolve_base=newer, environ=offline_environ)
+    assert names(lock.platforms[0].model) == ["app 1.0", "late 1.0"]
+
+
+def test_a_base_that_cannot_be_pinned_is_told(smith, ask, fetch, offline_environ):
+    smith.wheel("app", "1.0")
+
+    def unreachable(suite, architecture):
+        raise RegistryError(Issue("mirror", "unreachable"))
+
+    with pytest.raises(RegistryError, match="unreachable"):
+        resolve(ask("app"), fetch=fetch, resolve_base=unreachable, environ=offline_environ)
 
 
 def test_distributions_that_the_server_replaces_are_left_out_and_it_is_told(smith, ask, lock_of):

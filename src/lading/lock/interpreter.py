@@ -13,13 +13,15 @@ class Suite(NamedTuple):
     """What a Debian release brings along."""
 
     python: str
+    release: str
+    """The Python's full version; a stable release of Debian keeps it."""
     glibc: tuple[int, int]
 
 
 SUITES = {
-    "bookworm": Suite("3.11", (2, 36)),
-    "trixie": Suite("3.13", (2, 41)),
-    "bullseye": Suite("3.9", (2, 31)),
+    "bookworm": Suite("3.11", "3.11.2", (2, 36)),
+    "trixie": Suite("3.13", "3.13.5", (2, 41)),
+    "bullseye": Suite("3.9", "3.9.2", (2, 31)),
 }
 """In the order in which they are preferred."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lading.core.errors import Issue, LockError
-from lading.core.lock import Interpreter, Lock, LockedBase, PlatformLock
+from lading.core.lock import Interpreter, Lock, LockedBase, LockedWheel, PlatformLock
 from lading.core.model import Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event, Events, Fetch, ignore
@@ -17,12 +16,15 @@ from lading.core.spec import Indexes
 from lading.lock import conflicts, credentials, interpreter, prose, sources, wheels
 from lading.lock.build import Build, Builder
 from lading.lock.conflicts import Asked
-from lading.lock.interpreter import SUITES, Chosen
+from lading.lock.interpreter import SUITES, Chosen, Suite
 from lading.lock.python import Answer, Demand, Target, Uv
 from lading.lock.question import NATIVE_SERVER, Question
 from lading.lock.requirements import Entry
 from lading.lock.sources import Sources
 from lading.lock.wheels import Found
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 ResolveBase = Callable[[str, str], tuple[LockedBase, Interpreter]]
 """A Debian suite and architecture → what of it a package gets; system packages are the caller's to add."""
@@ -46,6 +48,8 @@ def resolve(
     answers from its cache. Raises LockError where nothing satisfies the requirements or a package has no
     wheel, RegistryError where an index cannot be asked.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     environ = os.environ if environ is None else environ
     path = question.requirements_file
     read = sources.load(path, environ) if path else Sources()
@@ -59,19 +63,20 @@ def resolve(
     resolver = _Resolver(uv, read, fetch, events, build)
     environments = _environments(question, requirements)
     with ThreadPoolExecutor(max_workers=8) as pool:
-        architectures = [platform.architecture for platform in question.platforms]
-        bases = list(pool.map(lambda one: resolve_base(chosen.suite, one), architectures))
         places = [
-            _Place(platform, base, found, SUITES[chosen.suite].glibc)
-            for platform, (base, found) in zip(question.platforms, bases, strict=True)
+            _Place(one, SUITES[chosen.suite], pool.submit(resolve_base, chosen.suite, one.architecture))
+            for one in question.platforms
         ]
-        pending = [[pool.submit(resolver.find, one, place) for one in environments] for place in places]
-    found = _gather([[one.exception() or one.result() for one in row] for row in pending])
+        found = [[pool.submit(resolver.find, one, place) for one in environments] for place in places]
+    _raise_all([*(place.pinned for place in places), *(one for row in found for one in row)])
     lock = Lock(
         question.digest,
         question.server.name,
         requirements,
-        tuple(resolver.seal(place, row) for place, row in zip(places, found, strict=True)),
+        tuple(
+            PlatformLock(place.platform, *place.pinned.result(), row[0].result(), _rest(row))
+            for place, row in zip(places, found, strict=True)
+        ),
     )
     _refuse_secrets(lock, uv.secrets)
     return lock
@@ -82,13 +87,17 @@ class _Place:
     """Where wheels are to run."""
 
     platform: Platform
-    base: LockedBase
-    interpreter: Interpreter
-    glibc: tuple[int, int]
+    suite: Suite
+    pinned: Future[tuple[LockedBase, Interpreter]]
+    """The base, while it is being pinned beside all else."""
+
+    @property
+    def assumed(self) -> Target:
+        return Target(self.platform, self.suite.release, self.suite.glibc)
 
     @property
     def target(self) -> Target:
-        return Target(self.platform, self.interpreter.version, self.glibc)
+        return Target(self.platform, self.pinned.result()[1].version, self.suite.glibc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,30 +116,41 @@ class _Resolver:
     events: Events
     build: Build | None
 
-    def find(self, environment: _Environment, place: _Place) -> list[Found]:
-        """Find the wheels of one environment in one place."""
+    def find(self, environment: _Environment, place: _Place) -> tuple[LockedWheel, ...]:
+        """Find and measure the wheels of one environment in one place.
+
+        To pin a base takes as long as uv's answer: the Python that its suite is known for is assumed, and
+        uv asked again should the base bring another.
+        """
+        try:
+            found = self._find(environment, place, place.assumed)
+        except LockError:
+            if place.target == place.assumed:
+                raise
+            found = self._find(environment, place, place.target)
+        else:
+            if place.target != place.assumed:
+                found = self._find(environment, place, place.target)
+        return wheels.measure(found, self.fetch, self.events)
+
+    def _find(self, environment: _Environment, place: _Place, target: Target) -> list[Found]:
         asked = environment.asked
         if self.read.pylock and environment.holds == "model":
-            return self._as_locked(asked, place.target)
+            return self._as_locked(asked, target)
         if self.read.pylock and environment.holds == "both":
-            pinned = wheels.select_file(self.read.pylock, place.target)
+            pinned = wheels.select_file(self.read.pylock, target)
             pins = (Asked("model", f"{one.name}=={one.version}", self.read.pylock.name) for one in pinned)
             asked = (*asked, *pins)
-        answer = self._compiled(asked, place)
-        found = wheels.select(answer.text, place.target, f"uv's answer for {place.target}", answer.folder)
+        if not asked:
+            return []
+        answer = self._compiled(asked, place, target)
+        found = wheels.select(answer.text, target, f"uv's answer for {target}", answer.folder)
         if environment.holds != "server":
-            wheels.check_hashes(found, self.read.hashes, place.target)
+            wheels.check_hashes(found, self.read.hashes, target)
         return found
 
-    def seal(self, place: _Place, environments: list[list[Found]]) -> PlatformLock:
-        """Measure what was found, the model's environment first and then the server's own, if it has one."""
-        measured = [wheels.measure(one, self.fetch, self.events) for one in environments]
-        server = measured[1] if len(measured) > 1 else ()
-        return PlatformLock(place.platform, place.base, place.interpreter, measured[0], server)
-
-    def _compiled(self, asked: tuple[Asked, ...], place: _Place) -> Answer:
+    def _compiled(self, asked: tuple[Asked, ...], place: _Place, target: Target) -> Answer:
         """Ask uv, building what has no wheel, until it has an answer."""
-        target = place.target
         limits = Demand({}, self.read.constraints, self.read.prereleases)
         for _ in range(_MOST_BUILDS):
             answer = self.uv.compile(conflicts.demand_for(asked, limits), target)
@@ -149,7 +169,8 @@ class _Resolver:
         wanted = [name + _versions_of(name, told) for name in told.wheelless]
         if wanted:
             self.events(Event("lock", "step", f"building {', '.join(wanted)} from source"))
-        builder = Builder(place.target, place.base, place.interpreter, self.uv, self.fetch, self.build)
+        base, python = place.pinned.result()
+        builder = Builder(place.target, base, python, self.uv, self.fetch, self.build)
         return [str(folder) for folder in builder.missing(wanted)]
 
     def _as_locked(self, asked: tuple[Asked, ...], target: Target) -> list[Found]:
@@ -220,18 +241,22 @@ def _versions_of(name: str, told: prose.Prose) -> str:
     return ",".join(sorted(one for one in wanted if one and " or " not in one))
 
 
-def _gather(rows: list[list[list[Found] | BaseException]]) -> list[list[list[Found]]]:
-    """Return what was found; raise what went wrong, all of it at once where it is of the lock."""
-    errors = [one for row in rows for one in row if isinstance(one, BaseException)]
-    for error in errors:
-        if not isinstance(error, LockError):
+def _raise_all(pending: Iterable[Future[Any]]) -> None:
+    """Raise what went wrong anywhere; all of it at once where it is of the lock."""
+    issues: dict[Issue, None] = {}
+    for one in pending:
+        error = one.exception()
+        if isinstance(error, LockError):
+            issues |= dict.fromkeys(error.issues)
+        elif error:
             raise error
-    if errors:
-        issues = dict.fromkeys(
-            issue for error in errors if isinstance(error, LockError) for issue in error.issues
-        )
+    if issues:
         raise LockError(*issues)
-    return [[one for one in row if isinstance(one, list)] for row in rows]
+
+
+def _rest(row: list[Future[tuple[LockedWheel, ...]]]) -> tuple[LockedWheel, ...]:
+    """Return the wheels of the second environment, the server's own, if there is one."""
+    return row[1].result() if len(row) > 1 else ()
 
 
 def _refuse_secrets(lock: Lock, secrets: frozenset[str]) -> None:
