@@ -215,7 +215,7 @@ def test_a_conda_file_of_another_form_is_a_lock_error(issues, text):
 
 
 def test_a_python_env_file_of_mlflow_is_read(read):
-    text = "python: 3.11.7\nbuild_dependencies:\n- pip==23.2\n- setuptools\ndependencies:\n- -r requirements.txt\n"
+    text = "python: 3.11.7\nbuild_dependencies:\n- pip==23.2\ndependencies:\n- -r requirements.txt\n"
     found = read(python_env__yaml=text, requirements__txt="scikit-learn==1.4.2\n")
     assert found.python == "3.11.7"
     assert found.requirements == ("scikit-learn==1.4.2",)

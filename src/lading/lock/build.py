@@ -6,13 +6,8 @@ pyproject.toml (PEP 518), resolved as wheels, unpacked beside it, and its build 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
-import tarfile
-import tempfile
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +77,9 @@ def build_in(sandbox: Sandbox, job: Job, wheelhouse: Path, *, timeout_s: float =
 
     Raises LockError, with the build's last words, where the build fails or makes something else.
     """
+    import shutil
+    import tempfile
+
     kept = wheelhouse / job.key
     if ready := next(iter(sorted(kept.glob("*.whl"))), None):
         return ready
@@ -131,6 +129,8 @@ class Builder:
 
     def wheel(self, sdist: SourceDistribution) -> Path:
         """Fetch, check and build one source distribution; raise LockError where it cannot be built."""
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="lading-build-") as name:
             # a store may keep files by digest, and a format is told by its suffix
             named, folder = Path(name, "named"), Path(name, "requirements")
@@ -152,7 +152,7 @@ class Builder:
                 self.target,
                 self.base,
                 self.interpreter,
-                hashlib.sha256("\n".join(made_from).encode()).hexdigest(),
+                Digest.of("\n".join(made_from).encode()).hex,
             )
             return self.build(job)
 
@@ -191,6 +191,9 @@ def find(requirement: str, target: Target, uv: Uv) -> list[SourceDistribution]:
 
 def build_system(sdist: Path) -> BuildSystem:
     """Read `[build-system]` of an archive's pyproject.toml; raise LockError where it is malformed."""
+    import tarfile
+    import zipfile
+
     where = f"{sdist.name}: pyproject.toml"
     try:
         data = _pyproject(sdist)
@@ -210,6 +213,9 @@ def _are_texts(value: object) -> bool:
 
 def _pyproject(sdist: Path) -> bytes:
     """Return the pyproject.toml beside the archive's PKG-INFO, empty where there is none."""
+    import tarfile
+    import zipfile
+
     if sdist.suffix == ".zip":
         with zipfile.ZipFile(sdist) as archive:
             for info in archive.infolist()[:_MOST_MEMBERS]:
@@ -265,6 +271,8 @@ def _built(job: Job, folder: Path) -> Path:
 
 
 def _keep(wheel: Path, folder: Path) -> Path:
+    import shutil
+
     folder.mkdir(parents=True, exist_ok=True)
     kept, partial = folder / wheel.name, folder / f".{wheel.name}.{os.getpid()}"
     shutil.copyfile(wheel, partial)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lading.core.errors import Issue, LockError, RegistryError
 from lading.core.platform import Platform
 from lading.core.spec import Indexes
 from lading.lock import credentials, indexes
+
+if TYPE_CHECKING:
+    import subprocess
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 _NEWEST_GLIBC_OF_UV = 40
@@ -118,6 +120,8 @@ class Uv:
         `sources_only` finds the source distributions of the requirements themselves: without dependencies,
         so that uv has no reason to build, that is to run, any of them.
         """
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="lading-lock-") as name:
             folder = Path(name).resolve()
             # an empty configuration here keeps uv from looking for one in the folders above
@@ -134,6 +138,8 @@ class Uv:
 
     def install(self, wheels: Sequence[Path], target: Target, into: Path) -> None:
         """Unpack wheels into a folder, for a build to import; raise LockError where one does not fit."""
+        import tempfile
+
         if not wheels:
             return
         with tempfile.TemporaryDirectory(prefix="lading-lock-") as name:
@@ -145,6 +151,8 @@ class Uv:
 
     def run(self, arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
         """Run uv in a folder; what it says comes back without secrets."""
+        import subprocess
+
         command = [self.binary, *arguments, *(["--offline"] if self.offline else [])]
         try:
             done = subprocess.run(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, LockError, RegistryError
@@ -99,6 +97,8 @@ def check_hashes(found: Iterable[Found], allowed: Mapping[str, frozenset[str]], 
 
 def measure(found: Iterable[Found], fetch: Fetch, events: Events) -> tuple[LockedWheel, ...]:
     """Ask for the sizes that are not known, many at a time; download where a server does not tell."""
+    from concurrent.futures import ThreadPoolExecutor
+
     found = list(found)
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         sizes = pool.map(lambda wheel: _size_bytes(wheel, fetch), found)
@@ -124,7 +124,7 @@ def tags(target: Target) -> list[Tag]:
 def local_path(url: str) -> Path | None:
     """Return the path of a `file://` URL, None for any other."""
     parts = urlsplit(url)
-    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def _platforms(target: Target) -> Iterator[str]:
