@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-_CONCLUSION = re.compile(
-    r"\bwe (?:can conclude|know from \(\d+\)) that\b.*?(?:[,;.](?=\s|\Z)|(?= and because)|\Z)"
-)
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*?"
+# texts, compiled where they are first used: nothing of this is needed where uv has an answer
+_CONCLUSION = r"\bwe (?:can conclude|know from \(\d+\)) that\b.*?(?:[,;.](?=\s|\Z)|(?= and because)|\Z)"
+# bounded and anchored, so that no text takes long
+_NAME = r"(?<![A-Za-z0-9._-])[A-Za-z0-9][A-Za-z0-9._-]{0,99}?"
 _MARKS = r"(?:\[[^\]]*\])?(?:\{[^}]*\})?"
 _VERSIONS = r"(?:[<>=!~]=?[^\s,]+(?:,(?=[<>=!~]))?)*"
 _PACKAGE = rf"({_NAME}){_MARKS}({_VERSIONS})"
@@ -22,17 +22,15 @@ _WANTED = (
     rf"(?!(?:all|and|any|because|only|that|the|there|we|you) ){_NAME}{_MARKS}{_VERSIONS}{_END}"
     r"(?! (?:cannot|depends?|has|have|is|requires?|was|were) )"
 )
-_EDGES = re.compile(
-    rf"{_PACKAGE} depends? on (one of: {_WANTED}(?: {_WANTED})*|{_WANTED}(?:,? and {_WANTED})*)"
-)
-_CHILD = re.compile(rf"{_PACKAGE}{_END}")
-_WHEELLESS = re.compile(rf"{_PACKAGE} ha(?:s|ve) no (?:usable wheels|wheels with)")
-_WHEELS_REQUIRED = re.compile(r"Wheels are required for `([^`]+)`")
-_ABSENT = re.compile(rf"({_NAME}) was not found in the (?:package registry|provided package locations|cache)")
-_VERSIONLESS = re.compile(rf"there (?:is|are) no versions? of {_PACKAGE}(?= and|,|\s)")
-_PYTHON = re.compile(rf"{_PACKAGE} (?:requires|require|depends? on) Python\s?((?:[<>=!~]=?[^\s]+))")
-_PLATFORM_HINT = re.compile(r"Wheels are available for `([^`]+)`[^\n]*?(?:platforms?|tags?): ([^\n]+)")
-_PYTHON_HINT = re.compile(r"only found wheels for `([^`]+)`[^\n]*?tags?: ([^\n]+)")
+_EDGES = rf"{_PACKAGE} depends? on (one of: {_WANTED}(?: {_WANTED})*|{_WANTED}(?:,? and {_WANTED})*)"
+_CHILD = rf"{_PACKAGE}{_END}"
+_WHEELLESS = rf"{_PACKAGE} ha(?:s|ve) no (?:usable wheels|wheels with)"
+_WHEELS_REQUIRED = r"Wheels are required for `([^`]+)`"
+_ABSENT = rf"({_NAME}) was not found in the (?:package registry|provided package locations|cache)"
+_VERSIONLESS = rf"there (?:is|are) no versions? of {_PACKAGE}(?= and|,|\s)"
+_PYTHON = rf"{_PACKAGE} (?:requires|require|depends? on) Python\s?((?:[<>=!~]=?[^\s]+))"
+_PLATFORM_HINT = r"Wheels are available for `([^`]+)`[^\n]*?(?:platforms?|tags?): ([^\n]+)"
+_PYTHON_HINT = r"only found wheels for `([^`]+)`[^\n]*?tags?: ([^\n]+)"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,17 +63,23 @@ class Prose:
 def parse(text: str) -> Prose:
     """Recognise uv's sentences."""
     told = re.sub(r"\s+", " ", text)
-    given = _CONCLUSION.sub(" ", told)
-    edges = (edge for match in _EDGES.finditer(given) for edge in _edges(match))
-    hints = {**dict(_PLATFORM_HINT.findall(text)), **dict(_PYTHON_HINT.findall(text))}
-    wheelless = (*_WHEELS_REQUIRED.findall(text), *(one[0] for one in _WHEELLESS.findall(told)), *hints)
+    given = re.sub(_CONCLUSION, " ", told)
+    edges = (edge for match in re.finditer(_EDGES, given) for edge in _edges(match))
+    hints = {**dict(re.findall(_PLATFORM_HINT, text)), **dict(re.findall(_PYTHON_HINT, text))}
+    wheelless = (
+        *re.findall(_WHEELS_REQUIRED, text),
+        *(one[0] for one in re.findall(_WHEELLESS, told)),
+        *hints,
+    )
     return Prose(
         tuple(dict.fromkeys(edge for edge in edges if edge.child != "Python")),
-        _unique(_ABSENT.findall(told)),
+        _unique(re.findall(_ABSENT, told)),
         _unique(wheelless),
         {name: tags.replace("`", "") for name, tags in hints.items()},
-        tuple(dict.fromkeys(_VERSIONLESS.findall(told))),
-        tuple(dict.fromkeys((name, versions, python) for name, versions, python in _PYTHON.findall(told))),
+        tuple(dict.fromkeys(re.findall(_VERSIONLESS, told))),
+        tuple(
+            dict.fromkeys((name, versions, python) for name, versions, python in re.findall(_PYTHON, told))
+        ),
     )
 
 
@@ -83,7 +87,7 @@ def _edges(match: re.Match[str]) -> Iterator[Edge]:
     parent, versions, wanted = match[1], match[2], match[3]
     alternatives = wanted.removeprefix("one of: ")
     children = [
-        (name, found.rstrip(",")) for name, found in _CHILD.findall(alternatives.replace(" and ", " "))
+        (name, found.rstrip(",")) for name, found in re.findall(_CHILD, alternatives.replace(" and ", " "))
     ]
     if alternatives != wanted:
         yield Edge(parent, versions, children[0][0], " or ".join(found for _, found in children))
