@@ -132,6 +132,17 @@ def test_distributions_that_the_server_replaces_are_left_out_and_it_is_told(smit
     assert any("ML_Flow==9" in event.text for event in events)
 
 
+def test_progress_counts_every_wheel_of_every_environment_once(smith, ask, lock_of):
+    for name in ("one", "two", "three"):
+        smith.wheel(name, "1.0")
+    events = []
+    lock_of(ask("one", "two", server=ServerNeeds("lading", ("three",), ())), events=events.append)
+    progress = [event for event in events if event.kind == "progress"]
+    assert [event.done for event in progress] == [1, 2, 3]
+    assert progress[-1].total == 3
+    assert {event.text for event in progress} == {"one", "two", "three"}
+
+
 def test_a_requirements_file_and_the_spec_are_joined(smith, ask, lock_of, tmp_path):
     smith.wheel("lib", "1.0")
     smith.wheel("lib", "2.0")

@@ -169,7 +169,7 @@ class Builder:
         if not answer.solved:
             names = ", ".join(map(repr, requires))
             what = f"its build needs {names}, which cannot be had as wheels for {self.target}"
-            fix = "build a wheel of it and name its folder in 'indexes.find_links'"
+            fix = "choose another version or Python, or name the folder of a wheel in 'indexes.find_links'"
             raise LockError(Issue(f"package {sdist.name!r}", what, fix), Issue("uv", last_lines(answer.text)))
         return wheels.select(answer.text, self.target, f"build requirements of {sdist.name}", answer.folder)
 

@@ -21,7 +21,7 @@ from lading.lock.python import Answer, Demand, Target, Uv
 from lading.lock.question import NATIVE_SERVER, Question
 from lading.lock.requirements import Entry
 from lading.lock.sources import Sources
-from lading.lock.wheels import Found
+from lading.lock.wheels import Found, Tally
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -60,7 +60,7 @@ def resolve(
     uv = Uv.configured(
         _places(question.indexes, read.indexes), environ, no_index=read.no_index, offline=offline
     )
-    resolver = _Resolver(uv, read, fetch, events, build)
+    resolver = _Resolver(uv, read, fetch, events, Tally(events), build)
     environments = _environments(question, requirements)
     with ThreadPoolExecutor(max_workers=8) as pool:
         places = [
@@ -114,6 +114,7 @@ class _Resolver:
     read: Sources
     fetch: Fetch
     events: Events
+    tally: Tally
     build: Build | None
 
     def find(self, environment: _Environment, place: _Place) -> tuple[LockedWheel, ...]:
@@ -131,7 +132,7 @@ class _Resolver:
         else:
             if place.target != place.assumed:
                 found = self._find(environment, place, place.target)
-        return wheels.measure(found, self.fetch, self.events)
+        return wheels.measure(found, self.fetch, self.tally)
 
     def _find(self, environment: _Environment, place: _Place, target: Target) -> list[Found]:
         asked = environment.asked

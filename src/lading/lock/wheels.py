@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -95,16 +96,36 @@ def check_hashes(found: Iterable[Found], allowed: Mapping[str, frozenset[str]], 
         raise LockError(*issues)
 
 
-def measure(found: Iterable[Found], fetch: Fetch, events: Events) -> tuple[LockedWheel, ...]:
+class Tally:
+    """Counts the wheels of all environments, which are measured side by side, as one progress."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._guard = threading.Lock()
+        self._done = self._total = 0
+
+    def expect(self, count: int) -> None:
+        """Add wheels that are to be measured."""
+        with self._guard:
+            self._total += count
+
+    def tick(self, name: str) -> None:
+        """Tell that one more is measured; one event at a time, whichever thread it comes from."""
+        with self._guard:
+            self._done += 1
+            self._events(Event("lock", "progress", name, self._done, self._total, "packages"))
+
+
+def measure(found: list[Found], fetch: Fetch, tally: Tally) -> tuple[LockedWheel, ...]:
     """Ask for the sizes that are not known, many at a time; download where a server does not tell."""
     from concurrent.futures import ThreadPoolExecutor
 
-    found = list(found)
+    tally.expect(len(found))
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         sizes = pool.map(lambda wheel: _size_bytes(wheel, fetch), found)
         locked = []
-        for done, (wheel, size_bytes) in enumerate(zip(found, sizes, strict=True), start=1):
-            events(Event("lock", "progress", wheel.name, done, len(found), "packages"))
+        for wheel, size_bytes in zip(found, sizes, strict=True):
+            tally.tick(wheel.name)
             locked.append(LockedWheel(*wheel[:5], size_bytes))
     return tuple(locked)
 
