@@ -2,9 +2,9 @@
 
     python benchmarks/assemble.py [--repeats 5] [FOLDER OF WHEELS]
 
-Without a folder the wheels of scikit-learn, pandas and a server are downloaded (by pip). The limit is reading,
-inflating and hashing alone: the wheel's bytes once, what they inflate to twice (the layer's diff ID, and
-RECORD). "Without RECORD" leaves the last out, as an installer would that believes the wheel.
+Without a folder the wheels of scikit-learn, pandas and a server are downloaded (by pip). The limit is
+reading, inflating and hashing alone: the wheel's bytes once, what they inflate to twice (the layer's diff ID,
+and RECORD). "Without RECORD" leaves the last out, as an installer would that believes the wheel.
 """
 
 from __future__ import annotations

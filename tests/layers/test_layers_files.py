@@ -45,7 +45,7 @@ def test_links_inside_are_followed(code):
     assert found == ["c/again/__init__.py", "c/alias.py", "c/pkg/__init__.py", "c/score.py"]
 
 
-@pytest.mark.parametrize("what", ["outside", "absolute", "loop", "dangling", "pipe", "missing"])
+@pytest.mark.parametrize("what", ["outside", "absolute", "loop", "itself", "dangling", "pipe", "missing"])
 def test_what_cannot_be_packed_is_refused(code, what):
     path = code / "odd"
     match what:
@@ -55,6 +55,8 @@ def test_what_cannot_be_packed_is_refused(code, what):
             path.symlink_to("/etc/passwd")
         case "loop":
             (code / "pkg/loop").symlink_to("..")
+        case "itself":
+            path.symlink_to("odd")
         case "dangling":
             path.symlink_to("nowhere")
         case "pipe":
@@ -80,6 +82,13 @@ def test_a_file_that_changes_meanwhile_is_refused(code, digests, seal):
     contents = files.contents(files.walk(code, "c"), digests)
     (code / "score.py").write_text("SCORE.PY"[:8])
     with pytest.raises(IntegrityError, match="changed"):
+        seal(lambda writer: files.write(contents, writer))
+
+
+def test_a_file_that_goes_meanwhile_is_named(code, digests, seal):
+    contents = files.contents(files.walk(code, "c"), digests)
+    (code / "score.py").unlink()
+    with pytest.raises(IntegrityError, match=r"score\.py: cannot be read any more"):
         seal(lambda writer: files.write(contents, writer))
 
 
@@ -134,6 +143,12 @@ def test_a_small_file_is_not_remembered(tmp_path, digests, settled):
     (tmp_path / "small").write_bytes(b"x")
     assert digests.of(tmp_path / "small") == Digest.of(b"x")
     assert entries(digests) == []
+
+
+def test_digests_that_cannot_be_kept_are_still_told(tmp_path, settled):
+    (tmp_path / "taken").write_bytes(b"")
+    path = big_file(tmp_path)
+    assert FileDigests(tmp_path / "taken").of(path) == Digest.of(path.read_bytes())
 
 
 @pytest.mark.parametrize("noise", [b"", b"{}", b"[1]", b"\xff", b'{"identity":[1],"digest":"x"}'])

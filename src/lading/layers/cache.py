@@ -56,7 +56,7 @@ class FolderCache:
             "kind": layer.kind,
             "title": layer.title,
         }
-        replace(self._path(key), canonical.encode(document))
+        remember(self._path(key), canonical.encode(document))
 
     def layers(self) -> Iterator[Layer]:
         """List every layer that is remembered and still there."""
@@ -68,15 +68,19 @@ class FolderCache:
         return self.folder / key[:2] / f"{key}.json"
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Write a small file so that a reader sees all of it or the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def remember(path: Path, data: bytes) -> None:
+    """Write a small file so that a reader sees all of it or the one before; no error where that fails.
+
+    What is remembered can be found out again: a full disk or a folder of somebody else's costs time alone.
+    """
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _layer(document: Any) -> Layer | None:  # noqa: ANN401 (any JSON value)

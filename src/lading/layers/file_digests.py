@@ -10,7 +10,7 @@ from pathlib import Path
 from lading.core import canonical
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, ModelError
-from lading.layers.cache import replace
+from lading.layers.cache import remember
 
 _REMEMBERED_FROM_BYTES = 1 << 20  # shorter files are read sooner than remembered
 _RACY_NS = 2_000_000_000
@@ -44,7 +44,7 @@ class FileDigests:
         except OSError as error:
             raise ModelError(Issue(str(file), f"cannot be read ({error.strerror})")) from error
         if max(before[1], before[2]) < began_ns - _RACY_NS:
-            replace(entry, canonical.encode({"identity": before, "digest": str(digest)}))
+            remember(entry, canonical.encode({"identity": before, "digest": str(digest)}))
         return digest
 
 

@@ -55,14 +55,17 @@ def walk(root: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     """Yield the files of a folder (or the one file) with their paths in the image, leaving out JUNK.
 
     Links are followed as long as they stay inside the folder. SpecError for one that leaves it or leads back
-    to a parent, and for what is neither file nor folder.
+    to a parent, for what is neither file nor folder, and for what cannot be read.
     """
-    if root.is_dir():
-        yield from _walk(root, prefix, root.resolve(), ())
-    elif root.is_file():
-        yield f"{prefix}/{root.name}", root
-    else:
-        raise SpecError(Issue(str(root), "is not there, or neither file nor folder"))
+    try:
+        if root.is_dir():
+            yield from _walk(root, prefix, root.resolve(), ())
+        elif root.is_file():
+            yield f"{prefix}/{root.name}", root
+        else:
+            raise SpecError(Issue(str(root), "is not there, or neither file nor folder"))
+    except OSError as error:
+        raise SpecError(Issue(str(error.filename), f"cannot be read ({error.strerror})")) from error
 
 
 def _walk(folder: Path, prefix: str, root: Path, above: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
@@ -73,9 +76,10 @@ def _walk(folder: Path, prefix: str, root: Path, above: tuple[Path, ...]) -> Ite
         path = Path(entry.path)
         if entry.name in JUNK or entry.name.endswith(_JUNK_SUFFIXES):
             continue
-        if entry.is_symlink() and not path.resolve().is_relative_to(root):
+        target = Path(os.path.realpath(path)) if entry.is_symlink() else path  # resolve() fails on a loop
+        if entry.is_symlink() and not target.is_relative_to(root):
             fix = "copy what it points to into the folder"
-            raise SpecError(Issue(str(path), f"links to {str(path.resolve())!r}, outside of {root}", fix))
+            raise SpecError(Issue(str(path), f"links to {str(target)!r}, outside of {root}", fix))
         if entry.is_dir():
             yield from _walk(path, f"{prefix}/{entry.name}", root, (*above, real))
         elif entry.is_file():
@@ -93,9 +97,13 @@ def write(files: Sequence[Content], writer: LayerWriter) -> None:
 def _verified(content: Content) -> Iterator[bytes]:
     """Yield a file's chunks; a layer is cached by its files' digests, so they have to be true."""
     state = hashlib.sha256()
-    with content.source.open("rb") as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            state.update(chunk)
-            yield chunk
+    where = str(content.source)
+    try:
+        with content.source.open("rb") as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                state.update(chunk)
+                yield chunk
+    except OSError as error:
+        raise IntegrityError(Issue(where, f"cannot be read any more ({error.strerror})")) from error
     if state.hexdigest() != content.digest.hex:
-        raise IntegrityError(Issue(str(content.source), "changed while it was packed", "pack again"))
+        raise IntegrityError(Issue(where, "changed while it was packed", "pack again"))
