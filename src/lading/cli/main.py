@@ -42,6 +42,7 @@ app = App(
     version=__version__,
     help_epilogue="Start with `lading pack ./model -t name:1`, then `lading serve name:1`.",
     help_format="markdown",
+    version_format="plaintext",  # markdown would cost a tenth of a second
     result_action="return_value",
 )
 for _name, _help in COMMANDS.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -51,13 +52,16 @@ class Context:
             proxies=self.mirror.proxies,
         )
 
-    def base(self, suite: str, architecture: str) -> tuple[LockedBase, Interpreter]:
-        """Pin the base of a Debian suite."""
+    def base(
+        self, suite: str, architecture: str, *, system_packages: Sequence[str] = ()
+    ) -> tuple[LockedBase, Interpreter]:
+        """Pin the base of a Debian suite, and what else is asked for."""
         base = debian.resolve(
             suite,
             architecture,
             fetch=self.fetch_debian,
             mirror=self.mirror,
+            system_packages=system_packages,
             cache=self.settings.cache / "debian",
         )
         return base, debian.interpreter(base)

@@ -99,7 +99,7 @@ def lock_facts(
         resolved = locks.resolve(
             question,
             fetch=context.fetch,
-            resolve_base=context.base,
+            resolve_base=partial(context.base, system_packages=what.system_packages),
             offline=context.offline,
             events=context.events,
             build=partial(_build, context),
