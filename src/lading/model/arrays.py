@@ -56,7 +56,9 @@ def build_dtype(dtype: Dtype, state: Symbol) -> None:
     for member in _members(fields, subarray):
         holds_objects = holds_objects or member.holds_objects
     flags = rest[0] if rest else int(holds_objects)
-    if size not in {-1, dtype.size_bytes} or not isinstance(flags, int) or bool(flags & 1) != holds_objects:
+    if not isinstance(size, int) or not isinstance(flags, int):
+        raise UnfollowedError("a dtype in a state that numpy does not write")
+    if size not in {-1, dtype.size_bytes} or bool(flags & 1) != holds_objects:
         raise UnfollowedError("a dtype that contradicts itself")
     dtype.holds_objects = holds_objects
     dtype.built = True
@@ -99,7 +101,7 @@ def raw_array(wrapper: Instance, state: Symbol) -> RawArray:
         raise UnfollowedError("an array wrapper in a state that joblib does not write")
     wrapper.built = True
     cls, dtype, order = state.get("subclass"), state.get("dtype"), state.get("order")
-    if not isinstance(cls, Global) or (cls.module, cls.name) not in _ARRAY_CLASSES or order not in {"C", "F"}:
+    if not isinstance(cls, Global) or (cls.module, cls.name) not in _ARRAY_CLASSES or order not in ("C", "F"):
         raise UnfollowedError("an array wrapper around what is no numpy array")
     if not isinstance(dtype, Dtype) or (dtype.size_bytes == 0 and not dtype.holds_objects):
         raise UnfollowedError("an array wrapper whose dtype cannot be told")
