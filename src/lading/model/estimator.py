@@ -29,6 +29,7 @@ _INNER = (
 """Where meta-estimators keep what they wrap, most telling first."""
 _DEEPEST = 20
 _MOST_VISITED = 300_000
+_MOST_COLUMNS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ def _inputs(top: Instance) -> tuple[Field, ...]:
         if one.factory.module == "sklearn.feature_extraction.text" and count is None:
             return (Field("tensor", dtype="str", shape=(-1,)),)
     count = len(names) if names else count
-    if not count or count < 0:
+    if count is None or not 0 < count <= _MOST_COLUMNS:
         return ()
     types = _column_types(top, count)
     if names:
@@ -230,7 +231,9 @@ def _part_types(part: Symbol, count: int) -> list[str]:
         types = _types_of(one, count)
         if types is not None:
             return types
-    known = part.factory.kind in ESTIMATOR_KINDS and part.factory.name != "FunctionTransformer"
+    # "passthrough" is fitted as a function transformer without a function
+    computes = part.factory.name == "FunctionTransformer" and part.attributes.get("func") is not None
+    known = part.factory.kind in ESTIMATOR_KINDS and not computes
     return ["double" if known else "any"] * count
 
 
