@@ -112,7 +112,7 @@ def _only_estimator(request: Request, files: tuple[ModelFile, ...]) -> Pickled:
         try:
             pickled = follow(file, request.first_party)
         except ModelError as error:
-            issues += error.issues
+            issues += error.issues if is_pickled(file) else (_no_pickle(file, error),)
             continue
         if pickled.estimator is not None:
             estimators.append(pickled)
@@ -130,6 +130,13 @@ def _only_estimator(request: Request, files: tuple[ModelFile, ...]) -> Pickled:
             Issue(str(request.path), what, "point to one of them, or give an inference routine as code")
         )
     raise ModelError(*issues)
+
+
+def _no_pickle(file: ModelFile, error: ModelError) -> Issue:
+    """Say what was expected of a file that does not even begin like a pickle."""
+    first = error.issues[0]
+    expected = "expected an estimator saved by pickle, joblib or cloudpickle"
+    return Issue(first.where, first.what, first.fix or expected) if file.size_bytes else first
 
 
 def _kind(top: object) -> str:

@@ -1,0 +1,115 @@
+"""Where the estimator lies: files, folders, neighbours, and what is none."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+
+import joblib
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from lading.core.errors import ModelError
+from lading.model import inspect
+
+MODEL = pickle.dumps(LinearRegression())
+
+
+def test_a_file_is_known_by_its_content_not_its_suffix(write):
+    facts = inspect(write("model.txt", MODEL))
+    assert facts.format == "sklearn"
+    assert facts.loader == "pickle"
+    assert facts.loader_options["file"] == "model.txt"
+    assert [one.path for one in facts.files] == ["model.txt"]
+
+
+def test_a_folder_may_hold_data_beside_the_estimator(write):
+    write("m/model.bin", MODEL)
+    write("m/names.pkl", pickle.dumps(["a", "b"]))
+    write("m/sub/notes.txt", "xylophone: begins like zlib")
+    facts = inspect(write("m/readme.md", "# model").parent)
+    assert facts.loader_options["file"] == "model.bin"
+    assert [one.path for one in facts.files] == ["model.bin", "names.pkl", "readme.md", "sub/notes.txt"]
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_folder_is_searched_for_every_protocol(protocol, write):
+    facts = inspect(write("m/model.bin", pickle.dumps(LinearRegression(), protocol)).parent)
+    assert facts.loader_options["file"] == "model.bin"
+
+
+def test_several_estimators_are_named(write):
+    write("m/one.pkl", MODEL)
+    folder = write("m/two.joblib", gzip.compress(MODEL)).parent
+    with pytest.raises(ModelError, match=r"2 estimators: 'one.pkl', 'two.joblib'"):
+        inspect(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [({"model": 1}, "a dict"), ([1], "a list"), ("text", "a text"), ((1,), "a tuple"), (3, "something")],
+)
+def test_what_is_no_estimator_is_named(value, kind, write):
+    with pytest.raises(ModelError, match=f"holds {kind}"):
+        inspect(write("model.pkl", pickle.dumps(value)))
+
+
+def test_all_broken_files_of_a_folder_are_reported_at_once(write):
+    write("m/one.pkl", MODEL[:-20])
+    folder = write("m/two.pkl", pickle.dumps([1])).parent
+    with pytest.raises(ModelError) as caught:
+        inspect(folder)
+    assert [issue.where.partition(":")[0] for issue in caught.value.issues] == ["one.pkl", "two.pkl"]
+
+
+@pytest.mark.parametrize("cut", [3, 40, len(MODEL) - 1])
+def test_a_truncated_file_says_so(cut, write):
+    with pytest.raises(ModelError, match="ends in the middle"):
+        inspect(write("model.pkl", MODEL[:cut]))
+
+
+def test_a_truncated_compressed_file_says_so(tmp_path, write):
+    joblib.dump(LinearRegression(), tmp_path / "whole", compress=3)
+    with pytest.raises(ModelError, match="ends too early"):
+        inspect(write("cut", (tmp_path / "whole").read_bytes()[:-30]))
+
+
+def test_an_empty_file_says_so(write):
+    with pytest.raises(ModelError, match="the file is empty"):
+        inspect(write("model.pkl", b""))
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"hello, world\n", b"\x00" * 100, b"<html>"]
+)
+def test_another_format_is_a_model_error(data, write):
+    with pytest.raises(ModelError) as caught:
+        inspect(write("model.pkl", data))
+    assert caught.value.issues[0].fix
+
+
+def test_a_folder_without_a_model_says_what_was_expected(write):
+    with pytest.raises(ModelError, match="MLflow model folder"):
+        inspect(write("m/data.csv", "a,b").parent)
+
+
+def test_requirements_beside_the_estimator_are_the_authors_word(write):
+    write("m/model.pkl", MODEL)
+    file = write("m/requirements.txt", "scikit-learn\n")
+    facts = inspect(file.parent)
+    assert facts.requirements_file == file
+    assert facts.requirements == ()
+
+
+def test_an_estimator_of_another_library_is_named_after_it(write):
+    body = b"\x80\x04\x8c\x0fxgboost.sklearn\x8c\x0dXGBClassifier\x93)\x81}b."
+    facts = inspect(write("model.pkl", body))
+    assert facts.flavour == "xgboost XGBClassifier"
+    assert [risk.name for risk in facts.risks] == ["xgboost.sklearn.XGBClassifier"]
+    assert [one.text for one in facts.requirements] == ["xgboost"]
+
+
+def test_a_plain_pickle_that_was_compressed_is_read_by_joblib(write):
+    facts = inspect(write("model.pkl.gz", gzip.compress(MODEL)))
+    assert facts.loader_options["serialization"] == "joblib"
+    assert any(one.text.startswith("joblib") for one in facts.requirements)
