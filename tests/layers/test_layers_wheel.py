@@ -314,6 +314,7 @@ def test_the_same_wheel_gives_the_same_bytes_in_any_process(make_wheel, tmp_path
     "requirement", ["numpy==2.4.6", "scikit-learn==1.9.1", "uvicorn==0.54.0", "setuptools==80.9.0"]
 )
 def test_real_wheels_install_as_pypas_installer_does(requirement, target, seal, tmp_path):
+    pytest.importorskip("pip", reason="needs pip in this environment: python -m ensurepip")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     options = [
         "--python-version=3.11",
