@@ -49,13 +49,15 @@ class _Service:
         self._bill = bill
         self._settings = settings
         self._loop = loop
-        self._stop = asyncio.Event()
+        self._stop: asyncio.Event | None = None
         self._status = 0
         self._server: _Server | None = None
         self._model: Model | None = None
 
     async def run(self, started: launch.Started) -> int:
         """Load first, bind after: to a platform an open port means ready."""
+        # made here, not before: until Python 3.10 an event belongs to the loop that runs when it is made
+        stop = self._stop = asyncio.Event()
         supervisor = Supervisor(self._bill, self._settings, self._fail)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_signal, number)
@@ -65,11 +67,11 @@ class _Service:
         model = self._model = Model(self._bill, self._settings, supervisor, Metrics())
         await supervisor.adopt(started)
         loaded = self._loop.create_task(supervisor.loaded.wait())
-        stopped = self._loop.create_task(self._stop.wait())
+        stopped = self._loop.create_task(stop.wait())
         bind_after_s = self._settings.bind_after_s
         await asyncio.wait({loaded, stopped}, timeout=bind_after_s, return_when=asyncio.FIRST_COMPLETED)
         loaded.add_done_callback(lambda _: model.learn())
-        if not self._stop.is_set():
+        if not stop.is_set():
             await asyncio.sleep(0)  # lets what has loaded be learnt before the first request
             await self._listen(model)
         stopped.cancel()
@@ -112,7 +114,7 @@ class _Service:
     def _on_signal(self, number: int) -> None:
         """Drain at the first SIGTERM; leave at once at the second, or at SIGINT."""
         if self._model is None or self._server is None:
-            self._stop.set()
+            self._end()
         elif self._model.is_draining or number == signal.SIGINT:
             self._server.force_exit = True
             self._server.should_exit = True
@@ -122,7 +124,8 @@ class _Service:
             self._loop.call_later(self._settings.lame_duck_s, self._end)
 
     def _end(self) -> None:
-        self._stop.set()
+        if self._stop is not None:
+            self._stop.set()
         if self._server is not None:
             self._server.should_exit = True
 
