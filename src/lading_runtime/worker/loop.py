@@ -45,14 +45,15 @@ def _run(descriptor: int, job_text: str) -> int:
     job = json.loads(job_text)
     _die_with(int(job["parent"]))
     started = time.perf_counter()
+    gc.disable()  # what is being loaded is not garbage, and looking for some in it takes long
     try:
         model = load(job)
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises
         traceback.print_exc()
         write(descriptor, {"failed": _last_line(error)}, [])
         return 3
-    # what has been loaded stays: the collector need not look at it again
-    gc.freeze()
+    gc.freeze()  # nor is it later
+    gc.enable()
     facts = {**model.facts, "load_s": time.perf_counter() - started}
     write(descriptor, {"loaded": facts}, [])
     while True:
