@@ -183,7 +183,7 @@ def test_one_that_is_stopped_at_once_is_gone_at_once(open_sandbox, tmp, kind):
     assert time.monotonic() - begun < 15
     if kind in {"podman", "docker"}:
         listed = [kind, "ps", "--all", "--filter", "name=lading-", "--format", "{{.Names}}"]
-        assert subprocess.run(listed, capture_output=True, text=True, check=True).stdout == ""
+        wait_for(lambda: not subprocess.run(listed, capture_output=True, check=True).stdout)
     wait_for(lambda: not marked(marker), 5)
 
 

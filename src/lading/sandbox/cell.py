@@ -10,7 +10,7 @@ user namespace. Without, it is an engine's client that makes a room by itself.
 """
 
 # pathlib would add a third to the start of every command
-# ruff: noqa: PTH102, PTH103, PTH110, PTH120, PTH123, PTH211
+# ruff: noqa: PTH102, PTH103, PTH108, PTH110, PTH116, PTH120, PTH123, PTH211
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,6 +36,7 @@ DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stder
 KERNEL_WRITABLE = ("sys", "irq", "bus", "fs", "sysrq-trigger")
 KERNEL_SECRET = ("kcore", "keys", "timer_list")
 OUT_OF_EXEC, KILLED = 127, 128
+CREATE_S = 10.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
@@ -85,30 +87,56 @@ def _tell(status: int, error: StepError) -> None:
 
 def _watch(command: int, order: dict[str, Any]) -> tuple[int, Any]:
     """Forward SIGTERM; kill when standard input ends; reap; return the exit status and the resource usage."""
-    target = _target(order.get("info"), command)
-    signal.signal(signal.SIGTERM, lambda *_: _kill(target, signal.SIGTERM))
+    target, ended = _target(order.get("info"), command), os.pidfd_open(command)
+    stops: list[int] = []
+
+    def stop(process: int, number: int) -> None:
+        stops.append(number)
+        _wait_for_container(order, ended)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
+
+    signal.signal(signal.SIGTERM, lambda number, _: stop(target, number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    ended, poll = os.pidfd_open(command), select.poll()
+    poll = select.poll()
     poll.register(ended, select.POLLIN)
     poll.register(0, select.POLLIN)
     while ended not in (ready := dict(poll.poll())):
         if 0 in ready and not os.read(0, 1 << 16):
-            _kill(command, signal.SIGKILL)
+            stop(command, signal.SIGKILL)
             break
     _, wait_status, usage = os.wait4(command, 0)
+    if "engine" in order:
+        _clean_up(order["engine"], remove=bool(stops))
     code = os.waitstatus_to_exitcode(wait_status)
-    if code < 0:  # an engine's client was killed; what it asked the engine for may live on
-        _run_quietly(order.get("kill"))
     return (code if code >= 0 else KILLED - code), usage
 
 
-def _run_quietly(argv: list[str] | None) -> None:
-    if argv and (process := os.fork()):
-        os.waitpid(process, 0)
-    elif argv:
+def _wait_for_container(order: dict[str, Any], ended: int) -> None:
+    """An engine whose client is cut off while it asks for a container makes it nevertheless: wait for it."""
+    deadline_s = time.monotonic() + CREATE_S
+    while "engine" in order and not _is_filled(order["engine"]["id_file"]):
+        if time.monotonic() > deadline_s or select.select([ended], [], [], 0.01)[0]:
+            return
+
+
+def _is_filled(path: str) -> bool:
+    try:
+        return os.stat(path).st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _clean_up(engine: dict[str, Any], *, remove: bool) -> None:
+    process = os.fork() if remove else -1
+    if process == 0:
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
         os.dup2(1, 2)
-        os.execvp(argv[0], argv)  # noqa: S606 - the engine's own order to kill
+        os.execvp(engine["remove"][0], engine["remove"])  # noqa: S606 - the engine's own command
+    if remove:
+        os.waitpid(process, 0)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(engine["id_file"])
 
 
 def _target(info: int | None, command: int) -> int:
@@ -119,11 +147,6 @@ def _target(info: int | None, command: int) -> int:
     while chunk := os.read(info, 4096):
         text += chunk
     return int(json.loads(text)["child-pid"]) if text else command
-
-
-def _kill(process: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, number)
 
 
 def _fork(order: dict[str, Any], status: int) -> int:

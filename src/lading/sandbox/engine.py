@@ -26,7 +26,7 @@ from lading.sandbox.tree import MountPoints, merge
 _ENGINE_S = 600
 _ENGINE_FOLDERS = ("/sys", "/run")
 _ENGINE_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
-_KILL = {"podman": ["podman", "rm", "--force", "--time", "0"], "docker": ["docker", "rm", "--force"]}
+_REMOVE = {"podman": ["podman", "rm", "--force", "--time", "0"], "docker": ["docker", "rm", "--force"]}
 _REPOSITORY = "lading.local/sandbox"
 
 
@@ -58,7 +58,14 @@ class Podman:
         image = ["--rootfs", str(tree.absolute()), *argv]
         _let_in(tmp, self.root)
         return _run(
-            "podman", options, image, {**self.root.environment, **env}, tmp=tmp, binds=binds, network=network
+            "podman",
+            self.root.folder,
+            options,
+            image,
+            {**self.root.environment, **env},
+            tmp=tmp,
+            binds=binds,
+            network=network,
         )
 
 
@@ -86,7 +93,14 @@ class Docker:
         image = [load(self.root), *argv[1:]]
         _let_in(tmp, self.root)
         return _run(
-            "docker", options, image, {**self.root.environment, **env}, tmp=tmp, binds=binds, network=network
+            "docker",
+            self.root.folder,
+            options,
+            image,
+            {**self.root.environment, **env},
+            tmp=tmp,
+            binds=binds,
+            network=network,
         )
 
 
@@ -97,6 +111,7 @@ def _let_in(tmp: Path, root: Root) -> None:
 
 def _run(
     engine: str,
+    folder: Path,
     options: Sequence[str],
     image: Sequence[str],
     env: Mapping[str, str],
@@ -108,15 +123,21 @@ def _run(
     """Run the engine's client in the foreground; it forwards SIGTERM."""
     find_program(engine)
     name = f"lading-{secrets.token_hex(8)}"
+    id_file = folder.absolute() / f".{name}"
     client = {**env, **os.environ}
     argv = [engine, "run", "--rm", "--name", name, "--read-only", "--cap-drop", "ALL"]
     argv += ["--security-opt", "no-new-privileges", "--log-driver", "none", "--workdir", "/"]
-    argv += ["--network", "host" if network else "none", "--mount", _bind(tmp.absolute(), "/tmp")]  # noqa: S108 - inside
+    argv += ["--cidfile", str(id_file), "--network", "host" if network else "none"]
+    argv += ["--mount", _bind(tmp.absolute(), "/tmp")]  # noqa: S108 - inside
     for target, source in binds.items():
         argv += ["--mount", _bind(source, target) + ",readonly"]
     for key, value in env.items():  # by name alone where that will do: other users see a command line
         argv += ["--env", key if client[key] == value else f"{key}={value}"]
-    order = {"argv": [*argv, *options, *image], "env": client, "kill": [*_KILL[engine], name]}
+    order = {
+        "argv": [*argv, *options, *image],
+        "env": client,
+        "engine": {"remove": [*_REMOVE[engine], name], "id_file": str(id_file)},
+    }
     return start(lambda: Cell(order, main_process=lambda: _main_process(engine, name)), engine, engine)
 
 
