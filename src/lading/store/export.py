@@ -74,7 +74,7 @@ def _refuse(destination: Path, *, is_folder: bool, overwrite: bool) -> None:
         return
     where = str(destination)
     if not overwrite:
-        raise SpecError(Issue(where, "is there already", "name another, or ask for it to be overwritten"))
+        raise SpecError(Issue(where, "is there already", "name another, or replace it with --force"))
     if not (destination / MARKER if is_folder else destination).is_file():
         kind = "an OCI image layout" if is_folder else "a file"
         raise SpecError(Issue(where, f"is not {kind}, so it is not overwritten", "name another"))

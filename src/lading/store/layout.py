@@ -27,7 +27,8 @@ MARKER = "oci-layout"
 INDEX_FILE = "index.json"
 INGEST = ".ingest"
 LOCK = ".lock"
-_OURS = {INDEX_FILE, INGEST, LOCK, "blobs"}
+# the marker too: another thread or process may have written it since it was looked for
+_OURS = {INDEX_FILE, INGEST, LOCK, MARKER, "blobs"}
 MARK = canonical.encode({"imageLayoutVersion": "1.0.0"})
 _FRESH_S = 60.0
 """A blob asked for this recently is not marked as asked for once more."""
