@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lading.cli.main import app
+from lading.cli.main import build
 
 
 def run(shell: Literal["bash", "zsh", "fish"], /) -> int:
     """Print the completion script of a shell.
 
-    Examples:
+    For example:
 
         source <(lading completion bash)
 
@@ -19,5 +19,5 @@ def run(shell: Literal["bash", "zsh", "fish"], /) -> int:
     Args:
         shell: bash, zsh or fish.
     """
-    print(app.generate_completion(shell=shell), end="")
+    print(build().generate_completion(shell=shell), end="")
     return 0

@@ -24,7 +24,7 @@ def run(
 ) -> int:
     """Write a package as an OCI layout folder, an OCI archive or a docker-archive.
 
-    Examples:
+    For example:
 
         lading export iris:1 iris.tar --format docker-archive && docker load -i iris.tar
 

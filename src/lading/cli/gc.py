@@ -19,7 +19,7 @@ def run(
 ) -> int:
     """Free the space that nothing needs any more.
 
-    Examples:
+    For example:
 
         lading gc
 
@@ -28,7 +28,7 @@ def run(
     Args:
         cache: Drop the caches too: downloads, unpacked layers, layers that no package has.
         dry_run: Say what would be freed, remove nothing.
-        older_than_s: Leave alone what is younger; another lading may be about to use it.
+        older_than_s: Leave alone what is younger, as another lading may be about to use it; default: 3600.
     """
     console = Console(common)
     context = pipeline.Context(common.settings(), console.event)

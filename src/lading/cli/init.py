@@ -25,7 +25,7 @@ def run(
 
     What the model's files tell is filled in; everything else stands there as a comment.
 
-    Examples:
+    For example:
 
         lading init model.joblib
 

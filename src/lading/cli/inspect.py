@@ -18,7 +18,7 @@ def run(
 ) -> int:
     """Tell what a model is and needs, without loading it.
 
-    Examples:
+    For example:
 
         lading inspect model.joblib
 

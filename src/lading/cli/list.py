@@ -9,7 +9,7 @@ from lading.cli.console import Common, Console, size
 def run(*, common: Common = Common()) -> int:  # noqa: B008 - frozen
     """List the packages in the store.
 
-    Examples:
+    For example:
 
         lading list
 

@@ -27,7 +27,7 @@ def run(
 
     Writes lading.lock, pylock.toml and pylock.server.toml beside the spec.
 
-    Examples:
+    For example:
 
         lading lock
 

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from lading import __version__
 from lading.core.errors import LadingError
@@ -36,17 +36,24 @@ COMMANDS = {
     "completion": "Print the completion script of a shell.",
 }
 
-app = App(
-    name="lading",
-    help="Turn a trained model into a sealed, tested OCI package, without Docker.",
-    version=__version__,
-    help_epilogue="Start with `lading pack ./model -t name:1`, then `lading serve name:1`.",
-    help_format="markdown",
-    version_format="plaintext",  # markdown would cost a tenth of a second
-    result_action="return_value",
-)
-for _name, _help in COMMANDS.items():
-    app.command(f"lading.cli.{_name}:run", name=_name, help=_help)
+
+def build(chosen: str | None = None) -> App:
+    """Build the application. The chosen command tells its own help; the others are not even imported."""
+    app = App(
+        name="lading",
+        help="Turn a trained model into a sealed, tested OCI package, without Docker.",
+        version=__version__,
+        help_epilogue="Start with `lading pack ./model -t name:1`, then `lading serve name:1`.",
+        help_format="markdown",
+        version_format="plaintext",  # markdown would cost a tenth of a second
+        result_action="return_value",
+        default_parameter=Parameter(show_default=False),  # the text tells it where it is of interest
+    )
+    for name, summary in COMMANDS.items():
+        app.command(
+            f"lading.cli.{name}:run", name=name, help=None if name == chosen else summary, help_epilogue=""
+        )
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        status = app(tokens, exit_on_error=False)
+        status = build(tokens[0] if tokens else None)(tokens, exit_on_error=False)
     except CycloptsError:
         return 2
     except LadingError as error:

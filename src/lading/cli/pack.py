@@ -27,7 +27,7 @@ def run(
 ) -> int:
     """Turn a model into a sealed, verified package.
 
-    Examples:
+    For example:
 
         lading pack ./iris-model -t iris:1
 

@@ -9,7 +9,7 @@ from lading.cli.console import Common, Console
 def run(package: str, /, *packages: str, common: Common = Common()) -> int:  # noqa: B008 - frozen
     """Remove packages: by name that name alone, by digest all its names. `lading gc` then frees the space.
 
-    Examples:
+    For example:
 
         lading rm iris:1
 

@@ -8,7 +8,7 @@ from lading import pipeline
 def run() -> int:
     """Print the JSON Schema of lading.yaml, so that editors complete and check it.
 
-    Examples:
+    For example:
 
         lading schema > lading.schema.json
 

@@ -22,7 +22,7 @@ def run(
 ) -> int:
     """Run a package and answer requests on this machine.
 
-    Examples:
+    For example:
 
         lading serve iris:1
 
@@ -32,8 +32,8 @@ def run(
 
     Args:
         package: A name, a digest, or the beginning of one.
-        port: Port to listen on.
-        host: Address to listen on.
+        port: Port to listen on; default: 8080.
+        host: Address to listen on; default: 127.0.0.1, this machine alone.
         sandbox: unshare, bwrap, podman or docker; default: the first that works.
     """
     console = Console(common)

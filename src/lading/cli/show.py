@@ -19,7 +19,7 @@ def run(
 ) -> int:
     """Show the bill of a package: model, environment, server, layers, and how it was verified.
 
-    Examples:
+    For example:
 
         lading show iris:1
 

@@ -9,7 +9,7 @@ from lading.cli.console import Common, Console
 def run(package: str, name: str, /, *names: str, common: Common = Common()) -> int:  # noqa: B008 - frozen
     """Give a package a further name.
 
-    Examples:
+    For example:
 
         lading tag iris:1 iris:production
 

@@ -9,7 +9,7 @@ from lading.cli.console import Common, Console
 def run(name: str, /, *names: str, common: Common = Common()) -> int:  # noqa: B008 - frozen
     """Take a name from a package; what the package is made of stays until `lading gc`.
 
-    Examples:
+    For example:
 
         lading untag iris:production
 

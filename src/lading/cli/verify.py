@@ -15,7 +15,7 @@ def run(
 ) -> int:
     """Run a package in a sandbox and replay its recorded predictions.
 
-    Examples:
+    For example:
 
         lading verify iris:1
 

@@ -22,16 +22,19 @@ def of_facts(facts: ModelFacts) -> str:
 def _signature(signature: Signature | None) -> str:
     if signature is None or not signature.inputs:
         return "no signature"
-    outputs = f" → {_fields(signature.outputs)}" if signature.outputs else ""
-    return f"signature {_fields(signature.inputs)}{outputs}"
+    inputs = _count(len(signature.inputs), "column")
+    if any(one.type == "tensor" for one in signature.inputs):
+        inputs = f"tensor {_shapes(signature.inputs)}"
+    outputs = f" → {_shapes(signature.outputs)}" if signature.outputs else ""
+    return f"signature {inputs}{outputs}"
 
 
-def _fields(fields: Sequence[Field]) -> str:
-    tensors = [one for one in fields if one.type == "tensor"]
-    if not tensors:
-        return _count(len(fields), "column") if len(fields) > 1 or fields[0].name else "1 column"
-    shapes = ("×".join("n" if size < 0 else str(size) for size in one.shape or ()) for one in tensors)
-    return f"tensor {', '.join(shapes)}"
+def _shapes(fields: Sequence[Field]) -> str:
+    """Print what one row has: the number of columns, or each tensor's shape without its first dimension."""
+    if all(one.type != "tensor" for one in fields):
+        return str(len(fields))
+    shapes = ((one.shape or ())[1:] for one in fields)
+    return ", ".join("×".join("n" if size < 0 else str(size) for size in shape) or "1" for shape in shapes)
 
 
 def of_lock(lock: Lock, *, fresh: bool) -> str:
