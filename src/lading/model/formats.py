@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,15 +41,23 @@ def inspect(path: Path, *, code: Path | None = None, entry: str | None = None) -
     (`file.py`, `file.py:function`, `file.py:Class`). Nothing of the model is executed, imported or unpickled.
     Raises ModelError, with every issue found, for what is no model or cannot be read.
     """
-    missing = [
-        Issue(str(one), f"no such {kind}", "correct the path")
-        for kind, one in (("model", path), ("code", code))
-        if one is not None and not one.exists()
-    ]
-    if missing:
-        raise ModelError(*missing)
+    issues = [issue for kind, one in (("model", path), ("code", code)) for issue in _missing(kind, one)]
+    if issues:
+        raise ModelError(*issues)
     request = Request(path, code, entry)
     for form in FORMATS:
         if form.recognise(request):
             return form.inspect(request)
     raise ModelError(Issue(str(path), "no model in a format known here", _EXPECTED))
+
+
+def _missing(kind: str, path: Path | None) -> Iterator[Issue]:
+    """Say what keeps a path from being looked at."""
+    if path is None:
+        return
+    try:
+        path.stat()
+    except FileNotFoundError:
+        yield Issue(str(path), f"no such {kind}", "correct the path")
+    except OSError as error:
+        yield Issue(str(path), f"cannot be read: {error.strerror}", "correct the path, or its permissions")

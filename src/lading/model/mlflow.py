@@ -17,7 +17,6 @@ from lading.core.model import ModelFacts, ModelFile, Risk
 from lading.core.signature import Signature
 from lading.model import skops
 from lading.model.documents import parse_json, read_yaml
-from lading.model.files import list_files
 from lading.model.mlflow_example import read_examples
 from lading.model.request import Request
 from lading.model.sklearn import (
@@ -71,7 +70,7 @@ def recognise(request: Request) -> bool:
 def inspect(request: Request) -> ModelFacts:
     """Tell the facts of an MLflow model folder; raise ModelError where a file of it is broken."""
     root = request.path
-    files = {one.path: one for one in list_files(root)}
+    files = {one.path: one for one in request.files}
     document = read_yaml(root / "MLmodel", "MLmodel")
     flavors = document.get("flavors")
     pyfunc = flavors.get("python_function") if isinstance(flavors, dict) else None

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from lading.core.model import ModelFile
 from lading.model.code import top_level_modules
+from lading.model.files import list_files
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,11 @@ class Request:
     path: Path
     code: Path | None = None
     entry: str | None = None
+
+    @cached_property
+    def files(self) -> tuple[ModelFile, ...]:
+        """The model's files."""
+        return list_files(self.path)
 
     @cached_property
     def first_party(self) -> frozenset[str]:

@@ -15,7 +15,6 @@ from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, Requirement, Risk
 from lading.model.code import imports_of, parse, top_level_modules
 from lading.model.distributions import installed_requirements
-from lading.model.files import list_files
 from lading.model.request import Request
 from lading.model.sklearn import follow, is_pickled, notes_of, requirements_beside, requirements_of, risks_of
 
@@ -51,7 +50,7 @@ def recognise(request: Request) -> bool:
     if any(one.style != "function" for one in routines):
         return True
     # a plain function beside an estimator may be anything, such as the training script's
-    return bool(routines) and not any(map(is_pickled, list_files(request.path)))
+    return bool(routines) and not any(map(is_pickled, request.files))
 
 
 def inspect(request: Request) -> ModelFacts:
@@ -62,7 +61,7 @@ def inspect(request: Request) -> ModelFacts:
     imports = imports_of(routine.file, code)
     installed = installed_requirements(imports.needed)
     optional = installed_requirements(imports.optional)
-    files = list_files(request.path)
+    files = request.files
     pickles = _pickles(request, top_level_modules(code))
     requirements = {_key(one): one for one in (*optional.requirements, *installed.requirements)}
     for one in pickles.requirements:
@@ -121,7 +120,7 @@ def _pickles(request: Request, first_party: frozenset[str]) -> _Pickles:
     risks: list[Risk] = []
     notes: list[str] = []
     framework = None
-    for file in list_files(request.path):
+    for file in request.files:
         if not is_pickled(file):
             continue
         try:

@@ -16,7 +16,6 @@ from lading.core.model import ModelFacts, ModelFile, Risk
 from lading.model.compression import open_source
 from lading.model.distributions import Found, installed_version, pickled_requirements
 from lading.model.estimator import Estimator, describe
-from lading.model.files import list_files
 from lading.model.request import Request
 from lading.model.walk import Walked, walk
 
@@ -48,7 +47,7 @@ class Pickled:
 
 def recognise(request: Request) -> bool:
     """Tell whether the path is, or holds, a pickled file."""
-    return request.path.is_file() or any(map(is_pickled, list_files(request.path)))
+    return request.path.is_file() or any(map(is_pickled, request.files))
 
 
 def is_pickled(file: ModelFile) -> bool:
@@ -73,7 +72,7 @@ def follow(file: ModelFile, first_party: frozenset[str] = frozenset()) -> Pickle
 
 def inspect(request: Request) -> ModelFacts:
     """Tell the facts of an estimator's file, or of a folder with one; raise ModelError for any other."""
-    files = list_files(request.path)
+    files = request.files
     pickled = _only_estimator(request, files)
     estimator = pickled.estimator
     assert estimator is not None
