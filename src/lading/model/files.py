@@ -58,7 +58,7 @@ def _entries(folder: Path, root: Path, issues: list[Issue]) -> Iterator[ModelFil
 def _file(path: Path, root: Path, issues: list[Issue]) -> ModelFile | None:
     """Describe a file; add an issue and return None where it cannot be packaged."""
     shown = _shown(path, root)
-    source = path.resolve()
+    source = Path(os.path.realpath(path))  # Path.resolve raises for a link to itself
     try:
         shown.encode("utf-8")
         status = source.stat()
