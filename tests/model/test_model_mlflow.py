@@ -1,0 +1,337 @@
+"""MLflow model folders, as mlflow 2 and 3 write them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+
+import cloudpickle
+import joblib
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from lading.core.errors import ModelError
+from lading.core.signature import Field, Signature
+from lading.model import inspect
+
+COLUMNS = (
+    '[{"type": "double", "name": "a", "required": true}, {"type": "long", "name": "b", "required": false}]'
+)
+SKLEARN = """\
+flavors:
+  python_function:
+    env:
+      conda: conda.yaml
+      virtualenv: python_env.yaml
+    loader_module: mlflow.sklearn
+    model_path: model.pkl
+    predict_fn: predict
+    python_version: 3.11.7
+  sklearn:
+    code: null
+    pickled_model: model.pkl
+    serialization_format: cloudpickle
+    sklearn_version: 1.7.2
+mlflow_version: 3.6.0
+model_id: null
+signature:
+  inputs: '%s'
+  outputs: '[{"type": "tensor", "tensor-spec": {"dtype": "int64", "shape": [-1]}}]'
+  params: null
+saved_input_example_info:
+  artifact_path: input_example.json
+  pandas_orient: split
+  serving_input_path: serving_input_example.json
+  type: dataframe
+utc_time_created: '2026-11-20 13:04:38.282852'
+""".replace("%s", COLUMNS)
+PYFUNC = """\
+flavors:
+  python_function:
+    cloudpickle_version: 3.1.2
+    code: code
+    env: {conda: conda.yaml, virtualenv: python_env.yaml}
+    loader_module: mlflow.pyfunc.model
+    python_model: python_model.pkl
+    python_version: 3.11.7
+    streamable: false
+mlflow_version: 3.6.0
+"""
+CONDA = """\
+channels: [conda-forge]
+dependencies:
+- python=3.10.13
+- pip<=23.2.1
+- pip:
+  - mlflow==3.6.0
+name: mlflow-env
+"""
+
+
+@pytest.fixture
+def folder(write):
+    """Write a whole model of the sklearn flavour."""
+    write("m/MLmodel", SKLEARN)
+    write("m/model.pkl", cloudpickle.dumps(LinearRegression().fit([[1.0, 2.0]], [1.0])))
+    write("m/requirements.txt", "mlflow==3.6.0\nscikit-learn==1.7.2\n")
+    write("m/python_env.yaml", "python: 3.11.9\ndependencies:\n- -r requirements.txt\n")
+    write("m/conda.yaml", CONDA)
+    write("m/input_example.json", json.dumps({"columns": ["a", "b"], "data": [[1.0, 2]]}))
+    example = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 2]]}}
+    return write("m/serving_input_example.json", json.dumps(example)).parent
+
+
+def change(folder, old, new):
+    text = (folder / "MLmodel").read_text()
+    assert old in text
+    (folder / "MLmodel").write_text(text.replace(old, new))
+
+
+def test_the_sklearn_flavour_is_loaded_without_mlflow(folder):
+    facts = inspect(folder)
+    assert (facts.format, facts.flavour, facts.loader) == (
+        "mlflow",
+        "mlflow sklearn LinearRegression",
+        "pickle",
+    )
+    assert facts.loader_options == {"file": "model.pkl", "method": "predict", "serialization": "cloudpickle"}
+    assert (facts.framework, facts.framework_version) == ("scikit-learn", "1.7.2")
+    assert "mlflow is not needed to serve it" in facts.notes
+    assert facts.risks == ()
+    assert len(facts.files) == 7
+
+
+def test_the_signature_is_mlflows(folder):
+    inputs = (Field("double", "a"), Field("long", "b", required=False))
+    assert inspect(folder).signature == Signature(inputs, (Field("tensor", dtype="int64", shape=(-1,)),))
+
+
+def test_without_a_signature_the_estimator_tells_it(folder):
+    change(folder, "signature:", "nothing:")
+    assert inspect(folder).signature.inputs == (Field("tensor", dtype="float64", shape=(-1, 2)),)
+
+
+def test_the_requirements_file_is_preferred_to_conda(folder):
+    assert inspect(folder).requirements_file == folder / "requirements.txt"
+    (folder / "requirements.txt").unlink()
+    assert inspect(folder).requirements_file == folder / "conda.yaml"
+    (folder / "conda.yaml").unlink()
+    facts = inspect(folder)
+    assert facts.requirements_file is None
+    assert "the model lists no requirements" in facts.notes
+
+
+def test_python_is_told_by_the_environment_then_by_the_model(folder):
+    assert inspect(folder).python == "3.11.9"
+    (folder / "python_env.yaml").unlink()
+    assert inspect(folder).python == "3.10.13"
+    (folder / "conda.yaml").unlink()
+    assert inspect(folder).python == "3.11.7"
+
+
+def test_the_example_is_what_a_client_sends(folder):
+    (example,) = inspect(folder).examples
+    assert example.inputs == {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 2]]}}
+    assert example.outputs is None
+
+
+@pytest.mark.parametrize(
+    ("info", "logged", "sent"),
+    [
+        (
+            "type: dataframe",
+            {"columns": ["a"], "data": [[1]]},
+            {"dataframe_split": {"columns": ["a"], "data": [[1]]}},
+        ),
+        ("type: dataframe", [[1]], {"dataframe_split": {"data": [[1]]}}),
+        ("type: ndarray", [[1, 2]], {"inputs": [[1, 2]]}),
+        ("type: json_object", [[1, 2]], {"inputs": [[1, 2]]}),
+        ("type: json_object", {"messages": []}, {"messages": []}),
+        (
+            "{type: dataframe, params: 'true'}",
+            {"inputs": {"data": [[1]]}, "params": {"n": 1}},
+            {"dataframe_split": {"data": [[1]]}, "params": {"n": 1}},
+        ),
+        ("type: sparse_matrix_csr", {"data": [1]}, None),
+    ],
+)
+def test_older_examples_are_wrapped_as_the_server_expects(info, logged, sent, folder, write):
+    listed = info.strip("{}").replace(", ", "\n  ")
+    change(folder, "  serving_input_path: serving_input_example.json\n  type: dataframe", f"  {listed}")
+    write("m/input_example.json", json.dumps(logged))
+    assert [one.inputs for one in inspect(folder).examples] == ([] if sent is None else [sent])
+
+
+def test_predict_fn_is_the_method_and_says_nothing_of_the_signature(folder):
+    change(folder, "predict_fn: predict", "predict_fn: predict_proba")
+    change(folder, "signature:", "nothing:")
+    facts = inspect(folder)
+    assert facts.loader_options["method"] == "predict_proba"
+    assert facts.signature is None
+
+
+def test_a_missing_format_is_pickle(folder):
+    change(folder, "    serialization_format: cloudpickle\n", "")
+    assert inspect(folder).loader_options["serialization"] == "pickle"
+
+
+def test_a_joblib_file_inside_is_loaded_by_joblib(folder):
+    joblib.dump(LinearRegression().fit([[1.0]], [1.0]), folder / "model.pkl")
+    assert inspect(folder).loader_options["serialization"] == "joblib"
+
+
+def test_an_evil_pickle_inside_is_a_risk(folder, write):
+    write("m/model.pkl", b"cos\nsystem\n(S'true'\ntR.")
+    assert [risk.name for risk in inspect(folder).risks] == ["os.system"]
+
+
+def test_another_flavour_is_loaded_by_mlflow_and_its_pickles_are_walked(write):
+    write("m/MLmodel", PYFUNC)
+    write("m/code/mine.py", "")
+    write("m/python_model.pkl", cloudpickle.dumps(lambda rows: rows))
+    folder = write("m/artifacts/data.pkl", b"cos\nsystem\n(S'true'\ntR.").parent.parent
+    facts = inspect(folder)
+    names = {risk.name for risk in facts.risks}
+    assert (facts.flavour, facts.loader) == ("mlflow python_function", "pyfunc")
+    assert {"os.system", "cloudpickle.cloudpickle._make_function"} <= names
+    assert "python_function is loaded by mlflow" in facts.notes
+    assert facts.code == folder / "code"
+
+
+def test_a_pickle_that_cannot_be_followed_is_a_risk_of_its_own(write):
+    write("m/MLmodel", PYFUNC.replace("code: code", "code: null"))
+    folder = write("m/python_model.pkl", b"\x80\x04\x82\x01.").parent
+    (risk,) = inspect(folder).risks
+    assert (risk.name, risk.where) == ("python_model.pkl", "python_model.pkl:2")
+
+
+def test_a_model_of_code_is_a_risk(write):
+    body = PYFUNC.replace("code: code", "code: null").replace(
+        "python_model: python_model.pkl", "model_code_path: /a/b/agent.py"
+    )
+    folder = write("m/MLmodel", body).parent
+    assert [risk.name for risk in inspect(folder).risks] == ["agent.py"]
+
+
+@pytest.mark.parametrize(
+    ("flavour", "framework", "key"),
+    [
+        ("xgboost", "xgboost", "xgb_version"),
+        ("pytorch", "torch", "pytorch_version"),
+        ("onnx", "onnx", "onnx_version"),
+    ],
+)
+def test_the_framework_is_the_flavours(flavour, framework, key, write):
+    body = PYFUNC.replace("code: code", "code: null") + f"  {flavour}:\n    {key}: 2.1.0\n"
+    body = body.replace("mlflow_version: 3.6.0\n", "")
+    facts = inspect(write("m/MLmodel", body).parent)
+    assert (facts.framework, facts.framework_version, facts.loader) == (framework, "2.1.0", "pyfunc")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("flavors:", "flavours:", "no flavour 'python_function'"),
+        ("flavors:", "flavors: [1]\nx:", "no flavour 'python_function'"),
+        ("python_function:", "crate:", "no flavour 'python_function'"),
+        ("pickled_model: model.pkl", "pickled_model: other.pkl", "'other.pkl', which is not in the folder"),
+        ("pickled_model: model.pkl", "pickled_model: ../../secret.pkl", "which is not in the folder"),
+        ("cloudpickle", "telepathy", "serialization_format 'telepathy'"),
+        ("flavors:", "flavors: }{", "MLmodel:1: no YAML"),
+        ('"type": "double"', '"type": "dubble"', "got type 'dubble'"),
+        ('"type": "double"', '"type" "double"', "signature.inputs: no JSON"),
+    ],
+)
+def test_a_broken_mlmodel_says_what_is_wrong(old, new, expected, folder):
+    change(folder, old, new)
+    with pytest.raises(ModelError, match=expected):
+        inspect(folder)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "just text", "[1, 2]", "a: " + "[" * 5000, "\x00", "!!python/object/apply:os.system ['x']"]
+)
+def test_an_mlmodel_that_is_no_mapping_is_a_model_error(text, write):
+    with pytest.raises(ModelError, match="MLmodel"):
+        inspect(write("m/MLmodel", text).parent)
+
+
+def test_a_broken_example_is_a_model_error(folder, write):
+    write("m/serving_input_example.json", "{")
+    with pytest.raises(ModelError, match=r"serving_input_example\.json: no JSON"):
+        inspect(folder)
+
+
+def test_code_that_is_not_there_is_a_model_error(write):
+    with pytest.raises(ModelError, match="code folder 'code'"):
+        inspect(write("m/MLmodel", PYFUNC).parent)
+
+
+def node(module, cls, loader="ObjectNode", content=None):
+    return {"__class__": cls, "__module__": module, "__loader__": loader, "content": content}
+
+
+def skops(path, tree, **more):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("schema.json", json.dumps({**tree, "protocol": 2, "_skops_version": "0.16.0"}))
+        for name, data in more.items():
+            archive.writestr(name, data)
+
+
+@pytest.fixture
+def skops_folder(folder):
+    change(folder, "pickled_model: model.pkl", "pickled_model: model.skops")
+    change(
+        folder,
+        "serialization_format: cloudpickle",
+        "serialization_format: skops\n    skops_trusted_types: [os.system]",
+    )
+    return folder
+
+
+def test_skops_lists_the_types_that_it_may_load(skops_folder):
+    tree = node("sklearn.tree._tree", "Tree", "TreeNode")
+    skops(
+        skops_folder / "model.skops",
+        node("sklearn.ensemble._forest", "RandomForestClassifier", content={"trees": [tree]}),
+    )
+    facts = inspect(skops_folder)
+    assert facts.risks == ()
+    assert facts.flavour == "mlflow sklearn RandomForestClassifier"
+    assert facts.loader_options == {
+        "file": "model.skops",
+        "method": "predict",
+        "serialization": "skops",
+        "trusted_types": ["sklearn.ensemble._forest.RandomForestClassifier", "sklearn.tree._tree.Tree"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("evil", "name"),
+    [
+        (node("os", "system", "FunctionNode"), "os.system"),
+        (node("builtins", "eval", "TypeNode"), "builtins.eval"),
+        (node("functools", "partial", "PartialNode"), "functools.partial"),
+        (node("operator", "methodcaller", "OperatorFuncNode"), "operator.methodcaller"),
+        (node("numpy", "ndarray", "MethodNode", {"func": "tofile", "obj": 1}), "numpy.ndarray.tofile"),
+        (node("mypkg", "Mine"), "mypkg.Mine"),
+    ],
+)
+def test_what_mlflow_trusts_of_skops_is_no_reason_to_trust_it(evil, name, skops_folder):
+    skops(
+        skops_folder / "model.skops",
+        node("sklearn.linear_model._base", "LinearRegression", content={"x": evil}),
+    )
+    assert name in {risk.name for risk in inspect(skops_folder).risks}
+
+
+def test_a_broken_skops_file_is_a_model_error(skops_folder, write):
+    for data in (b"", b"PK\x03\x04", b"not a zip", pickle.dumps(1)):
+        write("m/model.skops", data)
+        with pytest.raises(ModelError, match="no skops file"):
+            inspect(skops_folder)
+    with zipfile.ZipFile(skops_folder / "model.skops", "w") as archive:
+        archive.writestr("schema.json", "[" * 100_000)
+    with pytest.raises(ModelError, match="no skops file"):
+        inspect(skops_folder)
