@@ -1,0 +1,166 @@
+"""Inference routines of one's own: found in the syntax tree, never imported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import pickle
+
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from lading.core.errors import ModelError
+from lading.model import inspect
+
+INIT_RUN = "import json\nimport numpy as np\ndef init(): ...\ndef run(data): return data\n"
+CLASS = "class Model:\n    def load(self): ...\n    def predict(self, data): return data\nclass Other: ...\n"
+FUNCTION = "def predict(data):\n    return data\n"
+BOMB = "raise SystemExit('imported')\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "entry"), [(INIT_RUN, "score.py"), (CLASS, "score.py:Model"), (FUNCTION, "score.py:predict")]
+)
+def test_a_routine_is_found_in_a_folder(source, entry, write):
+    folder = write("m/score.py", source + BOMB).parent
+    facts = inspect(folder)
+    assert (facts.format, facts.loader, facts.entry, facts.code) == ("python", "routine", entry, folder)
+    assert facts.flavour == f"python {entry}"
+
+
+def test_a_file_may_be_the_whole_model(write):
+    path = write("score.py", FUNCTION)
+    facts = inspect(path)
+    assert (facts.entry, facts.code, [one.path for one in facts.files]) == (
+        "score.py:predict",
+        path,
+        ["score.py"],
+    )
+
+
+def test_code_may_lie_apart_from_the_model(write):
+    model = write("m/weights.bin", b"\x00\x01").parent
+    code = write("src/score.py", INIT_RUN).parent
+    facts = inspect(model, code=code)
+    assert (facts.code, facts.entry) == (code, "score.py")
+    assert [one.path for one in facts.files] == ["weights.bin"]
+
+
+@pytest.mark.parametrize("entry", ["score.py", "score.py:run", "deep/other.py:Model", "deep/other.py"])
+def test_an_entry_names_the_routine(entry, write):
+    write("src/score.py", INIT_RUN)
+    code = write("src/deep/other.py", CLASS).parent.parent
+    facts = inspect(code, entry=entry)
+    assert facts.entry == ("deep/other.py:Model" if entry == "deep/other.py" else entry)
+
+
+def test_init_and_run_come_before_classes_before_functions(write):
+    folder = write("m/score.py", FUNCTION + CLASS + INIT_RUN).parent
+    assert inspect(folder).entry == "score.py"
+    write("m/score.py", FUNCTION + CLASS)
+    assert inspect(folder).entry == "score.py:Model"
+
+
+def test_several_routines_must_be_told_apart(write):
+    write("m/a.py", FUNCTION)
+    folder = write("m/b.py", FUNCTION).parent
+    with pytest.raises(ModelError, match=r"routine: 'a\.py:predict', 'b\.py:predict'") as caught:
+        inspect(folder)
+    assert "entry: file.py:function" in caught.value.issues[0].fix
+    assert inspect(folder, entry="b.py:predict").entry == "b.py:predict"
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("missing.py", "no file 'missing.py'"),
+        ("../score.py", "no file"),
+        ("score.py:nothing", "'nothing' is not defined in 'score.py'"),
+        ("score.py:Plain", "a class without a method 'predict'"),
+        ("score.py:wait", "an async function"),
+        ("empty.py", "no inference routine"),
+    ],
+)
+def test_an_entry_that_leads_nowhere_says_so(entry, expected, write):
+    write("m/score.py", "class Plain: ...\nasync def wait(x): ...\ndef predict(x): ...\n")
+    write("score.py", FUNCTION)
+    folder = write("m/empty.py", "X = 1\n").parent
+    with pytest.raises(ModelError, match=expected):
+        inspect(folder, entry=entry)
+
+
+@pytest.mark.parametrize(
+    ("text", "where"), [("def (:\n", "score.py:1"), ("\x00", "score.py"), ("x = " + "(" * 999, "score.py")]
+)
+def test_what_is_no_python_says_where(text, where, write):
+    with pytest.raises(ModelError, match="no Python") as caught:
+        inspect(write("m/score.py", text).parent)
+    assert caught.value.issues[0].where.startswith(where)
+
+
+def test_an_estimator_with_a_training_script_is_an_estimator(write):
+    write("m/train.py", "def train(path): ...\n")
+    facts = inspect(write("m/model.pkl", pickle.dumps(LinearRegression())).parent)
+    assert facts.format == "sklearn"
+
+
+def test_an_estimator_with_a_routine_is_served_by_the_routine(write):
+    write("m/score.py", INIT_RUN)
+    facts = inspect(write("m/model.pkl", pickle.dumps(LinearRegression())).parent)
+    assert facts.format == "python"
+    version = importlib.metadata.version("scikit-learn")
+    assert facts.framework_version == version
+    assert f"scikit-learn=={version}" in {one.text for one in facts.requirements}
+
+
+def test_pickles_beside_a_routine_are_walked_too(write):
+    write("m/score.py", INIT_RUN)
+    write("m/evil.pkl", b"\x80\x02cos\nsystem\nU\x04true\x85R.")
+    folder = write("m/odd.pkl", b"\x80\x04\x82\x01.").parent
+    assert [(risk.name, risk.where) for risk in inspect(folder).risks] == [
+        ("os.system", "evil.pkl:2"),
+        ("odd.pkl", "odd.pkl:2"),
+    ]
+
+
+def test_classes_of_the_routines_own_modules_are_no_risk(write):
+    write("m/score.py", "import mine\n" + INIT_RUN)
+    write("m/mine.py", "class Thing: ...")
+    folder = write("m/thing.pkl", b"\x80\x04\x8c\x04mine\x8c\x05Thing\x93)\x81.").parent
+    assert inspect(folder).risks == ()
+
+
+def test_requirements_are_the_installed_distributions_of_what_is_imported(write):
+    write(
+        "m/score.py",
+        "import json, yaml\nfrom sklearn import svm\nimport mine.deep\nfrom . import near\n" + INIT_RUN,
+    )
+    write("m/mine/__init__.py", "")
+    write("m/near.py", "import not_here_at_all\n")
+    write("m/mine/deep.py", "def f():\n    import joblib\n")
+    facts = inspect(write("m/data.csv", "a,b").parent)
+    found = {one.text.partition("==")[0]: one for one in facts.requirements}
+    assert found.keys() == {"joblib", "numpy", "pyyaml", "scikit-learn"}
+    assert found["numpy"].text == f"numpy=={importlib.metadata.version('numpy')}"
+    assert {one.origin for one in found.values()} == {"installed"}
+    assert "nothing installed provides module 'not_here_at_all': name it in requirements" in facts.notes
+    assert facts.modules == ("json", "not_here_at_all", "numpy", "sklearn", "yaml")
+
+
+def test_optional_and_typing_imports_are_not_demanded(write):
+    source = (
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    import pandas\n"
+        "try:\n    import absent_thing\nexcept ImportError:\n    absent_thing = None\n"
+        "try:\n    import joblib\nexcept ModuleNotFoundError:\n    joblib = None\n"
+    )
+    facts = inspect(write("m/score.py", source + FUNCTION).parent)
+    assert [one.text.partition("==")[0] for one in facts.requirements] == ["joblib"]
+    assert facts.notes == ()
+
+
+def test_requirements_beside_the_code_are_the_authors_word(write):
+    file = write("m/requirements.txt", "numpy\n")
+    facts = inspect(write("m/score.py", "import nothing_known\n" + FUNCTION).parent)
+    assert facts.requirements_file == file
+    assert facts.requirements == ()
+    assert facts.notes == ()
