@@ -27,15 +27,16 @@ class Pyfunc:
         self.facts: Mapping[str, Any] = {"names": None, "width": None}
 
     def predict(self, request: inputs.Request) -> Any:
-        """Predict, with what mlflow makes of its own schema."""
+        """Predict, with what mlflow makes of its own schema; a ValueError refuses the input."""
         if request.content == "frame":
             data = request.frame()
         elif request.content == "tensors":
             data = request.arrays()
         else:
             data = request.array()
-        return (
-            self._model.predict(data, params=dict(request.params))
-            if request.params
-            else self._model.predict(data)
-        )
+        # older versions know no params
+        more = {"params": dict(request.params)} if request.params else {}
+        try:
+            return self._model.predict(data, **more)
+        except ValueError as error:
+            raise inputs.RefusedError(str(error)[:2000]) from error
