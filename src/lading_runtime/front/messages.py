@@ -20,6 +20,7 @@ _CODES = {
     504: "DEADLINE_EXCEEDED",
 }
 RETRY_AFTER = {"retry-after": "1"}
+_MAX_MESSAGE = 2000
 
 
 class Request(NamedTuple):
@@ -59,7 +60,8 @@ class Refusal(Exception):  # noqa: N818 - what it is called in every contract he
         """Say why, in a line without secrets or stack traces."""
         super().__init__(message)
         self.status = status
-        self.message = message
+        # a message may quote what a client sent
+        self.message = message if len(message) <= _MAX_MESSAGE else message[:_MAX_MESSAGE] + "…"
         self.code = code or _CODES[status]
         self.headers = headers
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -138,7 +139,8 @@ class _Service:
 def _unix(path: str) -> socket.socket:
     """Listen on a Unix socket that any user of this machine's kernel may connect to, as a port would be."""
     with suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108 - left by a server that was killed
+        if stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
+            os.unlink(path)  # noqa: PTH108 - left by a server that was killed
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
     os.chmod(path, 0o666)  # noqa: PTH101, S103 - see above
