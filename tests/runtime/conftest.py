@@ -124,6 +124,7 @@ def _served(model=None, *, signature=None, entry=None, files=None, ready=True, v
         data = model if isinstance(model, bytes) else pickle.dumps(model)
         (folder / "model" / "model.pkl").write_bytes(data)
     for name, text in (files or {}).items():
+        (folder / "code" / name).parent.mkdir(exist_ok=True)
         (folder / "code" / name).write_text(textwrap.dedent(text), encoding="utf-8")
     bill = {
         "name": "iris",
@@ -138,7 +139,7 @@ def _served(model=None, *, signature=None, entry=None, files=None, ready=True, v
             **more.get("bill_model", {}),
         },
         "environment": {"path": sys.prefix, "variables": more.get("variables", {})},
-        "code": {"path": str(folder / "code"), "entry": entry} if entry else None,
+        "code": {"path": str(folder / "code"), "entry": entry} if entry or files else None,
     }
     (folder / "bill.json").write_text(json.dumps(bill), encoding="utf-8")
     served = Served(folder, more.get("environ", {}))

@@ -1,0 +1,153 @@
+"""Loaders, asked as the worker asks them, in this process: the models are the tests' own."""
+
+import pickle
+from pathlib import Path
+
+import cloudpickle
+import joblib
+import numpy as np
+import pytest
+
+from lading_runtime import wire
+from lading_runtime.loaders import pickle as pickle_loader
+from lading_runtime.worker import inputs, results
+
+
+def request(content, tensors, **parameters):
+    entries = [wire.tensor(name, kind, shape, data, extra) for name, kind, shape, data, extra in tensors]
+    header = {"parameters": {"content": content, **parameters}, "inputs": entries}
+    return inputs.Request(header, memoryview(bytearray(b"".join(one[3] for one in tensors))))
+
+
+def matrix(table, columns=None):
+    table = np.asarray(table, dtype="float64")
+    tensors = [("matrix", "FP64", list(table.shape), table.tobytes(), None)]
+    return request("frame", tensors, **({"columns": columns} if columns else {}))
+
+
+WRITERS = {
+    "pickle": lambda model, path: path.write_bytes(pickle.dumps(model)),
+    "cloudpickle": lambda model, path: path.write_bytes(cloudpickle.dumps(model)),
+    "joblib": joblib.dump,
+    "joblib-zlib": lambda model, path: joblib.dump(model, path, compress=3),
+    "joblib-lz4": lambda model, path: joblib.dump(model, path, compress="lz4"),
+}
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_every_form_of_pickle_is_loaded(tmp_path, bare_model, iris, form):
+    WRITERS[form](bare_model, tmp_path / "model")
+    options = {"file": "model", "serialization": form.split("-")[0]}
+    loaded = pickle_loader.load(str(tmp_path), options)
+    assert loaded.facts == {"names": None, "width": 4}
+    rows = iris.to_numpy()
+    assert np.array_equal(loaded.predict(matrix(rows)), bare_model.predict(rows))
+
+
+def test_the_name_of_a_file_tells_how_it_was_written_where_nothing_else_does(tmp_path, bare_model):
+    joblib.dump(bare_model, tmp_path / "model.joblib", compress=3)
+    assert pickle_loader.load(str(tmp_path), {"file": "model.joblib"}).facts["width"] == 4
+
+
+def test_skops_is_loaded_with_the_types_that_were_trusted(tmp_path, bare_model):
+    skops = pytest.importorskip("skops.io", reason="uv pip install skops")
+    skops.dump(bare_model, tmp_path / "model.skops")
+    assert pickle_loader.load(str(tmp_path), {"file": "model.skops"}).facts["width"] == 4
+
+
+def test_another_method_may_be_asked_for_by_either_name(tmp_path, bare_model, iris):
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(bare_model))
+    rows = iris.to_numpy()[:3]
+    for option in ("method", "predict_fn"):
+        loaded = pickle_loader.load(str(tmp_path), {"file": "m.pkl", option: "predict_proba"})
+        assert np.array_equal(loaded.predict(matrix(rows)), bare_model.predict_proba(rows))
+
+
+def test_one_job_all_the_way_down(iris):
+    from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    forest = RandomForestClassifier(2, n_jobs=2)
+    voting = VotingClassifier([("a", forest), ("b", RandomForestClassifier(2))], n_jobs=2)
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), voting), {"votingclassifier__a__n_estimators": [2]}, cv=2
+    )
+    search.fit(iris, np.arange(150) % 3)
+    pickle_loader.use_one_job(search)
+    best = search.best_estimator_.steps[-1][1]
+    assert [best.n_jobs, best.estimators_[0].n_jobs, best.estimators_[1].n_jobs] == [1, 1, None]
+
+
+def test_a_model_that_knows_names_is_given_a_frame_and_another_an_array(named_model, bare_model, iris):
+    asked = matrix(iris.to_numpy()[:2], list(iris.columns))
+    assert list(pickle_loader.Estimator(named_model, "predict")._data(asked).columns) == list(iris.columns)
+    assert isinstance(pickle_loader.Estimator(bare_model, "predict")._data(asked), np.ndarray)
+
+
+def test_arrays_are_writable_and_aligned_wherever_they_lie():
+    odd = ("flags", "BOOL", [3], b"\x01\x00\x01", None)
+    number = ("x", "FP64", [1], np.array([0.5]).tobytes(), None)
+    arrays = request("tensors", [odd, number]).arrays()
+    for array in arrays.values():
+        assert array.flags.aligned
+        assert array.flags.writeable
+    assert arrays["x"].tolist() == [0.5]
+
+
+def test_columns_of_different_types_stand_side_by_side():
+    number = ("x", "INT64", [2], np.array([1, 2]).tobytes(), None)
+    text = ("t", "JSON", [2], b'["a",null]', None)
+    nested = ("n", "JSON", [2], b"[[1],[2,3]]", None)
+    time = ("w", "JSON", [2], b'["2026-01-02",null]', {"type": "datetime"})
+    asked = request("frame", [number, text, nested, time])
+    assert asked.array()[:, :3].tolist() == [[1, "a", [1]], [2, None, [2, 3]]]
+    frame = asked.frame()
+    assert [str(frame[name].dtype) for name in "xw"] == ["int64", "datetime64[ns]"]
+    assert frame["n"].tolist() == [[1], [2, 3]]
+    assert request("frame", [number, number]).array().dtype == "int64"
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint64", "float32", "float64", "bool", "int32"])
+def test_an_array_comes_back_in_its_own_type(kind):
+    array = np.array([[0, 1], [1, 0]], dtype=kind)
+    content, [(entry, data)] = results.encode(array.T)
+    assert (content, entry["shape"]) == ("array", [2, 2])
+    back = inputs.Request(
+        {"parameters": {"content": "array"}, "inputs": [entry]}, memoryview(bytearray(data))
+    )
+    assert back.array().dtype == array.dtype
+    assert np.array_equal(back.array(), array.T)
+
+
+STUB = """
+    class PyFuncModel:
+        def predict(self, data, params=None):
+            return [type(data).__name__, params]
+    def load_model(path):
+        return PyFuncModel()
+"""
+
+
+def test_pyfunc_is_given_frames_and_parameters(serve):
+    params = [{"name": "alpha", "type": "double", "default": 0.5, "shape": None}]
+    signature = {"inputs": [{"type": "double", "name": "x", "required": True}], "params": params}
+    files = {"mlflow/__init__.py": "", "mlflow/pyfunc.py": STUB}
+    with serve(files=files, bill_model={"loader": "pyfunc", "signature": signature}) as served:
+        rows = {"dataframe_records": [{"x": 1}]}
+        assert served.predictions(rows) == ["DataFrame", {"alpha": 0.5}]
+        assert served.predictions({**rows, "params": {"alpha": 2, "beta": 1}}) == ["DataFrame", {"alpha": 2}]
+        status, answer = served.post({**rows, "params": {"alpha": "x"}})
+        assert (status, answer["message"][:22]) == (400, "parameter 'alpha': got")
+        assert served.post({**rows, "params": [1]})[0] == 400
+
+
+def test_a_socket_path_that_is_no_socket_is_left_alone(serve, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    files = {"score.py": "def run(data): ..."}
+    with serve(entry="score.py", files=files, environ={"LADING_UDS": str(precious)}, ready=False) as served:
+        assert served.process.wait(20) == 1
+        assert "no socket to listen on" in served.log
+    assert Path(precious).read_text() == "kept"

@@ -1,0 +1,46 @@
+import pytest
+
+from lading_runtime.front.settings import Settings, read
+
+
+def test_nothing_set_is_the_default():
+    assert read({}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("environ", "ports"),
+    [
+        ({"PORT": "9000"}, (8080, 9000)),
+        ({"PORT": "8080"}, (8080,)),
+        ({"PORT": "0"}, (8080,)),
+        ({"PORT": "tcp://10.0.0.1:80"}, (8080,)),
+        ({"PORT": "70000"}, (8080,)),
+        ({"PORT": ""}, (8080,)),
+        ({"LADING_PORT": "9000", "PORT": "9001"}, (9000,)),
+        ({"LADING_PORT": "tcp://10.0.0.1:80", "PORT": "9001"}, (8080, 9001)),
+        ({"LADING_PORT": "0"}, (0,)),
+    ],
+)
+def test_ports_are_read_leniently(environ, ports):
+    assert read(environ).ports == ports
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "1s"])
+def test_a_setting_that_makes_no_sense_is_passed_over_and_logged(text, capsys):
+    assert read({"LADING_REQUEST_TIMEOUT_S": text}).request_timeout_s == 60.0
+    assert "ignored LADING_REQUEST_TIMEOUT_S" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("KUBERNETES_SERVICE_HOST", (3.0, 28.0)),
+        ("K_SERVICE", (0.0, 8.0)),
+        ("WEBSITE_SITE_NAME", (0.0, 4.0)),
+        ("HOME", (0.0, 25.0)),
+    ],
+)
+def test_the_platform_says_how_long_shutting_down_may_take(variable, expected):
+    settings = read({variable: "x"})
+    assert (settings.lame_duck_s, settings.grace_s) == expected
+    assert read({variable: "x", "LADING_GRACE_S": "7"}).grace_s == 7
