@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
+from lading.model.distributions import STANDARD
 from lading.model.files import read_text
 
 _LONGEST_FILE_BYTES = 4 << 20
@@ -24,11 +25,19 @@ class Imports:
 
 
 def top_level_modules(code: Path) -> frozenset[str]:
-    """Name the modules that a file, or a folder on the import path, provides."""
+    """Name the modules that a file, or a folder on the import path, provides.
+
+    What is called like a module of the standard library does not count: Python has its own loaded already.
+    """
     if not code.is_dir():
-        return frozenset({code.stem})
-    entries = [one for one in code.iterdir() if one.suffix == ".py" or one.is_dir()]
-    return frozenset(one.stem for one in entries if one.stem.isidentifier() and one.stem != "__pycache__")
+        found = {code.stem}
+    else:
+        found = {one.stem for one in code.iterdir() if one.suffix == ".py" or _is_package(one)}
+    return frozenset(filter(str.isidentifier, found)) - STANDARD
+
+
+def _is_package(folder: Path) -> bool:
+    return folder.is_dir() and any(one.suffix == ".py" for one in folder.iterdir())
 
 
 def parse(path: Path, name: str) -> ast.Module:
