@@ -85,8 +85,8 @@ class Recorder(pickle._Unpickler):
 
     def find_class(self, module, name):
         if self.proto < 3:
-            module, name = pickle._compat_pickle.NAME_MAPPING.get((module, name), (module, name))
-            module = pickle._compat_pickle.IMPORT_MAPPING.get(module, module)
+            renamed = pickle._compat_pickle.IMPORT_MAPPING.get(module, module), name
+            module, name = pickle._compat_pickle.NAME_MAPPING.get((module, name), renamed)
         self.names.add((module, name))
         return Stub
 

@@ -108,8 +108,8 @@ class _Machine(Stack):
     def resolve(self, module: str, name: str) -> Global:
         """Look a name up as pickle does (protocols 0 to 2 use Python 2's names) and on the allow-list."""
         if self.protocol < 3:
-            module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
-            module = _compat_pickle.IMPORT_MAPPING.get(module, module)
+            renamed = _compat_pickle.IMPORT_MAPPING.get(module, module), name
+            module, name = _compat_pickle.NAME_MAPPING.get((module, name), renamed)
         known = self.globals.get((module, name))
         if known is not None:
             return known
