@@ -208,6 +208,10 @@ REFUSED = {
         ),
         "handed to a function",
     ),
+    "a function for a class": (
+        whole(name("sklearn.neighbors._kd_tree", "KDTree") + name("numpy", "exp") + b"\x85R"),
+        "handed",
+    ),
     "reconstructor of a function": (
         whole(
             name("copyreg", "_reconstructor") + name("numpy", "exp") + name("builtins", "object") + b"N\x87R"
@@ -352,6 +356,20 @@ def test_a_module_that_the_author_ships_is_no_risk(write):
     assert facts.risks == ()
     assert facts.code == code
     assert facts.format == "sklearn"
+
+
+@pytest.mark.parametrize("attacked", ["logging", "os"])
+def test_a_folder_of_the_author_does_not_hide_the_standard_library(attacked, write):
+    model = write("model.pkl", whole(ESTIMATOR + b"}" + text("x") + call(attacked, "anything", "x") + b"sb"))
+    write(f"src/{attacked}/x.py", "")
+    code = write(f"src/{attacked}.py", "").parent
+    assert [risk.name for risk in inspect(model, code=code).risks] == [f"{attacked}.anything"]
+
+
+def test_a_folder_without_python_is_no_module(write):
+    model = write("model.pkl", whole(name("mypkg.transforms", "Mine") + b")\x81"))
+    code = write("src/mypkg/data.csv", "a,b").parent.parent
+    assert [risk.name for risk in inspect(model, code=code).risks] == ["mypkg.transforms.Mine"]
 
 
 def test_joblib_writes_what_the_wrapper_in_these_tests_imitates(tmp_path):

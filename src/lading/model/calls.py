@@ -16,14 +16,14 @@ _BASES = frozenset({"object", "dict", "list", "tuple", "str", "int", "float", "s
 
 def call_listed(callee: Global, arguments: tuple[Symbol, ...]) -> Symbol:
     """Return the symbol of what a listed callable makes."""
-    if callee.kind == "call":
+    if (callee.module, callee.name) != ("functools", "partial"):
         _check_passed(callee, arguments)
     make = _MAKERS.get(str(callee))
     return make(callee, arguments) if make else Instance(callee, arguments)
 
 
 def _check_passed(callee: Global, arguments: tuple[Symbol, ...]) -> None:
-    """Refuse functions as arguments: some listed functions call what they are given."""
+    """Refuse functions as arguments: some of what is listed calls what it is given."""
     for one in arguments:
         source = one.factory if isinstance(one, Instance) else one
         if not isinstance(source, Global) or source.kind is None:
