@@ -172,8 +172,8 @@ BIG = textwrap.dedent("""
     from lading.model import inspect
     facts = inspect(Path(sys.argv[1]))
     # of this image alone: getrusage would count the process that it was forked from
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(facts.flavour, facts.risks, int(peak.split()[1]) // 1024)
+    status = Path("/proc/self/status").read_text()
+    print(facts.flavour, facts.risks, int(status.split("VmHWM:")[1].split()[0]) // 1024)
 """)
 
 
