@@ -152,7 +152,6 @@ class _Builder:
         return _Built(described, bill, assembled.cached + reused + was_there)
 
     def _bill(self, lock: PlatformLock, layers: Sequence[Layer]) -> Bill:
-        entry = self.facts.entry
         return image.draw(
             lading=__version__,
             name=plan.name(self.what),
@@ -163,7 +162,7 @@ class _Builder:
             lock_digest=self.made.lock.spec_digest,
             lock=lock,
             server=self.server,
-            code=BilledCode(CODE_PATH, entry) if entry else None,
+            code=BilledCode(CODE_PATH, self.facts.entry) if self.facts.code else None,
             examples=self.examples,
             layers=layers,
         )

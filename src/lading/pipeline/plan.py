@@ -70,7 +70,7 @@ def question(what: PackageSpec, facts: ModelFacts) -> locks.Question:
     requirements += [one for one in facts.requirements if _distribution(one.text) not in named]
     file, origin = what.requirements if isinstance(what.requirements, Path) else None, "spec"
     if what.requirements is None and facts.requirements_file:
-        file, origin = facts.requirements_file, "mlflow"
+        file, origin = facts.requirements_file, "mlflow" if facts.format == "mlflow" else "spec"
     return locks.Question(
         server=servers.find(what.server),
         platforms=what.platforms or (Platform.current(),),
