@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -74,6 +75,7 @@ class _Service:
         loaded.add_done_callback(lambda _: model.learn())
         if not stop.is_set():
             await asyncio.sleep(0)  # lets what has loaded be learnt before the first request
+            gc.freeze()  # what has been imported is never garbage
             await self._listen(model)
         stopped.cancel()
         await supervisor.close(timeout_s=1.0)
