@@ -114,7 +114,8 @@ class Supervisor:
         return await job.future
 
     async def close(self, timeout_s: float) -> None:
-        """End the worker: its input first, then, after `timeout_s`, its process group."""
+        """End the worker: an idle one by its input, with `timeout_s` to go, a busy one at once."""
+        is_idle = self.is_ready and self._running is None
         self._is_closing = True
         self.is_ready = False
         if self._replacing is not None:
@@ -122,7 +123,7 @@ class Supervisor:
         if self._channel is not None:
             self._channel.close()
         if self._process is not None:
-            await _exit_status(self._process, timeout_s)
+            await _exit_status(self._process, timeout_s if is_idle else 0.0)
 
     def reap(self) -> None:
         """As process 1, collect the orphans a model leaves behind; the worker's own end is kept for us."""
