@@ -9,6 +9,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from lading.core.errors import ModelError
+from lading.core.model import NEVER_PACKAGED
 from lading.model import inspect
 from lading.model.files import list_files
 
@@ -105,3 +106,10 @@ def test_what_may_not_be_read_says_so(kind, write):
                 inspect(path)
     finally:
         target.chmod(0o755)
+
+
+def test_secrets_and_caches_beside_a_model_are_left_out(tmp_path):
+    (tmp_path / "model.pkl").write_bytes(MODEL)
+    for name in NEVER_PACKAGED:
+        (tmp_path / name).write_text("hunter2")
+    assert [one.path for one in list_files(tmp_path)] == ["model.pkl"]

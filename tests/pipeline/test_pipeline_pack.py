@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import random
 import shutil
 
 import pytest
@@ -168,3 +169,17 @@ def test_an_mlflow_model_is_packed_without_mlflow(lading, tmp_path):
     assert packed["report"]["predictions"] == 3
     names = {one["name"] for one in lading.json("show", "flow:1")["bill"]["environment"]["packages"]}
     assert "mlflow" not in names
+
+
+def test_a_routines_folder_is_packed_once_and_its_secrets_never(lading, tmp_path):
+    folder = tmp_path / "routine"
+    folder.mkdir()
+    (folder / "weights.bin").write_bytes(random.Random(0).randbytes(1_000_000))
+    (folder / ".env").write_text("PASSWORD=hunter2")
+    (folder / "score.py").write_text("import os\ndef run(data):\n    return sorted(os.listdir())\n")
+    (folder / "lading.yaml").write_text('example: {inputs: [1], outputs: ["score.py", "weights.bin"]}\n')
+    packed = lading.json("pack", folder, "-t", "once:1")
+    assert packed["report"]["passed"]
+    layers = lading.json("show", "once:1")["bill"]["layers"]
+    sizes = {one["title"]: one["size_bytes"] for one in layers if one["kind"] in {"code", "model"}}
+    assert 1_000_000 < sum(sizes.values()) < 1_010_000, sizes

@@ -10,6 +10,15 @@ from typing import Any, Literal
 from lading.core.signature import Signature
 from lading.core.spec import Example
 
+NEVER_PACKAGED = frozenset(
+    {
+        *("__pycache__", ".git", ".hg", ".svn", ".venv", ".tox", ".nox", ".ipynb_checkpoints", ".DS_Store"),
+        *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".idea", ".vscode"),
+        *(".env", ".netrc", ".pypirc"),  # secrets by custom
+    }
+)
+"""Names of files and folders that lie beside a model or its code, and are left out of every package."""
+
 Origin = Literal["pickle", "mlflow", "spec", "installed"]
 
 

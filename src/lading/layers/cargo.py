@@ -23,3 +23,5 @@ class Cargo:
     """Files and folders; each keeps its name, below /opt/lading/assets."""
     examples: tuple[bytes, ...] = ()
     """JSON documents; they become /opt/lading/examples/0.json, 1.json and so on."""
+    code_is_model: bool = False
+    """Whether the routine's folder is the model's: it is packed once, and /opt/lading/code links to it."""

@@ -11,16 +11,10 @@ from pathlib import Path
 
 from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue, ModelError, SpecError
+from lading.core.model import NEVER_PACKAGED
 from lading.layers.file_digests import FileDigests
 from lading.layers.tar import LayerWriter
 
-JUNK = frozenset(
-    {
-        *("__pycache__", ".git", ".hg", ".svn", ".venv", ".tox", ".nox", ".ipynb_checkpoints", ".DS_Store"),
-        *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".idea", ".vscode"),
-        ".env",  # secrets by custom
-    }
-)
 _JUNK_SUFFIXES = (".pyc", ".pyo")
 
 
@@ -52,7 +46,7 @@ def contents(files: Iterable[tuple[str, Path]], digests: FileDigests) -> tuple[C
 
 
 def walk(root: Path, prefix: str) -> Iterator[tuple[str, Path]]:
-    """Yield the files of a folder (or the one file) with their paths in the image, leaving out JUNK.
+    """Yield the files of a folder (or the one file) with their paths in the image, without NEVER_PACKAGED.
 
     Links are followed as long as they stay inside the folder. SpecError for one that leaves it or leads back
     to a parent, for what is neither file nor folder, and for what cannot be read.
@@ -74,7 +68,7 @@ def _walk(folder: Path, prefix: str, root: Path, above: tuple[Path, ...]) -> Ite
         raise SpecError(Issue(str(folder), "links to a folder that holds it", "remove the link"))
     for entry in sorted(os.scandir(folder), key=lambda one: one.name):
         path = Path(entry.path)
-        if entry.name in JUNK or entry.name.endswith(_JUNK_SUFFIXES):
+        if entry.name in NEVER_PACKAGED or entry.name.endswith(_JUNK_SUFFIXES):
             continue
         target = Path(os.path.realpath(path)) if entry.is_symlink() else path  # resolve() fails on a loop
         if entry.is_symlink() and not target.is_relative_to(root):

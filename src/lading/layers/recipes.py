@@ -24,6 +24,7 @@ _DEBS_ALONE, _DEBS_SHARED = 34, 8
 _WHEELS_ALONE, _WHEELS_SHARED = 4, 2
 _BIG_FILE_BYTES = 64 << 20
 NATIVE = "lading"
+_CODE = "opt/lading/code"
 
 Package = LockedDeb | LockedWheel
 
@@ -54,14 +55,19 @@ def recipes(cargo: Cargo, digests: FileDigests) -> list[Recipe]:
         found += _wheels(cargo.lock.server, _server(cargo), "server", alone=0, shared=1)
         runtime = environment.runtime(environment.SERVER, cargo.lock.interpreter)
         found.append(_files("server", "lading runtime", files.contents(runtime, digests)))
-    if cargo.code:
-        prefix = "opt/lading/code"
-        found.append(_files("code", "code", files.contents(files.walk(cargo.code, prefix), digests)))
+    if cargo.code_is_model:
+        found.append(Recipe("code", "code", {"link": [_CODE, environment.MODEL]}, _link_code))
+    elif cargo.code:
+        found.append(_files("code", "code", files.contents(files.walk(cargo.code, _CODE), digests)))
     if cargo.assets:
         found.append(_files("assets", "assets", files.contents(_assets(cargo.assets), digests)))
     if cargo.examples:
         found.append(_examples(cargo.examples))
     return found + _model(cargo, digests, most=max(1, LAYERS_MAX - _RESERVED - len(found)))
+
+
+def _link_code(_: Sequence[Path], writer: LayerWriter) -> None:
+    writer.symlink(_CODE, f"/{environment.MODEL}")
 
 
 def _env(cargo: Cargo) -> wheel.Target:

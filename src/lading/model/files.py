@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
-from lading.core.model import ModelFile
+from lading.core.model import NEVER_PACKAGED, ModelFile
 
-_SKIPPED = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".DS_Store", ".mypy_cache", ".ruff_cache"})
 _OWN = re.compile(r"lading\.yaml|lading\.lock|pylock(\.[^.]+)?\.toml")
 """What lading reads or writes beside a model: a lock must not change what it locks."""
 _MOST_FILES = 100_000
 
 
 def list_files(root: Path) -> tuple[ModelFile, ...]:
-    """List a file, or what lies in a folder, by path. Caches of tools are left out.
+    """List a file, or what lies in a folder, by path. Caches of tools, and secrets by custom, are left out.
 
     Links may lead to files within the folder. Raises ModelError for links that leave it or lead to folders,
     for devices and pipes, for names that are no UTF-8, for what cannot be read and for an empty folder.
@@ -47,7 +46,7 @@ def _entries(folder: Path, root: Path, issues: list[Issue]) -> Iterator[ModelFil
         )
         return
     for entry in entries:
-        if entry.name in _SKIPPED or (folder == root and _OWN.fullmatch(entry.name)):
+        if entry.name in NEVER_PACKAGED or (folder == root and _OWN.fullmatch(entry.name)):
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _entries(Path(entry.path), root, issues)

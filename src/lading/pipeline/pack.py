@@ -131,6 +131,7 @@ class _Builder:
             server=self.server.name,
             model=self.facts.files,
             code=self.facts.code,
+            code_is_model=self.facts.root.is_dir() and self.facts.code == self.facts.root,
             assets=self.what.assets,
             examples=tuple(encode_example(one) for one in self.examples),
         )
