@@ -89,7 +89,7 @@ def _missing(core: Sequence[Asked], told: Prose, target: Target) -> list[Issue]:
         fix = "look at the spelling; name a private index in 'indexes' (pip's extra-index-url is not used)"
         issues.append(Issue(_chain_text(core, told, name), f"no index has a package {name!r}", fix))
     for name, versions, python in told.pythons:
-        what = f"{name}{versions} needs Python {python}, the package has {target.minor}"
+        what = f"{name}{versions} needs Python {python.rstrip(',')}, the package has {target.minor}"
         ways = f"choose another version, or another Python: {interpreter.ways()}"
         issues.append(Issue(_chain_text(core, told, name), what, ways))
     for name in told.wheelless:

@@ -66,6 +66,9 @@ def follow(file: ModelFile, first_party: frozenset[str] = frozenset()) -> Pickle
     with open_source(file.source, file.path) as (source, compressor):
         if source.at_end():
             raise ModelError(Issue(file.path, "the file is empty", "save the model again"))
+        if compressor is None and not is_pickled(file):
+            what = "is no pickle, nor of any other format known here"
+            raise ModelError(Issue(file.path, what, "name the model's own file or folder"))
         walked = walk(source, first_party=first_party)
     return Pickled(file, compressor, walked, describe(walked.top))
 
