@@ -51,11 +51,14 @@ class Client:
                 connection.request(method, path, body, headers)
                 response = connection.getresponse()
                 data = response.read(_ANSWER_BYTES_MAX + 1)
+        except (FileNotFoundError, ConnectionRefusedError):
+            problem = "nothing listens"
         except (OSError, http.client.HTTPException, ValueError) as error:
             problem = str(error) or type(error).__name__
         else:
             is_long = len(data) > _ANSWER_BYTES_MAX
-            if not (is_long or response.length):  # nothing that was promised is missing
+            is_late = time.monotonic() - begun_s >= timeout_s
+            if not (is_late or is_long or response.length):  # nothing that was promised is missing
                 return Answer(response.status, data)
             problem = f"longer than {_ANSWER_BYTES_MAX} bytes" if is_long else "the answer ends early"
         finally:

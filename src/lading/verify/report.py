@@ -22,7 +22,7 @@ from lading.verify.conform import misfits
 _SOCKET = "lading.sock"
 _POLL_S, _POLL_LONGEST_S = 0.005, 0.1
 _HEALTH_S = 10.0
-_STOP_S = 15.0
+_STOP_S = 10.0
 _OUTPUT_CHARACTERS = 8000
 _REPEATS, _REPEAT_S = 20, 0.5
 _READY = 200
@@ -73,6 +73,7 @@ def check(
             _repeat(client, bill, examples, request_timeout_s, replay)
         peak_bytes = server.peak_memory_bytes()
     finally:
+        stopped_s = time.monotonic()
         server.stop(_STOP_S)
     checks = [*seen, ready, *([_predictions(replay, examples)] if ready.passed else [])]
     return Report(
@@ -84,6 +85,7 @@ def check(
         ready_s=round(ready_s, 3) if ready.passed else 0.0,
         peak_memory_bytes=peak_bytes,
         latency_ms=round(statistics.median(replay.latencies_s or [0.0]) * 1000, 3),
+        figures={"stop_s": round(time.monotonic() - stopped_s, 3)},
         output=server.output()[-_OUTPUT_CHARACTERS:],
     )
 
@@ -91,7 +93,7 @@ def check(
 def _wait_until_ready(server: Running, client: Client, bill: Bill, deadline_s: float) -> Check:
     """Ask for readiness until it is given, the server ends, or the time is over."""
     route = bill.server.routes.get("readiness", "/v2/health/ready")
-    pause_s, last = _POLL_S, "it never listened"
+    pause_s, last = _POLL_S, "no time was left to ask"
     while (left_s := deadline_s - time.monotonic()) > 0:
         try:
             answer = client.get(route, min(left_s, _HEALTH_S))
