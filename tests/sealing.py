@@ -16,6 +16,7 @@ from typing import IO
 
 import pytest
 
+from lading.core.bill import BilledPackage
 from lading.core.descriptor import LAYER_GZIP, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import Issue, RegistryError
@@ -113,6 +114,20 @@ def python_files() -> dict[str, bytes | Path | str]:
     libraries = {line[1] for line in _LIBRARY.finditer(found.stdout)}
     libraries -= {str(path) for path in native}
     return {**files, **{library[1:]: Path(library).resolve() for library in sorted(libraries)}}
+
+
+def distribution(prefix: str, name: str, version: str) -> dict[str, bytes | Path | str]:
+    """Return the metadata of an installed distribution, below an environment's prefix."""
+    metadata = (
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nVersion: 0 is what the text says\n"
+    )
+    folder = f"{name.lower().replace('-', '_')}-{version}.dist-info"
+    return {f"{prefix}/lib/python{MINOR}/site-packages/{folder}/METADATA": metadata.encode()}
+
+
+def billed(name: str, version: str) -> BilledPackage:
+    """List a distribution as a bill does."""
+    return BilledPackage(name, version, Digest.of(name.encode()), 1)
 
 
 @pytest.fixture(scope="session")
