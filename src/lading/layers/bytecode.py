@@ -23,7 +23,8 @@ _COMPILE_S = 600.0
 _PATHS_BYTES_MAX = 16 << 20
 _FILE_BYTES_MAX = 64 << 20
 _OUTPUT_BYTES_MAX = 1 << 30
-_ENV = {"PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1"}
+# -I would ignore the hash seed too; what is empty is as good as not set
+_ENV = {"PYTHONHASHSEED": "0", "PYTHONHOME": "", "PYTHONPATH": "", "PYTHONOPTIMIZE": "", "PYTHONSTARTUP": ""}
 _PAIR = struct.Struct(">II")
 
 # What was imported before the script begins is in sys.modules; what it imports passes source_to_code, for no
