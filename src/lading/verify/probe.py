@@ -21,6 +21,7 @@ from lading.core.report import Check
 
 _REPORT_BYTES_MAX = 16 << 20
 _SHOWN = 5
+_LOOK_S = 120.0
 _UNSEEN = ["nothing was seen"]
 
 # Name and Version stand in METADATA's headers; importlib.metadata would read all of each file
@@ -76,32 +77,32 @@ with open("/tmp/report.json", "x", encoding="utf-8") as stream:
 
 
 @contextlib.contextmanager
-def looking(sandbox: Sandbox, bill: Bill, tmp: Path, timeout_s: float) -> Iterator[list[Check]]:
+def looking(sandbox: Sandbox, bill: Bill, tmp: Path, env: Mapping[str, str]) -> Iterator[list[Check]]:
     """Let the model environment's interpreter look around meanwhile; what it saw is there at the end."""
     checks: list[Check] = []
     try:
-        running = _start(sandbox, bill, tmp)
+        running = _start(sandbox, bill, tmp, env)
     except VerifyError as error:
         yield checks
         checks.append(Check("environment", passed=False, detail=error.issues[0].what))
         return
     try:
         yield checks
-        checks += _finish(running, bill, tmp, timeout_s)
+        checks += _finish(running, bill, tmp)
     finally:
         running.stop(0)
 
 
-def _start(sandbox: Sandbox, bill: Bill, tmp: Path) -> Running:
+def _start(sandbox: Sandbox, bill: Bill, tmp: Path, env: Mapping[str, str]) -> Running:
     minor = ".".join(bill.environment.python.split(".")[:2])
     packages = f"{bill.server.path}/lib/python{minor}/site-packages"
     argv = [f"{bill.environment.path}/bin/python", "-I", "-c", _SCRIPT, packages]
-    return sandbox.start(argv, env={}, tmp=tmp)
+    return sandbox.start(argv, env=env, tmp=tmp)
 
 
-def _finish(running: Running, bill: Bill, tmp: Path, timeout_s: float) -> list[Check]:
+def _finish(running: Running, bill: Bill, tmp: Path) -> list[Check]:
     try:
-        status = running.wait(timeout_s)
+        status = running.wait(_LOOK_S)
     except TimeoutError as error:
         return [Check("environment", passed=False, detail=str(error))]
     seen = _read(tmp / "report.json") if status == 0 else None

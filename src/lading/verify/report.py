@@ -60,11 +60,12 @@ def check(
     """
     (served := tmp / "server").mkdir()
     (probed := tmp / "probe").mkdir()
+    variables = dict(env or {})
+    server = sandbox.start(argv, env={**variables, "LADING_UDS": f"/tmp/{_SOCKET}"}, tmp=served)  # noqa: S108 - inside
     started_s = time.monotonic()
-    server = sandbox.start(argv, env={**(env or {}), "LADING_UDS": f"/tmp/{_SOCKET}"}, tmp=served)  # noqa: S108 - inside
     try:
         client = Client(served, _SOCKET)
-        with probe.looking(sandbox, bill, probed, timeout_s) as seen:
+        with probe.looking(sandbox, bill, probed, variables) as seen:
             ready = _wait_until_ready(server, client, bill, started_s + timeout_s)
             ready_s = time.monotonic() - started_s
         replay = _Replay()
