@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 from lading.core.image import Layer
 from lading.core.lock import Interpreter, LockedBase, LockedDeb
 from lading.core.ports import Events, Sandbox, ignore
+from lading.core.spec import Indexes
 from lading.fetch import HttpFetch
 from lading.lock import debian
 from lading.lock.debian_mirror import Mirror, find_mirror
+from lading.lock.index_credentials import by_host
 from lading.sandbox import open as open_sandbox
 from lading.settings import Settings
 from lading.store import LayoutStore
@@ -25,6 +28,7 @@ class Context:
         self.settings = settings
         self.events = events
         self.offline = offline
+        self._fetches: dict[Indexes, HttpFetch] = {}
 
     @cached_property
     def store(self) -> LayoutStore:
@@ -36,10 +40,16 @@ class Context:
         """The Debian mirror; LockError where none is known."""
         return find_mirror(self.settings.debian_mirror)
 
-    @cached_property
-    def fetch(self) -> HttpFetch:
-        """Downloads, kept by digest."""
-        return HttpFetch(self.settings.cache / "downloads", offline=self.offline, events=self.events)
+    def fetch(self, indexes: Indexes) -> HttpFetch:
+        """Downloads, kept by digest, with the credentials of these indexes and this machine's."""
+        if indexes not in self._fetches:
+            self._fetches[indexes] = HttpFetch(
+                self.settings.cache / "downloads",
+                offline=self.offline,
+                events=self.events,
+                credentials=by_host(indexes, os.environ),
+            )
+        return self._fetches[indexes]
 
     @cached_property
     def fetch_debian(self) -> HttpFetch:

@@ -14,7 +14,7 @@ from lading.core.errors import Issue, LockError
 from lading.core.lock import Lock, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts
 from lading.core.ports import Event
-from lading.core.spec import PackageSpec
+from lading.core.spec import Indexes, PackageSpec
 from lading.layers import Cargo, FileDigests, FolderCache, assemble
 from lading.pipeline import plan, summary
 from lading.pipeline.context import Context
@@ -98,7 +98,7 @@ def lock_facts(
         context.events(Event("lock", "progress", "resolving"))
         resolved = locks.resolve(
             question,
-            fetch=context.fetch,
+            fetch=context.fetch(what.indexes),
             resolve_base=partial(context.base, system_packages=what.system_packages),
             offline=context.offline,
             events=context.events,
@@ -140,7 +140,7 @@ def _build(context: Context, job: locks.Job) -> Path:
     base = PlatformLock(job.target.platform, job.base, job.interpreter, (), ())
     made = assemble(
         Cargo(base, "none"),
-        fetch=context.fetch,
+        fetch=context.fetch(Indexes()),
         fetch_deb=context.deb,
         store=context.store,
         cache=FolderCache(context.settings.cache / "layers", context.store),

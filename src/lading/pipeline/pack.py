@@ -137,7 +137,7 @@ class _Builder:
         )
         assembled = assemble(
             cargo,
-            fetch=context.fetch,
+            fetch=context.fetch(self.what.indexes),
             fetch_deb=context.deb,
             store=context.store,
             cache=self.cache,

@@ -15,7 +15,7 @@ from lading.core.model import ModelFacts, Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
-from lading.core.spec import PackageSpec
+from lading.core.spec import CREDENTIALS_FIX, PackageSpec, index_problem
 from lading.pipeline import summary
 from lading.pipeline.context import Context
 
@@ -64,6 +64,7 @@ def examine(context: Context, what: PackageSpec) -> ModelFacts:
 
 def question(what: PackageSpec, facts: ModelFacts) -> locks.Question:
     """Put together what the resolver is asked; the author's requirements win over what the model says."""
+    _refuse_credentials(what)
     listed = what.requirements if isinstance(what.requirements, tuple) else ()
     named = {_distribution(text) for text in listed}
     requirements = [Requirement(text, "spec") for text in listed]
@@ -83,6 +84,15 @@ def question(what: PackageSpec, facts: ModelFacts) -> locks.Question:
         indexes=what.indexes,
         system_packages=what.system_packages,
     )
+
+
+def _refuse_credentials(what: PackageSpec) -> None:
+    """Look at the indexes once more: those of the command line have not been through a spec file."""
+    indexes = what.indexes
+    problems = [index_problem(url) for url in (indexes.url, *indexes.extra) if url]
+    problems += [index_problem(url, is_index=False) for url in indexes.find_links]
+    if found := [one for one in problems if one]:
+        raise SpecError(*(Issue("indexes", one, CREDENTIALS_FIX) for one in found))
 
 
 def _python(what: PackageSpec, facts: ModelFacts) -> str | None:
