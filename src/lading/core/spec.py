@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from lading.core.platform import Platform
+
+CREDENTIALS_FIX = "use UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, netrc or a keyring"
+_INDEX_NAME = re.compile(r"[A-Za-z0-9._-]+=(?=[a-z]+://)")
+
+
+def index_problem(text: str, *, is_index: bool = True) -> str | None:
+    """Say what is wrong with the URL of an index, or of a place of wheels; None where nothing is.
+
+    An index may be `NAME=URL`, so that its credentials can be told by name. The problem never repeats them.
+    """
+    try:
+        parts = urlsplit(_INDEX_NAME.sub("", text, count=1) if is_index else text)
+    except ValueError:
+        return "got a malformed URL"
+    if parts.username or parts.password:
+        return f"credentials in the URL of {parts.hostname!r}"
+    if is_index and parts.scheme not in {"http", "https", "file"}:
+        return f"got {text!r}, expected an http, https or file URL"
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from lading.core.errors import Issue, LadingError, SpecError
 from lading.core.platform import Platform
 from lading.core.reference import Reference
-from lading.core.spec import Example, Indexes, PackageSpec
+from lading.core.spec import CREDENTIALS_FIX, Example, Indexes, PackageSpec, index_problem
 from lading.spec.typed import Reader
 
 FILE_NAME = "lading.yaml"
@@ -35,7 +34,9 @@ class IndexesText:
     """Python package indexes. Credentials come from the environment, netrc or a keyring, never from here."""
 
     url: Annotated[str | None, "the main index, in place of the configured one"] = None
-    extra: Annotated[tuple[str, ...], "further indexes, asked first"] = ()
+    extra: Annotated[
+        tuple[str, ...], "further indexes, asked first; NAME=URL for credentials in UV_INDEX_NAME_PASSWORD"
+    ] = ()
     find_links: Annotated[tuple[str, ...], "folders or pages of wheels"] = ()
 
 
@@ -161,17 +162,14 @@ class _Checker:
                 self.reader.complain(key, f"got {value!r}, expected {expected}")
 
     def _indexes(self, indexes: IndexesText) -> None:
-        for url in filter(None, (indexes.url, *indexes.extra, *indexes.find_links)):
-            try:
-                parts = urlsplit(url)
-            except ValueError:
-                self.reader.complain("indexes", "got a malformed URL")
-                continue
-            if parts.username or parts.password:
-                fix = "use UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, netrc or a keyring"
-                self.reader.complain("indexes", f"credentials in the URL of {parts.hostname!r}", fix)
-            elif url not in indexes.find_links and parts.scheme not in {"http", "https", "file"}:
-                self.reader.complain("indexes", f"got {url!r}, expected an http, https or file URL")
+        for url in filter(None, (indexes.url, *indexes.extra)):
+            self._complain_of_url(url, is_index=True)
+        for url in indexes.find_links:
+            self._complain_of_url(url, is_index=False)
+
+    def _complain_of_url(self, url: str, *, is_index: bool) -> None:
+        if problem := index_problem(url, is_index=is_index):
+            self.reader.complain("indexes", problem, CREDENTIALS_FIX if "credentials" in problem else None)
 
     def _find_links(self, indexes: IndexesText) -> tuple[str, ...]:
         return tuple(one if "://" in one else str(self.folder / one) for one in indexes.find_links)
