@@ -31,9 +31,8 @@ def main() -> None:
         command = [sys.executable, "-m", "lading", "pack", folder, "-t", "big:1", "--no-verify"]
         for case in ("cold", "again"):
             one = run(command, env={"LADING_HOME": f"{name}/home"}, log=Path(name) / "log")
-            print(
-                f"{case:<6} {one.wall_s:7.1f} s wall {one.cpu_s:7.1f} s CPU {one.peak_bytes / 1e6:6.0f} MB peak"
-            )
+            times = f"{one.wall_s:7.1f} s wall {one.cpu_s:7.1f} s CPU"
+            print(f"{case:<6} {times} {one.peak_bytes / 1e6:6.0f} MB peak")
 
 
 if __name__ == "__main__":
