@@ -24,7 +24,7 @@ _POLL_S, _POLL_LONGEST_S = 0.005, 0.1
 _HEALTH_S = 10.0
 _STOP_S = 10.0
 _OUTPUT_CHARACTERS = 8000
-_REPEATS, _REPEAT_S = 20, 0.5
+_REPEATS, _REPEAT_S = 10, 0.1
 _READY = 200
 _UNNAMED = "example"
 
@@ -162,7 +162,7 @@ def _ask(client: Client, bill: Bill, example: Example, timeout_s: float, replay:
 def _repeat(
     client: Client, bill: Bill, examples: Sequence[Example], timeout_s: float, replay: _Replay
 ) -> None:
-    """Ask again, for half a second at most, so that the median says something."""
+    """Ask again, for a tenth of a second at most, so that the median says something."""
     until_s = time.monotonic() + _REPEAT_S
     while not replay.problems and examples and len(replay.latencies_s) < _REPEATS:
         if time.monotonic() >= until_s:
