@@ -1,5 +1,6 @@
 """Packages that exist: listed, named, removed, collected, exported."""
 
+import os
 import shutil
 
 import pytest
@@ -62,3 +63,23 @@ def test_collecting_keeps_what_is_named_and_frees_the_rest(shelf, tmp_path):
     freed = own.json("gc", "--cache", "--older-than-s", "0")
     assert freed["bytes"] >= shown["size_bytes"]
     assert not any(path.is_file() for path in (own.home / "store/blobs").rglob("*"))
+
+
+def test_collecting_spares_the_caches_for_a_week(shelf, tmp_path):
+    own = Lading(tmp_path / "home")
+    folder = tmp_path / "routine"
+    folder.mkdir()
+    (folder / "score.py").write_text("def run(data):\n    return data\n")
+    own("pack", folder, "-t", "echo:1")
+    own("rm", "echo:1")
+    own("gc", "--older-than-s", "0")
+    done = own.run("pack", folder, "-t", "echo:2")
+    assert "all from cache" in done.stderr
+    own("rm", "echo:2")
+    for path in own.home.rglob("*"):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    freed = own.json("gc", "--older-than-s", "0")
+    assert freed["bytes"] > 20e6
+    assert not list((own.home / "cache/unpacked").iterdir())
+    assert not list((own.home / "cache/downloads/sha256").iterdir())
+    own("pack", folder, "-t", "echo:3")

@@ -26,7 +26,7 @@ def run(
         lading gc --cache --dry-run
 
     Args:
-        cache: Drop the caches too: downloads, unpacked layers, layers that no package has.
+        cache: Drop the caches too, not only what is a week old; not while a package is being served.
         dry_run: Say what would be freed, remove nothing.
         older_than_s: Leave alone what is younger, as another lading may be about to use it; default: 3600.
     """

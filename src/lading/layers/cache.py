@@ -40,11 +40,7 @@ class FolderCache:
 
     def get(self, key: str) -> Layer | None:
         """Return the layer made from this key, None where it or its blob is gone or unreadable."""
-        path = self._path(key)
-        try:
-            layer = _layer(canonical.decode(path.read_bytes(), path.name))
-        except (OSError, IntegrityError):
-            return None
+        layer = _read(self._path(key))
         if layer and self.source.size_bytes(layer.descriptor.digest) == layer.descriptor.size_bytes:
             return layer
         return None
@@ -60,9 +56,9 @@ class FolderCache:
         remember(self._path(key), canonical.encode(document))
 
     def layers(self) -> Iterator[Layer]:
-        """List every layer that is remembered and still there."""
+        """List every layer that is remembered, whether its blob is there still or not; none is asked for."""
         for path in sorted(self.folder.glob("??/*.json")):
-            if layer := self.get(path.stem):
+            if layer := _read(path):
                 yield layer
 
     def _path(self, key: str) -> Path:
@@ -82,6 +78,13 @@ def remember(path: Path, data: bytes) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Layer | None:
+    try:
+        return _layer(canonical.decode(path.read_bytes(), path.name))
+    except (OSError, IntegrityError):
+        return None
 
 
 def _layer(document: Any) -> Layer | None:  # noqa: ANN401 (any JSON value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from lading.store import export as exports
 
 BILL_FILE = "opt/lading/bill.json"
 _MAX_BILL_BYTES = 64 << 20
+CACHED_FOR_S = 7 * 86400.0
+"""How long collection spares what only makes a later pack faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +164,32 @@ def remove(context: Context, texts: Sequence[str]) -> list[Reference]:
 
 
 def collect(context: Context, *, caches: bool, older_than_s: float, dry_run: bool) -> gc.Collected:
-    """Free what no name reaches; layers that a later pack would take from the cache stay, unless `caches`."""
-    cache = FolderCache(context.settings.cache / "layers", context.store)
-    keep = [] if caches else [layer.descriptor.digest for layer in cache.layers()]
-    found = gc.collect(context.store, keep=keep, older_than_s=older_than_s, dry_run=dry_run)
-    if not caches:
-        return found
-    freed_bytes = sum(path.lstat().st_size for path in context.settings.cache.rglob("*") if path.is_file())
-    if not dry_run:
-        shutil.rmtree(context.settings.cache, ignore_errors=True)
+    """Free what no name reaches. What makes a later pack faster is spared for a week, unless `caches`."""
+    store, folder = context.store, context.settings.cache
+    cache = FolderCache(folder / "layers", store)
+    cached = [] if caches else [one.descriptor.digest for one in cache.layers()]
+    keep = [digest for digest in cached if store.age_s(digest) < CACHED_FOR_S]
+    found = gc.collect(store, keep=keep, older_than_s=older_than_s, dry_run=dry_run)
+    # a layer that is still in the store may be unpacked under a package that is being served
+    present = set(store.digests()) - set(found.blobs)
+    diff_ids = {one.diff_id.hex for one in cache.layers() if one.descriptor.digest in present}
+    doomed = [folder] if caches else _unused(folder, diff_ids)
+    freed_bytes = sum(
+        path.lstat().st_size for one in doomed for path in (one, *one.rglob("*")) if path.exists()
+    )
+    for one in () if dry_run else doomed:
+        if one.is_dir():
+            shutil.rmtree(one, ignore_errors=True)
+        else:
+            one.unlink(missing_ok=True)
     return gc.Collected(found.blobs, found.bytes + freed_bytes)
+
+
+def _unused(folder: Path, diff_ids: set[str]) -> list[Path]:
+    """List downloads, and unpacked layers that are in no store, which nobody has touched for a week."""
+    found = [*(folder / "downloads" / "sha256").glob("*"), *(folder / "unpacked").glob("*")]
+    now = time.time()
+    return [one for one in found if one.name not in diff_ids and now - one.lstat().st_mtime > CACHED_FOR_S]
 
 
 def export(context: Context, text: str, destination: Path, form: exports.Format, *, overwrite: bool) -> None:
