@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lading.core.errors import Issue, LockError, RegistryError
@@ -221,3 +223,21 @@ def test_a_configuration_in_a_folder_above_does_not_leak_in(smith, ask, lock_of,
     (tmp_path / "uv.toml").write_text('[pip]\nfind-links = ["/nowhere"]\nno-deps = "wrong type"\n')
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert lock_of(ask("lib")).platforms[0].model
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+def test_what_the_author_asks_for_wins_over_what_the_model_tells(smith, ask, lock_of, tmp_path, by_file):
+    smith.wheel("lib", "1.0")
+    smith.wheel("lib", "2.0")
+    told = Requirement("lib==2.0", "pickle")
+    (tmp_path / "requirements.txt").write_text("Lib==1.0\n")
+    if by_file:
+        question = replace(ask(), requirements=(told,), requirements_file=tmp_path / "requirements.txt")
+    else:
+        question = replace(ask(), requirements=(Requirement("Lib==1.0", "spec"), told))
+    said = []
+    (part,) = lock_of(question, events=said.append).platforms
+    assert names(part.model) == ["lib 1.0"]
+    assert [one.text for one in said if one.kind == "warning"] == [
+        "the model was saved with lib==2.0, and 'Lib==1.0' is asked for"
+    ]

@@ -26,6 +26,8 @@ from lading.lock.wheels import Found, Tally
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+_TOLD = {"pickle", "installed"}
+"""Origins of requirements that no author has written."""
 ResolveBase = Callable[[str, str], tuple[LockedBase, Interpreter]]
 """A Debian suite and architecture → what of it a package gets; system packages are the caller's to add."""
 
@@ -215,11 +217,19 @@ def _requirements(question: Question, read: Sources, events: Events) -> tuple[Re
     listed = (Requirement(text, question.requirements_file_origin) for text in read.requirements)
     joined = dict.fromkeys((*question.requirements, *listed))
     left_out = {sources.normalise(name) for name in question.without}
-    kept = tuple(one for one in joined if sources.name_of(one.text) not in left_out)
+    # what the author writes wins over what the model's files and this environment tell
+    authors = {sources.name_of(one.text): one for one in joined if one.origin not in _TOLD}
+    kept = []
     for one in joined:
-        if one not in kept:
+        name = sources.name_of(one.text)
+        if name in left_out:
             events(Event("lock", "step", f"left out {one.text}: the server does not need it"))
-    return kept
+        elif one.origin not in _TOLD or name not in authors:
+            kept.append(one)
+        elif one.origin == "pickle" and "==" in one.text and one.text != authors[name].text:
+            what = f"the model was saved with {one.text}, and {authors[name].text!r} is asked for"
+            events(Event("lock", "warning", what))
+    return tuple(kept)
 
 
 def _environments(question: Question, requirements: tuple[Requirement, ...]) -> list[_Environment]:

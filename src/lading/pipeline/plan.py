@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from lading import lock as locks
 from lading import model, servers, spec
 from lading.core.errors import Issue, LockError, SpecError
-from lading.core.model import ModelFacts, Requirement
+from lading.core.model import ModelFacts, Origin, Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
@@ -21,7 +20,6 @@ from lading.pipeline.context import Context
 
 # what a model says it needs because of the tool that saved it, and that nothing of ours needs to serve it
 _SAVING_TOOLS = ("mlflow", "mlflow-skinny")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def plan(target: Path | None) -> PackageSpec:
@@ -63,21 +61,20 @@ def examine(context: Context, what: PackageSpec) -> ModelFacts:
 
 
 def question(what: PackageSpec, facts: ModelFacts) -> locks.Question:
-    """Put together what the resolver is asked; the author's requirements win over what the model says."""
+    """Put together what the resolver is asked: what the author writes, and what the model tells."""
     _refuse_credentials(what)
     listed = what.requirements if isinstance(what.requirements, tuple) else ()
-    named = {_distribution(text) for text in listed}
-    requirements = [Requirement(text, "spec") for text in listed]
-    requirements += [one for one in facts.requirements if _distribution(one.text) not in named]
-    file, origin = what.requirements if isinstance(what.requirements, Path) else None, "spec"
+    file = what.requirements if isinstance(what.requirements, Path) else None
+    origin: Origin = "spec"
     if what.requirements is None and facts.requirements_file:
-        file, origin = facts.requirements_file, "mlflow" if facts.format == "mlflow" else "spec"
+        file = facts.requirements_file
+        origin = "mlflow" if facts.format == "mlflow" else "spec"
     return locks.Question(
         server=servers.find(what.server),
         platforms=what.platforms or (Platform.current(),),
-        requirements=tuple(requirements),
+        requirements=(*(Requirement(text, "spec") for text in listed), *facts.requirements),
         requirements_file=file,
-        requirements_file_origin="mlflow" if origin == "mlflow" else "spec",
+        requirements_file_origin=origin,
         without=() if facts.loader == "pyfunc" else _SAVING_TOOLS,
         python=what.python or _python(what, facts),
         base=what.base,
@@ -107,12 +104,6 @@ def _python(what: PackageSpec, facts: ModelFacts) -> str | None:
             return None
         return here
     return None
-
-
-def _distribution(requirement: str) -> str:
-    """Name the distribution of a requirement, normalised as PEP 503 has it."""
-    match = _NAME.match(requirement.strip())
-    return re.sub(r"[-_.]+", "-", match[0]).lower() if match else requirement
 
 
 def name(what: PackageSpec) -> str:
