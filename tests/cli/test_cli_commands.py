@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -130,3 +131,52 @@ def test_inspect_tells_what_a_model_needs(bare, tmp_path):
     assert facts["framework_version"] == sklearn.__version__
     assert facts["flavour"] == "sklearn LogisticRegression"
     assert f"scikit-learn=={sklearn.__version__}" in [one["text"] for one in facts["requirements"]]
+
+
+def test_a_program_gets_the_issues_as_json(bare):
+    done = bare.run("show", "nope:1", "--json")
+    error = json.loads(done.stdout)
+    assert (error["error"], error["exit_status"], done.returncode) == ("RegistryError", 8, 8)
+    assert error["issues"][0]["what"] == "is not in the store"
+
+
+def test_an_interrupt_is_told_in_one_line_and_has_its_status(bare, tmp_path):
+    folder = write_iris(tmp_path / "iris")
+    process = subprocess.Popen(
+        [*LADING, "pack", folder, "-t", "iris:1"],
+        env=bare.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "inspect" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "interrupted; what was built is kept"
+
+
+def test_output_that_cannot_be_written_is_no_defect(bare):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*LADING, "schema"], stdout=full, stderr=subprocess.PIPE, text=True, env=bare.env, check=False
+        )
+    assert done.returncode == 8
+    assert "No space left on device" in done.stderr
+    assert "defect" not in done.stderr
+
+
+def test_a_terminal_without_arrows_gets_question_marks(bare, tmp_path):
+    model = write_iris(tmp_path / "iris") / "model.joblib"
+    said = bare("inspect", model, env={"PYTHONIOENCODING": "ascii"})
+    assert "4 columns ? 1" in said
+
+
+def test_a_damaged_lock_is_told_before_it_is_made_anew(lading, tmp_path):
+    folder = write_iris(tmp_path / "iris")
+    lading("lock", folder)
+    pylock = folder / "pylock.toml"
+    pylock.write_text(pylock.read_text().replace("sha256", "sha265"))
+    assert "warning" in lading.run("lock", folder).stderr
+    assert "warning" not in lading.run("lock", folder).stderr

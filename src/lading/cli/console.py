@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -22,6 +22,7 @@ from lading.core.ports import Event
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+SandboxKind = Literal["unshare", "bwrap", "podman", "docker"]
 _PATIENCE_S = 1.0
 _FRAME_S = 0.1
 
@@ -114,6 +115,9 @@ class Console:
             self._progress.start()
         if event.stage not in self._tasks:
             self._tasks[event.stage] = self._progress.add_task(event.stage, total=None, amount="")
+        if event.total and event.done >= event.total:
+            self._progress.remove_task(self._tasks.pop(event.stage))
+            return
         amount = _amount(event)
         self._progress.update(
             self._tasks[event.stage],

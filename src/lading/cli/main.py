@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import sys
@@ -15,7 +17,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from lading import __version__
-from lading.core.errors import LadingError
+from lading.core.errors import LadingError, RegistryError, without_secrets
 
 # name → what it does; the file of a command is imported when it is called
 COMMANDS = {
@@ -47,6 +49,7 @@ def build(chosen: str | None = None) -> App:
         help_format="markdown",
         version_format="plaintext",  # markdown would cost a tenth of a second
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
         default_parameter=Parameter(show_default=False),  # the text tells it where it is of interest
     )
     for name, summary in COMMANDS.items():
@@ -56,24 +59,32 @@ def build(chosen: str | None = None) -> App:
     return app
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for each way to end
     """Run one command; return its exit status."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            # a terminal that has no arrow gets a question mark
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         status = build(tokens[0] if tokens else None)(tokens, exit_on_error=False)
     except CycloptsError:
         return 2
     except LadingError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _report(error, as_json="--json" in tokens)
         return error.exit_status
     except KeyboardInterrupt:
         print("interrupted; what was built is kept", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # the reader of our output has gone: keep the interpreter from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 141
+    except OSError as error:
+        # what stages do with files they report themselves: this is our own output
+        _discard_output()
+        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return RegistryError.exit_status
     except Exception as error:  # noqa: BLE001 - the one place that turns a defect into a line
         if "--verbose" in tokens or "-v" in tokens:
             traceback.print_exc()
@@ -81,6 +92,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("  fix: run it again with --verbose and report what it prints", file=sys.stderr)
         return 1
     return status if isinstance(status, int) else 0
+
+
+def _report(error: LadingError, *, as_json: bool) -> None:
+    """Tell people every issue, and programs too where they asked for JSON; never a secret."""
+    print(f"error: {without_secrets(str(error))}", file=sys.stderr)
+    if as_json:
+        issues = [{"where": one.where, "what": one.what, "fix": one.fix} for one in error.issues]
+        document = {"error": type(error).__name__, "exit_status": error.exit_status, "issues": issues}
+        print(without_secrets(json.dumps(document, indent=2)))
+
+
+def _discard_output() -> None:
+    """Keep the interpreter from complaining at its exit of output that cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(*_: object) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lading import pipeline
-from lading.cli.console import Common, Console, size
+from lading.cli.console import Common, Console, SandboxKind, size
 from lading.cli.options import What
 
 
@@ -21,7 +21,7 @@ def run(
     upgrade: Annotated[bool, Parameter(negative="")] = False,
     offline: Annotated[bool, Parameter(negative="")] = False,
     verify: bool = True,
-    sandbox: str | None = None,
+    sandbox: SandboxKind | None = None,
     what: What = What(),  # noqa: B008 - frozen
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lading import pipeline
-from lading.cli.console import Common, Console
+from lading.cli.console import Common, Console, SandboxKind
 
 
 def run(
@@ -17,7 +17,7 @@ def run(
     *,
     port: Annotated[int, Parameter(alias="-p")] = 8080,
     host: str = "127.0.0.1",
-    sandbox: str | None = None,
+    sandbox: SandboxKind | None = None,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
     """Run a package and answer requests on this machine.

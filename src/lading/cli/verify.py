@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from lading import pipeline
-from lading.cli.console import Common, Console
+from lading.cli.console import Common, Console, SandboxKind
 
 
 def run(
     package: str,
     /,
     *,
-    sandbox: str | None = None,
+    sandbox: SandboxKind | None = None,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
     """Run a package in a sandbox and replay its recorded predictions.
