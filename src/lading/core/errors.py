@@ -13,8 +13,11 @@ LadingError                                              1
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
+
+_USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,15 @@ class Issue:
         """Print where, what and, on a line of its own, the fix."""
         line = f"{self.where}: {self.what}" if self.where else self.what
         return f"{line}\n  fix: {self.fix}" if self.fix else line
+
+
+def without_secrets(text: str) -> str:
+    """Blot user and password out of every URL in a text.
+
+    >>> without_secrets("got 'https://me:hunter2@example.com/simple'")
+    "got 'https://***@example.com/simple'"
+    """
+    return _USER_INFO.sub("***@", text)
 
 
 class LadingError(Exception):

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from lading.core.platform import Platform
 
+BASES = {"debian:bookworm": "3.11", "debian:trixie": "3.13", "debian:bullseye": "3.9"}
+"""The bases there are and the Python that each brings, in the order in which they are preferred."""
 CREDENTIALS_FIX = "use UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, netrc or a keyring"
 _INDEX_NAME = re.compile(r"[A-Za-z0-9._-]+=(?=[a-z]+://)")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lading.core.errors import Issue, LockError
+from lading.core.spec import BASES
 
 DEFAULT = "bookworm"
 
@@ -19,9 +20,9 @@ class Suite(NamedTuple):
 
 
 SUITES = {
-    "bookworm": Suite("3.11", "3.11.2", (2, 36)),
-    "trixie": Suite("3.13", "3.13.5", (2, 41)),
-    "bullseye": Suite("3.9", "3.9.2", (2, 31)),
+    "bookworm": Suite(BASES["debian:bookworm"], "3.11.2", (2, 36)),
+    "trixie": Suite(BASES["debian:trixie"], "3.13.5", (2, 41)),
+    "bullseye": Suite(BASES["debian:bullseye"], "3.9.2", (2, 31)),
 }
 """In the order in which they are preferred."""
 

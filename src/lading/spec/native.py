@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from lading.core.errors import Issue, LadingError, SpecError
 from lading.core.platform import Platform
 from lading.core.reference import Reference
-from lading.core.spec import CREDENTIALS_FIX, Example, Indexes, PackageSpec, index_problem
+from lading.core.spec import BASES, CREDENTIALS_FIX, Example, Indexes, PackageSpec, index_problem
 from lading.spec.typed import Reader
 
 FILE_NAME = "lading.yaml"
@@ -58,7 +58,10 @@ class Document:
     description: Annotated[str | None, "one sentence for people"] = None
     tags: Annotated[Mapping[str, str], "labels of your own"] = field(default_factory=dict)
     model: Annotated[str | None, "file or folder of the model"] = None
-    base: Annotated[str | None, "debian:bookworm (default), debian:bullseye or debian:trixie"] = None
+    base: Annotated[
+        Literal["debian:bookworm", "debian:trixie", "debian:bullseye"] | None,
+        "debian:bookworm (default), debian:bullseye or debian:trixie",
+    ] = None
     python: Annotated[str | None, "Python version of the model's environment, such as 3.11"] = None
     requirements: Annotated[
         str | tuple[str, ...] | None,
@@ -181,10 +184,18 @@ class _Checker:
         if not match:
             self.reader.complain("python", f"got {text!r}, expected a version such as '3.11'")
             return None
+        if match[1] not in BASES.values():
+            ways = ", ".join(f"{python} ({base})" for base, python in BASES.items())
+            self.reader.complain("python", f"got {text!r}, expected one that a base has: {ways}")
         return match[1]
 
     def _requirements(self, value: str | tuple[str, ...] | None) -> tuple[str, ...] | Path | None:
-        return self._path("requirements", value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return self._path("requirements", value)
+        for number, text in enumerate(value or ()):
+            if problem := _requirement_problem(text):
+                self.reader.complain(f"requirements[{number}]", problem)
+        return value
 
     def _path(self, key: str, text: str | None) -> Path | None:
         """Resolve a path against the spec's folder, and complain where nothing is there."""
@@ -235,6 +246,19 @@ class _Checker:
         except (OSError, ValueError, RecursionError, csv.Error) as error:
             self.reader.complain(key, f"{value!r} cannot be read: {error}")
             return None
+
+
+def _requirement_problem(text: str) -> str | None:
+    """Say what keeps a text from being a requirement (PEP 508)."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        what = f"got {text!r}, expected a requirement such as 'scikit-learn>=1.7'"
+        return f"{what}: {reason[:1].lower()}{reason[1:]}"
+    return None
 
 
 def read_csv(text: str, *, table: bool) -> Any:  # noqa: ANN401 - any JSON value

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 
 import yaml
 
-from lading.core.errors import Issue, SpecError
+from lading.core.errors import Issue, SpecError, without_secrets
 
 T = TypeVar("T")
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -54,7 +54,7 @@ class Reader:
     def complain(self, path: str, what: str, fix: str | None = None) -> None:
         """Record an issue about a key, such as `example.inputs`, at the place where it stood."""
         where = self.places.get(path) or self.places.get(path.split(".", maxsplit=1)[0]) or self.file
-        self.issues.append(Issue(where, f"{path}: {what}", fix))
+        self.issues.append(Issue(where, without_secrets(f"{path}: {what}"), fix))
 
     def issues_in_order(self) -> list[Issue]:
         """Return the issues as they stand in the file, from top to bottom."""
@@ -242,7 +242,7 @@ def _shown(node: yaml.Node) -> str:
     """Show a value in an issue, briefly."""
     match node:
         case yaml.ScalarNode():
-            return repr(node.value[:60]) if node.value or not _is_null(node) else "nothing"
+            return repr(without_secrets(node.value)[:60]) if node.value or not _is_null(node) else "nothing"
         case yaml.SequenceNode():
             return "a list"
         case _:
