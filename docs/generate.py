@@ -35,7 +35,7 @@ def spec() -> str:
     parts = ["# lading.yaml\n", NOTE, "Every key is optional. Paths are relative to the file's folder.\n"]
     tables = (("", Document), ("## indexes", IndexesText), ("## example (one, or a list)", ExampleText))
     for title, kind in tables:
-        parts += [f"{title}\n", "| key | meaning |", "|---|---|"]
+        parts += [*([f"{title}\n"] if title else []), "| key | meaning |", "|---|---|"]
         hints = get_type_hints(kind, include_extras=True)
         parts += [f"| `{key}` | {get_args(hint)[1]} |" for key, hint in hints.items()]
         parts.append("")

@@ -31,6 +31,16 @@ class Context:
         self._fetches: dict[Indexes, HttpFetch] = {}
 
     @cached_property
+    def environ(self) -> dict[str, str]:
+        """This process's variables; where uv's own cache cannot be written, it is kept with lading's."""
+        environ = dict(os.environ)
+        folder = Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "/") / ".cache")
+        near = next(path for path in (folder, *folder.parents) if path.exists())
+        if "UV_CACHE_DIR" not in environ and not os.access(near, os.W_OK):
+            environ["UV_CACHE_DIR"] = str(self.settings.cache / "uv")
+        return environ
+
+    @cached_property
     def store(self) -> LayoutStore:
         """The store of this machine."""
         return LayoutStore(self.settings.store)
@@ -80,12 +90,14 @@ class Context:
         """Bring a Debian package here."""
         return debian.download(deb, fetch=self.fetch_debian, mirror=self.mirror)
 
-    def sandbox(self, layers: tuple[Layer, ...], kind: str | None = None) -> Sandbox:
+    def sandbox(
+        self, layers: tuple[Layer, ...], kind: str | None = None, *, events: Events | None = None
+    ) -> Sandbox:
         """Open a sandbox on sealed layers."""
         return open_sandbox(
             layers,
             source=self.store,
             unpacked=self.settings.cache / "unpacked",
             kind=kind or self.settings.sandbox,
-            events=self.events,
+            events=events or self.events,
         )

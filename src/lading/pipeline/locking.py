@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -86,7 +85,7 @@ def lock_facts(
     """Use the lock in `folder` (None: in the cache) while it is fresh; resolve otherwise, unless `locked`."""
     question = plan.question(what, facts)
     place = folder or context.settings.cache / "locks" / question.digest.hex
-    old = _read(place, must_be_there=locked)
+    old = _read(context, place, must_be_there=locked)
     if old and locks.is_fresh(old, question) and not upgrade:
         made = Locked(old, place, fresh=True)
     elif locked:
@@ -102,6 +101,7 @@ def lock_facts(
             resolve_base=partial(context.base, system_packages=what.system_packages),
             offline=context.offline,
             events=context.events,
+            environ=context.environ,
             build=partial(_build, context),
         )
         made = Locked(resolved, _write(context, resolved, place, question), fresh=False)
@@ -109,12 +109,16 @@ def lock_facts(
     return made
 
 
-def _read(folder: Path, *, must_be_there: bool) -> Lock | None:
+def _read(context: Context, folder: Path, *, must_be_there: bool) -> Lock | None:
     """Read a lock; one that is missing or damaged counts as none, unless it must be there."""
-    if must_be_there:
+    try:
         return locks.read(folder)
-    with suppress(LockError):
-        return locks.read(folder)
+    except LockError as error:
+        if must_be_there:
+            raise
+        if (folder / "lading.lock").exists():
+            problem = error.issues[0]
+            context.events(Event("lock", "warning", f"{problem.where}: {problem.what}; made anew"))
     return None
 
 

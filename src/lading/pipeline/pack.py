@@ -17,7 +17,7 @@ from lading.core.image import Image, Layer
 from lading.core.lock import PlatformLock
 from lading.core.model import ModelFacts
 from lading.core.platform import Platform
-from lading.core.ports import Event
+from lading.core.ports import Event, ignore
 from lading.core.reference import Reference
 from lading.core.report import Report
 from lading.core.spec import Example, PackageSpec
@@ -211,7 +211,7 @@ class _Builder:
         self.context.events(Event("assemble", "step", f"compiling what {path} imports at its start"))
         with temporary_folder() as tmp:
             compiled = bytecode.make(
-                self.context.sandbox(below, self.sandbox),
+                self.context.sandbox(below, self.sandbox, events=ignore),
                 python=f"{path}/bin/python",
                 roots=roots,
                 folders=(f"usr/lib/python{minor}", "usr/lib/python3", path[1:]),

@@ -15,7 +15,8 @@ def of_facts(facts: ModelFacts) -> str:
     """Print `sklearn RandomForestClassifier, pickle protocol 5, signature 4 columns → 1, no risks`."""
     parts = [facts.flavour, *facts.notes, _signature(facts.signature)]
     names = sorted({risk.name for risk in facts.risks})
-    parts.append(f"{_count(len(facts.risks), 'risk')}: {', '.join(names[:5])}" if names else "no risks")
+    more = ", …" if len(names) > 5 else ""
+    parts.append(f"{_count(len(facts.risks), 'risk')}: {', '.join(names[:5])}{more}" if names else "no risks")
     return ", ".join(parts)
 
 
