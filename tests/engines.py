@@ -26,6 +26,17 @@ WORDS = b"sealed, tested, shipped\n"
 """What the tiny program says."""
 
 
+# what podman needs on a machine without systemd, with limits that root may not raise
+CONTAINERS_CONF = """\
+[containers]
+default_ulimits = ["nofile=20000:20000", "nproc=1024:1024"]
+[engine]
+cgroup_manager = "cgroupfs"
+runtime = "runc"
+events_logger = "file"
+"""
+
+
 @dataclass(frozen=True)
 class Tool:
     """A command line tool. `run_flags` are what `run` of an engine needs on this kind of machine."""

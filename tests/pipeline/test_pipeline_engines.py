@@ -9,21 +9,11 @@ import urllib.request
 
 import pytest
 
-from engines import end, free_port
+from engines import CONTAINERS_CONF, end, free_port
 from models import rows, write_iris
 from running import post
 
 pytestmark = pytest.mark.network
-
-# a machine without systemd, and with limits that root may not raise
-CONTAINERS_CONF = """\
-[containers]
-default_ulimits = ["nofile=20000:20000", "nproc=1024:1024"]
-[engine]
-cgroup_manager = "cgroupfs"
-runtime = "runc"
-events_logger = "file"
-"""
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engines import docker, engine_folder, require
+from engines import CONTAINERS_CONF, docker, engine_folder, require
 from lading import sandbox
 from lading.core.errors import Issue, VerifyError
 from lading.core.image import Layer
@@ -17,14 +17,6 @@ from sealing import Blobs, blobs, python_layer
 
 __all__ = ["blobs", "docker", "engine_folder", "python_layer"]
 
-_CONTAINERS_CONF = """
-[containers]
-default_ulimits = ["nofile=20000:20000", "nproc=1024:1024"]
-[engine]
-cgroup_manager = "cgroupfs"
-runtime = "runc"
-events_logger = "file"
-"""
 Open = Callable[..., Sandbox]
 
 
@@ -40,7 +32,7 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         if request.param == "podman":
             require("podman", "podman")
             conf = tmp_path_factory.mktemp("podman") / "containers.conf"
-            conf.write_text(_CONTAINERS_CONF)
+            conf.write_text(CONTAINERS_CONF)
             patch.setenv("CONTAINERS_CONF", str(conf))
         elif request.param == "docker":
             tool = request.getfixturevalue("docker")
