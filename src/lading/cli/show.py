@@ -85,6 +85,6 @@ def _verified(found: pipeline.Package) -> str:
     if report is None:
         return "not yet; run `lading verify`"
     outcome = "passed" if report["passed"] else "FAILED"
-    seen = f"{report['matched']} of {report['predictions']} predictions match"
+    seen = next((one["detail"] for one in report["checks"] if one["name"] == "predictions"), "it runs")
     speed = f"ready in {report['ready_s']:.1f} s, {report['latency_ms']:.1f} ms a request"
     return f"{outcome} in {report['sandbox']}: {seen}, {speed}, {size(report['peak_memory_bytes'])}"

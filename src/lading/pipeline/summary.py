@@ -57,10 +57,7 @@ def of_layers(layers: Sequence[Layer], cached: int) -> str:
 
 def of_report(report: Report, *, again: bool) -> str:
     """Print `read-only, no network: 150 of 150 recorded predictions match, ready in 0.9 s, 118 MB`."""
-    if report.predictions:
-        seen = f"{report.matched} of {report.predictions} recorded predictions match"
-    else:
-        seen = "the model loads; no examples to replay"
+    seen = next((check.detail for check in report.checks if check.name == "predictions"), "it runs")
     memory = f", {report.peak_memory_bytes / 1e6:.0f} MB" if report.peak_memory_bytes else ""
     before = ", as verified before" if again else ""
     return f"read-only, no network: {seen}, ready in {report.ready_s:.1f} s{memory}{before}"
