@@ -218,6 +218,24 @@ def test_a_blob_of_the_wrong_length_is_mended_by_writing_it_again(tmp_path: Path
     assert store.path(digest).read_bytes() == b"numpy"
 
 
+def test_a_blob_damaged_at_unchanged_length_is_mended_by_writing_it_again(tmp_path: Path) -> None:
+    store = LayoutStore(tmp_path / "layout")
+    digest = put(store, b"numpy").digest
+    store.path(digest).write_bytes(b"bumpy")
+    assert not store.is_sound(digest)
+    put(store, b"numpy")
+    assert store.is_sound(digest)
+    assert store.path(digest).read_bytes() == b"numpy"
+
+
+def test_a_blob_that_is_sound_is_not_written_again(tmp_path: Path) -> None:
+    store = LayoutStore(tmp_path / "layout")
+    digest = put(store, b"numpy").digest
+    before = store.path(digest).stat().st_ino
+    put(store, b"numpy")
+    assert store.path(digest).stat().st_ino == before
+
+
 def test_a_changed_manifest_is_not_believed(tmp_path: Path) -> None:
     store = LayoutStore(tmp_path / "layout")
     image = put_image(store)

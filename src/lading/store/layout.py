@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from lading.core import canonical
-from lading.core.digest import Digest
+from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue, RegistryError
 from lading.store.catalogue import Catalogue
 from lading.store.disk import PartialFile, make_folder, refusal, replace_file, sync_folder, translated
@@ -77,6 +77,17 @@ class LayoutStore(Catalogue):
             self._prepare()
         with PartialFile.begin(self.folder / INGEST) as partial:
             yield _Writer(self, partial)
+
+    def is_sound(self, digest: Digest) -> bool:
+        """Tell whether a blob is there and is what its name says; reads all of it."""
+        state = hashlib.new(digest.algorithm)
+        try:
+            with self.path(digest).open("rb") as stream:
+                while chunk := stream.read(CHUNK_BYTES):
+                    state.update(chunk)
+        except OSError:  # a disk that has lost a block cannot read it
+            return False
+        return state.hexdigest() == digest.hex
 
     def delete(self, digest: Digest) -> None:
         """Remove a blob, its names and its place among referrers; no error where it is not there."""
@@ -231,8 +242,8 @@ class _Writer:
         digest = Digest("sha256", self._state.hexdigest())
         if expected not in {None, digest}:
             raise IntegrityError(Issue("blob", f"got {digest}, expected {expected}", "fetch it again"))
-        # asking for a blob also keeps it from being collected; one of another size is broken
-        if self._store.size_bytes(digest) != self._size_bytes:
+        # asking for a blob also keeps it from being collected; what was damaged since is replaced
+        if self._store.size_bytes(digest) != self._size_bytes or not self._store.is_sound(digest):
             with translated(self._store.folder):
                 self._partial.move_to(self._store.path(digest))
         return digest
