@@ -157,6 +157,57 @@ def test_what_a_hanging_model_started_ends_with_it(serve):
         await_end(child)
 
 
+@pytest.mark.parametrize("leave_group", ["", "os.setsid()"])
+def test_a_worker_that_ends_is_replaced_though_a_child_it_forked_lives_on(serve, leave_group):
+    code = f"""
+        import os, time
+        def run(data):
+            if data == "die":
+                os._exit(3)
+            if data == "fork":
+                child = os.fork()
+                if not child:
+                    {leave_group or "pass"}
+                    time.sleep(60)
+                    os._exit(0)
+                return child
+            return data
+    """
+    with serve(entry="score.py", files={"score.py": code}) as served:
+        child = served.predictions("fork")
+        try:
+            status, answer = served.post("die")
+            assert (status, answer["error"]) == (
+                500,
+                "the worker ended with status 3 while it answered this request",
+            )
+            assert served.predictions("once more") == "once more"
+            assert served.metric("lading_worker_restarts_total") == 1
+            if not leave_group:
+                await_end(child)
+        finally:
+            if is_alive(child):
+                os.kill(child, signal.SIGKILL)
+
+
+def test_a_hanging_worker_that_ended_meanwhile_does_not_keep_its_child(serve):
+    code = """
+        import os, time
+        def run(data):
+            if data != "fork and hang":
+                return data
+            child = os.fork()
+            if not child:
+                os.setsid()
+            time.sleep(4)
+            os._exit(0)
+    """
+    environ = {"LADING_REQUEST_TIMEOUT_S": "1"}
+    with serve(entry="score.py", files={"score.py": code}, environ=environ) as served:
+        assert served.post("fork and hang")[0] == 504
+        assert served.predictions("next") == "next"
+
+
 def test_readiness_is_lost_while_a_worker_is_replaced_and_comes_back(serve):
     code = """
         import os, pathlib, time

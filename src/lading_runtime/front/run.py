@@ -63,11 +63,11 @@ class _Service:
         supervisor = Supervisor(self._bill, self._settings, self._fail)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_signal, number)
-        if os.getpid() == 1:
-            # uvloop keeps SIGCHLD for itself as far as its own interface goes
-            signal.signal(signal.SIGCHLD, lambda *_: self._loop.call_soon_threadsafe(supervisor.reap))
+        # uvloop keeps SIGCHLD for itself as far as its own interface goes
+        signal.signal(signal.SIGCHLD, lambda *_: self._loop.call_soon_threadsafe(supervisor.reap))
         model = self._model = Model(self._bill, self._settings, supervisor, Metrics())
         await supervisor.adopt(started)
+        supervisor.reap()  # it may have ended before anybody listened
         loaded = self._loop.create_task(supervisor.loaded.wait())
         stopped = self._loop.create_task(stop.wait())
         bind_after_s = self._settings.bind_after_s

@@ -29,6 +29,8 @@ from lading_runtime.front.settings import Settings
 _DEATHS_WITHIN_S = 60.0
 _MAX_DELAY_S = 30.0
 _MAX_LOAD_FAILURES = 5
+# what a worker wrote last is in its socket already, and read within this time
+_LAST_WORDS_S = 0.1
 
 _encode = msgspec.json.Encoder().encode
 
@@ -68,6 +70,7 @@ class Supervisor:
         self._on_fatal = on_fatal
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
+        self._exited: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._running: _Job | None = None
         self._load_timer: asyncio.TimerHandle | None = None
@@ -97,8 +100,8 @@ class Supervisor:
         started.socket.settimeout(0)
         process = started.process
         channel = Channel(self._on_answer, lambda: self._on_end(process))
-        await self._loop.create_unix_connection(lambda: channel, sock=started.socket)
         self._channel = channel
+        await self._loop.create_unix_connection(lambda: channel, sock=started.socket)
 
     async def predict(self, wanted: Input) -> Answer:
         """Return the worker's answer; raise a Refusal when there is none, or no room to wait."""
@@ -126,7 +129,15 @@ class Supervisor:
             await _exit_status(self._process, timeout_s if is_idle else 0.0)
 
     def reap(self) -> None:
-        """As process 1, collect the orphans a model leaves behind; the worker's own end is kept for us."""
+        """See who has ended, at every SIGCHLD: the worker, and as process 1 the orphans a model leaves behind."""
+        if os.getpid() == 1:
+            self._collect_orphans()
+        process = self._process
+        if process is not None and process is not self._exited and process.poll() is not None:
+            self._exited = process
+            self._on_exit(process)
+
+    def _collect_orphans(self) -> None:
         with suppress(ChildProcessError):
             while True:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -136,6 +147,13 @@ class Supervisor:
                     self._process.poll()
                 else:
                     os.waitpid(ended.si_pid, 0)
+
+    def _on_exit(self, process: subprocess.Popen[bytes]) -> None:
+        """End what an ended worker started, and its socket: a child that was forked keeps that open."""
+        self.is_ready = False
+        _kill_group(process)
+        if self._channel is not None:
+            self._loop.call_later(_LAST_WORDS_S, self._channel.close)
 
     def _message(self, wanted: Input) -> list[bytes]:
         self._next_id += 1
@@ -201,12 +219,11 @@ class Supervisor:
         self._kill()
 
     def _kill(self) -> None:
-        """End the worker and whatever it started; its socket's end does the rest."""
+        """End the worker and whatever it started; that it has ended does the rest."""
         self.is_ready = False
         self.state = "the worker is being replaced"
-        if self._process is not None and self._process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process is not None:
+            _kill_group(self._process)
 
     def _on_end(self, process: subprocess.Popen[bytes]) -> None:
         if not self._is_closing:
@@ -257,9 +274,14 @@ async def _exit_status(process: subprocess.Popen[bytes], timeout_s: float) -> in
     deadline = time.monotonic() + timeout_s
     while process.poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110 - a process has no event
         await asyncio.sleep(0.005)
+    _kill_group(process)
+    return process.wait()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a worker and what it started, also where it has ended itself: the group lives while a member does."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    return process.wait()
 
 
 def _describe(status: int) -> str:
