@@ -15,7 +15,9 @@ from functools import cache
 from pathlib import Path
 
 ESTIMATOR_KINDS = frozenset({"classifier", "regressor", "clusterer", "outlier", "transformer", "estimator"})
-CONSTRUCTIBLE = ESTIMATOR_KINDS | {"class"}
+OWN_CLASS, OWN_FUNCTION = "own class", "own function"
+"""Kinds of what the author's own modules define; never on the list."""
+CONSTRUCTIBLE = ESTIMATOR_KINDS | {"class", OWN_CLASS}
 
 _BY_HAND = """
 class builtins bool bytearray bytes complex dict float frozenset int list object set slice str tuple range

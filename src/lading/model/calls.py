@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lading.model.allowlist import CONSTRUCTIBLE
+from lading.model.allowlist import CONSTRUCTIBLE, OWN_CLASS, OWN_FUNCTION
 from lading.model.arrays import frombuffer, make_dtype
 from lading.model.symbols import UNKNOWN, Array, Global, Instance, Raw, Symbol, UnfollowedError
 
+_JUDGED = (None, OWN_FUNCTION)
+"""Kinds that are listed as risks where they are handed over, and not refused as well."""
 _BASES = frozenset({"object", "dict", "list", "tuple", "str", "int", "float", "set", "frozenset", "bytes"})
 
 
@@ -26,7 +28,7 @@ def _check_passed(callee: Global, arguments: tuple[Symbol, ...]) -> None:
     """Refuse functions as arguments: some of what is listed calls what it is given."""
     for one in arguments:
         source = one.factory if isinstance(one, Instance) else one
-        if not isinstance(source, Global) or source.kind is None:
+        if not isinstance(source, Global) or source.kind in _JUDGED:
             continue
         if callee.module == "numpy.random._pickle":
             fits = source.module.startswith("numpy.random.")
@@ -74,7 +76,8 @@ def build_instance(target: Symbol, state: Symbol) -> None:
     for part in parts:
         if isinstance(part, dict) and any(_is_dunder(key) for key in part):
             raise UnfollowedError(f"a state that replaces special methods of {target.factory}")
-    if not isinstance(state, (dict, tuple, list, Raw, str, int, float, type(None))):
+    own = target.factory.kind == OWN_CLASS  # its __getstate__ may have returned anything
+    if not own and not isinstance(state, (dict, tuple, list, Raw, str, int, float, type(None))):
         raise UnfollowedError(f"a computed state for {target.factory}")
     if (target.factory.module, target.factory.name) == ("functools", "partial"):
         _partial(target.factory, state[:1] if isinstance(state, tuple) else ())

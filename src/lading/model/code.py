@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
+from lading.model.allowlist import OWN_CLASS, OWN_FUNCTION
 from lading.model.distributions import STANDARD
 from lading.model.files import read_text
 
@@ -34,6 +36,71 @@ def top_level_modules(code: Path) -> frozenset[str]:
     else:
         found = {one.stem for one in code.iterdir() if one.suffix == ".py" or _is_package(one)}
     return frozenset(filter(str.isidentifier, found)) - STANDARD
+
+
+class FirstParty:
+    """The author's own modules, and what stands in them; without code there are none."""
+
+    def __init__(self, code: Path | None = None) -> None:
+        """Take the file, or the folder on the import path."""
+        self._code = code
+        self.modules = top_level_modules(code) if code else frozenset()
+        self._kinds_in = cache(self._read)
+
+    def has(self, module: str) -> bool:
+        """Tell whether a module is one of the author's."""
+        return module.partition(".")[0] in self.modules
+
+    def kind_of(self, module: str, name: str) -> str | None:
+        """Tell `own class` or `own function`; None for all else that the name may lead to.
+
+        A dotted name walks on from there to what the module imports, and that may be anything.
+        Raises ModelError where the module is no Python.
+        """
+        return self._kinds_in(module).get(name) if self.has(module) else None
+
+    def _read(self, module: str) -> dict[str, str]:
+        assert self._code is not None
+        if not self._code.is_dir():
+            return _definitions(parse(self._code, self._code.name)) if module == self._code.stem else {}
+        place = self._code.joinpath(*module.split("."))
+        for file in (place / "__init__.py", place.with_suffix(".py")):
+            if file.is_file():
+                return _definitions(parse(file, file.relative_to(self._code).as_posix()))
+        return {}
+
+
+def _definitions(tree: ast.Module) -> dict[str, str]:
+    """Map what a module defines at its top level, and does not bind to anything else later, to its kind."""
+    found: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            found[node.name] = OWN_CLASS if isinstance(node, ast.ClassDef) else OWN_FUNCTION
+            continue
+        for name in _bound_in(node):
+            if name == "*":
+                found.clear()
+            found.pop(name, None)
+    for inner in ast.walk(tree):
+        if isinstance(inner, ast.Global):
+            for name in inner.names:
+                found.pop(name, None)
+    return found
+
+
+def _bound_in(node: ast.stmt) -> Iterator[str]:
+    """List every name that a statement, or one inside of it, binds or deletes; `*` for all of a module's."""
+    for one in ast.walk(node):
+        if isinstance(one, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield one.name
+        elif isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load):
+            yield one.id
+        elif isinstance(one, ast.alias):
+            yield one.asname or one.name.partition(".")[0]
+        elif isinstance(one, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and one.name:
+            yield one.name
+        elif isinstance(one, ast.MatchMapping) and one.rest:
+            yield one.rest
 
 
 def _is_package(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lading.core.model import ModelFile
-from lading.model.code import top_level_modules
+from lading.model.code import FirstParty
 from lading.model.files import list_files
 
 
@@ -25,6 +25,6 @@ class Request:
         return list_files(self.path)
 
     @cached_property
-    def first_party(self) -> frozenset[str]:
-        """Top-level modules that the author's code provides."""
-        return top_level_modules(self.code) if self.code else frozenset()
+    def first_party(self) -> FirstParty:
+        """The modules that the author's code provides."""
+        return FirstParty(self.code)

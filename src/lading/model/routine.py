@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, Requirement, Risk
-from lading.model.code import imports_of, parse, top_level_modules
+from lading.model.code import FirstParty, imports_of, parse
 from lading.model.distributions import installed_requirements
 from lading.model.request import Request
 from lading.model.sklearn import follow, is_pickled, notes_of, requirements_beside, requirements_of, risks_of
@@ -62,7 +62,7 @@ def inspect(request: Request) -> ModelFacts:
     installed = installed_requirements(imports.needed)
     optional = installed_requirements(imports.optional)
     files = request.files
-    pickles = _pickles(request, top_level_modules(code))
+    pickles = _pickles(request, FirstParty(code))
     requirements = {_key(one): one for one in (*optional.requirements, *installed.requirements)}
     for one in pickles.requirements:
         # what the file says of itself is stronger than what happens to be installed
@@ -114,7 +114,7 @@ class _Pickles:
     framework: str | None = None
 
 
-def _pickles(request: Request, first_party: frozenset[str]) -> _Pickles:
+def _pickles(request: Request, first_party: FirstParty) -> _Pickles:
     """Walk the pickles that lie there for the routine to load: it is the author's, they may not be."""
     requirements: list[Requirement] = []
     risks: list[Risk] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Risk
+from lading.model.code import FirstParty
 from lading.model.compression import open_source
 from lading.model.distributions import Found, installed_version, pickled_requirements
 from lading.model.estimator import Estimator, describe
@@ -61,7 +62,7 @@ def is_pickled(file: ModelFile) -> bool:
     return (start[:1] == b"\x80" and start[1:2] <= b"\x05") or _TEXT_PICKLE.match(start) is not None
 
 
-def follow(file: ModelFile, first_party: frozenset[str] = frozenset()) -> Pickled:
+def follow(file: ModelFile, first_party: FirstParty) -> Pickled:
     """Walk one pickled file; raise ModelError where it cannot be followed."""
     with open_source(file.source, file.path) as (source, compressor):
         if source.at_end():
@@ -152,10 +153,10 @@ def _kind(top: object) -> str:
     return names.get(type(top).__name__, "something else")
 
 
-def requirements_of(pickled: Pickled, first_party: frozenset[str]) -> Found:
+def requirements_of(pickled: Pickled, first_party: FirstParty) -> Found:
     """Tell what loading needs, by the modules that the file names and the versions that it tells."""
     names = pickled.walked.names
-    modules = {module for module, _ in names if module.partition(".")[0] not in first_party}
+    modules = {module for module, _ in names if not first_party.has(module)}
     version = pickled.estimator.version if pickled.estimator else None
     pins = {"scikit-learn": f"=={version}"} if version else {}
     if any(module.startswith("numpy._core") for module in modules):

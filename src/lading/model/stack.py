@@ -6,11 +6,17 @@ A method `op_x` follows the opcode X (CPython, Lib/pickle.py); `walk.py` adds th
 from __future__ import annotations
 
 from lading.core.errors import ModelError
+from lading.model.allowlist import OWN_CLASS
 from lading.model.opcodes import Operand
 from lading.model.source import Source
 from lading.model.symbols import Instance, SetOf, Symbol, is_a, is_tainted
 
 _APPENDABLE = (("collections", "deque"), ("builtins", "list"))
+
+
+def _is_own_list(target: Symbol) -> bool:
+    """Tell whether it is of a class of the author's and blank yet: picklers write items before the state."""
+    return isinstance(target, Instance) and target.factory.kind == OWN_CLASS and not target.built
 
 
 class Stack:
@@ -150,7 +156,7 @@ class Stack:
         target = self.top()
         if type(target) is list:
             target.extend(items)
-        elif not is_tainted(target) and not is_a(target, ("collections", "deque"), ("builtins", "list")):
+        elif not is_tainted(target) and not is_a(target, *_APPENDABLE) and not _is_own_list(target):
             raise self.refused("items are appended to what is no list")
 
     def op_additems(self, _: Operand) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lading.core.model import Risk
-from lading.model.allowlist import CONSTRUCTIBLE, allowed_names
+from lading.model.allowlist import CONSTRUCTIBLE, OWN_CLASS, OWN_FUNCTION, allowed_names
 from lading.model.arrays import RawArray, build_array, build_dtype, raw_array
 from lading.model.calls import build_instance, call_listed
+from lading.model.code import FirstParty
 from lading.model.opcodes import TABLE, Operand, instructions
 from lading.model.source import Source
 from lading.model.stack import Stack
@@ -34,6 +35,8 @@ from lading.model.symbols import (
 JOBLIB_ARRAY = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 _MOST_INSTRUCTIONS = 30_000_000
 _HIGHEST_PROTOCOL = 5
+_NOT_LISTED = "not on the list of what is safe to name"
+_CALLS_LATER = ("collections.defaultdict", "functools.partial")
 
 
 @dataclass(slots=True)
@@ -51,14 +54,14 @@ class Walked:
     """They are aligned, which joblib before 1.2 does not know."""
 
 
-def walk(source: Source, *, first_party: frozenset[str] = frozenset()) -> Walked:
+def walk(source: Source, *, first_party: FirstParty | None = None) -> Walked:
     """Follow a file that holds exactly one pickle, of pickle or joblib.
 
-    Names of `first_party` top-level modules are the author's own code and no risk. Raises ModelError for what
-    is not such a file.
+    What `first_party` modules define is the author's own and no risk to name, nor are its classes to make.
+    Raises ModelError for what is not such a file.
     """
     walked = Walked()
-    machine = _Machine(source, walked, first_party, joblib=True)
+    machine = _Machine(source, walked, first_party or FirstParty(), joblib=True)
     walked.top = machine.run()
     walked.protocol = machine.protocol
     if not source.at_end():
@@ -69,7 +72,7 @@ def walk(source: Source, *, first_party: frozenset[str] = frozenset()) -> Walked
 class _Machine(Stack):
     """One pickle on the way through its instructions."""
 
-    def __init__(self, source: Source, walked: Walked, first_party: frozenset[str], *, joblib: bool) -> None:
+    def __init__(self, source: Source, walked: Walked, first_party: FirstParty, *, joblib: bool) -> None:
         super().__init__(source)
         self.walked = walked
         self.first_party = first_party
@@ -115,13 +118,15 @@ class _Machine(Stack):
             return known
         if not all(part.isidentifier() for part in f"{module}.{name}".split(".")):
             raise self.refused(f"got name {f'{module}.{name}'[:80]!r}, expected a dotted name")
-        kind = allowed_names().get((module, name))
+        kind = allowed_names().get((module, name)) or self.first_party.kind_of(module, name)
         if self.joblib and (module, name) == JOBLIB_ARRAY:
             kind = "class"
         found = self.globals[module, name] = Global(module, name, kind)
         self.walked.names.setdefault((module, name), self.at)
-        if kind is None and module.partition(".")[0] not in self.first_party:
-            self.risk(found, "named while loading, and not on the list of what is safe to name")
+        if kind is None:
+            own = self.first_party.has(module)
+            why = "no class or function that your module defines" if own else _NOT_LISTED
+            self.risk(found, f"named while loading, and {why}")
         return found
 
     def risk(self, target: Global, why: str) -> None:
@@ -150,10 +155,12 @@ class _Machine(Stack):
     def op_inst(self, names: Operand) -> None:
         assert isinstance(names, tuple)
         arguments = tuple(self.pop_to_mark())
+        self.check_handed(arguments)
         self.call(self.resolve(*names), arguments, constructs=True)
 
     def op_obj(self, _: Operand) -> None:
         cls, *arguments = self.pop_to_mark() or [UNKNOWN]
+        self.check_handed(tuple(arguments))
         self.call(cls, tuple(arguments), constructs=True)
 
     def call(self, callee: Symbol, arguments: Symbol, *, constructs: bool = False) -> None:
@@ -165,7 +172,13 @@ class _Machine(Stack):
             self.stack.append(Instance(origin, arguments))
         elif not isinstance(callee, Global):
             raise self.refused("a call of what is computed while loading")
+        elif callee.kind == OWN_CLASS:
+            if not constructs:
+                self.check_handed(arguments)
+            self.stack.append(Instance(callee, arguments))
         elif callee.kind in CONSTRUCTIBLE or (callee.kind == "call" and not constructs):
+            if str(callee) not in _CALLS_LATER:
+                self.check_handed(arguments)
             try:
                 self.stack.append(call_listed(callee, arguments))
             except UnfollowedError as error:
@@ -173,6 +186,12 @@ class _Machine(Stack):
         else:
             self.risk(callee, "a function that is safe to name, but is called while loading")
             self.stack.append(Instance(Global(callee.module, callee.name, None), arguments))
+
+    def check_handed(self, arguments: tuple[Symbol, ...]) -> None:
+        """List the author's functions that are arguments of a call: what is called may call them."""
+        for one in arguments:
+            if isinstance(one, Global) and one.kind == OWN_FUNCTION:
+                self.risk(one, "a function that is handed to what may call it while loading")
 
     def op_build(self, _: Operand) -> None:
         """Follow BUILD: give the object on top of the stack its state."""
