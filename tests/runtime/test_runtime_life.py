@@ -138,6 +138,8 @@ def test_a_hanging_request_is_answered_with_504_and_takes_no_other_with_it(serve
         assert [one.result()[0] for one in others] == [200, 200, 200]
         assert others[0].result()[1]["predictions"] != hanging
         await_end(hanging)
+        assert "the worker was ended for taking longer than 0.7 s; another one starts in 0 s" in served.log
+        assert "out of memory" not in served.log
 
 
 def test_what_a_hanging_model_started_ends_with_it(serve):

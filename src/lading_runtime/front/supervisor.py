@@ -78,6 +78,7 @@ class Supervisor:
         self._load_failures = 0
         self._load_error = ""
         self._has_loaded = False
+        self._killed_for = ""
         self._next_id = 0
         self._is_closing = False
         self._replacing: asyncio.Task[None] | None = None
@@ -96,6 +97,7 @@ class Supervisor:
         self._process = started.process
         self._has_loaded = False
         self._load_error = ""
+        self._killed_for = ""
         self._load_timer = self._loop.call_later(self._settings.load_timeout_s, self._load_expired)
         started.socket.settimeout(0)
         process = started.process
@@ -129,7 +131,7 @@ class Supervisor:
             await _exit_status(self._process, timeout_s if is_idle else 0.0)
 
     def reap(self) -> None:
-        """See who has ended, at every SIGCHLD: the worker, and as process 1 the orphans a model leaves behind."""
+        """See at every SIGCHLD who has ended: the worker, and as process 1 a model's orphans."""
         if os.getpid() == 1:
             self._collect_orphans()
         process = self._process
@@ -208,20 +210,21 @@ class Supervisor:
         job.refuse(Refusal(503, waited, headers=RETRY_AFTER))
 
     def _ran_too_long(self, job: _Job) -> None:
-        took = f"the model took longer than {self._settings.request_timeout_s:g} s"
-        log.write("error", f"{took}: its worker is replaced")
+        took = f"longer than {self._settings.request_timeout_s:g} s"
         self._running = None
-        job.refuse(Refusal(504, f"{took} for this request"))
-        self._kill()
+        job.refuse(Refusal(504, f"the model took {took} for this request"))
+        self._kill(f"taking {took}")
 
     def _load_expired(self) -> None:
-        self._load_error = f"it took longer than {self._settings.load_timeout_s:g} s"
-        self._kill()
+        took = f"longer than {self._settings.load_timeout_s:g} s"
+        self._load_error = f"it took {took}"
+        self._kill(f"taking {took}")
 
-    def _kill(self) -> None:
+    def _kill(self, reason: str) -> None:
         """End the worker and whatever it started; that it has ended does the rest."""
         self.is_ready = False
         self.state = "the worker is being replaced"
+        self._killed_for = reason
         if self._process is not None:
             _kill_group(self._process)
 
@@ -235,7 +238,8 @@ class Supervisor:
         self.state = "the worker is being replaced"
         if self._load_timer is not None:
             self._load_timer.cancel()
-        reason = _describe(await _exit_status(process, 1.0))
+        status = await _exit_status(process, 1.0)
+        reason = f"was ended for {self._killed_for}" if self._killed_for else _describe(status)
         job, self._running = self._running, None
         if job is not None:
             job.refuse(Refusal(500, f"the worker {reason} while it answered this request"))
@@ -279,7 +283,7 @@ async def _exit_status(process: subprocess.Popen[bytes], timeout_s: float) -> in
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End a worker and what it started, also where it has ended itself: the group lives while a member does."""
+    """End a worker and what it started: a group outlives the process that began it."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 
