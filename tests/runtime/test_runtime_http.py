@@ -1,13 +1,17 @@
 """The edges of HTTP: sizes, heads, methods, and connections that behave oddly."""
 
+import asyncio
 import json
 import socket
 import time
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
-from lading_runtime.front.app import ROUTES
+from lading_runtime.front.app import ROUTES, App
+from lading_runtime.front.metrics import Metrics
+from lading_runtime.front.settings import Settings
 
 JSON = {"content-type": "application/json"}
 LIMIT_BYTES = 300_000
@@ -211,3 +215,19 @@ def test_a_client_that_goes_away_leaves_nothing_behind(echo):
     while echo.metric("lading_requests_in_flight") > 1:
         assert time.monotonic() < deadline
     assert echo.post("fine") == (200, {"predictions": 4})
+
+
+def test_a_defect_of_ours_is_a_counted_500_of_json_with_its_traceback_in_the_log(capsys):
+    model = SimpleNamespace(settings=Settings(), metrics=Metrics(), is_draining=False)  # has no bill
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/", "method": "GET", "headers": []}
+    asyncio.run(App(model)(scope, None, send))
+    assert sent[0]["status"] == 500
+    assert json.loads(sent[1]["body"])["error_code"] == "INTERNAL_ERROR"
+    assert model.metrics.requests == {("/", 500): 1}
+    assert model.metrics.in_flight == 0
+    assert "AttributeError" in capsys.readouterr().err

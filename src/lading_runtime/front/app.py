@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
+from lading_runtime import log
 from lading_runtime.front.contracts import health, metrics, mlflow, oip
 from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
@@ -67,6 +69,9 @@ class App:
             response = await endpoint(self._model, Request(headers, body, arguments))
         except Refusal as refusal:
             response = refusal.response()
+        except Exception:  # noqa: BLE001 - a defect costs one request, and is told as every other error
+            log.write("error", f"a request to {route} failed: {traceback.format_exc()}")
+            response = Refusal(500, "the server failed at this request: its log says how").response()
         finally:
             counters.in_flight -= 1
         counters.count(route, response.status, perf_counter() - started)
