@@ -1,6 +1,7 @@
 """The Open Inference Protocol over HTTP, by hand and by Triton's own client."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -184,3 +185,44 @@ def test_tritons_own_client_is_answered(serve, bare_model, iris, free_port):
         with pytest.raises(client.InferenceServerException, match="expected JSON"):
             triton.infer("iris", [tensor])
         triton.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"shape": [2**63 - 1] * 100_000}, "expected a list of at most 32 lengths"),
+        ({"shape": [2**63 - 1] * 32}, "got 8 values, expected more than there can be for shape"),
+        ({"shape": [10**300]}, "expected a list of at most 32 lengths"),
+        ({"shape": [0] * 32}, "got 8 values, expected 0 for shape"),
+        ({"shape": [1] * 33}, "expected a list of at most 32 lengths"),
+        ({"shape": "x" * 1_000_000}, "expected a list of at most 32 lengths"),
+        ({"datatype": ["FP64"] * 100_000}, "got datatype ['FP64', "),
+        ({"name": "x" * 1_000_000, "data": 7}, "got no data"),
+    ],
+)
+def test_sizes_of_a_client_cost_nothing_and_are_printed_in_short(bare, change, reason):
+    started = time.monotonic()
+    status, answer = bare.post({"inputs": [{**INPUT, **change}]}, INFER)
+    assert time.monotonic() - started < 2
+    assert status == 400
+    assert reason in answer["error"]
+    assert len(answer["error"]) < 500
+
+
+def test_lists_that_are_nested_too_deep_are_refused(bare):
+    deep = 5.1
+    for _ in range(40):
+        deep = [deep]
+    for path, document in (
+        ("/invocations", {"instances": deep}),
+        (INFER, {"inputs": [{**INPUT, "shape": [1], "data": deep}]}),
+    ):
+        status, answer = bare.post(document, path)
+        assert (status, "more than 32 deep" in answer["error"]) == (400, True), answer
+
+
+@pytest.mark.parametrize("asked", [[{"name": {}}], [{"name": "no such"}], [7], 7])
+def test_outputs_that_there_are_not_are_refused(bare, asked):
+    status, answer = bare.post({"inputs": [INPUT], "outputs": asked}, INFER)
+    assert status == 400
+    assert "expected some of ['output-0']" in answer["error"]

@@ -15,8 +15,11 @@ from typing import Any, NamedTuple, Optional
 
 from lading_runtime import wire
 from lading_runtime.front.cast import Misfit, infer, pack
-from lading_runtime.front.messages import invalid
+from lading_runtime.front.messages import invalid, quote
 from lading_runtime.front.schema import Column, Schema, Tensor, pack_column
+
+MAX_DIMENSIONS = 32
+"""As many as every numpy knows."""
 
 
 class Input(NamedTuple):
@@ -116,8 +119,10 @@ def flatten(data: Any) -> tuple[list[int], list[Any]]:
     while flat and all(type(one) is list for one in flat):
         lengths = set(map(len, flat))
         if len(lengths) > 1:
-            raise invalid(f"got rows of lengths {sorted(lengths)}, expected rows of one length")
+            raise invalid(f"got rows of lengths {quote(sorted(lengths))}, expected rows of one length")
         shape.append(lengths.pop())
+        if len(shape) > MAX_DIMENSIONS:
+            raise invalid(f"got lists more than {MAX_DIMENSIONS} deep, expected fewer dimensions")
         flat = list(chain.from_iterable(flat))
     return shape, flat
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
@@ -69,6 +70,11 @@ class Refusal(Exception):  # noqa: N818 - what it is called in every contract he
         """Make the one error body that satisfies every contract's clients: each key is read by some."""
         document = {"error": self.message, "error_code": self.code, "message": self.message}
         return encode(document, self.status)._replace(headers=self.headers)
+
+
+def quote(value: object) -> str:
+    """Print a value of a client, shortened: the values may be many, long and deeply nested."""
+    return reprlib.repr(value)
 
 
 def invalid(message: str) -> Refusal:

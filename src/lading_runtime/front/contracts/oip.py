@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from lading_runtime import wire
 from lading_runtime.front import encode as encoding
 from lading_runtime.front.decode import check_json, is_json, media_type, parse_json
 from lading_runtime.front.encode import Input
-from lading_runtime.front.messages import Refusal, Request, Response, encode, invalid
+from lading_runtime.front.messages import Refusal, Request, Response, encode, invalid, quote
 from lading_runtime.front.model import Model
 from lading_runtime.front.render import outputs
 from lading_runtime.front.schema import Schema
 
 _DATATYPES = ("BYTES", *wire.ARRAY_CODES)
+_MAX_LENGTH = (1 << 63) - 1
 
 
 async def server(model: Model, _: Request) -> Response:
@@ -106,9 +108,9 @@ def _chosen(rendered: list[dict[str, Any]], asked: object) -> list[dict[str, Any
         if isinstance(asked, list)
         else [None]
     )
-    unknown = [name for name in names if name not in by_name]
+    unknown = [name for name in names if not isinstance(name, str) or name not in by_name]
     if unknown:
-        raise invalid(f"outputs: got {unknown}, expected some of {sorted(by_name)}")
+        raise invalid(f"outputs: got {quote(unknown)}, expected some of {sorted(by_name)}")
     return [by_name[name] for name in names]
 
 
@@ -137,22 +139,31 @@ def _tensor(index: int, entry: Any) -> tuple[str, list[int], list[Any]]:
     """Check one entry of `inputs`; return its name, shape and flat values."""
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise Refusal(400, f"inputs[{index}]: expected an object with name, shape, datatype and data")
-    name, shape, datatype = entry["name"], entry.get("shape"), entry.get("datatype")
+    name, datatype = entry["name"], entry.get("datatype")
+    shape: Any = entry.get("shape")
+    where = f"tensor {quote(name)}"
     if datatype not in _DATATYPES:
-        raise invalid(f"tensor {name!r}: got datatype {datatype!r}, expected one of {', '.join(_DATATYPES)}")
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
-        raise invalid(f"tensor {name!r}: got shape {shape!r}, expected a list of lengths")
+        raise invalid(f"{where}: got datatype {quote(datatype)}, expected one of {', '.join(_DATATYPES)}")
+    if not _is_shape(shape):
+        expected = f"a list of at most {encoding.MAX_DIMENSIONS} lengths"
+        raise invalid(f"{where}: got shape {quote(shape)}, expected {expected}")
     if not isinstance(entry.get("data"), list):
-        raise invalid(f"tensor {name!r}: got no data, expected a list")
+        raise invalid(f"{where}: got no data, expected a list")
     _, flat = encoding.flatten(entry["data"])
-    expected = 1
-    for size in shape:
-        expected *= size
-    if len(flat) != expected:
-        raise invalid(f"tensor {name!r}: got {len(flat)} values, expected {expected} for shape {shape}")
+    expected_count = math.prod(shape)
+    if len(flat) != expected_count:
+        expected = str(expected_count) if expected_count <= _MAX_LENGTH else "more than there can be"
+        raise invalid(f"{where}: got {len(flat)} values, expected {expected} for shape {quote(shape)}")
     if datatype != "BYTES":
-        encoding.pack_values(f"tensor {name!r}", datatype, flat)
+        encoding.pack_values(where, datatype, flat)
     return name, shape, flat
+
+
+def _is_shape(value: Any) -> bool:
+    """Tell whether lengths are few and small enough for their product to cost nothing."""
+    if not isinstance(value, list) or len(value) > encoding.MAX_DIMENSIONS:
+        return False
+    return all(type(size) is int and 0 <= size <= _MAX_LENGTH for size in value)
 
 
 def _nested(shape: list[int], flat: list[Any]) -> list[Any]:
