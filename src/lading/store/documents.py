@@ -16,6 +16,7 @@ LIMIT_BYTES = 4 << 20
 _MANIFESTS = frozenset({MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"})
 _INDEXES = frozenset({INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"})
 _MAX_DEPTH = 8
+_FIX = "pack or pull it again"
 _ATTACHED_LIMIT_BYTES = 64 << 20
 
 
@@ -38,10 +39,12 @@ def read(source: BlobSource, descriptor: Descriptor, *, limit_bytes: int = LIMIT
     with source.open(descriptor.digest) as stream:
         data = stream.read(descriptor.size_bytes + 1)
     if len(data) != descriptor.size_bytes:
-        raise IntegrityError(Issue(where, f"expected {descriptor.size_bytes} bytes, got another number"))
+        raise IntegrityError(
+            Issue(where, f"expected {descriptor.size_bytes} bytes, got another number", _FIX)
+        )
     # reading hashes SHA-256 alone, which is all that lading writes
     if descriptor.digest.algorithm == "sha256" and Digest.of(data) != descriptor.digest:
-        raise IntegrityError(Issue(where, f"got {Digest.of(data)}, the bytes were changed"))
+        raise IntegrityError(Issue(where, f"got {Digest.of(data)}, the bytes were changed", _FIX))
     return data
 
 
