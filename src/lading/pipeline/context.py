@@ -15,6 +15,7 @@ from lading.fetch import HttpFetch
 from lading.lock import debian
 from lading.lock.debian_mirror import Mirror, find_mirror
 from lading.lock.index_credentials import by_host
+from lading.pipeline.mend import dropping_damaged
 from lading.sandbox import open as open_sandbox
 from lading.settings import Settings
 from lading.store import LayoutStore
@@ -94,10 +95,11 @@ class Context:
         self, layers: tuple[Layer, ...], kind: str | None = None, *, events: Events | None = None
     ) -> Sandbox:
         """Open a sandbox on sealed layers."""
-        return open_sandbox(
-            layers,
-            source=self.store,
-            unpacked=self.settings.cache / "unpacked",
-            kind=kind or self.settings.sandbox,
-            events=events or self.events,
-        )
+        with dropping_damaged(self.store, [one.descriptor for one in layers]):
+            return open_sandbox(
+                layers,
+                source=self.store,
+                unpacked=self.settings.cache / "unpacked",
+                kind=kind or self.settings.sandbox,
+                events=events or self.events,
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -89,10 +88,8 @@ def _passed(context: Context, image: Image) -> Report | None:
 
 
 def attach(context: Context, image: Descriptor, document: bytes, media_type: str) -> None:
-    """Keep a document with an image, as an artefact that refers to it; nothing where it is there already."""
+    """Keep a document with an image, as an artefact that refers to it."""
     manifest, descriptor = images.attach(image, document, media_type)
-    if context.store.size_bytes(descriptor.digest) is not None:
-        return
     for blob in (document, EMPTY_CONFIG, manifest):
         documents.write(context.store, blob)
     context.store.refer(descriptor)
@@ -111,10 +108,7 @@ def _examples(context: Context, package: shelf.Package) -> tuple[Example, ...]:
     if not package.bill.examples:
         return ()
     found: dict[str, Any] = {}
-    with (
-        context.store.open(layers["examples"].descriptor.digest) as blob,
-        tarfile.open(fileobj=blob, mode="r|gz") as archive,
-    ):
+    with shelf.reading(context, layers["examples"].descriptor, "examples") as archive:
         for member in archive:
             if member.isreg() and member.size <= _MAX_EXAMPLES_BYTES:
                 stream = archive.extractfile(member)

@@ -7,6 +7,7 @@ import tarfile
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.layers import FolderCache
 from lading.pipeline.context import Context
+from lading.pipeline.mend import dropping_damaged
 from lading.store import documents, gc
 from lading.store import export as exports
 
@@ -84,16 +86,24 @@ def _choose(context: Context, text: str, descriptor: Descriptor, platform: Platf
 
 def _bill(context: Context, text: str, layer: Descriptor) -> Bill:
     """Read the bill from the last layer, where it is alone."""
-    try:
-        with context.store.open(layer.digest) as blob, tarfile.open(fileobj=blob, mode="r|gz") as archive:
-            for member in archive:
-                if member.name == BILL_FILE and member.isreg() and member.size <= _MAX_BILL_BYTES:
-                    stream = archive.extractfile(member)
-                    assert stream
-                    return Bill.parse(stream.read(), f"bill of {text}")
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise IntegrityError(Issue(repr(text), f"its last layer cannot be read: {error}")) from error
+    with reading(context, layer, f"bill of {text}") as archive:
+        for member in archive:
+            if member.name == BILL_FILE and member.isreg() and member.size <= _MAX_BILL_BYTES:
+                stream = archive.extractfile(member)
+                assert stream
+                return Bill.parse(stream.read(), f"bill of {text}")
     raise IntegrityError(Issue(repr(text), f"is no package of lading's: it has no /{BILL_FILE}"))
+
+
+@contextmanager
+def reading(context: Context, layer: Descriptor, where: str) -> Iterator[tarfile.TarFile]:
+    """Open a layer's tar, to be read once; IntegrityError where it cannot be."""
+    with dropping_damaged(context.store, [layer]):
+        try:
+            with context.store.open(layer.digest) as blob, tarfile.open(fileobj=blob, mode="r|gz") as archive:
+                yield archive
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            raise IntegrityError(Issue(where, f"its layer cannot be read: {error}")) from error
 
 
 def _layers(text: str, bill: Bill, blobs: Sequence[Descriptor], config: bytes) -> tuple[Layer, ...]:
@@ -109,14 +119,21 @@ def _layers(text: str, bill: Bill, blobs: Sequence[Descriptor], config: bytes) -
 
 
 def report(context: Context, image: Digest) -> dict[str, Any] | None:
-    """Read the newest report that refers to an image."""
-    found = [one for one in context.store.referrers(image) if one.artifact_type == REPORT]
-    if not found:
-        return None
-    layers = documents.children(context.store, found[-1])
-    data = documents.read(context.store, layers[-1])
-    report = canonical.decode(data, "report")
-    return report if isinstance(report, dict) else None
+    """Read the newest report that refers to an image; a damaged one is forgotten: verifying makes another."""
+    store = context.store
+    for name, referrer in reversed(list(store.listed())):
+        if name is not None or referrer.artifact_type != REPORT:
+            continue
+        try:
+            if documents.subject(store, referrer) != image:
+                continue
+            data = documents.read(store, documents.children(store, referrer)[-1])
+            document = canonical.decode(data, "report")
+        except IntegrityError:
+            store.delete(referrer.digest)
+            continue
+        return document if isinstance(document, dict) else None
+    return None
 
 
 def packages(context: Context) -> Iterator[tuple[Reference, Package]]:
@@ -196,12 +213,13 @@ def export(context: Context, text: str, destination: Path, form: exports.Format,
     """Write a package to a file or folder, under the name it was asked for by."""
     descriptor = context.store.find(text)
     names = {str(name): name for name, _ in context.store.tags()}
-    exports.export(
-        context.store,
-        descriptor,
-        destination,
-        form,
-        name=names.get(text),
-        overwrite=overwrite,
-        events=context.events,
-    )
+    with dropping_damaged(context.store, documents.walk(context.store, descriptor)):
+        exports.export(
+            context.store,
+            descriptor,
+            destination,
+            form,
+            name=names.get(text),
+            overwrite=overwrite,
+            events=context.events,
+        )
