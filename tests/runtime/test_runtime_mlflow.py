@@ -8,6 +8,10 @@ import json
 import numpy as np
 import pytest
 
+from lading_runtime.front.contracts.mlflow import parse_form
+from lading_runtime.front.messages import Refusal
+from lading_runtime.front.schema import read
+
 JSON = {"content-type": "application/json"}
 
 
@@ -304,6 +308,69 @@ def test_a_tensor_signature_is_kept_to(serve, bare_model):
         assert served.predictions({"instances": [[6, 3, 5, 2]]}) == [2]
         for wrong in ([[1.0, 2.0, 3.0]], [1.0, 2.0, 3.0, 4.0], [["a", 1, 1, 1]], [[[1.0, 2.0, 3.0, 4.0]]]):
             assert served.post({"inputs": wrong})[0] == 400
+
+
+TENSOR = {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 4]}}
+CELLS = {"a": 5.1, "b": 3.5, "c": 1.4, "d": 0.2}
+
+
+def test_a_tensor_without_a_name_may_come_as_a_table(serve, bare_model):
+    with serve(bare_model, signature={"inputs": [TENSOR]}) as served:
+        for good in (
+            {"dataframe_records": [CELLS, CELLS]},
+            {"instances": [CELLS, dict(reversed(CELLS.items()))]},
+            {"dataframe_split": {"columns": list(CELLS), "data": [list(CELLS.values())] * 2}},
+            {"inputs": {name: [value, value] for name, value in CELLS.items()}},
+        ):
+            assert served.predictions(good) == [0, 0]
+        for wrong in (
+            {"dataframe_records": []},
+            {"dataframe_records": [{}]},
+            {"dataframe_records": [{**CELLS, "a": {}}]},
+            {"dataframe_records": [{**CELLS, "a": "text"}]},
+            {"dataframe_records": [{"a": 1.0, "b": 2.0}]},
+            {"dataframe_records": [CELLS, {**CELLS, "e": 1}]},
+            {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 2.0]]}},
+            {"dataframe_split": {"columns": ["a"], "data": []}},
+            {"inputs": {"a": [5.1]}},
+            {"inputs": {**{name: [value] for name, value in CELLS.items()}, "a": ["text"]}},
+            {"inputs": CELLS},
+        ):
+            status, answer = served.post(wrong)
+            assert status == 400, answer
+            assert "None" not in answer["error"]
+
+
+def test_tensors_with_names_may_come_as_a_table():
+    signature = {"inputs": [{**TENSOR, "name": "x"}, {**TENSOR, "name": "y"}]}
+    schema = read(signature)
+    table = {"columns": ["y", "x"], "data": [[[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]]}
+    columns = parse_form(schema, "inputs", {"x": [[5.0, 6.0, 7.0, 8.0]], "y": [[1.0, 2.0, 3.0, 4.0]]})
+    assert parse_form(schema, "dataframe_split", table) == columns
+    records = [dict(zip(table["columns"], table["data"][0], strict=True))]
+    assert parse_form(schema, "dataframe_records", records) == columns
+    with pytest.raises(Refusal, match=r"tensors \['x'\] are missing"):
+        parse_form(schema, "dataframe_records", [{"y": [1.0]}])
+
+
+@pytest.mark.parametrize("form", ["dataframe_records", "inputs"])
+def test_columns_without_names_are_kept_to_in_every_form(form):
+    schema = read({"inputs": [{"type": "double"}, {"type": "long"}]})
+
+    def parse(first, second, **more):
+        record = {"a": first, "b": second, **more}
+        return parse_form(schema, form, [record] if form != "inputs" else {k: [v] for k, v in record.items()})
+
+    assert [entry["datatype"] for entry, _ in parse(1, 2).tensors] == ["FP64", "INT64"]
+    for wrong in ({"first": "text", "second": 2}, {"first": 1, "second": 2, "c": 3}):
+        with pytest.raises(Refusal):
+            parse(**wrong)
+
+
+def test_records_of_ever_other_keys_are_refused():
+    records = [{f"k{index}": 1} for index in range(50_000)]
+    with pytest.raises(Refusal, match="50000 different keys in 50000 records"):
+        parse_form(read(None), "dataframe_records", records)
 
 
 def test_probabilities_are_what_scikit_learn_gives_to_the_last_bit(serve, bare_model, iris):

@@ -20,6 +20,9 @@ from lading_runtime.front.schema import Column, Schema, Tensor, pack_column
 
 MAX_DIMENSIONS = 32
 """As many as every numpy knows."""
+# records of ever other keys make a table of their square: so many cells per one given, or in all
+_MAX_GAPS = 10
+_MAX_FILLED_CELLS = 10_000_000
 
 
 class Input(NamedTuple):
@@ -46,8 +49,10 @@ def rows(schema: Schema, names: Sequence[str] | None, data: Sequence[Any]) -> In
         row = next(i for i, cells in enumerate(data) if type(cells) is not list or len(cells) != width)
         got = f"{len(data[row])} cells" if isinstance(data[row], list) else "no list"
         raise invalid(f"row {row}: got {got}, expected a list of {width} cells")
-    if len(schema.tensors) == 1:
-        return array(schema, data)
+    if schema.tensors:
+        if names is None or (len(schema.tensors) == 1 and schema.tensors[0].name not in names):
+            return array(schema, data)
+        return _tensors(schema, {name: [cells[i] for cells in data] for i, name in enumerate(names)})
     positions, columns = _select(schema, names, width)
     if positions != list(range(width)):
         data = _pick(data, positions)
@@ -62,37 +67,38 @@ def records(schema: Schema, data: Sequence[Any]) -> Input:
     for row, record in enumerate(data):
         if not isinstance(record, dict):
             raise invalid(f"row {row}: got {type(record).__name__}, expected an object")
+    if schema.tensors:
+        return _records_of_tensors(schema, data)
     if schema.columns and schema.named:
         columns: Sequence[Column] = _present(
             schema, set().union(*data) if data else {one.name for one in schema.columns}
         )
-        for column in columns:
-            missing = (
-                [row for row, record in enumerate(data) if column.name not in record]
-                if column.required
-                else []
-            )
-            if missing:
-                raise invalid(f"column {column.name!r}, row {missing[0]}: missing")
+        names = [column.name for column in columns]
     else:
-        columns = [_untyped(name) for name in dict.fromkeys(chain.from_iterable(data))]
-    cells = [[record.get(column.name) for record in data] for column in columns]
-    return _frame(columns, cells)
+        names = list(dict.fromkeys(chain.from_iterable(data)))
+        _, columns = _select(schema, names, len(names))
+        if len(names) * len(data) > max(_MAX_GAPS * sum(map(len, data)), _MAX_FILLED_CELLS):
+            raise invalid(f"got {len(names)} different keys in {len(data)} records, expected a table")
+    for name, column in zip(names, columns):  # noqa: B905 - a column was chosen per name
+        missing = [row for row, record in enumerate(data) if name not in record] if column.required else []
+        if missing and schema.columns:
+            raise invalid(f"column {name!r}, row {missing[0]}: missing")
+    return _frame(columns, [[record.get(name) for record in data] for name in names])
 
 
 def mapping(schema: Schema, data: Mapping[str, Any]) -> Input:
     """Encode an object of columns, or of named tensors."""
-    if schema.tensors:
+    is_bare = len(schema.tensors) == 1 and schema.tensors[0].name is None
+    if schema.tensors and not is_bare:
         return _tensors(schema, data)
     lengths = {name: len(values) if isinstance(values, list) else -1 for name, values in data.items()}
     if not lengths or len(set(lengths.values())) > 1 or -1 in lengths.values():
-        raise invalid(f"inputs: got columns of lengths {lengths}, expected lists of one length")
-    if schema.columns and schema.named:
-        columns: Sequence[Column] = _present(schema, set(data))
-    else:
-        columns = [_untyped(name) for name in data]
-        _check_width(schema, len(columns))
-    return _frame(columns, [data[column.name] for column in columns])
+        raise invalid(f"inputs: got columns of lengths {quote(lengths)}, expected lists of one length")
+    names = list(data)
+    if is_bare:
+        return array(schema, list(map(list, zip(*data.values()))))  # noqa: B905 - of one length, see above
+    positions, columns = _select(schema, names, len(names))
+    return _frame(columns, [data[names[position]] for position in positions])
 
 
 def array(schema: Schema, data: Sequence[Any]) -> Input:
@@ -197,6 +203,16 @@ def _frame(columns: Sequence[Column], cells: Sequence[Sequence[Any]]) -> Input:
         parameters = {"type": kind} if kind in {"binary", "datetime"} else None
         tensors.append((wire.tensor(column.name, datatype, [len(values)], buffer, parameters), buffer))
     return Input("frame", tensors)
+
+
+def _records_of_tensors(schema: Schema, data: Sequence[Mapping[str, Any]]) -> Input:
+    names = list(data[0]) if data else []
+    for row, record in enumerate(data):
+        if set(record) != set(names):
+            raise invalid(
+                f"row {row}: got the keys {quote(list(record))}, expected {quote(names)} as in row 0"
+            )
+    return rows(schema, names, [[record[name] for name in names] for record in data])
 
 
 def _tensors(schema: Schema, data: Mapping[str, Any]) -> Input:
