@@ -6,6 +6,10 @@ import time
 import numpy as np
 import pytest
 
+from lading_runtime.front.contracts import oip
+from lading_runtime.front.messages import Refusal
+from lading_runtime.front.schema import read
+
 INPUT = {"name": "x", "shape": [2, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2, 6.0, 3.0, 5.0, 2.0]}
 INFER = "/v2/models/iris/infer"
 
@@ -226,3 +230,27 @@ def test_outputs_that_there_are_not_are_refused(bare, asked):
     status, answer = bare.post({"inputs": [INPUT], "outputs": asked}, INFER)
     assert status == 400
     assert "expected some of ['output-0']" in answer["error"]
+
+
+def one(name, shape, data):
+    datatype = "BYTES" if isinstance(data[0], str) else "FP64"
+    return {"name": name, "shape": shape, "datatype": datatype, "data": data}
+
+
+def test_one_tensor_that_a_column_is_named_after_is_that_column():
+    fields = [("age", "double"), ("city", "string"), ("x", "double")]
+    schema = read({"inputs": [{"name": name, "type": kind} for name, kind in fields]})
+    with pytest.raises(Refusal, match=r"columns \['city', 'x'\] are missing"):
+        oip.read_inputs(schema, [one("age", [1], [7.0])])
+    given = [one("age", [2], [7.0, 8.0]), one("city", [2, 1], ["a", "b"]), one("x", [2], [1.0, 2.0])]
+    assert [entry["shape"] for entry, _ in oip.read_inputs(schema, given).tensors] == [[2], [2], [2]]
+
+
+@pytest.mark.parametrize("name", ["age", "input-0"])
+def test_the_only_column_may_have_any_name_but_is_one_column(name):
+    schema = read({"inputs": [{"name": "age", "type": "double"}]})
+    for shape in ([2], [2, 1]):
+        wanted = oip.read_inputs(schema, [one(name, shape, [7.0, 8.0])])
+        assert bytes(wanted.tensors[0][1]) == np.array([7.0, 8.0]).tobytes()
+    with pytest.raises(Refusal):
+        oip.read_inputs(schema, [one(name, [2, 3], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])])

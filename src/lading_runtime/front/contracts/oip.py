@@ -73,7 +73,7 @@ async def infer(model: Model, request: Request) -> Response:
     wanted = (
         encoding.body(check_json(request.body))
         if model.takes_json
-        else _input(model.schema, document["inputs"])
+        else read_inputs(model.schema, document["inputs"])
     )
     rendered = outputs(await model.predict(wanted), model.schema)
     answer = {
@@ -114,7 +114,7 @@ def _chosen(rendered: list[dict[str, Any]], asked: object) -> list[dict[str, Any
     return [by_name[name] for name in names]
 
 
-def _input(schema: Schema, entries: list[Any]) -> Input:
+def read_inputs(schema: Schema, entries: list[Any]) -> Input:
     """Read tensors: one matrix, or a tensor per column, or the tensors that the signature names."""
     tensors = {}
     for index, entry in enumerate(entries):
@@ -122,17 +122,17 @@ def _input(schema: Schema, entries: list[Any]) -> Input:
         if name in tensors:
             raise invalid(f"inputs: got {name!r} twice")
         tensors[name] = (shape, data)
-    if len(tensors) == 1 and len(schema.tensors) <= 1 and len(schema.columns) != 1:
-        shape, data = next(iter(tensors.values()))
-        return encoding.array(schema, _nested(shape, data))
+    columns = {column.name for column in schema.columns} if schema.named else set()
+    if len(tensors) == 1 and len(schema.tensors) <= 1 and not columns & set(tensors):
+        return encoding.array(schema, _nested(*next(iter(tensors.values()))))
     if schema.tensors:
-        return encoding.mapping(
-            schema, {name: _nested(shape, data) for name, (shape, data) in tensors.items()}
-        )
-    if len(tensors) == 1 and schema.columns[0].name not in tensors:
-        shape, data = next(iter(tensors.values()))
-        return encoding.array(schema, data)
-    return encoding.mapping(schema, {name: data for name, (_, data) in tensors.items()})
+        return encoding.mapping(schema, {name: _nested(*one) for name, one in tensors.items()})
+    return encoding.mapping(schema, {name: _column(*one) for name, one in tensors.items()})
+
+
+def _column(shape: list[int], flat: list[Any]) -> list[Any]:
+    """Return a column's cells: a tensor [n, 1] is a column too, as Triton's batches have it."""
+    return flat if shape[1:] in ([], [1]) else _nested(shape, flat)
 
 
 def _tensor(index: int, entry: Any) -> tuple[str, list[int], list[Any]]:
