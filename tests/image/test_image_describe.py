@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -103,18 +104,54 @@ class Answer(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.fixture
+def answering(request: pytest.FixtureRequest) -> Iterator[HTTPServer]:
+    """Answer one request on a free port, on the address given as parameter."""
+    with HTTPServer((getattr(request, "param", "127.0.0.1"), 0), Answer) as http:
+        http.timeout = 10
+        thread = threading.Thread(target=http.handle_request)
+        thread.start()
+        yield http
+        thread.join()
+
+
+def probe(bill: Bill, server: ServerNeeds, env: dict[str, str]) -> int:
+    command = config_of(bill, (), server)["config"]["Healthcheck"]["Test"]
+    assert command[:2] == ["CMD", "/opt/lading/server/bin/python"]
+    done = subprocess.run([sys.executable, *command[2:]], check=False, env=env, stderr=subprocess.DEVNULL)
+    return done.returncode
+
+
 @pytest.mark.parametrize(("route", "status"), [("/v2/health/ready", 0), ("/v2/health/live", 1)])
 def test_the_health_check_tells_a_server_that_is_ready_from_one_that_is_not(
-    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds, route: str, status: int
+    bill: Bill, server: ServerNeeds, answering: HTTPServer, route: str, status: int
 ) -> None:
-    with HTTPServer(("127.0.0.1", 0), Answer) as answering:
-        thread = threading.Thread(target=answering.handle_request)
-        thread.start()
-        changed = replace(server, port=answering.server_port, routes={"readiness": route})
-        command = config_of(bill, layers, changed)["config"]["Healthcheck"]["Test"]
-        assert command[:2] == ["CMD", "/opt/lading/server/bin/python"]
-        assert subprocess.run([sys.executable, *command[2:]], check=False).returncode == status
-        thread.join()
+    described = replace(server, port=answering.server_port, routes={"readiness": route})
+    assert probe(bill, described, {}) == status
+
+
+@pytest.mark.parametrize(
+    ("answering", "host"),
+    [
+        ("127.0.0.1", None),
+        ("127.0.0.1", ""),
+        ("127.0.0.1", "0.0.0.0"),
+        ("127.0.0.7", "127.0.0.7"),
+    ],
+    indirect=["answering"],
+)
+def test_the_health_check_asks_where_the_variables_put_the_server(
+    bill: Bill, server: ServerNeeds, answering: HTTPServer, host: str | None
+) -> None:
+    env = {"LADING_PORT": f" {answering.server_port} "} | ({} if host is None else {"LADING_HOST": host})
+    assert probe(bill, replace(server, port=1), env) == 0
+
+
+@pytest.mark.parametrize("text", ["", "tcp://10.0.0.1:80", "99999"])
+def test_the_health_check_passes_over_what_is_no_port(
+    bill: Bill, server: ServerNeeds, answering: HTTPServer, text: str
+) -> None:
+    assert probe(bill, replace(server, port=answering.server_port), {"LADING_PORT": text}) == 0
 
 
 def test_a_server_without_a_readiness_route_has_no_health_check(

@@ -26,12 +26,17 @@ _ENVIRONMENT = {
     # no maintainer script has made the hashed links that OpenSSL looks for by default
     "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
 }
-_PROBE = (
-    "import socket;"
-    "s=socket.create_connection(('127.0.0.1',{port}),4);"
-    "s.sendall(b'GET {route} HTTP/1.0\\r\\n\\r\\n');"
-    "raise SystemExit(s.recv(12)[9:]!=b'200')"
-)
+# where the server listens is for its variables to say, as lading_runtime's settings read them
+_PROBE = """\
+import os, socket
+host = os.environ.get("LADING_HOST") or "0.0.0.0"
+port = os.environ.get("LADING_PORT", "").strip()
+port = int(port) if port.isdecimal() and 0 < int(port) < 65536 else {port}
+host = {{"0.0.0.0": "127.0.0.1", "::": "::1"}}.get(host, host)
+s = socket.create_connection((host, port), 4)
+s.sendall(b"GET {route} HTTP/1.0\\r\\n\\r\\n")
+raise SystemExit(s.recv(12)[9:] != b"200")
+"""
 _SECOND_NS = 1_000_000_000
 _IMAGE = "org.opencontainers.image."
 _BIND_TO_PORT = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
