@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import IO, Any, Literal, Protocol
 
 from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
@@ -130,6 +130,14 @@ class LayerCache(Protocol):
 
     def put(self, key: str, layer: Layer) -> None:
         """Remember a layer whose blob is in the store."""
+        ...
+
+    def recall(self, key: str) -> Any:  # noqa: ANN401 (any JSON value)
+        """Return the JSON value noted under this key, None where there is none."""
+        ...
+
+    def note(self, key: str, value: Any) -> None:  # noqa: ANN401 (any JSON value)
+        """Keep a JSON value that was worked out and can be worked out again."""
         ...
 
 

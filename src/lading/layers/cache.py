@@ -55,6 +55,18 @@ class FolderCache:
         }
         remember(self._path(key), canonical.encode(document))
 
+    def recall(self, key: str) -> Any:  # noqa: ANN401 (any JSON value)
+        """Return the JSON value noted under this key, None where there is none that can be read."""
+        path = self._path(key)
+        try:
+            return canonical.decode(path.read_bytes(), path.name)
+        except (OSError, IntegrityError):
+            return None
+
+    def note(self, key: str, value: Any) -> None:  # noqa: ANN401 (any JSON value)
+        """Keep a JSON value that was worked out and can be worked out again."""
+        remember(self._path(key), canonical.encode(value))
+
     def layers(self) -> Iterator[Layer]:
         """List every layer that is remembered, whether its blob is there still or not; none is asked for."""
         for path in sorted(self.folder.glob("??/*.json")):
