@@ -21,6 +21,7 @@ from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.layers import Cargo, FileDigests, FolderCache, assemble
+from lading.layers.overlap import Overlap
 from lading.layers.recipes import LAYERS_MAX, recipes
 from lading.store import LayoutStore
 
@@ -255,11 +256,51 @@ def test_zstd_layers_have_the_same_diff_ids(yard, cargo):
     assert {layer.descriptor.media_type for layer in packed.layers} == {LAYER_ZSTD}
 
 
-def test_wheels_that_collide_in_different_layers_are_refused(yard, cargo, make_wheel):
-    clash = yard.shop.wheel(make_wheel({"theta.py": b"mine"}, name="thief"))
-    lock = replace(cargo.lock, model=(*cargo.lock.model, clash))
-    with pytest.raises(IntegrityError, match=r"theta-1\.0.*thief-1\.0"):
-        yard.assemble(replace(cargo, lock=lock))
+@pytest.fixture
+def overlapping(shop, cargo, make_wheel) -> Cargo:
+    """Two wheels that ship the same files, one of them with other contents."""
+    files = {"LICENSE": b"theirs", "same.py": b"="}
+    more = [shop.wheel(make_wheel({**files, "LICENSE": name.encode()}, name=name)) for name in ("ant", "bee")]
+    return replace(cargo, lock=replace(cargo.lock, model=(*cargo.lock.model, *more)))
+
+
+def test_a_path_that_two_wheels_hold_with_other_contents_is_in_one_layer(yard, overlapping):
+    assembled = yard.assemble(overlapping)
+    holding = [layer for layer in assembled.layers if f"{SITE}/LICENSE" in yard.entries(layer)]
+    assert len(holding) == 1
+    with yard.store.open(holding[0].descriptor.digest) as stream, tarfile.open(fileobj=stream) as archive:
+        assert archive.extractfile(f"{SITE}/LICENSE").read() == b"ant"
+    (warning,) = [event.text for event in yard.events if event.kind == "warning"]
+    assert f"'{SITE}/LICENSE' is ant-1.0-py3-none-any.whl's, not bee-1.0-py3-none-any.whl's" in warning
+
+
+def test_an_overlap_is_found_once_told_each_time_and_the_same_anywhere(yard, overlapping, tmp_path, shop):
+    first = yard.assemble(overlapping)
+    second = yard.assemble(overlapping)
+    assert (second.layers, second.cached) == (first.layers, len(first.layers))
+    assert yard.shop.fetched == []
+    assert [event.kind for event in yard.events].count("warning") == 1
+    model = overlapping.lock.model[::-1]
+    turned = replace(overlapping, lock=replace(overlapping.lock, model=model))
+    assert Yard(tmp_path / "elsewhere", shop).assemble(turned).layers == first.layers
+
+
+def test_only_what_leaves_a_file_out_has_a_key_of_its_own(overlapping, tmp_path):
+    digests = FileDigests(tmp_path / "digests")
+    ant, bee = (f"{name}-1.0-py3-none-any.whl" for name in ("ant", "bee"))
+    plain = recipes(overlapping, digests)
+    foreseen = recipes(overlapping, digests, [Overlap(f"{SITE}/LICENSE", ant, bee)])
+    pairs = zip(plain, foreseen, strict=True)
+    assert [one.title for one, two in pairs if one.made_from != two.made_from] == ["environments", "bee 1.0"]
+
+
+def test_a_file_where_another_wheel_has_a_folder_is_refused_wherever_they_lie(yard, cargo, make_wheel):
+    names = ["ant", "bee", "cat", "dog"]
+    wheels = [make_wheel({"thing" if n == "ant" else f"thing/{n}.py": b"x"}, name=n) for n in names]
+    more = tuple(yard.shop.wheel(path) for path in wheels)
+    for model in (more, (*cargo.lock.model, *more)):
+        with pytest.raises(IntegrityError, match=r"ant-1\.0.*dog-1\.0"):
+            yard.assemble(replace(cargo, lock=replace(cargo.lock, model=model)), workers=1)
 
 
 def test_a_wheel_that_is_not_sound_is_named_and_leaves_nothing_cached(yard, cargo, make_wheel):

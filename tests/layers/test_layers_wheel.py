@@ -239,23 +239,6 @@ def test_a_missing_file_of_the_format_is_named(target, tmp_path):
         wheel.plan(path, target)
 
 
-def test_wheels_that_disagree_on_a_file_are_both_named(make_wheel, target):
-    one = wheel.plan(make_wheel({"shared.py": b"1", "same.py": b"="}, name="one"), target)
-    two = wheel.plan(make_wheel({"shared.py": b"2", "same.py": b"="}, name="two"), target)
-    with pytest.raises(IntegrityError) as caught:
-        wheel.check_collisions([one, two], frozenset())
-    (issue,) = caught.value.issues
-    assert "one-1.0" in issue.where
-    assert "two-1.0" in issue.where
-    assert "shared.py" in issue.what
-
-
-def test_a_wheel_may_not_replace_the_environments_own_files(make_wheel, target):
-    plan = wheel.plan(make_wheel({f"{DATA}/scripts/python": b"#!/bin/sh\n"}), target)
-    with pytest.raises(IntegrityError, match="belongs to the environment"):
-        wheel.check_collisions([plan], {"opt/lading/env/bin/python"})
-
-
 def test_wheels_that_share_a_layer_keep_one_copy_of_what_they_agree_on(make_wheel, target, seal):
     plans = [wheel.plan(make_wheel({"same.py": b"="}, name=name), target) for name in ("one", "two")]
     files = seal(lambda writer: wheel.write_all(plans, writer)).files

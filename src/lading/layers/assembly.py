@@ -16,11 +16,13 @@ from lading.core.errors import IntegrityError
 from lading.core.image import Layer
 from lading.core.lock import LockedDeb
 from lading.core.ports import BlobSink, Event, Events, Fetch, LayerCache, ignore
+from lading.layers import overlap
 from lading.layers.cache import key
 from lading.layers.cargo import Cargo
 from lading.layers.compress import Compression
 from lading.layers.file_digests import FileDigests
-from lading.layers.recipes import Package, Recipe, recipes
+from lading.layers.overlap import Overlap, OverlapError
+from lading.layers.recipes import Package, Recipe, environments, recipes
 from lading.layers.tar import LayerWriter
 
 _DOWNLOADS = 8
@@ -59,22 +61,33 @@ def assemble(
             return fetch_deb(package)
         return fetch.file(package.url, package.digest, package.size_bytes)
 
-    planned = recipes(cargo, digests)
-    keys = [key(recipe.made_from, compression) for recipe in planned]
-    found = [cache.get(one) for one in keys]
-    layers = {
-        index: replace(layer, kind=recipe.kind, title=recipe.title)
-        for index, (recipe, layer) in enumerate(zip(planned, found, strict=True))
-        if layer
-    }
-    cached = len(layers)
-    events(Event("assemble", "progress", "from cache", cached, len(planned), "layers"))
-    missing = {index: recipe for index, recipe in enumerate(planned) if index not in layers}
-    for index, layer in _sealed(missing, bring, store, compression, workers or os.cpu_count() or 1):
-        cache.put(keys[index], layer)
-        layers[index] = layer
-        events(Event("assemble", "progress", layer.title, len(layers), len(planned), "layers"))
-    return Assembled(tuple(layers[index] for index in range(len(planned))), cached)
+    def build(overlaps: Sequence[Overlap]) -> Assembled:
+        planned = recipes(cargo, digests, overlaps)
+        if overlaps:
+            events(overlap.warning(overlaps))
+        keys = [key(recipe.made_from, compression) for recipe in planned]
+        found = [cache.get(one) for one in keys]
+        layers = {
+            index: replace(layer, kind=recipe.kind, title=recipe.title)
+            for index, (recipe, layer) in enumerate(zip(planned, found, strict=True))
+            if layer
+        }
+        cached = len(layers)
+        events(Event("assemble", "progress", "from cache", cached, len(planned), "layers"))
+        missing = {index: recipe for index, recipe in enumerate(planned) if index not in layers}
+        for index, layer in _sealed(missing, bring, store, compression, workers or os.cpu_count() or 1):
+            cache.put(keys[index], layer)
+            layers[index] = layer
+            events(Event("assemble", "progress", layer.title, len(layers), len(planned), "layers"))
+        return Assembled(tuple(layers[index] for index in range(len(planned))), cached)
+
+    # how wheels overlap is known once they are all here: most do not, so none is waited for
+    question = key({"overlaps": environments(cargo)}, compression)
+    try:
+        return build(overlap.parse(cache.recall(question)))
+    except OverlapError as error:
+        cache.note(question, [list(one) for one in error.overlaps])
+        return build(error.overlaps)
 
 
 def seal(recipe: Recipe, paths: Sequence[Path], store: BlobSink, compression: Compression = "gzip") -> Layer:

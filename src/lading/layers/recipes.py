@@ -12,10 +12,11 @@ from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
 from lading.core.image import Kind
 from lading.core.lock import LockedDeb, LockedWheel
-from lading.layers import deb, environment, files, root, wheel
+from lading.layers import deb, environment, files, overlap, root, wheel
 from lading.layers.cargo import Cargo
 from lading.layers.file_digests import FileDigests
 from lading.layers.grouping import group
+from lading.layers.overlap import Overlap, OverlapError
 from lading.layers.tar import LayerWriter
 
 LAYERS_MAX = 60  # some engines break near 70
@@ -44,15 +45,17 @@ class Recipe:
     packages: tuple[Package, ...] = ()
 
 
-def recipes(cargo: Cargo, digests: FileDigests) -> list[Recipe]:
+def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()) -> list[Recipe]:
     """Return the recipes of an image's layers, those that change least first; at most LAYERS_MAX in all.
 
-    Raises SpecError and ModelError for files that cannot be packed.
+    `overlaps` says which wheels leave out what; where it is not so, writing the layer of the environments
+    raises OverlapError. Raises SpecError and ModelError for files that cannot be packed.
     """
-    found = [*_base(cargo), _skeleton(cargo), *_wheels(cargo.lock.model, _env(cargo), "environment")]
+    found = [*_base(cargo), _skeleton(cargo, overlaps)]
+    found += _wheels(cargo.lock.model, _env(cargo), "environment", overlaps)
     if cargo.server == NATIVE:
         # the server's packages change with lading alone: one layer
-        found += _wheels(cargo.lock.server, _server(cargo), "server", alone=0, shared=1)
+        found += _wheels(cargo.lock.server, _server(cargo), "server", overlaps, alone=0, shared=1)
         runtime = environment.runtime(environment.SERVER, cargo.lock.interpreter)
         found.append(_files("server", "lading runtime", files.contents(runtime, digests)))
     if cargo.code_is_model:
@@ -94,25 +97,41 @@ def _base(cargo: Cargo) -> Iterator[Recipe]:
     yield Recipe("base", cargo.lock.base.reference, {"root": _digests(packages)}, root.write, packages)
 
 
-def _skeleton(cargo: Cargo) -> Recipe:
-    """Lay out the environments, once it is known that no two wheels of one disagree on a file."""
+def environments(cargo: Cargo) -> dict[str, Any]:
+    """Say (in JSON values) what the environments are made from: all their wheels, and the interpreter."""
     interpreter = cargo.lock.interpreter
+    return {
+        "environments": [[target.prefix, _digests(wheels)] for target, wheels in _parts(cargo)],
+        "interpreter": [interpreter.path, interpreter.version],
+    }
+
+
+def _parts(cargo: Cargo) -> list[tuple[wheel.Target, tuple[LockedWheel, ...]]]:
     parts = [(_env(cargo), tuple(sorted(cargo.lock.model)))]
     if cargo.server == NATIVE:
         parts.append((_server(cargo), tuple(sorted(cargo.lock.server))))
+    return parts
+
+
+def _skeleton(cargo: Cargo, overlaps: Sequence[Overlap]) -> Recipe:
+    """Lay out the environments, once it is known that their wheels overlap as was foreseen."""
+    interpreter, parts = cargo.lock.interpreter, _parts(cargo)
 
     def write(paths: Sequence[Path], writer: LayerWriter) -> None:
-        found = iter(paths)
-        writer.symlink("models", f"/{environment.MODEL}")
+        brought = iter(paths)
+        found: list[Overlap] = []
         for target, wheels in parts:
-            plans = [wheel.plan(next(found), target, filename=one.filename) for one in wheels]
-            wheel.check_collisions(plans, environment.paths(target.prefix, interpreter))
+            plans = [wheel.plan(next(brought), target, filename=one.filename) for one in wheels]
+            found += overlap.find(plans, environment.paths(target.prefix, interpreter))
+        if sorted(found) != sorted(overlaps):
+            raise OverlapError(found)
+        writer.symlink("models", f"/{environment.MODEL}")
+        for target, _ in parts:
             environment.write(target.prefix, interpreter, writer)
 
-    made_from = {
-        "environments": [[target.prefix, _digests(wheels)] for target, wheels in parts],
-        "interpreter": [interpreter.path, interpreter.version],
-    }
+    made_from = environments(cargo)
+    if overlaps:
+        made_from["overlaps"] = sorted(map(list, overlaps))
     packages = tuple(one for _, wheels in parts for one in wheels)
     return Recipe("environment", "environments", made_from, write, packages)
 
@@ -121,22 +140,32 @@ def _wheels(
     wheels: Sequence[LockedWheel],
     target: wheel.Target,
     kind: Kind,
+    overlaps: Sequence[Overlap],
     *,
     alone: int = _WHEELS_ALONE,
     shared: int = _WHEELS_SHARED,
 ) -> list[Recipe]:
-    return [_wheel_layer(one, target, kind) for one in group(wheels, alone=alone, shared=shared)]
+    return [_wheel_layer(one, target, kind, overlaps) for one in group(wheels, alone=alone, shared=shared)]
 
 
-def _wheel_layer(wheels: tuple[LockedWheel, ...], target: wheel.Target, kind: Kind) -> Recipe:
+def _wheel_layer(
+    wheels: tuple[LockedWheel, ...], target: wheel.Target, kind: Kind, overlaps: Sequence[Overlap]
+) -> Recipe:
+    left_out = {one.filename: overlap.left_out(overlaps, one.filename, target.prefix) for one in wheels}
+
     def write(paths: Sequence[Path], writer: LayerWriter) -> None:
-        pairs = zip(paths, wheels, strict=True)
-        wheel.write_all([wheel.plan(path, target, filename=one.filename) for path, one in pairs], writer)
+        pairs = zip(paths, [one.filename for one in wheels], strict=True)
+        plans = [wheel.plan(path, target, filename=name, left_out=left_out[name]) for path, name in pairs]
+        overlap.find(plans, ())  # names the wheels where a file and a folder cannot be laid out together
+        wheel.write_all(plans, writer)
 
-    made_from = {
+    made_from: dict[str, Any] = {
         "wheels": [[one.filename, str(one.digest)] for one in wheels],
         "target": [target.prefix, target.python, str(target.platform)],
     }
+    # a wheel that keeps all its files is the same layer in whatever company
+    if missing := {name: paths for name, paths in left_out.items() if paths}:
+        made_from["left_out"] = missing
     return Recipe(kind, _title(wheels), made_from, write, wheels)
 
 

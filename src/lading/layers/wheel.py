@@ -72,10 +72,13 @@ def write(wheel: Path, writer: LayerWriter, target: Target, *, filename: str | N
     write_all([plan(wheel, target, filename=filename)], writer)
 
 
-def plan(wheel: Path, target: Target, *, filename: str | None = None) -> Installed:
+def plan(
+    wheel: Path, target: Target, *, filename: str | None = None, left_out: Collection[str] = ()
+) -> Installed:
     """Work out what a wheel installs, checking everything but its members' contents.
 
-    `filename` is the wheel's own name where the file has another. Raises IntegrityError for a malformed
+    `filename` is the wheel's own name where the file has another; `left_out` are paths in the image that are
+    another wheel's. Raises IntegrityError for a malformed
     archive, a wheel that is not for the target, members that RECORD does not list with hash and length, files
     outside the known schemes, two files at one path.
     """
@@ -94,6 +97,7 @@ def plan(wheel: Path, target: Target, *, filename: str | None = None) -> Install
     issues = [Issue(filename, f"has {path!r} twice") for path, times in taken.items() if times > 1]
     if issues:
         raise IntegrityError(*issues)
+    files = [one for one in files if one.path not in left_out]
     files.append(_record(files, f"{target.site_packages}/{dist_info}/RECORD", target))
     return Installed(filename, wheel, tuple(files))
 
@@ -111,23 +115,6 @@ def write_all(plans: Sequence[Installed], writer: LayerWriter) -> None:
                 files.setdefault(placed.path, (placed, descriptor))
         for path in sorted(files, key=str.encode):
             _write_file(*files[path], writer)
-
-
-def check_collisions(plans: Iterable[Installed], reserved: Collection[str]) -> None:
-    """Raise IntegrityError for every path that two wheels hold with other contents, or that is reserved."""
-    holders: dict[str, tuple[str, Placed]] = {}
-    issues = []
-    for one in plans:
-        for placed in one.files:
-            holder, other = holders.setdefault(placed.path, (one.filename, placed))
-            if placed.path in reserved:
-                issues.append(Issue(one.filename, f"holds {placed.path!r}, which belongs to the environment"))
-            elif (placed.digest, placed.mode) != (other.digest, other.mode):
-                fix = "ask for versions that agree, or for one of the two alone"
-                what = f"both hold {placed.path!r}, with other contents"
-                issues.append(Issue(f"{holder} and {one.filename}", what, fix))
-    if issues:
-        raise IntegrityError(*issues)
 
 
 def _write_file(placed: Placed, descriptor: int, writer: LayerWriter) -> None:
