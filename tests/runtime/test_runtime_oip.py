@@ -46,6 +46,12 @@ def test_a_model_without_a_signature_tells_its_width(bare):
     assert document["inputs"] == [{"name": "input-0", "datatype": "FP64", "shape": [-1, 4]}]
 
 
+def test_of_a_routine_without_a_signature_no_inputs_are_claimed(serve):
+    with serve(entry="score.py", files={"score.py": "def run(data):\n    return data"}) as served:
+        document = json.loads(served.get("/v2/models/iris")[1])
+    assert (document["inputs"], document["outputs"]) == ([], [])
+
+
 def test_health(named):
     assert named.get("/v2/health/live")[:2] == (200, b'{"live":true}')
     assert named.get("/v2/health/ready")[:2] == (200, b'{"live":true,"ready":true}')

@@ -68,8 +68,9 @@ class Schema(NamedTuple):
                 {"name": one.name, "datatype": _PUBLIC.get(one.kind or "", one.kind or "FP64"), "shape": [-1]}
                 for one in self.columns
             ]
-        shape = [-1, -1 if self.width is None else self.width]
-        return [{"name": "input-0", "datatype": "FP64", "shape": shape}]
+        if self.width is None:
+            return []  # nothing is known of them
+        return [{"name": "input-0", "datatype": "FP64", "shape": [-1, self.width]}]
 
     def describe_outputs(self) -> list[dict[str, Any]]:
         """Return the outputs as the Open Inference Protocol's metadata lists them."""
