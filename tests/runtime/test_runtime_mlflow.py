@@ -201,6 +201,12 @@ def test_nan_and_infinity_are_understood_and_null_is_nan(named, bare):
     assert bare.post(b'{"instances":[[Infinity,3.5,1.4,0.2]]}')[0] == 400
 
 
+def test_a_lone_surrogate_is_refused(named):
+    body = b'{"dataframe_records": [{"\\ud800": 1}]}'
+    status, answer = named.post(body)
+    assert (status, answer["error"]) == (400, "got a lone surrogate in a string, expected Unicode")
+
+
 def test_missing_columns_are_named(named):
     frame = {"columns": ["sepal length (cm)", "other"], "data": [[1.0, 2.0]]}
     status, answer = named.post({"dataframe_split": frame})

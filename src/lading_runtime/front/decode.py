@@ -48,7 +48,7 @@ def parse_json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError as error:
-        return _parse_leniently(body, error)
+        return _require_unicode(_parse_leniently(body, error))
     except RecursionError:
         raise Refusal(400, "got JSON that is nested too deeply") from None
 
@@ -73,6 +73,17 @@ def _parse_leniently(body: bytes, first: Exception) -> Any:
     except ValueError as error:
         strict = isinstance(error, (json.JSONDecodeError, UnicodeDecodeError))
         raise Refusal(400, f"got a body that is not JSON: {first if strict else error}") from None
+
+
+def _require_unicode(value: Any) -> Any:
+    """Refuse a lone surrogate, which JSON's escapes can spell but no message here can hold."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Refusal(400, "got a lone surrogate in a string, expected Unicode") from None
+    except RecursionError:
+        raise Refusal(400, "got JSON that is nested too deeply") from None
+    return value
 
 
 def _integer(text: str) -> int:

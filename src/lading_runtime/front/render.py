@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +41,7 @@ def outputs(answer: Answer, schema: Schema) -> list[dict[str, Any]]:
         declared = schema.outputs[index].get("name") if index < len(schema.outputs) else None
         name = entry["name"] if is_frame else declared or f"output-{index}"
         if entry["datatype"] == wire.JSON:
-            rendered.append({"name": name, **_json_tensor(msgspec.json.decode(data))})
+            rendered.append({"name": name, **_json_tensor(_decode(data))})
         else:
             values = _values(entry["datatype"], data)
             rendered.append(
@@ -51,13 +52,22 @@ def outputs(answer: Answer, schema: Schema) -> list[dict[str, Any]]:
 
 def _values(datatype: str, data: memoryview) -> list[Any]:
     if datatype == wire.JSON:
-        values = msgspec.json.decode(data)
+        values = _decode(data)
         return values if isinstance(values, list) else [values]
     if datatype == "BOOL":
         return list(map(bool, data))
     packed = array(wire.ARRAY_CODES[datatype])
     packed.frombytes(data)
     return packed.tolist()
+
+
+def _decode(data: memoryview) -> Any:
+    """Read JSON; a lone surrogate, which a model may return but no Unicode text can hold, becomes `?`."""
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        text = json.dumps(json.loads(bytes(data)), ensure_ascii=False)
+        return json.loads(text.encode(errors="replace"))
 
 
 def _nest(values: list[Any], shape: Sequence[int]) -> Any:

@@ -111,8 +111,9 @@ def read(descriptor: int) -> tuple[dict[str, Any], memoryview] | None:
 
 
 def write(descriptor: int, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
-    """Write one message."""
-    parts = wire.frame(json.dumps(header).encode(), buffers)
+    """Write one message; its header may name what is no Unicode, which the front could not read."""
+    text = json.dumps(header, ensure_ascii=False).encode(errors="replace")
+    parts = wire.frame(text, buffers)
     if sum(map(len, parts)) < _JOIN_BYTES:
         parts = [b"".join(parts)]
     for part in parts:

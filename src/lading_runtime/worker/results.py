@@ -57,11 +57,14 @@ def _tensor(name: str, array: Any) -> Any:
 
 
 def to_json(value: Any) -> bytes:
-    """Print JSON; NaN and infinities, which it does not have, become null."""
+    """Print JSON; NaN and infinities, which it does not have, become null.
+
+    It is ASCII: a lone surrogate, which a Python string may have, can only be written escaped.
+    """
     try:
-        return json.dumps(value, default=_default, allow_nan=False, ensure_ascii=False).encode()
+        return json.dumps(value, default=_default, allow_nan=False).encode()
     except (ValueError, TypeError):
-        return json.dumps(_finite(value), allow_nan=False, ensure_ascii=False).encode()
+        return json.dumps(_finite(value), allow_nan=False).encode()
 
 
 def _default(value: Any) -> Any:
