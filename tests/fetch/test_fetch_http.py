@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -380,7 +381,7 @@ def test_a_full_disk_is_said_and_nothing_is_sealed(site, fetch, tmp_path, monkey
 
     monkeypatch.setattr(Partial, "write", full)
     site.answers["/a"] = lambda one: site.reply(one, BODY)
-    with pytest.raises(RegistryError, match="No space left on device"):
+    with pytest.raises(RegistryError, match="No space left on device\n  fix: free some space"):
         fetch.file(f"{site.url}/a", DIGEST)
     assert left_over(tmp_path) == []
     assert Downloads(tmp_path / "cache").find(DIGEST, None) is None
@@ -400,3 +401,12 @@ def test_progress_reaches_the_whole_length(site, tmp_path):
 def test_what_is_no_url_is_refused(fetch, url):
     with pytest.raises(RegistryError):
         fetch.text(url)
+
+
+@pytest.mark.parametrize("folder", ["/proc/lading", "/dev/null/lading"])
+def test_a_folder_that_cannot_be_is_said_with_the_way_out(folder, tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    with HttpFetch(Path(folder)) as fetch, pytest.raises(RegistryError) as caught:
+        fetch.file((tmp_path / "file").as_uri(), Digest.of(b"x"))
+    assert "LADING_HOME" in caught.value.issues[0].fix
+    assert "space" not in caught.value.issues[0].fix

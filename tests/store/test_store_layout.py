@@ -321,7 +321,7 @@ def test_a_folder_that_may_not_be_written_is_told_in_plain_words(tmp_path: Path,
     store = LayoutStore(tmp_path / "layout")
     with pytest.raises(RegistryError, match="nothing was written") as caught:
         put(store, b"numpy")
-    assert caught.value.issues[0].fix == "choose a folder that you may write"
+    assert "LADING_HOME" in (caught.value.issues[0].fix or "")
 
 
 def test_a_folder_that_may_not_be_read_is_told_in_plain_words(tmp_path: Path, ordinary_user: None) -> None:
@@ -334,5 +334,5 @@ def test_a_folder_that_may_not_be_read_is_told_in_plain_words(tmp_path: Path, or
 
 @pytest.mark.parametrize("folder", ["/proc/lading", "/dev/null/lading"])
 def test_a_folder_that_cannot_be_is_told_in_plain_words(folder: str) -> None:
-    with pytest.raises(RegistryError, match="nothing was written"):
+    with pytest.raises(RegistryError, match=r"nothing was written.*\n  fix: choose another folder"):
         put(LayoutStore(Path(folder)), b"numpy")

@@ -13,10 +13,13 @@ LadingError                                              1
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_UNSUITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]*@")
 
 
@@ -46,6 +49,19 @@ def without_secrets(text: str) -> str:
     "got 'https://***@example.com/simple'"
     """
     return _USER_INFO.sub("***@", text)
+
+
+def disk_fix(error: OSError) -> str | None:
+    """Name the way out of what a disk refused to write, None where there is no general one.
+
+    >>> disk_fix(OSError(errno.ENOSPC, "No space left on device"))
+    "free some space, or put lading's data on another disk with LADING_HOME"
+    """
+    if error.errno in _FULL:
+        return "free some space, or put lading's data on another disk with LADING_HOME"
+    if error.errno in _UNSUITABLE:
+        return "choose another folder; lading's own is named by LADING_HOME"
+    return None
 
 
 class LadingError(Exception):

@@ -14,7 +14,7 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from lading.core.digest import CHUNK_BYTES, Digest
-from lading.core.errors import IntegrityError, Issue, RegistryError
+from lading.core.errors import IntegrityError, Issue, RegistryError, disk_fix
 from lading.core.ports import Event, Events, ignore
 from lading.fetch.connection import Connection, Response, Transient, public
 from lading.fetch.downloads import Downloads, KeptText, Partial
@@ -267,4 +267,4 @@ def _offline(url: str) -> Issue:
 
 def _unwritable(error: OSError, folder: Path) -> Issue:
     what = f"cannot be written: {error.strerror or error}"
-    return Issue(str(folder), what, "free some space, or put lading's data elsewhere with LADING_HOME")
+    return Issue(str(folder), what, disk_fix(error))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lading import lock as locks
-from lading.core.errors import Issue, LockError
+from lading.core.errors import Issue, LockError, disk_fix
 from lading.core.lock import Lock, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts
 from lading.core.ports import Event
@@ -130,7 +130,8 @@ def _write(context: Context, lock: Lock, folder: Path, question: locks.Question)
     except OSError as error:
         place = context.settings.cache / "locks" / question.digest.hex
         if folder == place:
-            raise LockError(Issue(str(folder), f"the lock cannot be written: {error.strerror}")) from error
+            what = f"the lock cannot be written: {error.strerror}"
+            raise LockError(Issue(str(folder), what, disk_fix(error))) from error
         context.events(
             Event("lock", "warning", f"{folder} cannot be written ({error.strerror}); kept in the cache")
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -10,10 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from lading.core.errors import Issue, RegistryError
+from lading.core.errors import Issue, RegistryError, disk_fix
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 _BUFFER_BYTES = 1 << 20
 
 
@@ -21,12 +18,8 @@ def refusal(path: Path, error: OSError, *, reading: bool = False) -> RegistryErr
     """Say what a disk refused, and the way out."""
     if reading:
         return RegistryError(Issue(str(path), f"cannot be read: {error.strerror}"))
-    fix = None
-    if error.errno in _FULL:
-        fix = "free some space, or use another disk"
-    elif error.errno in _FORBIDDEN:
-        fix = "choose a folder that you may write"
-    return RegistryError(Issue(str(path), f"cannot be written: {error.strerror}; nothing was written", fix))
+    what = f"cannot be written: {error.strerror}; nothing was written"
+    return RegistryError(Issue(str(path), what, disk_fix(error)))
 
 
 @contextmanager
