@@ -206,6 +206,13 @@ def test_a_pickle_that_cannot_be_followed_is_a_risk_of_its_own(write):
     assert (risk.name, risk.where) == ("python_model.pkl", "python_model.pkl:2")
 
 
+def test_pickles_are_found_by_name_and_by_what_they_do(write):
+    write("m/MLmodel", PYFUNC.replace("code: code", "code: null"))
+    write("m/artifacts/a.pkl", b"no pickle")
+    folder = write("m/artifacts/b.bin", b"N0cos\nsystem\n(S'true'\ntR.").parent.parent
+    assert [risk.name for risk in inspect(folder).risks] == ["artifacts/a.pkl", "os.system"]
+
+
 def test_a_model_of_code_is_a_risk(write):
     body = PYFUNC.replace("code: code", "code: null").replace(
         "python_model: python_model.pkl", "model_code_path: /a/b/agent.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.metadata
 import pickle
 
@@ -120,6 +121,68 @@ def test_pickles_beside_a_routine_are_walked_too(write):
         ("os.system", "evil.pkl:2"),
         ("odd.pkl", "odd.pkl:2"),
     ]
+
+
+EVIL = b"cposix\nsystem\n(S'true'\ntR."
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("m.pkl", b"N0" + EVIL),
+        ("weights.bin", b"N0" + EVIL),
+        ("weights.bin", b"(S'x'\niposix\nsystem\n."),
+        ("weights.bin", b"\x8c\x05posix\x8c\x06system\x93(\x8c\x01xtR."),
+        ("weights.bin", b"N0" * 200_000 + EVIL),
+        ("weights.bin", b"X" + (1 << 20).to_bytes(4, "little") + b"-" * (1 << 20) + b"0" + EVIL),
+        ("weights.gz", gzip.compress(b"N0" + EVIL, mtime=0)),
+        ("weights.gz", gzip.compress(b"N0" + EVIL, mtime=0) + gzip.compress(b"more", mtime=0)),
+    ],
+)
+def test_what_pickle_would_run_is_found_however_it_begins(name, data, write):
+    write("m/score.py", INIT_RUN)
+    (risk,) = inspect(write(f"m/{name}", data).parent).risks
+    # what stands behind a compressed stream, readers disagree about
+    assert risk.name == (name if data.endswith(gzip.compress(b"more", mtime=0)) else "posix.system")
+
+
+@pytest.mark.parametrize(
+    "name", ["a.pkl", "a.PICKLE", "a.joblib", "a.sav", "a.dill", "a.cloudpickle", "a.pkl.gz"]
+)
+def test_a_file_named_like_a_pickle_that_is_none_is_a_risk(name, write):
+    write("m/score.py", INIT_RUN)
+    (risk,) = inspect(write(f"m/{name}", b"hello, world").parent).risks
+    assert (risk.name, risk.why.partition(":")[0]) == (name, "a pickle that cannot be followed")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(
+            b"",
+            b"(1, 2)\n",
+            b"[1]",
+            b"{}",
+            b"Name,b\n1,2\n",
+            b"I,b\n",
+            b"0.5 1\n",
+            b"\x00" * 99,
+            b"\x93NUMPY\x01\x00",
+        ),
+        *(
+            b"PK\x03\x04",
+            b"\x89HDF\r\n\x1a\n",
+            b"image\nlabel\n",
+            b"N.",
+            b"lists\n",
+            b"\x08\x07\x12\x0cskl2onnx",
+        ),
+        gzip.compress(b"a,b\n", mtime=0) + gzip.compress(b"1,2\n", mtime=0),
+    ],
+)
+def test_other_data_beside_a_routine_is_no_risk(data, write):
+    write("m/score.py", INIT_RUN)
+    assert inspect(write("m/data.bin", data).parent).risks == ()
 
 
 def test_classes_of_the_routines_own_modules_are_no_risk(write):

@@ -83,7 +83,7 @@ class InflatingStream:
                 data = self._file.read(CHUNK_BYTES) or b""
                 if not data:
                     raise self._refused("the compressed stream ends too early")
-        if self._inflater.eof and (self._inflater.unused_data or self._file.read(1)):
+        if not inflated and (self._inflater.unused_data or self._file.read(1)):
             raise self._refused("there are bytes behind the compressed stream")
         self._left_bytes -= len(inflated)
         if self._left_bytes < 0:

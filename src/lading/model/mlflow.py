@@ -22,7 +22,7 @@ from lading.model.request import Request
 from lading.model.sklearn import (
     Pickled,
     follow,
-    is_pickled,
+    follow_data,
     notes_of,
     requirements_beside,
     risks_of,
@@ -154,14 +154,9 @@ def _by_mlflow(
     """Walk every pickle of a model that mlflow loads; any other code that it brings is a risk as well."""
     risks: list[Risk] = []
     modules: set[str] = {str(pyfunc.get("loader_module") or "mlflow.pyfunc")}
-    for file in files.values():
-        if not is_pickled(file):
-            continue
-        try:
-            pickled = follow(file, request.first_party)
-        except ModelError as error:
-            why = f"a pickle that cannot be followed: {error.issues[0].what}"
-            risks.append(Risk(error.issues[0].where, file.path, why))
+    for pickled in follow_data(files.values(), request.first_party):
+        if isinstance(pickled, Risk):
+            risks.append(pickled)
             continue
         risks += risks_of(pickled)
         modules.update(_modules(pickled))

@@ -56,11 +56,13 @@ def _long(width: int) -> _Reader:
     return read
 
 
-def _decoded(source: Source, data: bytes, codec: str) -> str:
+def _decoded(source: Source, data: bytes, codec: str) -> Operand:
     try:
         # lone surrogates are how pickle writes text that is no Unicode
         return data.decode(codec, "surrogatepass" if codec == "utf-8" else "strict")
     except ValueError as error:
+        if source.lenient:
+            return Raw(len(data))
         what = f"text that is not {codec}"
         raise source.refused(what, "a pickle of Python 2 must be loaded and saved again") from error
 
@@ -69,6 +71,8 @@ def _number_line(convert: Callable[[str], Operand]) -> _Reader:
     def read(source: Source) -> Operand:
         line = source.line()
         if line is None or len(line) > _LONGEST_NUMBER_BYTES:
+            if source.lenient and line and line.strip(b"+-L").isdigit():
+                return Raw(len(line))
             raise source.refused("a number of absurd length")
         try:
             return convert(line.decode("ascii"))
@@ -98,7 +102,8 @@ def _string_line(source: Source) -> Operand:
     line = source.line()
     if line is None:
         return Raw(CHUNK_BYTES)
-    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in {b'"', b"'"} or b"\\" in line:
+    quoted = len(line) >= 2 and line[:1] == line[-1:] and line[:1] in {b'"', b"'"}
+    if not quoted or (b"\\" in line and not source.lenient):
         raise source.refused("a string that is not quoted plainly")
     return _decoded(source, line[1:-1], "ascii")
 
@@ -108,14 +113,14 @@ def _unicode_line(source: Source) -> Operand:
     return Raw(CHUNK_BYTES) if line is None else _decoded(source, line, "raw-unicode-escape")
 
 
-def _name_line(source: Source) -> str:
+def _name_line(source: Source) -> Operand:
     line = source.line()
     if line is None:
         raise source.refused("a name of absurd length")
     return _decoded(source, line, "utf-8")
 
 
-def _two_names(source: Source) -> tuple[str, str]:
+def _two_names(source: Source) -> tuple[Operand, Operand]:
     return _name_line(source), _name_line(source)
 
 
@@ -211,9 +216,9 @@ def instructions(source: Source) -> Iterator[tuple[int, str, Operand]]:
             raise source.refused(f"got byte 0x{code:02x}, expected a pickle instruction", position=start)
         name, read = TABLE[code]
         operand = read(source) if read else None
-        if start < source.frame_end < source.base + source.index:
+        if not source.lenient and start < source.frame_end < source.base + source.index:
             raise source.refused(f"{name} reaches over the end of its frame", position=start)
-        if name == "FRAME":
+        if name == "FRAME" and not source.lenient:
             _enter_frame(source, start, operand)
         yield start, name, operand
         if name == "STOP":

@@ -16,7 +16,8 @@ from lading.core.model import ModelFacts, Requirement, Risk
 from lading.model.code import FirstParty, imports_of, parse
 from lading.model.distributions import installed_requirements
 from lading.model.request import Request
-from lading.model.sklearn import follow, is_pickled, notes_of, requirements_beside, requirements_of, risks_of
+from lading.model.sklearn import follow_data, notes_of, requirements_beside, requirements_of, risks_of
+from lading.model.sniff import is_pickled
 
 _NAME_A_ROUTINE = (
     "name it: `entry: file.py:function`, `file.py:Class`, or `file.py` with init() and run(data)"
@@ -120,19 +121,14 @@ def _pickles(request: Request, first_party: FirstParty) -> _Pickles:
     risks: list[Risk] = []
     notes: list[str] = []
     framework = None
-    for file in request.files:
-        if not is_pickled(file):
-            continue
-        try:
-            pickled = follow(file, first_party)
-        except ModelError as error:
-            why = f"a pickle that cannot be followed: {error.issues[0].what}"
-            risks.append(Risk(error.issues[0].where, file.path, why))
+    for pickled in follow_data(request.files, first_party):
+        if isinstance(pickled, Risk):
+            risks.append(pickled)
             continue
         found = requirements_of(pickled, first_party)
         requirements += found.requirements
         risks += risks_of(pickled, found.unknown)
-        notes += (f"{file.path}: {note}" for note in notes_of(pickled)[:2])
+        notes += (f"{pickled.file.path}: {note}" for note in notes_of(pickled)[:2])
         if pickled.estimator and pickled.estimator.version:
             framework = pickled.estimator.version
     return _Pickles(tuple(requirements), tuple(risks), tuple(notes), framework)

@@ -6,8 +6,7 @@ other files are data that lie beside it. Nothing is loaded.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,11 +17,8 @@ from lading.model.compression import open_source
 from lading.model.distributions import Found, installed_version, pickled_requirements
 from lading.model.estimator import Estimator, describe
 from lading.model.request import Request
+from lading.model.sniff import could_be_loaded, is_pickled, reads_as_pickle
 from lading.model.walk import Walked, walk
-
-_TEXT_PICKLE = re.compile(rb"(?:c|\(i)[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n")
-"""How protocols 0 and 1 begin with an object; they have no magic number."""
-_SNIFFED_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +47,29 @@ def recognise(request: Request) -> bool:
     return request.path.is_file() or any(map(is_pickled, request.files))
 
 
-def is_pickled(file: ModelFile) -> bool:
-    """Tell by its first bytes whether a file is a pickle, plain or compressed."""
-    try:
-        with open_source(file.source, file.path) as (source, _):
-            source.ensure(_SNIFFED_BYTES)
-            start = source.data[:_SNIFFED_BYTES]
-    except ModelError:
-        return False
-    return (start[:1] == b"\x80" and start[1:2] <= b"\x05") or _TEXT_PICKLE.match(start) is not None
-
-
 def follow(file: ModelFile, first_party: FirstParty) -> Pickled:
     """Walk one pickled file; raise ModelError where it cannot be followed."""
     with open_source(file.source, file.path) as (source, compressor):
         if source.at_end():
             raise ModelError(Issue(file.path, "the file is empty", "save the model again"))
-        if compressor is None and not is_pickled(file):
-            what = "is no pickle, nor of any other format known here"
-            raise ModelError(Issue(file.path, what, "name the model's own file or folder"))
-        walked = walk(source, first_party=first_party)
+        try:
+            walked = walk(source, first_party=first_party)
+        except ModelError:
+            if compressor is None and not reads_as_pickle(file):
+                what = "is no pickle, nor of any other format known here"
+                raise ModelError(Issue(file.path, what, "name the model's own file or folder")) from None
+            raise
     return Pickled(file, compressor, walked, describe(walked.top))
+
+
+def follow_data(files: Iterable[ModelFile], first_party: FirstParty) -> Iterator[Pickled | Risk]:
+    """Walk every file that code beside it could load with pickle; one that cannot be followed is a risk."""
+    for file in filter(could_be_loaded, files):
+        try:
+            yield follow(file, first_party)
+        except ModelError as error:
+            issue = error.issues[0]
+            yield Risk(issue.where, file.path, f"a pickle that cannot be followed: {issue.what}")
 
 
 def inspect(request: Request) -> ModelFacts:

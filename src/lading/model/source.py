@@ -48,7 +48,7 @@ class PlainStream:
 class Source:
     """Bytes at hand (`data[index:]`) and the stream that has the rest."""
 
-    __slots__ = ("base", "data", "frame_end", "index", "name", "stream")
+    __slots__ = ("base", "data", "frame_end", "index", "lenient", "name", "stream")
 
     def __init__(self, stream: Stream, name: str) -> None:
         """Begin at the start of a stream; `name` is what errors call it."""
@@ -58,6 +58,8 @@ class Source:
         self.index = 0
         self.base = 0
         self.frame_end = 0
+        self.lenient = False
+        """Pass over broken texts, numbers and frames, as there are readers that do."""
 
     @property
     def position(self) -> int:
