@@ -52,14 +52,17 @@ def test_a_request_in_flight_is_answered_after_sigterm_and_the_exit_is_clean(ser
 
 
 def test_an_idle_server_ends_at_once_even_with_an_open_connection(serve):
-    with serve(entry="score.py", files=ECHO_FILES) as served:
-        connection = served.connect()
-        connection.request("GET", "/ping")
-        assert connection.getresponse().read() == b"\n"
-        started = time.monotonic()
-        assert served.stop() == 0
-        assert time.monotonic() - started < 2
-        connection.close()
+    durations_s = []
+    for _ in range(3):  # the machine may be busy at one of them
+        with serve(entry="score.py", files=ECHO_FILES) as served:
+            connection = served.connect()
+            connection.request("GET", "/ping")
+            assert connection.getresponse().read() == b"\n"
+            started = time.monotonic()
+            assert served.stop() == 0
+            durations_s.append(time.monotonic() - started)
+            connection.close()
+    assert min(durations_s) < 0.15
 
 
 def test_a_drain_that_takes_longer_than_the_grace_is_cut_short(serve):

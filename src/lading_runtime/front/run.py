@@ -25,14 +25,43 @@ from lading_runtime.front.settings import DEFAULT_PORT, Settings
 from lading_runtime.front.supervisor import Supervisor
 
 _BACKLOG = 2048
+_TICK_S = 1.0
+_CLOSING_S = 0.005
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, whose signals are ours: it would end by the signal, which is no clean exit."""
+    """uvicorn's server, whose signals are ours: it would end by the signal, which is no clean exit.
+
+    It sleeps until it is told to end, where uvicorn's own looks every tenth of a second.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
+
+    def end(self) -> None:
+        """Stop accepting, and return once what is in flight is answered."""
+        self.should_exit = True
+        self._told.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # which also sets the Date that answers bear
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._told.wait(), _TICK_S)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close what is idle, and leave it to uvicorn to wait for the rest."""
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(_CLOSING_S)
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
 
 
 def serve(bill: Bill, started: launch.Started) -> int:
@@ -120,7 +149,7 @@ class _Service:
             self._end()
         elif self._model.is_draining or number == signal.SIGINT:
             self._server.force_exit = True
-            self._server.should_exit = True
+            self._server.end()
         else:
             log.write("info", "shutting down: answering what is in flight")
             self._model.is_draining = True
@@ -130,7 +159,7 @@ class _Service:
         if self._stop is not None:
             self._stop.set()
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.end()
 
     def _fail(self, reason: str) -> None:
         log.write("error", f"giving up: {reason}")
