@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lading.core.digest import Digest
 from lading.core.errors import LockError
-from lading.core.lock import Interpreter, Lock, LockedBase, LockedDeb, LockedWheel, PlatformLock
+from lading.core.lock import Interpreter, Lock, LockedBase, LockedDeb, LockedSource, LockedWheel, PlatformLock
 from lading.core.model import Requirement
 from lading.core.platform import Platform
 from lading.lock import is_fresh, read, write
@@ -34,6 +34,8 @@ wheels = st.builds(
     digests,
     sizes,
 )
+sources = st.builds(LockedSource, digests, sizes, st.lists(wheels, max_size=2).map(tuple))
+built = st.builds(lambda wheel, source: dataclasses.replace(wheel, source=source), wheels, sources)
 debs = st.builds(LockedDeb, names, texts, st.sampled_from(["amd64", "all"]), texts, digests, sizes)
 bases = st.builds(LockedBase, texts, texts, st.lists(debs, max_size=3).map(tuple))
 interpreters = st.builds(Interpreter, texts, st.just("3.11.2"))
@@ -42,7 +44,7 @@ requirements = st.builds(Requirement, texts, st.sampled_from(["pickle", "mlflow"
 
 @st.composite
 def locks(draw):
-    some = st.lists(wheels, max_size=3).map(tuple)
+    some = st.lists(wheels | built, max_size=3).map(tuple)
     parts = [
         PlatformLock(platform, draw(bases), draw(interpreters), draw(some), draw(some))
         for platform in draw(st.sampled_from([(AMD64,), (ARM64, AMD64)]))
@@ -225,3 +227,19 @@ def test_reading_is_fast_and_needs_no_heavy_library(tmp_path):
         read(tmp_path)
         times.append(time.process_time() - start)
     assert min(times) < 0.015
+
+
+def test_what_is_built_from_source_is_a_source_distribution_to_others(tmp_path):
+    from packaging.pylock import Pylock
+
+    url = "https://h/own%2D1.0.tar.gz"
+    needed = LockedWheel("tool", "2", "tool-2-py3-none-any.whl", "https://h/tool.whl", Digest.of(b"t"), 4)
+    source = LockedSource(Digest.of(b"s"), 3, (needed,))
+    wheel = LockedWheel("own", "1.0", "own-1.0-py3-none-any.whl", url, Digest.of(b"w"), 7, source)
+    lock = tiny(wheel_count=0)
+    part = dataclasses.replace(lock.platforms[0], model=(wheel,))
+    write(dataclasses.replace(lock, platforms=(part,)), tmp_path)
+    (package,) = Pylock.from_dict(tomllib.loads((tmp_path / "pylock.toml").read_text())).packages
+    assert (package.sdist.name, package.sdist.url, package.sdist.size) == ("own-1.0.tar.gz", url, 3)
+    assert package.sdist.hashes == {"sha256": Digest.of(b"s").hex}
+    assert not package.wheels

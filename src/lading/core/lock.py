@@ -11,14 +11,25 @@ from lading.core.platform import Platform
 
 @dataclass(frozen=True, slots=True, order=True)
 class LockedWheel:
-    """One wheel. `url` carries no credentials."""
+    """One wheel; `digest` and `size_bytes` are its own, also where it is built from source."""
 
     name: str
     version: str
     filename: str
     url: str
+    """Of the wheel or, with `source`, of the source distribution; without credentials."""
     digest: Digest
     size_bytes: int
+    source: LockedSource | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LockedSource:
+    """A source distribution that a wheel is built from, and the wheels that its build imports."""
+
+    digest: Digest
+    size_bytes: int
+    requirements: tuple[LockedWheel, ...]
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import unquote
 
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, LockError, SpecError
-from lading.core.lock import Interpreter, Lock, LockedBase, LockedDeb, LockedWheel, PlatformLock
+from lading.core.lock import Interpreter, Lock, LockedBase, LockedDeb, LockedSource, LockedWheel, PlatformLock
 from lading.core.model import Origin, Requirement
 from lading.core.platform import Platform
 from lading.lock import toml
@@ -99,23 +100,29 @@ def _pylock(wheels: tuple[LockedWheel, ...], part: PlatformLock) -> bytes:
         "environments": [f"sys_platform == 'linux' and platform_machine == '{machine}'"],
         "requires-python": f"=={part.interpreter.minor}.*",
         "created-by": _CREATOR,
-        "packages": [
-            {
-                "name": wheel.name,
-                "version": wheel.version,
-                "wheels": [
-                    {
-                        "name": wheel.filename,
-                        "url": wheel.url,
-                        "size": wheel.size_bytes,
-                        "hashes": {wheel.digest.algorithm: wheel.digest.hex},
-                    }
-                ],
-            }
-            for wheel in wheels
-        ],
+        "packages": [_wheel_to_toml(wheel) for wheel in wheels],
     }
     return toml.render(document)
+
+
+def _wheel_to_toml(wheel: LockedWheel) -> dict[str, Any]:
+    """Give a package's entry; what lading builds is a source distribution to every other installer."""
+    table: dict[str, Any] = {"name": wheel.name, "version": wheel.version}
+    sealed = {"size": wheel.size_bytes, "hashes": {wheel.digest.algorithm: wheel.digest.hex}}
+    source = wheel.source
+    if source is None:
+        return {**table, "wheels": [{"name": wheel.filename, "url": wheel.url, **sealed}]}
+    own = {
+        "wheel": {"name": wheel.filename, **sealed},
+        "build-requires": [_wheel_to_toml(one) for one in source.requirements],
+    }
+    sdist = {
+        "name": unquote(wheel.url.rpartition("/")[2]),
+        "url": wheel.url,
+        "size": source.size_bytes,
+        "hashes": {source.digest.algorithm: source.digest.hex},
+    }
+    return {**table, "sdist": sdist, "tool": {_CREATOR: own}}
 
 
 def _wheels(part: Mapping[str, Any], environment: str, folder: Path) -> tuple[LockedWheel, ...]:
@@ -133,19 +140,30 @@ def _wheels(part: Mapping[str, Any], environment: str, folder: Path) -> tuple[Lo
 
 
 def _wheel(package: Mapping[str, Any], where: str) -> LockedWheel:
+    what = f"{where}: got package {package.get('name')!r} of another form, expected one wheel"
+    wheel: Mapping[str, Any]
     match package:
-        case {
-            "name": str(name),
-            "version": str(version),
-            "wheels": [
-                {"name": str(filename), "url": str(url), "size": int(size), "hashes": {"sha256": str(sha256)}}
-            ],
-        } if size >= 0 and "/" not in filename and filename.endswith(".whl"):
-            return LockedWheel(name, version, filename, url, Digest.parse(f"sha256:{sha256}"), size)
+        case {"wheels": [{"url": str(url)} as wheel]}:
+            source = None
+        case {"sdist": {"url": str(url)} as sdist, "tool": {"lading": {"wheel": dict(wheel)} as own}}:
+            requirements = tuple(_wheel(one, where) for one in _tables(own, "build-requires"))
+            source = LockedSource(*_sealed(sdist, what), requirements)
         case _:
-            raise _MalformedError(
-                f"{where}: got package {package.get('name')!r} of another form, expected one wheel"
-            )
+            raise _MalformedError(what)
+    filename = _text(wheel, "name")
+    if "/" in filename or not filename.endswith(".whl"):
+        raise _MalformedError(what)
+    name, version = _text(package, "name"), _text(package, "version")
+    return LockedWheel(name, version, filename, url, *_sealed(wheel, what), source)
+
+
+def _sealed(table: Mapping[str, Any], what: str) -> tuple[Digest, int]:
+    """Read what a file is checked by."""
+    match table:
+        case {"size": int(size), "hashes": {"sha256": str(sha256)}} if size >= 0:
+            return Digest.parse(f"sha256:{sha256}"), size
+        case _:
+            raise _MalformedError(what)
 
 
 def _platform(table: Mapping[str, Any], folder: Path) -> PlatformLock:
