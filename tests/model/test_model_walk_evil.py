@@ -292,6 +292,22 @@ def test_compression_hides_nothing(compress, write):
     assert "os.system" in walked(write("model.pkl", compress(SYSTEM))).risks
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"(" + b"]" * 3_000_000 + b"t",
+        b"](" + b"]" * 3_000_000 + b"e",
+        b"N" + b"\x94" * 3_000_000,
+        b"](" + (b"X" + struct.pack("<I", 200_000) + b"a" * 200_000) * 800 + b"e",
+        b"](" + b"}(K\x01Nu" * 500_000 + b"e",
+    ],
+    ids=["stack", "list", "memo", "texts", "dicts"],
+)
+def test_a_small_file_cannot_take_much_memory(body, write):
+    with pytest.raises(ModelError, match="more memory than a file of"):
+        walked(write("model.pkl", zlib.compress(whole(body))))
+
+
 def test_bytes_behind_the_compressed_stream_are_refused(write):
     with pytest.raises(ModelError, match="behind"):
         walked(write("model.pkl", gzip.compress(whole(ESTIMATOR)) + gzip.compress(SYSTEM)))

@@ -7,6 +7,7 @@ nothing behind it is all that is accepted: joblib writes no more, and readers di
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,11 +122,13 @@ def open_source(path: Path, name: str) -> Iterator[tuple[Source, str | None]]:
     with file:
         compressor = compression(file.read(8) or b"")
         file.seek(0)
+        size_bytes = os.fstat(file.fileno()).st_size
         if compressor is None:
-            yield Source(PlainStream(file), name), None
+            yield Source(PlainStream(file), name, size_bytes), None
             return
-        limit = _ALWAYS_PLAUSIBLE_BYTES + _PLAUSIBLE_RATIO * path.stat().st_size
-        yield Source(InflatingStream(file, _inflater(compressor, name), name, limit), name), compressor
+        limit = _ALWAYS_PLAUSIBLE_BYTES + _PLAUSIBLE_RATIO * size_bytes
+        stream = InflatingStream(file, _inflater(compressor, name), name, limit)
+        yield Source(stream, name, size_bytes), compressor
 
 
 def _inflater(compressor: str, name: str) -> _Inflater:

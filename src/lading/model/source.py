@@ -48,12 +48,13 @@ class PlainStream:
 class Source:
     """Bytes at hand (`data[index:]`) and the stream that has the rest."""
 
-    __slots__ = ("base", "data", "frame_end", "index", "lenient", "name", "stream")
+    __slots__ = ("base", "data", "file_size_bytes", "frame_end", "index", "lenient", "name", "stream")
 
-    def __init__(self, stream: Stream, name: str) -> None:
-        """Begin at the start of a stream; `name` is what errors call it."""
+    def __init__(self, stream: Stream, name: str, file_size_bytes: int = 0) -> None:
+        """Begin at the start of a stream; `name` is what errors call it, the size that of the file."""
         self.stream = stream
         self.name = name
+        self.file_size_bytes = file_size_bytes
         self.data = b""
         self.index = 0
         self.base = 0

@@ -13,6 +13,15 @@ from lading.model.symbols import Instance, SetOf, Symbol, is_a, is_tainted
 
 _APPENDABLE = (("collections", "deque"), ("builtins", "list"))
 
+HELD_BYTES = {
+    **dict.fromkeys(("EMPTY_LIST", "LIST", "EMPTY_DICT", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"), 80),
+    **dict.fromkeys(("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "SETITEM", "EMPTY_SET", "FROZENSET"), 100),
+    **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX", "INST", "OBJ", "STACK_GLOBAL", "GLOBAL"), 160),
+    "DICT": 240,
+    "SETITEMS": 240,
+}
+"""What an instruction may add to the memory that is held, where that is more than a number."""
+
 
 def _is_own_list(target: Symbol) -> bool:
     """Tell whether it is of a class of the author's and blank yet: picklers write items before the state."""

@@ -19,7 +19,7 @@ from lading.model.calls import build_instance, call_listed
 from lading.model.code import FirstParty
 from lading.model.opcodes import TABLE, Operand, instructions
 from lading.model.source import Source
-from lading.model.stack import Stack
+from lading.model.stack import HELD_BYTES, Stack
 from lading.model.symbols import (
     UNKNOWN,
     Array,
@@ -33,8 +33,16 @@ from lading.model.symbols import (
 )
 
 JOBLIB_ARRAY = ("joblib.numpy_pickle", "NumpyArrayWrapper")
-_MOST_INSTRUCTIONS = 30_000_000
+_MOST_HELD_BYTES = 3 << 30
+_ALWAYS_HELD_BYTES = 64 << 20
+_HELD_RATIO = 512
+"""How much memory the walk may take: at most, for any file, and more for each byte of a file.
+
+Forests take next to none, as their numbers are arrays. Vocabularies take most: a million words
+take 174 MB, or 750 MB where each has a numpy integer, at up to 240 for each byte of an xz file.
+"""
 _HIGHEST_PROTOCOL = 5
+_LEAST_HELD_BYTES = 32
 _NOT_LISTED = "not on the list of what is safe to name"
 _CALLS_LATER = ("collections.defaultdict", "functools.partial")
 
@@ -52,6 +60,8 @@ class Walked:
     """Array bytes stand between the instructions, as joblib writes them."""
     padded_arrays: bool = False
     """They are aligned, which joblib before 1.2 does not know."""
+    held_bytes: int = 0
+    """What following it took in memory, about and at most."""
 
 
 def walk(source: Source, *, first_party: FirstParty | None = None) -> Walked:
@@ -81,15 +91,21 @@ class _Machine(Stack):
 
     def run(self) -> Symbol:
         """Follow the instructions to STOP; return what is then on the stack."""
+        walked = self.walked
+        size_bytes = self.source.file_size_bytes
+        limit_bytes = min(_MOST_HELD_BYTES, _ALWAYS_HELD_BYTES + _HELD_RATIO * size_bytes)
         handlers: dict[str, Callable[[Operand], None]] = {}
         for opcode, _ in TABLE.values():
             # an opcode without a method of its own pushes its operand: a number, a text or bytes
             handlers[opcode] = getattr(self, f"op_{opcode.lower()}", self.stack.append)
-        for count, (position, opcode, operand) in enumerate(instructions(self.source)):
+        for position, opcode, operand in instructions(self.source):
             self.at = position
             handlers[opcode](operand)
-            if count > _MOST_INSTRUCTIONS:
-                raise self.refused(f"more than {_MOST_INSTRUCTIONS} instructions")
+            walked.held_bytes += HELD_BYTES.get(opcode, _LEAST_HELD_BYTES)
+            if type(operand) is str:
+                walked.held_bytes += len(operand)
+            if walked.held_bytes > limit_bytes:
+                raise self.refused(f"takes more memory than a file of {size_bytes} bytes plausibly does")
         if len(self.stack) != 1 or self.marks:
             raise self.refused(f"the pickle ends with {len(self.stack)} objects, expected one")
         if self.source.frame_end > self.source.position:
