@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 from sklearn.linear_model import LinearRegression
@@ -69,6 +70,20 @@ def test_everything_that_may_not_be_packaged_is_reported_at_once(write):
     assert "a link out of the folder" in found["away"]
     assert "neither a file" in found["pipe"]
     assert "neither a file" in found["folder"]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["model.pkl", "score.py", "MLmodel"])
+def test_a_pipe_or_a_socket_is_never_opened(name, tmp_path, write):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ModelError, match="neither a file nor a folder"):
+        inspect(tmp_path / name)
+    with pytest.raises(ModelError, match="neither a file"):
+        inspect(tmp_path)
+    with pytest.raises(ModelError, match="neither a file nor a folder"):
+        inspect(write("other/model.pkl", MODEL), code=tmp_path / name)
+    with pytest.raises(ModelError, match="neither a file nor a folder"):
+        inspect(Path("/dev/null"))
 
 
 def test_a_name_that_is_no_utf8_is_refused(tmp_path):

@@ -87,6 +87,9 @@ def _shown(path: Path, root: Path) -> str:
 def read_text(path: Path, name: str, limit_bytes: int) -> str:
     """Read a text file of bounded size; raise ModelError where it is too long, unreadable or no UTF-8."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            # to open a pipe waits for ever
+            raise ModelError(Issue(name, "neither a file nor a link to one", "remove it"))
         with path.open("rb") as file:
             data = file.read(limit_bytes + 1)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,12 @@ def _missing(kind: str, path: Path | None) -> Iterator[Issue]:
     if path is None:
         return
     try:
-        path.stat()
+        mode = path.stat().st_mode
     except FileNotFoundError:
         yield Issue(str(path), f"no such {kind}", "correct the path")
     except OSError as error:
         yield Issue(str(path), f"cannot be read: {error.strerror}", "correct the path, or its permissions")
+    else:
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            # to open a pipe waits for ever
+            yield Issue(str(path), "neither a file nor a folder", "correct the path")
