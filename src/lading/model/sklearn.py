@@ -195,8 +195,6 @@ def notes_of(pickled: Pickled) -> tuple[str, ...]:
     notes = [f"pickle protocol {pickled.walked.protocol}"]
     if pickled.serialization == "joblib":
         notes.append(f"joblib, compressed by {pickled.compressor}" if pickled.compressor else "joblib")
-    if pickled.estimator and pickled.estimator.signature is None:
-        notes.append("the file does not tell the inputs: no signature")
     return tuple(notes)
 
 
