@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFile
 from lading.core.spec import Example
 from lading.model.documents import read_json
@@ -21,18 +22,28 @@ def read_examples(
 
     `serving_input_example.json` is a request already; older models have `input_example.json` alone, whose
     form `saved_input_example_info` tells (mlflow/models/utils.py). Sparse matrices are left out.
+    Raises ModelError for a file that is not in the folder.
     """
     info = document.get("saved_input_example_info")
     if not isinstance(info, dict):
         return ()
     serving = info.get("serving_input_path")
-    if isinstance(serving, str) and serving in files:
+    if isinstance(serving, str):
+        _check_listed(serving, files)
         return (Example(read_json(root / serving, serving), name="input_example"),)
     path = info.get("artifact_path")
-    if not isinstance(path, str) or path not in files:
+    if not isinstance(path, str):
         return ()
+    _check_listed(path, files)
     inputs = _request(read_json(root / path, path), info)
     return () if inputs is None else (Example(inputs, name="input_example"),)
+
+
+def _check_listed(path: str, files: Mapping[str, ModelFile]) -> None:
+    if path not in files:
+        raise ModelError(
+            Issue("MLmodel", f"names {path!r}, which is not in the folder", "copy the whole folder")
+        )
 
 
 def _request(example: Any, info: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ANN401 - any JSON value
