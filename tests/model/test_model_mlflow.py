@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import pickle
 import zipfile
@@ -234,6 +235,71 @@ def test_the_framework_is_the_flavours(flavour, framework, key, write):
     body = body.replace("mlflow_version: 3.6.0\n", "")
     facts = inspect(write("m/MLmodel", body).parent)
     assert (facts.framework, facts.framework_version, facts.loader) == (framework, "2.1.0", "pyfunc")
+
+
+def listed(facts):
+    assert {one.origin for one in facts.requirements} == {"mlflow"}
+    return [one.text for one in facts.requirements]
+
+
+@pytest.mark.parametrize(
+    ("flavour", "lines", "expected"),
+    [
+        ("lightgbm", ["lgb_version: 4.5.0"], ["lightgbm==4.5.0", "mlflow==3.6.0"]),
+        ("xgboost", ["xgb_version: 2.1.0"], ["mlflow==3.6.0", "xgboost==2.1.0"]),
+        ("pytorch", ["pytorch_version: 2.4.1+cu121"], ["mlflow==3.6.0", "torch==2.4.1"]),
+        ("onnx", ["onnx_version: 1.16.2"], ["mlflow==3.6.0", "onnx==1.16.2", "onnxruntime"]),
+        ("spark", ["pyspark_version: 3.5"], ["mlflow==3.6.0", "pyspark==3.5"]),
+        ("prophet", ["prophet_version: 1.1; os_name"], ["mlflow==3.6.0", "prophet"]),
+        ("statsmodels", ["other: 1"], ["mlflow==3.6.0", "statsmodels"]),
+    ],
+)
+def test_without_a_list_the_model_itself_tells_what_it_needs(flavour, lines, expected, write):
+    body = PYFUNC.replace("    code: code\n", "").replace("    cloudpickle_version: 3.1.2\n", "")
+    body = body.replace("mlflow_version", f"  {flavour}:\n    {lines[0]}\nmlflow_version")
+    assert listed(inspect(write("m/MLmodel", body).parent)) == expected
+
+
+def test_without_a_list_a_python_model_needs_what_pickled_it(write):
+    folder = write("m/MLmodel", PYFUNC.replace("code: code", "code: null")).parent
+    assert listed(inspect(folder)) == ["cloudpickle==3.1.2", "mlflow==3.6.0"]
+
+
+def test_without_a_list_sklearn_is_served_by_what_its_pickle_names(folder):
+    for name in ("requirements.txt", "conda.yaml"):
+        (folder / name).unlink()
+    found = {one.text.partition("=")[0]: one.text for one in inspect(folder).requirements}
+    # what the pickle says of itself, not what stands beside it
+    assert found["scikit-learn"] == f"scikit-learn=={importlib.metadata.version('scikit-learn')}"
+    assert "numpy" in found
+    assert "mlflow" not in found
+
+
+def test_without_a_list_a_flavour_not_known_here_asks_for_one(write):
+    body = PYFUNC.replace("code: code", "code: null") + "x: 1\n"
+    folder = write("m/MLmodel", body.replace("mlflow_version", "  crate:\n    x: 1\nmlflow_version")).parent
+    with pytest.raises(ModelError, match="does not tell which libraries flavour 'crate' needs") as caught:
+        inspect(folder)
+    assert "requirements.txt" in caught.value.issues[0].fix
+    write("m/requirements.txt", "crate\n")
+    assert inspect(folder).requirements == ()
+
+
+@pytest.mark.parametrize("path", ["../secret.json", "absent.json"])
+@pytest.mark.parametrize("key", ["serving_input_path", "artifact_path"])
+def test_an_example_that_is_not_in_the_folder_is_refused(key, path, folder, write):
+    write("secret.json", "{}")
+    if key == "artifact_path":
+        change(folder, "  serving_input_path: serving_input_example.json\n", "")
+    change(
+        folder,
+        "artifact_path: input_example.json"
+        if key == "artifact_path"
+        else "serving_input_path: serving_input_example.json",
+        f"{key}: {path}",
+    )
+    with pytest.raises(ModelError, match="which is not in the folder"):
+        inspect(folder)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,14 @@ class Found:
     unknown: tuple[str, ...]
 
 
+def distribution_of(requirement: Requirement) -> str:
+    """Name the distribution that a requirement asks for."""
+    name = requirement.text
+    for mark in "=<>!~ ;[":
+        name = name.partition(mark)[0]
+    return name.lower().replace("_", "-")
+
+
 def installed_version(distribution: str) -> str | None:
     """Return the public version of a distribution installed here, without a local label such as `+cpu`."""
     import importlib.metadata

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from lading.core.errors import Issue, ModelError
-from lading.core.model import ModelFacts, ModelFile, Risk
+from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
 from lading.core.signature import Signature
 from lading.model import skops
 from lading.model.documents import parse_json, read_yaml
 from lading.model.mlflow_example import read_examples
+from lading.model.mlflow_requirements import FRAMEWORKS, framework_version, merged, pinned, told_requirements
 from lading.model.request import Request
 from lading.model.sklearn import (
     Pickled,
@@ -25,26 +26,10 @@ from lading.model.sklearn import (
     follow_data,
     notes_of,
     requirements_beside,
+    requirements_of,
     risks_of,
 )
 
-_FRAMEWORKS = {
-    "catboost": "catboost",
-    "keras": "keras",
-    "langchain": "langchain",
-    "lightgbm": "lightgbm",
-    "onnx": "onnx",
-    "prophet": "prophet",
-    "pytorch": "torch",
-    "sklearn": "scikit-learn",
-    "spacy": "spacy",
-    "spark": "pyspark",
-    "statsmodels": "statsmodels",
-    "tensorflow": "tensorflow",
-    "transformers": "transformers",
-    "xgboost": "xgboost",
-}
-_VERSION_KEYS = {"lightgbm": "lgb_version", "xgboost": "xgb_version", "spark": "pyspark_version"}
 _PYTHON_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?\Z")
 _CONDA_PYTHON = re.compile(r"python\s*={1,2}\s*([0-9]+\.[0-9]+(?:\.[0-9]+)?)\Z")
 
@@ -60,6 +45,7 @@ class _Loading:
     notes: tuple[str, ...]
     modules: tuple[str, ...] = ()
     signature: Signature | None = None
+    requirements: tuple[Requirement, ...] = ()
 
 
 def recognise(request: Request) -> bool:
@@ -81,13 +67,14 @@ def inspect(request: Request) -> ModelFacts:
         )
     flavour = next((name for name in sorted(flavors) if name != "python_function"), "python_function")
     settings = flavors[flavour] if isinstance(flavors[flavour], dict) else {}
+    requirements_file = requirements_beside(root)
     if flavour == "sklearn" and pyfunc.get("loader_module") == "mlflow.sklearn":
         loading = _native(request, files, settings, pyfunc)
+        told: tuple[Requirement, ...] = ()
     else:
         loading = _by_mlflow(request, files, flavour, pyfunc)
-    version = settings.get(_VERSION_KEYS.get(flavour, f"{flavour}_version"))
+        told = () if requirements_file else told_requirements(flavour, document, settings, pyfunc)
     shipped = pyfunc.get("code")
-    requirements_file = requirements_beside(root)
     return ModelFacts(
         root=root,
         format="mlflow",
@@ -95,10 +82,11 @@ def inspect(request: Request) -> ModelFacts:
         loader=loading.loader,
         loader_options=loading.options,
         files=tuple(files.values()),
-        framework=_FRAMEWORKS.get(flavour),
-        framework_version=str(version) if isinstance(version, (str, float)) else None,
+        framework=FRAMEWORKS.get(flavour),
+        framework_version=framework_version(flavour, settings),
         python=_python(root, pyfunc),
         signature=_signature(document) or loading.signature,
+        requirements=() if requirements_file else merged(told, loading.requirements),
         requirements_file=requirements_file,
         examples=read_examples(root, document, files),
         risks=loading.risks,
@@ -121,6 +109,7 @@ def _native(
     file = files[name]
     method = str(pyfunc.get("predict_fn") or "predict")
     options: dict[str, Any] = {"file": file.path, "method": method}
+    library = pinned("scikit-learn", framework_version("sklearn", settings))
     slim = "mlflow is not needed to serve it"
     if form == "skops":
         found = skops.inspect(file)
@@ -128,7 +117,13 @@ def _native(
         # list of trusted types comes with the model and is no reason to trust it
         options |= {"serialization": "skops", "trusted_types": list(found.types)}
         return _Loading(
-            "pickle", options, found.name, found.risks, (f"skops {found.version}", slim), found.modules
+            "pickle",
+            options,
+            found.name,
+            found.risks,
+            (f"skops {found.version}", slim),
+            found.modules,
+            requirements=(pinned("skops", found.version), library),
         )
     if form not in {"pickle", "cloudpickle"}:
         what = f"got serialization_format {form!r}, expected 'pickle', 'cloudpickle' or 'skops'"
@@ -145,6 +140,8 @@ def _native(
         (*notes_of(pickled)[:1], slim),
         _modules(pickled),
         pickled.estimator.signature if method == "predict" else None,
+        # the pickle knows its own version better than the document beside it
+        merged(() if pickled.estimator.version else (library,), _needed(pickled, request)),
     )
 
 
@@ -153,20 +150,32 @@ def _by_mlflow(
 ) -> _Loading:
     """Walk every pickle of a model that mlflow loads; any other code that it brings is a risk as well."""
     risks: list[Risk] = []
+    needed: list[Requirement] = []
     modules: set[str] = {str(pyfunc.get("loader_module") or "mlflow.pyfunc")}
     for pickled in follow_data(files.values(), request.first_party):
         if isinstance(pickled, Risk):
             risks.append(pickled)
             continue
         risks += risks_of(pickled)
+        needed += _needed(pickled, request)
         modules.update(_modules(pickled))
     source = pyfunc.get("model_code_path")
     if source:
         why = "the model is Python code, which is run to load it"
         risks.append(Risk("MLmodel", Path(str(source)).name, why))
     return _Loading(
-        "pyfunc", {}, "", tuple(risks), (f"{flavour} is loaded by mlflow",), tuple(sorted(modules))
+        "pyfunc",
+        {},
+        "",
+        tuple(risks),
+        (f"{flavour} is loaded by mlflow",),
+        tuple(sorted(modules)),
+        requirements=tuple(needed),
     )
+
+
+def _needed(pickled: Pickled, request: Request) -> tuple[Requirement, ...]:
+    return requirements_of(pickled, request.first_party).requirements
 
 
 def _modules(pickled: Pickled) -> tuple[str, ...]:

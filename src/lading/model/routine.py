@@ -14,7 +14,7 @@ from pathlib import Path
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, Requirement, Risk
 from lading.model.code import FirstParty, imports_of, parse
-from lading.model.distributions import installed_requirements
+from lading.model.distributions import distribution_of, installed_requirements
 from lading.model.request import Request
 from lading.model.sklearn import follow_data, notes_of, requirements_beside, requirements_of, risks_of
 from lading.model.sniff import is_pickled
@@ -64,11 +64,11 @@ def inspect(request: Request) -> ModelFacts:
     optional = installed_requirements(imports.optional)
     files = request.files
     pickles = _pickles(request, FirstParty(code))
-    requirements = {_key(one): one for one in (*optional.requirements, *installed.requirements)}
+    requirements = {distribution_of(one): one for one in (*optional.requirements, *installed.requirements)}
     for one in pickles.requirements:
         # what the file says of itself is stronger than what happens to be installed
-        if "==" in one.text or _key(one) not in requirements:
-            requirements[_key(one)] = one
+        if "==" in one.text or distribution_of(one) not in requirements:
+            requirements[distribution_of(one)] = one
     requirements_file = requirements_beside(folder) or requirements_beside(request.path)
     missing = [
         f"nothing installed provides module {name!r}: name it in requirements" for name in installed.unknown
@@ -96,13 +96,6 @@ def inspect(request: Request) -> ModelFacts:
 
 def _code(request: Request) -> Path:
     return request.code or request.path
-
-
-def _key(requirement: Requirement) -> str:
-    name = requirement.text
-    for mark in "=<>!~ ;[":
-        name = name.partition(mark)[0]
-    return name.lower().replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True)
