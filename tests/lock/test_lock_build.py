@@ -5,15 +5,18 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, LockError
 from lading.core.platform import Platform
-from lading.lock import build_in, resolve
-from lading.lock.build import BuildSystem, _checked, build_system
+from lading.lock import BuildingFetch, build_in, resolve, write
+from lading.lock.builder import _checked
+from lading.lock.sdist import BuildSystem
+from lading.lock.sdist import read as read_sdist
 
 BACKEND = """
 import os, zipfile
@@ -24,9 +27,10 @@ def build_wheel(folder, settings=None, metadata=None):
     info = f"srclib-{VERSION}.dist-info/"
     with zipfile.ZipFile(os.path.join(folder, name), "w") as archive:
         metadata = f"Metadata-Version: 2.1\\nName: srclib\\nVersion: {VERSION}\\nRequires-Dist: lib\\n"
-        archive.writestr(info + "METADATA", metadata)
-        archive.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        archive.writestr(info + "RECORD", "")
+        add = lambda name, text: archive.writestr(zipfile.ZipInfo(info + name), text)
+        add("METADATA", metadata)
+        add("WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        add("RECORD", "")
     return name
 """
 PROJECT = '[build-system]\nrequires = ["tinyformat"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
@@ -119,8 +123,88 @@ def test_a_package_with_only_its_source_is_built_and_its_dependencies_are_found(
     (part,) = lock_of(ask("app", platforms=(OWN,))).platforms
     assert [f"{one.name} {one.version}" for one in part.model] == ["app 1.0", "lib 1.0", "srclib 1.0"]
     built = part.model[2]
-    assert built.url.startswith((tmp_path / "wheelhouse").as_uri())
-    assert Digest.of(Path(built.url.removeprefix("file://")).read_bytes()) == built.digest
+    (kept,) = (tmp_path / "wheelhouse").glob("*/*.whl")
+    assert (built.filename, built.digest) == (kept.name, Digest.of(kept.read_bytes()))
+
+
+def test_what_is_locked_of_a_built_wheel_is_its_source_and_no_place_of_this_machine(
+    smith, format_wheel, ask, lock_of, tmp_path
+):
+    smith.wheel("lib", "1.0")
+    archive = smith.sdist("srclib", "1.0", {"pyproject.toml": PROJECT, "backend.py": BACKEND})
+    lock = lock_of(ask("srclib", platforms=(OWN,)))
+    built = lock.platforms[0].model[1]
+    assert built.url == archive.as_uri()
+    assert built.source.digest == Digest.of(archive.read_bytes())
+    assert built.source.size_bytes == archive.stat().st_size
+    (needed,) = built.source.requirements
+    assert (needed.name, needed.digest) == ("tinyformat", Digest.of(format_wheel.read_bytes()))
+    for path in write(lock, tmp_path):
+        assert "wheelhouse" not in path.read_text()
+
+
+@pytest.fixture
+def srclib(smith, format_wheel, ask):
+    """A question of one package that has only its source."""
+    smith.wheel("lib", "1.0")
+    smith.sdist("srclib", "1.0", {"pyproject.toml": PROJECT, "backend.py": BACKEND})
+    return ask("srclib", platforms=(OWN,))
+
+
+@pytest.fixture
+def bring(sandbox, fetch, offline_environ):
+    """Bring the built wheel of a lock, out of a wheelhouse or into it."""
+
+    def run(lock, wheelhouse):
+        (part,) = lock.platforms
+        build = partial(build_in, sandbox, wheelhouse=wheelhouse)
+        building = BuildingFetch(part, fetch, build, wheelhouse, offline_environ)
+        wheel = next(one for one in part.model if one.source)
+        return building.file(wheel.url, wheel.digest, wheel.size_bytes)
+
+    return run
+
+
+def test_a_built_wheel_that_is_gone_is_built_again(srclib, lock_of, bring, sandbox, tmp_path):
+    lock = lock_of(srclib)
+    path = bring(lock, tmp_path / "another")
+    assert path.is_relative_to(tmp_path / "another")
+    assert Digest.of(path.read_bytes()) == lock.platforms[0].model[1].digest
+    assert len(sandbox.started) == 2
+
+
+def test_a_built_wheel_that_is_here_is_not_built_again(srclib, lock_of, bring, sandbox, tmp_path):
+    lock = lock_of(srclib)
+    assert bring(lock, tmp_path / "wheelhouse").is_relative_to(tmp_path / "wheelhouse")
+    assert len(sandbox.started) == 1
+
+
+def test_a_build_that_makes_other_bytes_than_the_locked_is_refused(srclib, lock_of, bring, tmp_path):
+    lock = lock_of(srclib)
+    (part,) = lock.platforms
+    model = tuple(replace(one, digest=Digest.of(b"x")) if one.source else one for one in part.model)
+    other = replace(lock, platforms=(replace(part, model=model),))
+    with pytest.raises(LockError, match="package 'srclib': its build from source made sha256:") as caught:
+        bring(other, tmp_path / "another")
+    assert caught.value.issues[0].fix.startswith("lock again")
+
+
+def test_a_wheel_is_not_built_for_another_platform_than_this_machines(srclib, lock_of, bring, tmp_path):
+    lock = lock_of(srclib)
+    there = Platform.parse("linux/arm64" if OWN.architecture == "amd64" else "linux/amd64")
+    with pytest.raises(LockError, match=f"it is built from source, for {there}"):
+        bring(replace(lock, platforms=(replace(lock.platforms[0], platform=there),)), tmp_path / "another")
+
+
+def test_what_is_no_built_wheel_is_fetched(fetch, lock_of, srclib, serve, tmp_path):
+    (part,) = lock_of(srclib).platforms
+    index = serve()
+    path = index.folder / "lib-1.0-py3-none-any.whl"
+    building = BuildingFetch(part, fetch, None, tmp_path, {})
+    url, data = f"http://{index.host}/files/{path.name}", path.read_bytes()
+    assert building.file(url, Digest.of(data)).read_bytes() == data
+    assert building.text(url) == data
+    assert building.size_bytes(url) == len(data)
 
 
 def test_a_wheel_that_was_built_once_is_not_built_again(smith, format_wheel, ask, lock_of, sandbox):
@@ -137,7 +221,7 @@ def test_nothing_of_a_source_distribution_runs_outside_the_sandbox(smith, ask, r
     smith.sdist("srclib", "1.0", files)
 
     def look(job):
-        assert job.system.backend == "backend"
+        assert job.needs.system.backend == "backend"
         raise LockError
 
     with pytest.raises(LockError):
@@ -176,7 +260,7 @@ def test_a_changed_source_distribution_is_refused(smith):
 
 def test_without_a_pyproject_setuptools_builds(smith):
     path = smith.sdist("srclib", "1.0", {"setup.py": ""})
-    assert build_system(path) == BuildSystem(
+    assert read_sdist(path).system == BuildSystem(
         ("setuptools>=40.8.0", "wheel"), "setuptools.build_meta:__legacy__", ()
     )
 
@@ -184,14 +268,14 @@ def test_without_a_pyproject_setuptools_builds(smith):
 def test_the_build_system_is_read_from_the_archives_own_folder_alone(smith):
     inner = '[build-system]\nrequires = ["evil"]\n'
     path = smith.sdist("srclib", "1.0", {"sub/pyproject.toml": inner, "pyproject.toml": PROJECT})
-    assert build_system(path) == BuildSystem(("tinyformat",), "backend", (".",))
+    assert read_sdist(path).system == BuildSystem(("tinyformat",), "backend", (".",))
 
 
 def test_a_zipped_source_distribution_is_read(tmp_path):
     path = tmp_path / "srclib-1.0.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("srclib-1.0/pyproject.toml", PROJECT)
-    assert build_system(path).requires == ("tinyformat",)
+    assert read_sdist(path).system.requires == ("tinyformat",)
 
 
 def test_an_archive_of_absurd_size_is_refused(tmp_path):
@@ -201,7 +285,7 @@ def test_an_archive_of_absurd_size_is_refused(tmp_path):
         member.size = 5 << 30
         stream.write(member.tobuf())
     with pytest.raises(LockError, match="absurd size"):
-        build_system(path)
+        read_sdist(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"not an archive", b"\x1f\x8b\x08broken"])
@@ -209,11 +293,11 @@ def test_what_is_no_archive_is_a_lock_error(tmp_path, data):
     path = tmp_path / "srclib-1.0.tar.gz"
     path.write_bytes(data)
     with pytest.raises(LockError, match="not a source distribution"):
-        build_system(path)
+        read_sdist(path)
 
 
 @pytest.mark.parametrize("table", ['requires = "x"', "requires = [1]", "requires = []\nbuild-backend = 3"])
 def test_a_malformed_build_system_is_refused(smith, table):
     path = smith.sdist("srclib", "1.0", {"pyproject.toml": f"[build-system]\n{table}\n"})
     with pytest.raises(LockError, match="PEP 518"):
-        build_system(path)
+        read_sdist(path)

@@ -1,6 +1,7 @@
 """Requirements, a base and a server → a lock: every byte of an environment, pinned."""
 
 from lading.lock.build import Build, Job, build_in
+from lading.lock.builder import BuildingFetch
 from lading.lock.files import is_fresh, read, write
 from lading.lock.interpreter import Chosen, choose
 from lading.lock.question import Question
@@ -8,6 +9,7 @@ from lading.lock.resolve import ResolveBase, resolve
 
 __all__ = [
     "Build",
+    "BuildingFetch",
     "Chosen",
     "Job",
     "Question",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from lading.core.digest import Digest
 from lading.core.errors import Issue, LockError
 from lading.core.lock import Interpreter, Lock, LockedBase, LockedWheel, PlatformLock
 from lading.core.model import Requirement
@@ -14,7 +15,8 @@ from lading.core.platform import Platform
 from lading.core.ports import Event, Events, Fetch, ignore
 from lading.core.spec import Indexes
 from lading.lock import conflicts, credentials, interpreter, prose, sources, wheels
-from lading.lock.build import Build, Builder
+from lading.lock.build import Build
+from lading.lock.builder import Builder, Made
 from lading.lock.conflicts import Asked
 from lading.lock.interpreter import SUITES, Chosen, Suite
 from lading.lock.python import Answer, Demand, Target, Uv
@@ -118,6 +120,8 @@ class _Resolver:
     events: Events
     tally: Tally
     build: Build | None
+    made: dict[Digest, Made] = field(default_factory=dict)
+    """What was built on the way, by the wheel's digest."""
 
     def find(self, environment: _Environment, place: _Place) -> tuple[LockedWheel, ...]:
         """Find and measure the wheels of one environment in one place.
@@ -134,7 +138,7 @@ class _Resolver:
         else:
             if place.target != place.assumed:
                 found = self._find(environment, place, place.target)
-        return wheels.measure(found, self.fetch, self.tally)
+        return tuple(map(self._from_source, wheels.measure(found, self.fetch, self.tally)))
 
     def _find(self, environment: _Environment, place: _Place, target: Target) -> list[Found]:
         asked = environment.asked
@@ -165,6 +169,11 @@ class _Resolver:
             limits = replace(limits, find_links=(*limits.find_links, *built))
         raise conflicts.explain(asked, limits, target, self.uv, answer)
 
+    def _from_source(self, wheel: LockedWheel) -> LockedWheel:
+        """Tell of a wheel that was built what it was built from, and not where it lies on this machine."""
+        made = self.made.get(wheel.digest)
+        return replace(wheel, url=made.url, source=made.source) if made else wheel
+
     def _built(self, explanation: str, place: _Place) -> list[str]:
         if self.build is None or place.platform != Platform.current():
             return []
@@ -174,7 +183,9 @@ class _Resolver:
             self.events(Event("lock", "step", f"building {', '.join(wanted)} from source"))
         base, python = place.pinned.result()
         builder = Builder(place.target, base, python, self.uv, self.fetch, self.build)
-        return [str(folder) for folder in builder.missing(wanted)]
+        made = builder.missing(wanted)
+        self.made.update((one.digest, one) for one in made)
+        return [str(one.path.parent) for one in made]
 
     def _as_locked(self, asked: tuple[Asked, ...], target: Target) -> list[Found]:
         """Take a pylock.toml as it is; what is asked for besides has to be in it."""
@@ -273,8 +284,9 @@ def _rest(row: list[Future[tuple[LockedWheel, ...]]]) -> tuple[LockedWheel, ...]
 def _refuse_secrets(lock: Lock, secrets: frozenset[str]) -> None:
     """Raise LockError where a known secret is about to be written."""
     texts = {one.text: f"requirement ({one.origin})" for one in lock.requirements}
-    for part in lock.platforms:
-        texts |= {f"{one.url} {one.filename}": f"package {one.name!r}" for one in (*part.model, *part.server)}
+    locked = [one for part in lock.platforms for one in (*part.model, *part.server)]
+    needed = [need for one in locked if one.source for need in one.source.requirements]
+    texts |= {f"{one.url} {one.filename}": f"package {one.name!r}" for one in (*locked, *needed)}
     issues = [
         Issue(
             where,
