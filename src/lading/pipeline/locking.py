@@ -12,7 +12,7 @@ from lading import lock as locks
 from lading.core.errors import Issue, LockError, disk_fix
 from lading.core.lock import Lock, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts
-from lading.core.ports import Event
+from lading.core.ports import Event, Fetch
 from lading.core.spec import Indexes, PackageSpec
 from lading.layers import Cargo, FileDigests, FolderCache, assemble
 from lading.pipeline import plan, summary
@@ -139,6 +139,18 @@ def _write(context: Context, lock: Lock, folder: Path, question: locks.Question)
     return folder
 
 
+def fetch_for(context: Context, what: PackageSpec, part: PlatformLock) -> Fetch:
+    """Bring what one platform of a lock pins, building again what was built from source and is gone."""
+    fetch = context.fetch(what.indexes)
+    if not any(one.source for one in (*part.model, *part.server)):
+        return fetch
+    return locks.BuildingFetch(part, fetch, partial(_build, context), _wheelhouse(context), context.environ)
+
+
+def _wheelhouse(context: Context) -> Path:
+    return context.settings.cache / "wheels"
+
+
 def _build(context: Context, job: locks.Job) -> Path:
     """Build a source distribution in a sandbox of the package's own base and interpreter."""
     context.events(Event("lock", "step", f"building {job.name} {job.version} from source, in a sandbox"))
@@ -152,4 +164,4 @@ def _build(context: Context, job: locks.Job) -> Path:
         digests=FileDigests(context.settings.cache / "digests"),
         events=context.events,
     )
-    return locks.build_in(context.sandbox(made.layers), job, context.settings.cache / "wheels")
+    return locks.build_in(context.sandbox(made.layers), job, _wheelhouse(context))

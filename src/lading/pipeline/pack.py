@@ -28,7 +28,7 @@ from lading.layers.cache import key
 from lading.layers.tar import LayerWriter
 from lading.pipeline import plan, summary
 from lading.pipeline.context import Context
-from lading.pipeline.locking import Locked, lock_facts
+from lading.pipeline.locking import Locked, fetch_for, lock_facts
 from lading.pipeline.run import attach, temporary_folder, verify_image
 from lading.store import documents
 
@@ -137,7 +137,7 @@ class _Builder:
         )
         assembled = assemble(
             cargo,
-            fetch=context.fetch(self.what.indexes),
+            fetch=fetch_for(context, self.what, lock),
             fetch_deb=context.deb,
             store=context.store,
             cache=self.cache,
