@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,11 @@ class HostSandbox:
         assert not network
         command = [sys.executable, *map(translate, argv[1:])]
         self.started.append(argv)
+        self.readable = all(
+            path.stat().st_mode & 0o004 and path.parent.stat().st_mode & 0o001
+            for host in (mounts or {}).values()
+            for path in Path(host).rglob("*")
+        )
         environ = {**os.environ, **{key: translate(value) for key, value in env.items()}}
         return HostProcess(subprocess.run(command, env=environ, capture_output=True, text=True, check=False))
 
@@ -113,6 +119,14 @@ def format_wheel(smith):
     return path
 
 
+@pytest.fixture
+def srclib(smith, format_wheel, ask):
+    """A question of one package that has only its source."""
+    smith.wheel("lib", "1.0")
+    smith.sdist("srclib", "1.0", {"pyproject.toml": PROJECT, "backend.py": BACKEND})
+    return ask("srclib", platforms=(OWN,))
+
+
 def test_a_package_with_only_its_source_is_built_and_its_dependencies_are_found(
     smith, format_wheel, ask, lock_of, tmp_path
 ):
@@ -141,14 +155,6 @@ def test_what_is_locked_of_a_built_wheel_is_its_source_and_no_place_of_this_mach
     assert (needed.name, needed.digest) == ("tinyformat", Digest.of(format_wheel.read_bytes()))
     for path in write(lock, tmp_path):
         assert "wheelhouse" not in path.read_text()
-
-
-@pytest.fixture
-def srclib(smith, format_wheel, ask):
-    """A question of one package that has only its source."""
-    smith.wheel("lib", "1.0")
-    smith.sdist("srclib", "1.0", {"pyproject.toml": PROJECT, "backend.py": BACKEND})
-    return ask("srclib", platforms=(OWN,))
 
 
 @pytest.fixture
@@ -213,6 +219,31 @@ def test_a_wheel_that_was_built_once_is_not_built_again(smith, format_wheel, ask
     question = ask("srclib", platforms=(OWN,))
     assert lock_of(question) == lock_of(question)
     assert len(sandbox.started) == 1
+
+
+@pytest.mark.parametrize("changed", ["base", "interpreter"])
+def test_a_wheel_is_built_again_in_another_base_or_by_another_python(
+    changed, srclib, sandbox, fetch, resolve_base, offline_environ, tmp_path
+):
+    def newer(suite, architecture):
+        base, python = resolve_base(suite, architecture)
+        if changed == "interpreter":
+            return base, replace(python, path="/usr/bin/python3")
+        return replace(base, packages=(replace(base.packages[0], digest=Digest.of(b"newer")),)), python
+
+    build = partial(build_in, sandbox, wheelhouse=tmp_path / "wheelhouse")
+    for pin in (resolve_base, newer):
+        resolve(srclib, fetch=fetch, resolve_base=pin, environ=offline_environ, build=build)
+    assert len(sandbox.started) == 2
+
+
+def test_another_user_can_read_what_is_built_whatever_the_umask_is(srclib, lock_of, sandbox):
+    before = os.umask(0o077)
+    try:
+        lock_of(srclib)
+    finally:
+        os.umask(before)
+    assert sandbox.readable
 
 
 def test_nothing_of_a_source_distribution_runs_outside_the_sandbox(smith, ask, resolve_with, tmp_path):

@@ -22,6 +22,15 @@ from lading.lock.python import Target
 _RECIPE = 2  # part of the cache's key: raise it when wheels are built another way
 _TIMEOUT_S = 1800.0
 _LAST_CHARACTERS = 2000
+_ENVIRON = {
+    "HOME": "/tmp",  # noqa: S108 - the sandbox's own
+    "PATH": "/usr/bin:/bin",
+    # the same bytes wherever and whenever it is built; the date is the first that a zip file can hold
+    "LC_ALL": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "SOURCE_DATE_EPOCH": "315532800",
+    "TZ": "UTC",
+}
 _HOOK = Path(__file__).with_name("hook.py")
 
 
@@ -77,16 +86,16 @@ def build_in(sandbox: Sandbox, job: Job, wheelhouse: Path, *, timeout_s: float =
         inputs.mkdir()
         shutil.copyfile(_HOOK, inputs / "hook.py")
         shutil.copyfile(job.archive, inputs / job.archive.name)
-        # the sandbox's user is another than ours
         Path(name).chmod(0o755)
+        _open_to_all(inputs)
+        _open_to_all(job.requirements)
         settings = json.dumps({"backend": job.needs.system.backend, "path": job.needs.system.path})
         argv = [
-            *(job.interpreter.path, "-I", "/src/hook.py", settings),
+            *(job.interpreter.path, "-s", "/src/hook.py", settings),
             *(f"/src/{job.archive.name}", "/requirements", "/tmp"),  # noqa: S108 - the sandbox's own
         ]
         mounts = {"/src": inputs, "/requirements": job.requirements}
-        environ = {"SOURCE_DATE_EPOCH": "315532800", "HOME": "/tmp", "PATH": "/usr/bin:/bin"}  # noqa: S108
-        running = sandbox.start(argv, env=environ, tmp=tmp, network=False, mounts=mounts)
+        running = sandbox.start(argv, env=_ENVIRON, tmp=tmp, network=False, mounts=mounts)
         try:
             status = running.wait(timeout_s)
         except TimeoutError as error:
@@ -96,6 +105,12 @@ def build_in(sandbox: Sandbox, job: Job, wheelhouse: Path, *, timeout_s: float =
         if status:
             raise _failed(job, f"ended with status {status}", running.output())
         return _keep(_built(job, tmp / "wheel"), kept)
+
+
+def _open_to_all(folder: Path) -> None:
+    """Let the sandbox's user read a folder, which is another than ours, whatever our umask is."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
 def _built(job: Job, folder: Path) -> Path:

@@ -21,9 +21,11 @@ def main(settings_text: str, archive: str, requirements: str, tmp: str) -> None:
     wheels.mkdir()
     unpack(archive, source)
     os.chdir(next(source.iterdir()))
+    os.umask(0o022)
     # a build may start another Python, which has to find the same
     os.environ["PYTHONPATH"] = requirements
-    sys.path[:0] = [*(str(Path(path).resolve()) for path in settings["path"]), requirements]
+    # in place of this file's own folder
+    sys.path[:1] = [*(str(Path(path).resolve()) for path in settings["path"]), requirements]
     module, _, attributes = settings["backend"].partition(":")
     backend = importlib.import_module(module)
     for name in filter(None, attributes.split(".")):

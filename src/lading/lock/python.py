@@ -144,7 +144,8 @@ class Uv:
             return
         with tempfile.TemporaryDirectory(prefix="lading-lock-") as name:
             (Path(name) / "uv.toml").touch()
-            arguments = ["--no-deps", "--no-index", "--target", str(into), *_targeting(target)]
+            arguments = ["--no-deps", "--no-index", "--link-mode", "copy", "--target", str(into)]
+            arguments += _targeting(target)
             done = self.run(["pip", "install", *arguments, *map(str, wheels)], Path(name))
         if done.returncode:
             raise LockError(Issue("build requirements", last_lines(done.stderr)))
