@@ -223,7 +223,7 @@ def test_a_wheel_that_was_built_once_is_not_built_again(smith, format_wheel, ask
 
 @pytest.mark.parametrize("changed", ["base", "interpreter"])
 def test_a_wheel_is_built_again_in_another_base_or_by_another_python(
-    changed, srclib, sandbox, fetch, resolve_base, offline_environ, tmp_path
+    changed, srclib, *, sandbox, fetch, resolve_base, offline_environ, tmp_path
 ):
     def newer(suite, architecture):
         base, python = resolve_base(suite, architecture)
@@ -267,7 +267,20 @@ def test_a_build_that_fails_shows_its_last_words(smith, ask, lock_of):
     with pytest.raises(LockError) as caught:
         lock_of(ask("srclib", platforms=(OWN,)))
     assert "no compiler here" in str(caught.value)
-    assert "find_links" in caught.value.issues[-1].fix
+    assert "find_links" in caught.value.issues[0].fix
+
+
+def test_what_a_build_lacked_is_told_before_its_last_lines(smith, ask, lock_of):
+    project = PROJECT.replace('"tinyformat"', "")
+    said = [*map(str, range(100)), "x.c:4:10: fatal error: foo.h: No such file or directory"]
+    broken = f"raise SystemExit({chr(10).join(said)!r})\n"
+    smith.sdist("srclib", "1.0", {"pyproject.toml": project, "backend.py": broken})
+    with pytest.raises(LockError) as caught:
+        lock_of(ask("srclib", platforms=(OWN,)))
+    first, last = caught.value.issues
+    assert first.what == "the build of 1.0 lacks the header 'foo.h'"
+    assert "system_packages" in first.fix
+    assert [line.strip() for line in last.what.splitlines()] == said[-15:]
 
 
 def test_a_build_that_makes_another_version_is_refused(smith, format_wheel, ask, lock_of):

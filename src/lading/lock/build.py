@@ -16,12 +16,12 @@ from lading.core.digest import Digest
 from lading.core.errors import Issue, LockError
 from lading.core.lock import Interpreter, LockedBase, LockedSource
 from lading.core.ports import Sandbox
-from lading.lock import sdist, wheels
-from lading.lock.python import Target
+from lading.lock import diagnosis, sdist, wheels
+from lading.lock.python import Target, last_lines
 
 _RECIPE = 2  # part of the cache's key: raise it when wheels are built another way
 _TIMEOUT_S = 1800.0
-_LAST_CHARACTERS = 2000
+_LAST_LINES = 15
 _ENVIRON = {
     "HOME": "/tmp",  # noqa: S108 - the sandbox's own
     "PATH": "/usr/bin:/bin",
@@ -64,20 +64,29 @@ class Job:
         return Digest.of(json.dumps(made_from).encode()).hex
 
 
+class NoCompilerError(LockError):
+    """A build wants a compiler, and the base that it is built in has none."""
+
+
 Build = Callable[[Job], Path]
 """Builds a wheel and returns where it is kept; `build_in` does so, given a sandbox."""
+
+
+def kept(job: Job, wheelhouse: Path) -> Path | None:
+    """Return the wheel that a job made before, None where there is none."""
+    return next(iter(sorted((wheelhouse / job.key).glob("*.whl"))), None)
 
 
 def build_in(sandbox: Sandbox, job: Job, wheelhouse: Path, *, timeout_s: float = _TIMEOUT_S) -> Path:
     """Build a job's wheel in a sandbox and keep it in `wheelhouse/KEY/`; a wheel already there is returned.
 
-    Raises LockError, with the build's last words, where the build fails or makes something else.
+    Raises LockError, with the build's last words, where the build fails or makes something else;
+    NoCompilerError where it wants a compiler and the sandbox has none.
     """
     import shutil
     import tempfile
 
-    kept = wheelhouse / job.key
-    if ready := next(iter(sorted(kept.glob("*.whl"))), None):
+    if ready := kept(job, wheelhouse):
         return ready
     with tempfile.TemporaryDirectory(prefix="lading-build-") as name:
         inputs, tmp = Path(name, "src"), Path(name, "tmp")
@@ -104,7 +113,7 @@ def build_in(sandbox: Sandbox, job: Job, wheelhouse: Path, *, timeout_s: float =
             running.stop()
         if status:
             raise _failed(job, f"ended with status {status}", running.output())
-        return _keep(_built(job, tmp / "wheel"), kept)
+        return _keep(_built(job, tmp / "wheel"), wheelhouse / job.key)
 
 
 def _open_to_all(folder: Path) -> None:
@@ -142,8 +151,10 @@ def _keep(wheel: Path, folder: Path) -> Path:
 
 
 def _failed(job: Job, what: str, output: str) -> LockError:
-    fix = (
-        "build a wheel of it elsewhere and name its folder in 'indexes.find_links', or choose another version"
-    )
-    said = [Issue("build", output.strip()[-_LAST_CHARACTERS:])] if output.strip() else []
-    return LockError(*said, Issue(f"package {job.name!r}", f"the build of {job.version} {what}", fix))
+    """Say what a build lacked before it is shown what the build said last."""
+    cause = diagnosis.cause(output)
+    summary = f"the build of {job.version} {cause.what or what}"
+    issues = [Issue(f"package {job.name!r}", summary, cause.fix)]
+    if output.strip():
+        issues.append(Issue("the build's last words", last_lines(output, _LAST_LINES)))
+    return NoCompilerError(*issues) if diagnosis.lacks_compiler(output) else LockError(*issues)
