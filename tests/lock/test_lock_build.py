@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, LockError
 from lading.core.platform import Platform
 from lading.lock import BuildingFetch, build_in, resolve, write
+from lading.lock.build import _write_compilers
 from lading.lock.builder import _checked
 from lading.lock.sdist import BuildSystem
 from lading.lock.sdist import read as read_sdist
@@ -57,7 +59,8 @@ class HostSandbox:
 
         assert not network
         command = [sys.executable, *map(translate, argv[1:])]
-        self.started.append(argv)
+        if not json.loads(argv[3])["asks"]:
+            self.started.append(argv)
         self.readable = all(
             path.stat().st_mode & 0o004 and path.parent.stat().st_mode & 0o001
             for host in (mounts or {}).values()
@@ -270,6 +273,30 @@ def test_a_build_that_fails_shows_its_last_words(smith, ask, lock_of):
     assert "find_links" in caught.value.issues[0].fix
 
 
+def test_what_the_backend_asks_for_besides_is_there_and_locked(
+    smith, format_wheel, ask, *, lock_of, bring, tmp_path
+):
+    smith.wheel("lib", "1.0")
+    more = "import os\n\ndef get_requires_for_build_wheel(settings=None):\n    return ['tinyformat']\n"
+    backend = more + BACKEND.replace("from tinyformat import VERSION", "VERSION = '1.0'").replace(
+        "name =", "import tinyformat\n    name ="
+    )
+    project = PROJECT.replace('"tinyformat"', "")
+    smith.sdist("srclib", "1.0", {"pyproject.toml": project, "backend.py": backend})
+    lock = lock_of(ask("srclib", platforms=(OWN,)))
+    assert [one.name for one in lock.platforms[0].model[1].source.requirements] == ["tinyformat"]
+    assert bring(lock, tmp_path / "another").is_file()
+
+
+@pytest.mark.parametrize("answer", ["3", "[3]", "{}"])
+def test_what_a_backend_asks_for_in_another_form_is_refused(answer, smith, ask, lock_of):
+    backend = f"def get_requires_for_build_wheel(settings):\n    return {answer}\n"
+    files = {"pyproject.toml": PROJECT.replace('"tinyformat"', ""), "backend.py": backend}
+    smith.sdist("srclib", "1.0", files)
+    with pytest.raises(LockError, match="expected requirements"):
+        lock_of(ask("srclib", platforms=(OWN,)))
+
+
 def test_what_a_build_lacked_is_told_before_its_last_lines(smith, ask, lock_of):
     project = PROJECT.replace('"tinyformat"', "")
     said = [*map(str, range(100)), "x.c:4:10: fatal error: foo.h: No such file or directory"]
@@ -345,3 +372,17 @@ def test_a_malformed_build_system_is_refused(smith, table):
     path = smith.sdist("srclib", "1.0", {"pyproject.toml": f"[build-system]\n{table}\n"})
     with pytest.raises(LockError, match="PEP 518"):
         read_sdist(path)
+
+
+@pytest.mark.parametrize(("name", "compiled"), [("src/x.pyx", True), ("x.cpp", True), ("x.py", False)])
+def test_source_code_for_a_compiler_is_seen(smith, name, compiled):
+    assert read_sdist(smith.sdist("srclib", "1.0", {name: ""})).compiled == compiled
+
+
+def test_the_compilers_names_leave_out_what_binds_a_wheel_to_this_machine(tmp_path):
+    _write_compilers(tmp_path / "bin", "x86_64")
+    script = (tmp_path / "bin" / "x86_64-linux-gnu-g++").read_text()
+    assert "exec /usr/bin/g++" in script
+    (tmp_path / "echo").write_text(script.replace("exec /usr/bin/g++", "printf '%s,'"))
+    argv = ["sh", tmp_path / "echo", "-O2", "-march=native", "-DX=a b", "-mtune=native", "x.c"]
+    assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout == "-O2,-DX=a b,x.c,-g0,"

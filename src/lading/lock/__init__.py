@@ -1,6 +1,6 @@
 """Requirements, a base and a server → a lock: every byte of an environment, pinned."""
 
-from lading.lock.build import Build, Job, build_in
+from lading.lock.build import Build, Job, NoCompilerError, build_in, kept
 from lading.lock.builder import BuildingFetch
 from lading.lock.files import is_fresh, read, write
 from lading.lock.interpreter import Chosen, choose
@@ -12,11 +12,13 @@ __all__ = [
     "BuildingFetch",
     "Chosen",
     "Job",
+    "NoCompilerError",
     "Question",
     "ResolveBase",
     "build_in",
     "choose",
     "is_fresh",
+    "kept",
     "read",
     "resolve",
     "write",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lading.core.digest import Digest
@@ -22,15 +22,27 @@ from lading.lock.python import Target, last_lines
 _RECIPE = 2  # part of the cache's key: raise it when wheels are built another way
 _TIMEOUT_S = 1800.0
 _LAST_LINES = 15
+_LIMIT_BYTES = 1 << 20
 _ENVIRON = {
     "HOME": "/tmp",  # noqa: S108 - the sandbox's own
-    "PATH": "/usr/bin:/bin",
+    "PATH": "/src/bin:/usr/bin:/bin",
     # the same bytes wherever and whenever it is built; the date is the first that a zip file can hold
     "LC_ALL": "C.UTF-8",
     "PYTHONHASHSEED": "0",
     "SOURCE_DATE_EPOCH": "315532800",
     "TZ": "UTC",
 }
+_COMPILER = """#!/bin/sh
+# what is built runs on machines of every kind, and without its debugger's tables
+for argument do
+  shift
+  case $argument in
+    -march=native | -mcpu=native | -mtune=native) ;;
+    *) set -- "$@" "$argument" ;;
+  esac
+done
+exec /usr/bin/PROGRAM "$@" -g0
+"""
 _HOOK = Path(__file__).with_name("hook.py")
 
 
@@ -48,6 +60,8 @@ class Job:
     target: Target
     base: LockedBase
     interpreter: Interpreter
+    asks: bool
+    """Whether the backend is asked first if it wants more than pyproject.toml says."""
 
     @property
     def key(self) -> str:
@@ -68,6 +82,15 @@ class NoCompilerError(LockError):
     """A build wants a compiler, and the base that it is built in has none."""
 
 
+class MoreRequirementsError(LockError):
+    """A build wants more requirements than it was given."""
+
+    def __init__(self, job: Job, requirements: tuple[str, ...]) -> None:
+        """Name what it wants, as its backend does."""
+        self.requirements = requirements
+        super().__init__(Issue(f"package {job.name!r}", f"its build also wants {', '.join(requirements)}"))
+
+
 Build = Callable[[Job], Path]
 """Builds a wheel and returns where it is kept; `build_in` does so, given a sandbox."""
 
@@ -81,39 +104,78 @@ def build_in(sandbox: Sandbox, job: Job, wheelhouse: Path, *, timeout_s: float =
     """Build a job's wheel in a sandbox and keep it in `wheelhouse/KEY/`; a wheel already there is returned.
 
     Raises LockError, with the build's last words, where the build fails or makes something else;
-    NoCompilerError where it wants a compiler and the sandbox has none.
+    NoCompilerError where it wants a compiler and the sandbox has none; MoreRequirementsError.
     """
-    import shutil
     import tempfile
 
     if ready := kept(job, wheelhouse):
         return ready
     with tempfile.TemporaryDirectory(prefix="lading-build-") as name:
-        inputs, tmp = Path(name, "src"), Path(name, "tmp")
-        tmp.mkdir()
-        tmp.chmod(0o1777)
-        inputs.mkdir()
-        shutil.copyfile(_HOOK, inputs / "hook.py")
-        shutil.copyfile(job.archive, inputs / job.archive.name)
         Path(name).chmod(0o755)
-        _open_to_all(inputs)
-        _open_to_all(job.requirements)
-        settings = json.dumps({"backend": job.needs.system.backend, "path": job.needs.system.path})
-        argv = [
-            *(job.interpreter.path, "-s", "/src/hook.py", settings),
-            *(f"/src/{job.archive.name}", "/requirements", "/tmp"),  # noqa: S108 - the sandbox's own
-        ]
-        mounts = {"/src": inputs, "/requirements": job.requirements}
-        running = sandbox.start(argv, env=_ENVIRON, tmp=tmp, network=False, mounts=mounts)
-        try:
-            status = running.wait(timeout_s)
-        except TimeoutError as error:
-            raise _failed(job, f"took longer than {timeout_s:.0f} s", running.output()) from error
-        finally:
-            running.stop()
-        if status:
-            raise _failed(job, f"ended with status {status}", running.output())
-        return _keep(_built(job, tmp / "wheel"), wheelhouse / job.key)
+        inputs, asking, building = Path(name, "src"), Path(name, "asking"), Path(name, "building")
+        _write_inputs(job, inputs)
+        if job.asks:
+            _run(sandbox, job, inputs, asking, timeout_s)
+            if wanted := _wanted(job, asking / "requires.json"):
+                raise MoreRequirementsError(job, wanted)
+        _run(sandbox, replace(job, asks=False), inputs, building, timeout_s)
+        return _keep(_built(job, building / "wheel"), wheelhouse / job.key)
+
+
+def _write_inputs(job: Job, folder: Path) -> None:
+    """Lay out what the sandbox reads."""
+    import shutil
+
+    folder.mkdir()
+    shutil.copyfile(_HOOK, folder / "hook.py")
+    shutil.copyfile(job.archive, folder / job.archive.name)
+    if any(one.name == "gcc" for one in job.base.packages):
+        _write_compilers(folder / "bin", job.target.machine)
+    _open_to_all(folder)
+    _open_to_all(job.requirements)
+
+
+def _run(sandbox: Sandbox, job: Job, inputs: Path, tmp: Path, timeout_s: float) -> None:
+    """Run the hook, with a /tmp of its own; raise LockError where it fails."""
+    tmp.mkdir()
+    tmp.chmod(0o1777)
+    system = job.needs.system
+    settings = json.dumps({"backend": system.backend, "path": system.path, "asks": job.asks})
+    argv = [
+        *(job.interpreter.path, "-s", "/src/hook.py", settings),
+        *(f"/src/{job.archive.name}", "/requirements", "/tmp"),  # noqa: S108 - the sandbox's own
+    ]
+    mounts = {"/src": inputs, "/requirements": job.requirements}
+    running = sandbox.start(argv, env=_ENVIRON, tmp=tmp, network=False, mounts=mounts)
+    try:
+        status = running.wait(timeout_s)
+    except TimeoutError as error:
+        raise _failed(job, f"took longer than {timeout_s:.0f} s", running.output()) from error
+    finally:
+        running.stop()
+    if status:
+        raise _failed(job, f"ended with status {status}", running.output())
+
+
+def _wanted(job: Job, path: Path) -> tuple[str, ...]:
+    """Read what a backend asks for besides what it has been given."""
+    try:
+        document = path.read_bytes() if not path.is_symlink() and path.stat().st_size < _LIMIT_BYTES else b""
+        wanted = json.loads(document)
+    except (OSError, ValueError) as error:
+        raise _failed(job, "left no list of what it needs", "") from error
+    if not isinstance(wanted, list) or not all(isinstance(one, str) for one in wanted):
+        raise _failed(job, f"needs {wanted!r:.100}, expected requirements", "")
+    return tuple(one for one in wanted if one not in job.needs.system.requires)
+
+
+def _write_compilers(folder: Path, machine: str) -> None:
+    """Write what builds call the compiler by; some names are links that maintainer scripts would make."""
+    folder.mkdir()
+    for name, program in (("cc", "gcc"), ("gcc", "gcc"), ("c++", "g++"), ("g++", "g++")):
+        for prefix in ("", f"{machine}-linux-gnu-"):
+            (folder / f"{prefix}{name}").write_text(_COMPILER.replace("PROGRAM", program))
+            (folder / f"{prefix}{name}").chmod(0o755)
 
 
 def _open_to_all(folder: Path) -> None:

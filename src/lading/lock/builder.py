@@ -15,7 +15,7 @@ from lading.core.platform import Platform
 from lading.core.ports import Fetch, ignore
 from lading.core.spec import Indexes
 from lading.lock import credentials, sdist, toml, wheels
-from lading.lock.build import Build, Job
+from lading.lock.build import Build, Job, MoreRequirementsError
 from lading.lock.interpreter import SUITES
 from lading.lock.python import Demand, Target, Uv, last_lines
 
@@ -60,10 +60,13 @@ class Builder:
 
         with tempfile.TemporaryDirectory(prefix="lading-build-") as name:
             archive = self._local(asked.url, asked.digest, Path(name))
-            needs = sdist.read(archive)
-            requirements = self._requirements(asked.name, needs.system.requires)
-            source = LockedSource(asked.digest, archive.stat().st_size, requirements)
-            path = self._built(asked.name, asked.version, archive, needs, source)
+            wanted = sdist.read(archive).system.requires
+            source = self._source(asked, archive, wanted)
+            try:
+                path = self._built(asked, archive, source, asks=True)
+            except MoreRequirementsError as error:
+                source = self._source(asked, archive, (*wanted, *error.requirements))
+                path = self._built(asked, archive, source, asks=False)
             return Made(path, _digest(path), asked.url, source)
 
     def remake(self, wheel: LockedWheel) -> Path:
@@ -73,7 +76,7 @@ class Builder:
         assert wheel.source is not None
         with tempfile.TemporaryDirectory(prefix="lading-build-") as name:
             archive = self._local(wheel.url, wheel.source.digest, Path(name), wheel.source.size_bytes)
-            path = self._built(wheel.name, wheel.version, archive, sdist.read(archive), wheel.source)
+            path = self._built(wheel, archive, wheel.source, asks=False)
         if (got := _digest(path)) != wheel.digest:
             what = f"its build from source made {got}, and the lock has {wheel.digest}"
             fix = "lock again; if it happens again its build is not reproducible: give a wheel of it"
@@ -81,7 +84,7 @@ class Builder:
         return path
 
     def _built(
-        self, name: str, version: str, archive: Path, needs: sdist.Needs, source: LockedSource
+        self, what: SourceDistribution | LockedWheel, archive: Path, source: LockedSource, *, asks: bool
     ) -> Path:
         import tempfile
 
@@ -93,9 +96,19 @@ class Builder:
             Path(scratch).chmod(0o755)
             files = [self._local(one.url, one.digest, named, one.size_bytes) for one in source.requirements]
             self.uv.install(files, self.target, folder)
-            return self.build(
-                Job(name, version, archive, source, folder, needs, self.target, self.base, self.interpreter)
+            job = Job(
+                name=what.name,
+                version=what.version,
+                archive=archive,
+                source=source,
+                requirements=folder,
+                needs=sdist.read(archive),
+                target=self.target,
+                base=self.base,
+                interpreter=self.interpreter,
+                asks=asks,
             )
+            return self.build(job)
 
     def _local(self, url: str, digest: Digest, folder: Path, size_bytes: int | None = None) -> Path:
         """Have a checked file here, in a folder and under its own name.
@@ -108,7 +121,9 @@ class Builder:
         named.symlink_to(path.absolute())
         return named
 
-    def _requirements(self, name: str, requires: tuple[str, ...]) -> tuple[LockedWheel, ...]:
+    def _source(self, asked: SourceDistribution, archive: Path, requires: tuple[str, ...]) -> LockedSource:
+        """Pin a source distribution and the wheels that its build imports."""
+        name = asked.name
         answer = self.uv.compile(Demand({"build": requires}), self.target)
         if not answer.solved:
             names = ", ".join(map(repr, requires))
@@ -116,7 +131,8 @@ class Builder:
             fix = "choose another version or Python, or name the folder of a wheel in 'indexes.find_links'"
             raise LockError(Issue(f"package {name!r}", what, fix), Issue("uv", last_lines(answer.text)))
         found = wheels.select(answer.text, self.target, f"build requirements of {name}", answer.folder)
-        return wheels.measure(found, self.fetch, wheels.Tally(ignore))
+        requirements = wheels.measure(found, self.fetch, wheels.Tally(ignore))
+        return LockedSource(asked.digest, archive.stat().st_size, requirements)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ _UNNEEDED = {
     "python3-distutils": {"python3"},
     "python3-lib2to3": {"python3"},
 }
+_TOOLCHAIN = ("coreutils", "dash", "g++", "gcc", "grep", "libc6-dev", "make", "pkg-config", "sed")
 _MINIMAL = re.compile(r"python3\.\d+-minimal\Z")
 _UPSTREAM = re.compile(r"\d+\.\d+\.\d+")
 
@@ -96,6 +97,11 @@ def interpreter(base: LockedBase) -> Interpreter:
         if _MINIMAL.match(deb.name) and version:
             return Interpreter(f"/usr/bin/{deb.name.removesuffix('-minimal')}", version[0])
     raise LockError(Issue(base.reference, "the base has no Python", "lock again"))
+
+
+def toolchain(python: Interpreter) -> tuple[str, ...]:
+    """Name the packages that a base lacks for building C and C++ extensions of its Python."""
+    return (*_TOOLCHAIN, f"libpython{python.minor}-dev")
 
 
 def download(deb: LockedDeb, *, fetch: Fetch, mirror: Mirror) -> Path:

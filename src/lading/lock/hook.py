@@ -15,7 +15,10 @@ from pathlib import Path
 
 
 def main(settings_text: str, archive: str, requirements: str, tmp: str) -> None:
-    """Unpack an archive below `tmp`, run its `build_wheel` (PEP 517) and leave the wheel in `tmp/wheel`."""
+    """Unpack an archive below `tmp` and run a hook of its backend (PEP 517).
+
+    What it asks for besides comes to lie in `tmp/requires.json`, the wheel in `tmp/wheel`.
+    """
     settings = json.loads(settings_text)
     source, wheels = Path(tmp, "source"), Path(tmp, "wheel")
     wheels.mkdir()
@@ -30,7 +33,12 @@ def main(settings_text: str, archive: str, requirements: str, tmp: str) -> None:
     backend = importlib.import_module(module)
     for name in filter(None, attributes.split(".")):
         backend = getattr(backend, name)
-    backend.build_wheel(str(wheels), {})
+    if settings["asks"]:
+        ask = getattr(backend, "get_requires_for_build_wheel", None)
+        wanted = ask({}) if ask else []
+        Path(tmp, "requires.json").write_text(json.dumps(wanted), encoding="utf-8")
+    else:
+        backend.build_wheel(str(wheels), {})
 
 
 def unpack(archive: str, folder: Path) -> None:

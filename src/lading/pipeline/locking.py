@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from lading.core.model import ModelFacts
 from lading.core.ports import Event, Fetch
 from lading.core.spec import Indexes, PackageSpec
 from lading.layers import Cargo, FileDigests, FolderCache, assemble
+from lading.lock import debian
 from lading.pipeline import plan, summary
 from lading.pipeline.context import Context
 
@@ -102,7 +103,7 @@ def lock_facts(
             offline=context.offline,
             events=context.events,
             environ=context.environ,
-            build=partial(_build, context),
+            build=partial(_build, context, what.system_packages),
         )
         made = Locked(resolved, _write(context, resolved, place, question), fresh=False)
     context.events(Event("lock", "stage", summary.of_lock(made.lock, fresh=made.fresh)))
@@ -144,15 +145,32 @@ def fetch_for(context: Context, what: PackageSpec, part: PlatformLock) -> Fetch:
     fetch = context.fetch(what.indexes)
     if not any(one.source for one in (*part.model, *part.server)):
         return fetch
-    return locks.BuildingFetch(part, fetch, partial(_build, context), _wheelhouse(context), context.environ)
+    build = partial(_build, context, what.system_packages)
+    return locks.BuildingFetch(part, fetch, build, _wheelhouse(context), context.environ)
 
 
 def _wheelhouse(context: Context) -> Path:
     return context.settings.cache / "wheels"
 
 
-def _build(context: Context, job: locks.Job) -> Path:
-    """Build a source distribution in a sandbox of the package's own base and interpreter."""
+def _build(context: Context, system_packages: Sequence[str], job: locks.Job) -> Path:
+    """Build a source distribution in the package's own base, with a compiler where it wants one."""
+    if not job.needs.compiled:
+        try:
+            return _build_in_base(context, job)
+        except locks.NoCompilerError as error:
+            context.events(Event("lock", "step", f"{error.issues[0].what}: building it again with one"))
+    wanted = (*system_packages, *debian.toolchain(job.interpreter))
+    architecture = job.target.platform.architecture
+    base, interpreter = context.base(job.base.suite, architecture, system_packages=wanted)
+    return _build_in_base(context, replace(job, base=base, interpreter=interpreter))
+
+
+def _build_in_base(context: Context, job: locks.Job) -> Path:
+    """Build in a sandbox of a job's base, of which nothing but the wheel remains."""
+    wheelhouse = _wheelhouse(context)
+    if ready := locks.kept(job, wheelhouse):
+        return ready
     context.events(Event("lock", "step", f"building {job.name} {job.version} from source, in a sandbox"))
     base = PlatformLock(job.target.platform, job.base, job.interpreter, (), ())
     made = assemble(
@@ -164,4 +182,4 @@ def _build(context: Context, job: locks.Job) -> Path:
         digests=FileDigests(context.settings.cache / "digests"),
         events=context.events,
     )
-    return locks.build_in(context.sandbox(made.layers), job, _wheelhouse(context))
+    return locks.build_in(context.sandbox(made.layers), job, wheelhouse)
