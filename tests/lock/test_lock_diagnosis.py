@@ -32,6 +32,7 @@ def test_a_build_without_a_compiler_is_told(said):
             "lacks the file or program 'cargo'",
         ),
         ("/bin/sh: 1: pg_config: not found", "lacks the program 'pg_config'"),
+        ("Error: pg_config executable not found.", "lacks the program 'pg_config'"),
         ("error: command 'swig' failed: No such file or directory", "lacks the program 'swig'"),
         (
             "ModuleNotFoundError: No module named 'numpy'",

@@ -53,7 +53,7 @@ _CAUSES = (
         Cause("lacks the program {!r}", f"{_PACKAGE}, or {_WHEEL}"),
     ),
     (
-        r"\b([\w.+-]+): (?:command )?not found$",
+        r"\b([\w.+-]+)(?:: (?:command )?| executable )not found\b",
         Cause("lacks the program {!r}", f"{_PACKAGE}, or {_WHEEL}"),
     ),
 )
