@@ -12,6 +12,7 @@ from lading.core.lock import Interpreter, LockedBase, LockedDeb
 from lading.core.ports import Events, Sandbox, ignore
 from lading.core.spec import Indexes
 from lading.fetch import HttpFetch
+from lading.layers import FileDigests, FolderCache
 from lading.lock import debian
 from lading.lock.debian_mirror import Mirror, find_mirror
 from lading.lock.index_credentials import by_host
@@ -45,6 +46,16 @@ class Context:
     def store(self) -> LayoutStore:
         """The store of this machine."""
         return LayoutStore(self.settings.store)
+
+    @cached_property
+    def layers(self) -> FolderCache:
+        """The layers of the store, by what they were made from."""
+        return FolderCache(self.settings.cache / "layers", self.store)
+
+    @cached_property
+    def digests(self) -> FileDigests:
+        """The digests of files, remembered while the files stay as they are."""
+        return FileDigests(self.settings.cache / "digests")
 
     @cached_property
     def mirror(self) -> Mirror:

@@ -14,7 +14,7 @@ from lading.core.lock import Lock, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts
 from lading.core.ports import Event, Fetch
 from lading.core.spec import Indexes, PackageSpec
-from lading.layers import Cargo, FileDigests, FolderCache, assemble
+from lading.layers import Cargo, assemble
 from lading.lock import debian
 from lading.pipeline import plan, summary
 from lading.pipeline.context import Context
@@ -178,8 +178,8 @@ def _build_in_base(context: Context, job: locks.Job) -> Path:
         fetch=context.fetch(Indexes()),
         fetch_deb=context.deb,
         store=context.store,
-        cache=FolderCache(context.settings.cache / "layers", context.store),
-        digests=FileDigests(context.settings.cache / "digests"),
+        cache=context.layers,
+        digests=context.digests,
         events=context.events,
     )
     return locks.build_in(context.sandbox(made.layers), job, wheelhouse)

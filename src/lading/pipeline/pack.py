@@ -23,7 +23,7 @@ from lading.core.report import Report
 from lading.core.spec import Example, PackageSpec
 from lading.image.bill import BILL_PATH, CODE_PATH, ENVIRONMENT_PATH
 from lading.image.examples import encode as encode_example
-from lading.layers import Cargo, FileDigests, FolderCache, Recipe, assemble, bytecode, seal
+from lading.layers import Cargo, Recipe, assemble, bytecode, seal
 from lading.layers.cache import key
 from lading.layers.tar import LayerWriter
 from lading.pipeline import plan, summary
@@ -119,8 +119,6 @@ class _Builder:
         self.made = made
         self.sandbox = sandbox
         self.server = servers.find(what.server)
-        self.cache = FolderCache(context.settings.cache / "layers", context.store)
-        self.digests = FileDigests(context.settings.cache / "digests")
         self.examples: tuple[Example, ...] = what.examples or facts.examples
 
     def build(self, lock: PlatformLock) -> _Built:
@@ -140,8 +138,8 @@ class _Builder:
             fetch=fetch_for(context, self.what, lock),
             fetch_deb=context.deb,
             store=context.store,
-            cache=self.cache,
-            digests=self.digests,
+            cache=context.layers,
+            digests=context.digests,
             events=context.events,
         )
         compiled, reused = self._bytecode(lock, assembled.layers)
@@ -158,7 +156,7 @@ class _Builder:
             name=plan.name(self.what),
             spec=self.what,
             facts=self.facts,
-            model_files={one.path: self.digests.of(one.source) for one in self.facts.files},
+            model_files={one.path: self.context.digests.of(one.source) for one in self.facts.files},
             requirements=self.made.lock.requirements,
             lock_digest=self.made.lock.spec_digest,
             lock=lock,
@@ -222,10 +220,10 @@ class _Builder:
     def _sealed(self, recipe: Recipe) -> tuple[Layer, bool]:
         """Take a layer from the cache, or make it."""
         name = key(recipe.made_from, "gzip")
-        if found := self.cache.get(name):
+        if found := self.context.layers.get(name):
             return found, True
         layer = seal(recipe, (), self.context.store)
-        self.cache.put(name, layer)
+        self.context.layers.put(name, layer)
         return layer, False
 
 

@@ -21,7 +21,6 @@ from lading.core.image import Image, Layer
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
-from lading.layers import FolderCache
 from lading.pipeline.context import Context
 from lading.pipeline.mend import dropping_damaged
 from lading.store import documents, gc
@@ -183,7 +182,7 @@ def remove(context: Context, texts: Sequence[str]) -> list[Reference]:
 def collect(context: Context, *, caches: bool, older_than_s: float, dry_run: bool) -> gc.Collected:
     """Free what no name reaches. What makes a later pack faster is spared for a week, unless `caches`."""
     store, folder = context.store, context.settings.cache
-    cache = FolderCache(folder / "layers", store)
+    cache = context.layers
     cached = [] if caches else [one.descriptor.digest for one in cache.layers()]
     keep = [digest for digest in cached if store.age_s(digest) < CACHED_FOR_S]
     found = gc.collect(store, keep=keep, older_than_s=older_than_s, dry_run=dry_run)
