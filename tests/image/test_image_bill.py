@@ -31,7 +31,7 @@ def test_a_bill_has_the_shape_that_the_runtime_reads(bill: Bill) -> None:
     assert [one["name"] for one in document["environment"]["packages"]] == ["numpy", "scikit_learn"]
     assert document["server"]["path"] == "/opt/lading/server"
     assert document["server"]["routes"]["scoring"] == "/invocations"
-    assert document["code"] == {"path": "/opt/lading/code", "entry": "score.py:run"}
+    assert document["code"] == {"path": "/opt/lading/code", "entry": "score.py:run", "files": []}
     assert document["examples"][0]["rows"] == 2
     assert document["examples"][0]["has_outputs"] is True
     assert document["layers"][1]["title"] == "numpy 2.4.6"

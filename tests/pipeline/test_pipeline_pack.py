@@ -135,6 +135,23 @@ def test_a_routine_of_ones_own_is_packed_and_answers(lading, tmp_path):
     assert packed["report"]["matched"] == packed["report"]["predictions"] == 2
 
 
+def test_the_bill_lists_the_files_of_code_and_assets(lading, tmp_path):
+    (code := tmp_path / "code").mkdir()
+    (code / "score.py").write_text("import helper\ndef run(data):\n    return data\n")
+    (code / "helper.py").write_text("")
+    (words := tmp_path / "words").mkdir()
+    (words / "stop.txt").write_text("the\na\n")
+    (model := tmp_path / "model").mkdir()
+    (model / "weights.json").write_text("[1]")
+    spec = "model: model\ncode: code\nentry: score.py:run\nassets: [words]\n"
+    (tmp_path / "lading.yaml").write_text(spec)
+    lading("pack", tmp_path, "-t", "listed:1", "--no-verify")
+    bill = lading.json("show", "listed:1")["bill"]
+    assert [one["path"] for one in bill["code"]["files"]] == ["helper.py", "score.py"]
+    assert [(one["path"], one["size_bytes"]) for one in bill["assets"]] == [("words/stop.txt", 6)]
+    assert [one["path"] for one in bill["model"]["files"]] == ["weights.json"]
+
+
 def test_an_mlflow_model_is_packed_without_mlflow(lading, tmp_path):
     folder = tmp_path / "mlflow-model"
     folder.mkdir()

@@ -21,7 +21,7 @@ from lading.core.signature import Signature
 
 @dataclass(frozen=True, slots=True)
 class BilledFile:
-    """A file of the model; `path` is relative to the model's folder."""
+    """A file of the model, the code or the assets; `path` is relative to their folder."""
 
     path: str
     size_bytes: int
@@ -95,6 +95,8 @@ class BilledCode:
 
     path: str
     entry: str | None
+    files: tuple[BilledFile, ...] = ()
+    """None where the routine lies among the model's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ class Bill:
     examples: tuple[BilledExample, ...]
     lock: Digest
     layers: tuple[BilledLayer, ...]
+    assets: tuple[BilledFile, ...] = ()
+    """Below /opt/lading/assets."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the bill as JSON values, its schema among them."""

@@ -48,6 +48,7 @@ def draw(
     code: BilledCode | None,
     examples: Sequence[Example],
     layers: Sequence[Layer],
+    assets: Sequence[BilledFile] = (),
 ) -> Bill:
     """Draw the bill of one platform's image.
 
@@ -83,6 +84,7 @@ def draw(
         examples=tuple(recorded.bill(number, one) for number, one in enumerate(examples)),
         lock=lock_digest,
         layers=tuple(map(_layer, layers)),
+        assets=tuple(assets),
     )
 
 

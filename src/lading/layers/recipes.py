@@ -25,7 +25,8 @@ _DEBS_ALONE, _DEBS_SHARED = 34, 8
 _WHEELS_ALONE, _WHEELS_SHARED = 4, 2
 _BIG_FILE_BYTES = 64 << 20
 NATIVE = "lading"
-_CODE = "opt/lading/code"
+CODE = "opt/lading/code"
+ASSETS = "opt/lading/assets"
 
 Package = LockedDeb | LockedWheel
 
@@ -59,18 +60,30 @@ def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()
         runtime = environment.runtime(environment.SERVER, cargo.lock.interpreter)
         found.append(_files("server", "lading runtime", files.contents(runtime, digests)))
     if cargo.code_is_model:
-        found.append(Recipe("code", "code", {"link": [_CODE, environment.MODEL]}, _link_code))
+        found.append(Recipe("code", "code", {"link": [CODE, environment.MODEL]}, _link_code))
     elif cargo.code:
-        found.append(_files("code", "code", files.contents(files.walk(cargo.code, _CODE), digests)))
+        found.append(_files("code", "code", code(cargo, digests)))
     if cargo.assets:
-        found.append(_files("assets", "assets", files.contents(_assets(cargo.assets), digests)))
+        found.append(_files("assets", "assets", assets(cargo, digests)))
     if cargo.examples:
         found.append(_examples(cargo.examples))
     return found + _model(cargo, digests, most=max(1, LAYERS_MAX - _RESERVED - len(found)))
 
 
+def code(cargo: Cargo, digests: FileDigests) -> tuple[files.Content, ...]:
+    """List the routine's files, none where they are among the model's."""
+    if cargo.code is None or cargo.code_is_model:
+        return ()
+    return files.contents(files.walk(cargo.code, CODE), digests)
+
+
+def assets(cargo: Cargo, digests: FileDigests) -> tuple[files.Content, ...]:
+    """List the files of the assets."""
+    return files.contents(_assets(cargo.assets), digests)
+
+
 def _link_code(_: Sequence[Path], writer: LayerWriter) -> None:
-    writer.symlink(_CODE, f"/{environment.MODEL}")
+    writer.symlink(CODE, f"/{environment.MODEL}")
 
 
 def _env(cargo: Cargo) -> wheel.Target:
@@ -180,8 +193,7 @@ def _assets(assets: Sequence[Path]) -> Iterator[tuple[str, Path]]:
     if issues:
         raise SpecError(*issues)
     for path in assets:
-        prefix = "opt/lading/assets"
-        yield from files.walk(path, f"{prefix}/{path.name}" if path.is_dir() else prefix)
+        yield from files.walk(path, f"{ASSETS}/{path.name}" if path.is_dir() else ASSETS)
 
 
 def _examples(examples: Sequence[bytes]) -> Recipe:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lading import __version__, image, servers
-from lading.core.bill import Bill, BilledCode
+from lading.core.bill import Bill, BilledCode, BilledFile
 from lading.core.descriptor import BILL, Descriptor
 from lading.core.digest import Digest
 from lading.core.image import Image, Layer
@@ -23,8 +23,9 @@ from lading.core.report import Report
 from lading.core.spec import Example, PackageSpec
 from lading.image.bill import BILL_PATH, CODE_PATH, ENVIRONMENT_PATH
 from lading.image.examples import encode as encode_example
-from lading.layers import Cargo, Recipe, assemble, bytecode, seal
+from lading.layers import Cargo, Recipe, assemble, bytecode, recipes, seal
 from lading.layers.cache import key
+from lading.layers.files import Content
 from lading.layers.tar import LayerWriter
 from lading.pipeline import plan, summary
 from lading.pipeline.context import Context
@@ -144,26 +145,29 @@ class _Builder:
         )
         compiled, reused = self._bytecode(lock, assembled.layers)
         layers = (*assembled.layers, *compiled)
-        bill = self._bill(lock, layers)
+        bill = self._bill(cargo, layers)
         last, was_there = self._sealed(_bill_recipe(bill))
         created_s = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
         described = image.describe(bill, (*layers, last), self.server, created_s=created_s)
         return _Built(described, bill, assembled.cached + reused + was_there)
 
-    def _bill(self, lock: PlatformLock, layers: Sequence[Layer]) -> Bill:
+    def _bill(self, cargo: Cargo, layers: Sequence[Layer]) -> Bill:
+        digests = self.context.digests
+        code = _billed(recipes.code(cargo, digests), recipes.CODE)
         return image.draw(
             lading=__version__,
             name=plan.name(self.what),
             spec=self.what,
             facts=self.facts,
-            model_files={one.path: self.context.digests.of(one.source) for one in self.facts.files},
+            model_files={one.path: digests.of(one.source) for one in self.facts.files},
             requirements=self.made.lock.requirements,
             lock_digest=self.made.lock.spec_digest,
-            lock=lock,
+            lock=cargo.lock,
             server=self.server,
-            code=BilledCode(CODE_PATH, self.facts.entry) if self.facts.code else None,
+            code=BilledCode(CODE_PATH, self.facts.entry, code) if self.facts.code else None,
             examples=self.examples,
             layers=layers,
+            assets=_billed(recipes.assets(cargo, digests), recipes.ASSETS),
         )
 
     def _bytecode(self, lock: PlatformLock, layers: Sequence[Layer]) -> tuple[list[Layer], int]:
@@ -225,6 +229,11 @@ class _Builder:
         layer = seal(recipe, (), self.context.store)
         self.context.layers.put(name, layer)
         return layer, False
+
+
+def _billed(contents: Sequence[Content], folder: str) -> tuple[BilledFile, ...]:
+    found = (BilledFile(one.path.removeprefix(f"{folder}/"), one.size_bytes, one.digest) for one in contents)
+    return tuple(found)
 
 
 def _bill_recipe(bill: Bill) -> Recipe:
