@@ -12,7 +12,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
-STAGES = ("spec", "model", "servers", "lock", "layers", "image", "store", "sandbox", "verify", "fetch")
+STAGES = (
+    "spec",
+    "model",
+    "servers",
+    "lock",
+    "layers",
+    "image",
+    "store",
+    "sandbox",
+    "verify",
+    "fetch",
+    "logins",
+)
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 

@@ -1,0 +1,5 @@
+"""Who somebody is to a registry: what Docker and the containers tools keep, read and kept the same way."""
+
+from lading.logins.files import LoginFiles
+
+__all__ = ["LoginFiles"]
