@@ -32,7 +32,9 @@ MAX_FUNCTION_LINES = 60
 MAY_IMPORT = {
     "lading": set(),  # the package's root
     "core": set(),
+    "http": {"core"},
     **{stage: {"core"} for stage in STAGES},
+    **{stage: {"core", "http"} for stage in ("fetch", "store")},
     "settings": {"core"},
     "pipeline": {"lading", "core", "settings", *STAGES},
     "cli": {"lading", "core", "settings", "pipeline"},

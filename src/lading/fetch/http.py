@@ -5,22 +5,21 @@ Sources: RFC 9110 (13.1.5 If-Range, 14 ranges, 10.2.3 Retry-After, 15.4 redirect
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue, RegistryError, disk_fix
 from lading.core.ports import Event, Events, ignore
-from lading.fetch.connection import Connection, Response, Transient, public
+from lading.fetch.credentials import Credentials
 from lading.fetch.downloads import Downloads, KeptText, Partial
+from lading.http.client import Client, Response, Transient, public
+from lading.http.patience import Patience
 
-_T = TypeVar("_T")
-_LONGEST_WAIT_S = 60.0
+_WANTED = frozenset({200, 206, 304, 416})
 _PIECE_BYTES = 1 << 18
 
 
@@ -46,10 +45,9 @@ class HttpFetch:
         """
         self._downloads = Downloads(folder)
         self._offline = offline
-        self._connection = Connection(credentials or {}, proxies or {})
+        self._client = Client(Credentials(credentials or {}).apart, proxies=proxies)
         self._events = events
-        self._attempts = attempts
-        self._backoff_s = backoff_s
+        self._patience = Patience("fetch", events, attempts, backoff_s)
 
     def __enter__(self) -> HttpFetch:  # noqa: PYI034 Self needs Python 3.11
         """Return itself."""
@@ -63,7 +61,7 @@ class HttpFetch:
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
-        self._connection.close()
+        self._client.close()
 
     def file(self, url: str, digest: Digest, size_bytes: int | None = None) -> Path:
         """Return a local file with these contents, downloading and checking it if it is not there yet.
@@ -97,7 +95,7 @@ class HttpFetch:
             if kept is None:
                 raise RegistryError(_offline(url))
             return kept.body
-        text = self._persist(url, lambda: self._read(url, kept, limit_bytes))
+        text = self._patience.persist(url, lambda: self._read(url, kept, limit_bytes))
         if text is not kept:
             try:
                 self._downloads.remember(url, text)
@@ -116,10 +114,10 @@ class HttpFetch:
             raise RegistryError(_offline(url))
 
         def ask() -> int | None:
-            with self._connection.send("HEAD", url, {}) as response:
+            with _asked(self._client, "HEAD", url, {}) as response:
                 return response.length_bytes if response.status == 200 else None
 
-        return self._persist(url, ask)
+        return self._patience.persist(url, ask)
 
     def _fill(self, partial: Partial, url: str, size_bytes: int | None) -> Path:
         """Bring a download to its end and seal it."""
@@ -127,12 +125,12 @@ class HttpFetch:
             if _is_local(url):
                 return self._copy(partial, url, size_bytes)
             had_bytes = partial.size_bytes
-            receipt = _Receipt(partial, self._connection, self._events, url, size_bytes)
-            self._persist(url, receipt, lambda: partial.size_bytes)
+            receipt = _Receipt(partial, self._client, self._events, url, size_bytes)
+            self._patience.persist(url, receipt, lambda: partial.size_bytes)
             if had_bytes and not partial.is_whole():
                 # the beginning that an earlier run left may be what is wrong
                 partial.restart()
-                self._persist(url, receipt, lambda: partial.size_bytes)
+                self._patience.persist(url, receipt, lambda: partial.size_bytes)
             return partial.seal(public(url))
         except (IntegrityError, OSError):
             partial.discard()
@@ -155,43 +153,22 @@ class HttpFetch:
         return partial.seal(public(url))
 
     def _read(self, url: str, kept: KeptText | None, limit_bytes: int) -> KeptText:
-        with self._connection.send("GET", url, kept.validators if kept else {}) as response:
+        with _asked(self._client, "GET", url, kept.validators if kept else {}) as response:
             if response.status == 304 and kept is not None:
                 return kept
-            body = bytearray()
-            for chunk in response.decoded():
-                body += chunk
-                if len(body) > limit_bytes:
-                    raise IntegrityError(Issue(public(url), f"longer than {limit_bytes} bytes"))
-            return KeptText(bytes(body), response.validators)
-
-    def _persist(self, url: str, attempt: Callable[[], _T], reached: Callable[[], int] = lambda: 0) -> _T:
-        """Repeat an attempt while what fails may pass; one that brought bytes does not count."""
-        failures = 0
-        while True:
-            before = reached()
-            try:
-                return attempt()
-            except Transient as error:
-                failures = 1 if reached() - before >= CHUNK_BYTES else failures + 1
-                if failures >= self._attempts:
-                    tries = f", {failures} tries" if failures > 1 else ""
-                    raise RegistryError(Issue(public(url), f"{error}{tries}", error.fix)) from error
-                wait_s = error.wait_s
-                if wait_s is None:
-                    # spread out those that failed at the same moment
-                    wait_s = self._backoff_s * 2 ** (failures - 1) * random.uniform(0.8, 1.2)  # noqa: S311 no secret
-                self._events(Event("fetch", "warning", f"{public(url)}: {error}; trying again"))
-                time.sleep(min(wait_s, _LONGEST_WAIT_S))
+            body = response.text(limit_bytes)
+            if body is None:
+                raise IntegrityError(Issue(public(url), f"longer than {limit_bytes} bytes"))
+            return KeptText(body, response.validators)
 
 
 class _Receipt:
     """One try after another to receive the rest of a file; remembers what the server calls its version."""
 
     def __init__(
-        self, partial: Partial, connection: Connection, events: Events, url: str, expected_bytes: int | None
+        self, partial: Partial, client: Client, events: Events, url: str, expected_bytes: int | None
     ) -> None:
-        self._partial, self._connection, self._events = partial, connection, events
+        self._partial, self._client, self._events = partial, client, events
         self._url, self._expected_bytes = url, expected_bytes
         self._tag: str | None = None
 
@@ -205,7 +182,7 @@ class _Receipt:
         headers = {"Range": f"bytes={partial.size_bytes}-"} if partial.size_bytes else {}
         if headers and self._tag:
             headers["If-Range"] = self._tag
-        with self._connection.send("GET", self._url, headers) as response:
+        with _asked(self._client, "GET", self._url, headers) as response:
             self._receive(response)
 
     def _receive(self, response: Response) -> None:
@@ -228,6 +205,19 @@ class _Receipt:
             self._events(Event("fetch", "progress", name, partial.size_bytes, expected_bytes))
         if expected_bytes is not None and partial.size_bytes < expected_bytes:
             raise Transient(f"the connection ended after {partial.size_bytes} of {expected_bytes} bytes")
+
+
+@contextmanager
+def _asked(client: Client, method: str, url: str, headers: Mapping[str, str]) -> Iterator[Response]:
+    """Ask, and let only wanted statuses through: RegistryError for the others."""
+    with client.send(method, url, headers) as response:
+        if response.status not in _WANTED:
+            fix = None
+            if response.status in {401, 403, 407}:
+                host = urlsplit(response.url).hostname
+                fix = f"give credentials for {host!r} in netrc or in the environment"
+            raise RegistryError(Issue(public(response.url), response.line, fix))
+        yield response
 
 
 def _is_local(url: str) -> bool:

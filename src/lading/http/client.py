@@ -1,6 +1,7 @@
-"""A request in; a response whose failures are told apart by whether they may pass, out.
+"""A request in; a response, or a failure told apart by whether it may pass, out.
 
 The one file that knows httpx2. It follows redirects itself: each host gets its own credentials or none.
+Sources: RFC 9110 (10.2.3 Retry-After, 14 ranges, 15.4 redirection).
 """
 
 from __future__ import annotations
@@ -8,33 +9,46 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from lading.core.errors import Issue, RegistryError
-from lading.fetch.credentials import Credentials
 
 if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+
     import httpx2
 
+Authorize = Callable[[str], tuple[str, Mapping[str, str]]]
+"""A URL in; the URL to ask, without user information, and the headers that log in to its host out."""
+Body = bytes | Callable[[], Iterable[bytes]]
+"""What is sent: bytes, or a function that gives them anew, a piece at a time, for each try."""
+
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_KEEP_BODY = frozenset({307, 308})
 _MOST_REDIRECTS = 10
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_WANTED = frozenset({200, 206, 304, 416})
 _CONTENT_RANGE = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<total>\d+|\*)\Z")
 _READ_TIMEOUT_S, _CONNECT_TIMEOUT_S = 30.0, 10.0
 _CONNECTIONS = 32
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
+"""What OpenSSL calls an answer that is no TLS."""
 
 
-class Transient(Exception):  # noqa: N818 it never leaves the room
+class Transient(Exception):  # noqa: N818 it never leaves the rooms that ask again
     """A failure that may pass."""
 
     def __init__(self, what: str, *, wait_s: float | None = None, fix: str | None = None) -> None:
         """Say what failed, how long the server asks to wait, and what to do when it does not pass."""
         super().__init__(what)
         self.wait_s, self.fix = wait_s, fix
+
+
+class NotSpoken(Transient):
+    """The other side does not speak TLS."""
 
 
 def public(url: str) -> str:
@@ -44,12 +58,31 @@ def public(url: str) -> str:
 
 
 class Response:
-    """A response with one of the statuses 200, 206, 304 and 416."""
+    """A response that may be read once."""
 
     def __init__(self, response: httpx2.Response, url: str) -> None:
         """Wrap an open response."""
-        self._response, self._url = response, url
+        self._response, self.url = response, url
         self.status = response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields, by name in any case."""
+        return self._response.headers
+
+    @property
+    def links(self) -> Mapping[str, str]:
+        """The targets of `Link` header fields by relation (RFC 8288)."""
+        return {
+            relation: urljoin(self.url, link["url"])
+            for relation, link in self._response.links.items()
+            if relation is not None and "url" in link
+        }
+
+    @property
+    def line(self) -> str:
+        """What the server answers, for people."""
+        return f"the server answers {self.status} {self._response.reason_phrase}".rstrip()
 
     @property
     def length_bytes(self) -> int | None:
@@ -86,22 +119,41 @@ class Response:
 
     def raw(self, piece_bytes: int) -> Iterator[bytes]:
         """Read the body as it was sent; Transient when the connection breaks."""
-        with _translated(self._url):
+        with _translated(self.url):
             yield from self._response.iter_raw(piece_bytes)
+
+    def text(self, limit_bytes: int) -> bytes | None:
+        """Read the body, uncompressed; None where it is longer than the limit. Transient when it breaks."""
+        body = bytearray()
+        for chunk in self.decoded():
+            body += chunk
+            if len(body) > limit_bytes:
+                return None
+        return bytes(body)
 
     def decoded(self) -> Iterator[bytes]:
         """Read the body, uncompressed; Transient when the connection breaks."""
-        with _translated(self._url):
+        with _translated(self.url):
             yield from self._response.iter_bytes()
 
 
-class Connection:
+class Client:
     """A pool of connections that threads share, opened at the first request."""
 
-    def __init__(self, credentials: Mapping[str, tuple[str, str]], proxies: Mapping[str, str]) -> None:
-        """Take user and password by host (or `host:port`), and proxies by host."""
-        self._credentials = Credentials(credentials)
-        self._proxies = proxies
+    def __init__(
+        self,
+        authorize: Authorize,
+        *,
+        proxies: Mapping[str, str | None] | None = None,
+        certificates: Mapping[str, Path] | None = None,
+    ) -> None:
+        """Ask `authorize` for every host's credentials.
+
+        `proxies` are by host and come before HTTP_PROXY and its kin, None is none; `certificates` are folders
+        by `host:port`, as container engines have them: CAs in `*.crt`, `client.cert` with `client.key`.
+        """
+        self._authorize = authorize
+        self._proxies, self._certificates = proxies or {}, certificates or {}
         self._lock = threading.Lock()
         self._client: httpx2.Client | None = None
 
@@ -113,61 +165,99 @@ class Connection:
             self._client = None
 
     @contextmanager
-    def send(self, method: str, url: str, headers: Mapping[str, str]) -> Iterator[Response]:
-        """Send a request and follow redirects.
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        body: Body | None = None,
+        answer_within_s: float = _READ_TIMEOUT_S,
+    ) -> Iterator[Response]:
+        """Send a request and follow redirects; a response with any other status is the caller's to judge.
 
-        Transient for what may pass, RegistryError for a URL that is refused or not there.
+        Transient for what may pass, RegistryError for a URL that is refused.
         """
+        import httpx2
+
         # what lies behind a digest or a length is wanted as it is
         wanted = {"Accept-Encoding": "identity", **headers}
+        timeout = httpx2.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S, pool=None, read=answer_within_s)
         client = self._open()
         for _ in range(_MOST_REDIRECTS):
-            bare, authorization = self._credentials.apart(url)
+            bare, authorization = self._authorize(url)
+            content = body() if callable(body) else body
+            sent = {**wanted, **authorization}
             with (
                 _translated(bare),
-                client.stream(method, bare, headers={**wanted, **authorization}) as response,
+                client.stream(method, bare, headers=sent, content=content, timeout=timeout) as response,
             ):
                 if response.status_code not in _REDIRECTS or "location" not in response.headers:
-                    _check_status(response, bare)
+                    _check_passing(response)
                     yield Response(response, bare)
                     return
+                if method not in {"GET", "HEAD"} and response.status_code not in _KEEP_BODY:
+                    what = f"{method} is redirected with {response.status_code}, which would lose its body"
+                    raise RegistryError(Issue(public(bare), what))
                 url = _target(bare, response.headers["location"])
         raise RegistryError(Issue(public(url), f"redirected more than {_MOST_REDIRECTS} times"))
 
     def _open(self) -> httpx2.Client:
         with self._lock:
             if self._client is None:
-                self._client = _client(self._proxies)
+                self._client = _client(self._proxies, self._certificates)
             return self._client
 
 
-def _client(proxies: Mapping[str, str]) -> httpx2.Client:
-    import ssl
-
+def _client(proxies: Mapping[str, str | None], certificates: Mapping[str, Path]) -> httpx2.Client:
     import httpx2
 
-    try:
-        # honours SSL_CERT_FILE and SSL_CERT_DIR
-        context = httpx2.create_ssl_context()
-    except (OSError, ssl.SSLError) as error:
-        what = f"the certificates cannot be read: {error}"
-        raise RegistryError(Issue("SSL_CERT_FILE", what, "name a file of CA certificates in PEM")) from error
     limits = httpx2.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
+    context = _trust(None)
     try:
-        return httpx2.Client(
-            verify=context,
-            limits=limits,
-            timeout=httpx2.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S, pool=None),
-            headers={"User-Agent": "lading"},
-            mounts={
-                f"all://{host}": httpx2.HTTPTransport(verify=context, limits=limits, proxy=proxy)
-                for host, proxy in proxies.items()
-            },
-        )
+        own = {
+            f"all://{host}": httpx2.HTTPTransport(verify=context, limits=limits, proxy=proxy)
+            for host, proxy in proxies.items()
+        }
+        for host, folder in certificates.items():
+            # the environment's proxies would not count for a transport of its own
+            proxy = proxies.get(host) if host in proxies else _environment_proxy(host)
+            trust = _trust(folder)
+            own[f"https://{host}"] = httpx2.HTTPTransport(verify=trust, limits=limits, proxy=proxy)
+        return httpx2.Client(verify=context, limits=limits, headers={"User-Agent": "lading"}, mounts=own)
     except (ValueError, ImportError, httpx2.InvalidURL) as error:
         what = "the proxy that the environment or apt names cannot be used"
         fix = "give HTTP_PROXY and HTTPS_PROXY as http://host:port"
         raise RegistryError(Issue("proxy", what, fix)) from error
+
+
+def _environment_proxy(host: str) -> str | None:
+    """Return the proxy that the environment names for HTTPS to a host."""
+    from urllib.request import getproxies, proxy_bypass
+
+    proxies = getproxies()
+    return None if proxy_bypass(host) else proxies.get("https") or proxies.get("all")
+
+
+def _trust(folder: Path | None) -> ssl.SSLContext:
+    """Trust the machine's CAs, or those of SSL_CERT_FILE and SSL_CERT_DIR, and the ones in a folder."""
+    import ssl
+
+    import httpx2
+
+    where = "SSL_CERT_FILE"
+    try:
+        context = httpx2.create_ssl_context()
+        for path in sorted(folder.glob("*.crt")) if folder else ():
+            where = str(path)
+            context.load_verify_locations(path)
+        for path in sorted(folder.glob("*.cert")) if folder else ():
+            where = str(path)
+            context.load_cert_chain(path, path.with_suffix(".key"))
+    except (OSError, ssl.SSLError) as error:
+        what = f"the certificates cannot be read: {error}"
+        raise RegistryError(Issue(where, what, "name a file of CA certificates in PEM")) from error
+    return context
 
 
 @contextmanager
@@ -180,12 +270,14 @@ def _translated(url: str) -> Iterator[None]:
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.LocalProtocolError) as error:
         raise RegistryError(Issue(public(url), "not a URL that can be fetched")) from error
     except httpx2.TransportError as error:
-        certificate = _certificate_problem(error)
+        certificate, is_spoken = _certificate_problem(error)
         if certificate:
             fix = "name the certificates of your network in SSL_CERT_FILE"
             raise RegistryError(
                 Issue(public(url), f"its certificate is refused: {certificate}", fix)
             ) from error
+        if not is_spoken:
+            raise NotSpoken("does not speak TLS") from error
         what = str(error) or type(error).__name__
         fix = "check the network and the proxy settings, or use --offline with what is cached"
         raise Transient(f"cannot be reached: {what}", fix=fix) from error
@@ -193,29 +285,24 @@ def _translated(url: str) -> Iterator[None]:
         raise Transient(f"its compressed body is damaged: {error}") from error
 
 
-def _certificate_problem(error: BaseException | None) -> str | None:
+def _certificate_problem(error: BaseException | None) -> tuple[str | None, bool]:
+    """Tell why a certificate is refused, None where it is not, and whether the other side spoke TLS."""
     import ssl
 
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return error.verify_message
+            return error.verify_message, True
+        if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+            return None, False
         error = error.__cause__ or error.__context__
-    return None
+    return None, True
 
 
-def _check_status(response: httpx2.Response, url: str) -> None:
-    """Let only wanted statuses through."""
-    status = response.status_code
-    if status in _WANTED:
-        return
-    what = f"the server answers {status} {response.reason_phrase}".rstrip()
-    if status in _PASSING:
+def _check_passing(response: httpx2.Response) -> None:
+    """Raise Transient for a status that says that the failure may pass."""
+    if response.status_code in _PASSING:
+        what = f"the server answers {response.status_code} {response.reason_phrase}".rstrip()
         raise Transient(what, wait_s=_retry_after(response.headers.get("retry-after", "")))
-    fix = None
-    if status in {401, 403, 407}:
-        host = urlsplit(url).hostname
-        fix = f"give credentials for {host!r} in netrc or in the environment"
-    raise RegistryError(Issue(public(url), what, fix))
 
 
 def _retry_after(text: str) -> float | None:
