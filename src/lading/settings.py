@@ -1,18 +1,20 @@
 """The environment and the configuration file go in, settings come out.
 
 The file is `config.toml` in the user's configuration folder (`LADING_CONFIG` names another); a variable wins.
+Its table `[mirrors]` says where a registry's images are had from: `"docker.io" = "registry.example.com/hub"`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lading.core.errors import Issue, SpecError
+from lading.core.reference import Reference
 
 # key in the file → (variable, what it is for)
 KEYS = {
@@ -20,6 +22,36 @@ KEYS = {
     "debian_mirror": ("LADING_DEBIAN_MIRROR", "mirror of Debian packages"),
     "sandbox": ("LADING_SANDBOX", "sandbox to verify in: unshare, bwrap, podman or docker"),
 }
+MIRRORS = "mirrors"
+MIRRORS_VARIABLE = "LADING_MIRRORS"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryMirror:
+    """A registry, and a path in it, under which another registry's images are had."""
+
+    registry: str
+    path: str = ""
+    plain_http: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> RegistryMirror:
+        """Read `[http://]registry[/path]`; raise SpecError for anything else."""
+        scheme, _, bare = text.rpartition("://")
+        try:
+            read = Reference.parse(f"{bare.rstrip('/')}/x")
+        except SpecError:
+            read = None
+        if read is None or read.registry is None or scheme not in {"", "http", "https"}:
+            got = "a text with '@'" if "@" in text else repr(text)  # before it may stand a password
+            what = f"got {got}, expected a registry and perhaps a path, such as 'registry.example.com/hub'"
+            raise SpecError(Issue("mirror", what))
+        return cls(read.registry, read.repository.rpartition("/")[0], scheme == "http")
+
+    def of(self, reference: Reference) -> Reference:
+        """Say what an image is called in this mirror."""
+        path = f"{self.path}/" if self.path else ""
+        return replace(reference, registry=self.registry, repository=path + reference.repository)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +61,8 @@ class Settings:
     home: Path
     debian_mirror: str | None = None
     sandbox: str | None = None
+    mirrors: Mapping[str, tuple[RegistryMirror, ...]] = field(default_factory=dict)
+    """By registry, in the order in which they are tried; the registry itself comes last."""
 
     @property
     def store(self) -> Path:
@@ -42,8 +76,27 @@ class Settings:
 
 
 def load(environ: Mapping[str, str] = os.environ, *, home: Path | None = None) -> Settings:
-    """Read the settings; raise SpecError with every unknown key of the configuration file."""
-    values = _file(environ)
+    """Read the settings; raise SpecError with every issue of the configuration file and the variables."""
+    path, values = _file(environ)
+    issues = [
+        Issue(path, f"{key}: got {value!r}, expected text" if key in KEYS else f"{key}: unknown key")
+        for key, value in values.items()
+        if key != MIRRORS and (key not in KEYS or not isinstance(value, str))
+    ]
+    if issues:
+        issues.append(Issue(path, f"known keys: {', '.join((*KEYS, MIRRORS))}"))
+    mirrors = {}
+    for where, table in ((path, values.get(MIRRORS, {})), (MIRRORS_VARIABLE, _variable(environ))):
+        if isinstance(table, dict):
+            for registry, given in table.items():
+                try:
+                    mirrors[_registry(registry)] = tuple(map(RegistryMirror.parse, _texts(given)))
+                except SpecError as error:
+                    issues += [Issue(where, f"{MIRRORS}: {registry}: {one.what}") for one in error.issues]
+        else:
+            issues.append(Issue(where, f"{MIRRORS}: got {table!r}, expected a table of registries"))
+    if issues:
+        raise SpecError(*issues)
     for key, (variable, _) in KEYS.items():
         if environ.get(variable):
             values[key] = environ[variable]
@@ -55,30 +108,49 @@ def load(environ: Mapping[str, str] = os.environ, *, home: Path | None = None) -
         home=(home or Path(values["home"])).expanduser().absolute(),
         debian_mirror=values.get("debian_mirror"),
         sandbox=values.get("sandbox"),
+        mirrors=mirrors,
     )
 
 
-def _file(environ: Mapping[str, str]) -> dict[str, str]:
+def _file(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     path = environ.get("LADING_CONFIG")
     if path is None:
         folder = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or "/") / ".config"
         path = str(Path(folder) / "lading" / "config.toml")
         if not Path(path).exists():
-            return {}
+            return path, {}
     try:
-        document = _toml(Path(path).read_bytes())
+        return path, _toml(Path(path).read_bytes())
     except OSError as error:
         raise SpecError(Issue(path, f"cannot be read: {error.strerror}")) from error
     except ValueError as error:
         raise SpecError(Issue(path, f"not TOML: {error}")) from error
-    issues = [
-        Issue(path, f"{key}: got {value!r}, expected text" if key in KEYS else f"{key}: unknown key")
-        for key, value in document.items()
-        if key not in KEYS or not isinstance(value, str)
-    ]
-    if issues:
-        raise SpecError(*issues, Issue(path, f"known keys: {', '.join(KEYS)}"))
-    return document
+
+
+def _variable(environ: Mapping[str, str]) -> dict[str, list[str]]:
+    """Read `docker.io=registry.example.com/hub quay.io=…`; a registry named again has several mirrors.
+
+    One with nothing behind it (`docker.io=`) has none, whatever the file says.
+    """
+    table: dict[str, list[str]] = {}
+    for word in environ.get(MIRRORS_VARIABLE, "").replace(",", " ").split():
+        registry, _, mirror = word.partition("=")
+        table.setdefault(registry, []).extend([mirror] if mirror else [])
+    return table
+
+
+def _registry(text: str) -> str:
+    """Check the name of a registry; Docker's own has several."""
+    if "/" in text or Reference.parse(f"{text}/x").registry is None:
+        raise SpecError(Issue("registry", f"got {text!r}, expected a registry, such as 'docker.io'"))
+    return "docker.io" if text in {"index.docker.io", "registry-1.docker.io"} else text
+
+
+def _texts(given: object) -> Iterator[str]:
+    for one in given if isinstance(given, list) else [given]:
+        if not isinstance(one, str):
+            raise SpecError(Issue("mirror", f"got {one!r}, expected text, or a list of texts"))
+        yield one
 
 
 def _toml(data: bytes) -> dict[str, Any]:
