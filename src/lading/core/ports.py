@@ -174,7 +174,12 @@ class Sandbox(Protocol):
 
     @property
     def name(self) -> str:
-        """Return the kind: `unshare`, `bwrap`, `podman` or `docker`."""
+        """Return the kind, and what emulates another processor: `bwrap`, or `unshare, qemu-aarch64`."""
+        ...
+
+    @property
+    def emulated(self) -> bool:
+        """Tell whether another processor's executables run in it, about ten times slower."""
         ...
 
     def start(

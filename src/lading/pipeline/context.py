@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lading.core.image import Layer
 from lading.core.lock import Interpreter, LockedBase, LockedDeb
+from lading.core.platform import Platform
 from lading.core.ports import Events, Sandbox, ignore
 from lading.core.spec import Indexes
 from lading.fetch import HttpFetch
@@ -103,14 +104,20 @@ class Context:
         return debian.download(deb, fetch=self.fetch_debian, mirror=self.mirror)
 
     def sandbox(
-        self, layers: tuple[Layer, ...], kind: str | None = None, *, events: Events | None = None
+        self,
+        layers: tuple[Layer, ...],
+        kind: str | None = None,
+        *,
+        platform: Platform | None = None,
+        events: Events | None = None,
     ) -> Sandbox:
-        """Open a sandbox on sealed layers."""
+        """Open a sandbox on sealed layers, of another platform where one is named."""
         with dropping_damaged(self.store, [one.descriptor for one in layers]):
             return open_sandbox(
                 layers,
                 source=self.store,
                 unpacked=self.settings.cache / "unpacked",
                 kind=kind or self.settings.sandbox,
+                platform=platform,
                 events=events or self.events,
             )

@@ -19,7 +19,16 @@ class Bubblewrap:
     """A sandbox (core.ports.Sandbox) made by bwrap."""
 
     root: Root
-    name: str = "bwrap"
+
+    @property
+    def name(self) -> str:
+        """Return the kind, and what emulates."""
+        return self.root.named("bwrap")
+
+    @property
+    def emulated(self) -> bool:
+        """Tell whether another processor's executables run in it."""
+        return bool(self.root.emulated)
 
     def start(
         self,
@@ -56,6 +65,7 @@ class Bubblewrap:
             "program": find_program("bwrap"),
             "info": info_read,
             "close": [info],
+            **root.emulation(),
         }
         try:
             return start(lambda: Cell(order, pass_fds=(info_read, info)), command, self.name)

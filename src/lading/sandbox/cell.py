@@ -7,6 +7,9 @@ pipe, which closes when the command runs; one on the report pipe, when it has en
 With `namespaces` the command becomes process 1 of new mount, pid, ipc, uts, cgroup and (unless `network`)
 network namespaces on a read-only root (namespaces(7), pivot_root(2)): as root by giving root up, else in a
 user namespace. Without, it is an engine's client that makes a room by itself.
+
+With `emulator`, a rule of binfmt_misc, all of this is in one more user namespace, which alone has that rule
+(Linux 6.7 and later): the executables of another processor run in it and nowhere else.
 """
 
 # pathlib would add a third to the start of every command
@@ -29,6 +32,8 @@ NEWNS, NEWCGROUP, NEWUTS, NEWIPC = 0x00020000, 0x02000000, 0x04000000, 0x0800000
 NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
 RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 DETACH = 2
+# the numbers are the same for every processor that there are packages for
+SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT, FSCONFIG_CREATE, CLOEXEC = 430, 431, 432, 6, 1
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
 SIOCSIFFLAGS, IFF_UP, AF_INET, SOCK_DGRAM = 0x8914, 1, 2, 2
 DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -60,6 +65,8 @@ def main(status: int, report: int) -> None:
     if "info" in order:
         os.set_inheritable(order["info"], False)  # noqa: FBT003 - the same
     try:
+        if "emulator" in order:
+            _emulate(order["emulator"])
         command = _fork_in_namespaces(order, status) if "namespaces" in order else _fork(order, status)
     except StepError as error:
         _tell(status, error)
@@ -174,10 +181,31 @@ def _exec(order: dict[str, Any], status: int) -> None:
     os._exit(OUT_OF_EXEC)
 
 
+def _emulate(rule: str) -> None:
+    """Enter a user namespace of our own and give it a rule of binfmt_misc.
+
+    The file system of rules is mounted nowhere: it lives as long as this process, which keeps it open.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    _check("unshare", _libc.unshare(NEWUSER | NEWNS))
+    _map(f"0 {uid} 1", f"0 {gid} 1")
+    context = _libc.syscall(SYS_FSOPEN, b"binfmt_misc", CLOEXEC)
+    _check("open binfmt_misc", min(context, 0))
+    _check("make binfmt_misc", _libc.syscall(SYS_FSCONFIG, context, FSCONFIG_CREATE, None, None, 0))
+    rules = _libc.syscall(SYS_FSMOUNT, context, CLOEXEC, 0)
+    _check("mount binfmt_misc", min(rules, 0))
+    try:
+        register = os.open("register", os.O_WRONLY, dir_fd=rules)
+        os.write(register, rule.encode())
+        os.close(register)
+    except OSError as error:
+        raise StepError("register the emulator", error.errno or 0) from error
+
+
 def _fork_in_namespaces(order: dict[str, Any], status: int) -> int:
     room = order["namespaces"]
     kinds = NEWPID | NEWIPC | NEWUTS | NEWCGROUP | (0 if room["network"] else NEWNET)
-    is_root = _unshare(kinds, room)
+    is_root = _unshare(kinds, room, may_be_root="emulator" not in order)
     process = os.fork()
     if process:
         return process
@@ -197,23 +225,24 @@ def _fork_in_namespaces(order: dict[str, Any], status: int) -> int:
     return 0
 
 
-def _unshare(kinds: int, room: dict[str, Any]) -> bool:
+def _unshare(kinds: int, room: dict[str, Any], *, may_be_root: bool) -> bool:
     """Enter the namespaces; tell whether as root (True) or in a user namespace (False)."""
-    if os.geteuid() == 0 and _libc.unshare(kinds) == 0:
+    if may_be_root and os.geteuid() == 0 and _libc.unshare(kinds) == 0:
         return True
     uid, gid = os.geteuid(), os.getegid()
     _check("unshare", _libc.unshare(kinds | NEWUSER))
-    for name, text in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{room['uid']} {uid} 1"),
-        ("gid_map", f"{room['gid']} {gid} 1"),
-    ):
+    _map(f"{room['uid']} {uid} 1", f"{room['gid']} {gid} 1")
+    return False
+
+
+def _map(uids: str, gids: str) -> None:
+    """Say who is who in a new user namespace (user_namespaces(7))."""
+    for name, text in (("setgroups", "deny"), ("uid_map", uids), ("gid_map", gids)):
         try:
             with open(f"/proc/self/{name}", "w", encoding="ascii") as stream:
                 stream.write(text)
         except OSError as error:
             raise StepError(name, error.errno or 0) from error
-    return False
 
 
 def _make_root(room: dict[str, Any]) -> None:

@@ -6,21 +6,23 @@ import contextlib
 import functools
 import gzip
 import io
-import os
 import struct
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from lading.core.descriptor import LAYER_GZIP, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, VerifyError
 from lading.core.image import Layer
+from lading.core.platform import Platform
 from lading.core.ports import BlobSource, Events, Sandbox, ignore
+from lading.sandbox import emulator
 from lading.sandbox.bubblewrap import Bubblewrap
+from lading.sandbox.emulator import MACHINES, Emulator
 from lading.sandbox.engine import Docker, Podman
 from lading.sandbox.roots import Root, User
 from lading.sandbox.unpack import unpack
@@ -28,7 +30,13 @@ from lading.sandbox.unshare import Unshare
 
 KINDS = ("unshare", "bwrap", "podman", "docker")
 _TRIAL_S = 60.0
+_EMULATING = ("unshare", "bwrap")
+"""The kinds that can bring an emulator along; for the others the kernel has to know one."""
 _MAKE = {"unshare": Unshare, "bwrap": Bubblewrap, "podman": Podman, "docker": Docker}
+_EMULATION = (
+    "take unshare or bwrap with Linux 6.7 or later, or let the kernel know an emulator: "
+    "on Debian, apt-get install qemu-user-static binfmt-support"
+)
 _NAMESPACES = "let users make namespaces (sysctl user.max_user_namespaces), or take another kind"
 
 
@@ -42,6 +50,8 @@ class Availability:
     fix: str | None = None
     overlay: bool = True
     """Whether layers can be overlaid; else a tree of hard links stands in for them."""
+    emulator: Emulator | None = None
+    """What it needs to run another processor's executables."""
 
 
 def open(  # noqa: A001 - `sandbox.open`, as `tarfile.open`
@@ -50,71 +60,97 @@ def open(  # noqa: A001 - `sandbox.open`, as `tarfile.open`
     source: BlobSource,
     unpacked: Path,
     kind: str | None = None,
+    platform: Platform | None = None,
     user: str = "65532:0",
     environment: Mapping[str, str] | None = None,
     events: Events = ignore,
 ) -> Sandbox:
     """Unpack what is not unpacked yet below `unpacked` and return a sandbox of the layers, lowest first.
 
-    `environment` holds for every command. Raises VerifyError when the kind asked for, or every kind, does
-    not work here, with each one's reason; IntegrityError for a layer that is not what its diff ID says.
+    `environment` holds for every command; `platform` is the layers', this machine's own by default. Raises
+    VerifyError when the kind asked for, or every kind, does not work here, with each one's reason;
+    IntegrityError for a layer that is not what its diff ID says.
     """
     if kind is not None and kind not in KINDS:
         raise VerifyError(Issue("sandbox", f"got {kind!r}, expected one of {', '.join(KINDS)}"))
     who = User.parse(user)
     unpacked.mkdir(parents=True, exist_ok=True)
-    found = _choose((kind,) if kind else KINDS, unpacked)
+    platform = platform or Platform.current()
+    found = _choose((kind,) if kind else KINDS, unpacked, platform)
     paths = () if found.kind == "docker" and not layers else unpack(layers, source, unpacked, events)
-    root = Root(tuple(layers), source, unpacked, tuple(paths[::-1]), who, environment or {})
+    root = Root(
+        tuple(layers), source, unpacked, tuple(paths[::-1]), who, environment or {}, platform, found.emulator
+    )
     return _make(found.kind, root, overlay=found.overlay)
 
 
-def available(folder: Path | None = None) -> list[Availability]:
+def available(folder: Path | None = None, platform: Platform | None = None) -> list[Availability]:
     """Try every kind, with its files below `folder` (the system's temporary folder)."""
-    return [_tried(kind, folder or Path(tempfile.gettempdir())) for kind in KINDS]
+    place = folder or Path(tempfile.gettempdir())
+    return [_tried(kind, place, platform or Platform.current()) for kind in KINDS]
 
 
 def _make(kind: str, root: Root, *, overlay: bool) -> Sandbox:
     return Unshare(root, overlay=overlay) if kind == "unshare" else _MAKE[kind](root)
 
 
-def _choose(kinds: Sequence[str], folder: Path) -> Availability:
+def _choose(kinds: Sequence[str], folder: Path, platform: Platform | None = None) -> Availability:
     """Return the first kind that works."""
     issues = []
     for kind in kinds:
-        found = _tried(kind, folder)
+        found = _tried(kind, folder, platform or Platform.current())
         if found.usable:
             return found
         issues.append(Issue(f"sandbox {kind}", found.why_not, found.fix))
     raise VerifyError(*issues)
 
 
-def _tried(kind: str, folder: Path) -> Availability:
-    return _try(kind, folder.absolute())
+def _tried(kind: str, folder: Path, platform: Platform) -> Availability:
+    return _try(kind, folder.absolute(), platform)
 
 
 @functools.cache
-def _try(kind: str, folder: Path) -> Availability:
+def _try(kind: str, folder: Path, platform: Platform) -> Availability:
     """Run a program that does nothing, on two layers, in each of the kind's forms."""
+    is_foreign = platform != Platform.current()
     issue = None
-    for overlay in (True, False) if kind == "unshare" else (True,):
+    for form in _forms(kind, is_foreign=is_foreign):
         with tempfile.TemporaryDirectory(prefix=".trial-", dir=folder) as scratch:
             try:
-                _run_trial(kind, Path(scratch), overlay=overlay)
+                helper = emulator.find(platform) if form.emulated else None
+                _run_trial(kind, Path(scratch), platform, helper, overlay=form.overlay)
             except VerifyError as error:
                 issue = error.issues[0]
             else:
-                return Availability(kind, usable=True, overlay=overlay)
+                return Availability(kind, usable=True, overlay=form.overlay, emulator=helper)
     assert issue
-    fix = issue.fix or (_NAMESPACES if kind == "unshare" else None)
-    return Availability(kind, usable=False, why_not=issue.what, fix=fix)
+    usual = _NAMESPACES if kind == "unshare" else None
+    if is_foreign:
+        usual = _EMULATION if kind in _EMULATING or "format error" in issue.what.lower() else None
+    return Availability(kind, usable=False, why_not=issue.what, fix=issue.fix or usual)
 
 
-def _run_trial(kind: str, scratch: Path, *, overlay: bool) -> None:
+class _Form(NamedTuple):
+    overlay: bool
+    emulated: bool
+
+
+def _forms(kind: str, *, is_foreign: bool) -> Iterator[_Form]:
+    """List the forms of a kind, the best first: the kernel may know an emulator itself."""
+    brings = [False, True] if is_foreign and kind in _EMULATING else [False]
+    for emulated in brings:
+        for overlay in (True, False) if kind == "unshare" else (True,):
+            yield _Form(overlay, emulated)
+
+
+def _run_trial(
+    kind: str, scratch: Path, platform: Platform, helper: Emulator | None, *, overlay: bool
+) -> None:
     """Raise VerifyError with what went wrong."""
-    layers, source = _trial_layers()
+    layers, source = _trial_layers(platform)
     paths = unpack(layers, source, scratch / "unpacked", ignore)
-    root = Root(layers, source, scratch / "unpacked", tuple(paths[::-1]), User(65532, 0), {})
+    folder = scratch / "unpacked"
+    root = Root(layers, source, folder, tuple(paths[::-1]), User(65532, 0), {}, platform, helper)
     (tmp := scratch / "tmp").mkdir()
     running = _make(kind, root, overlay=overlay).start(["/true"], env={}, tmp=tmp)
     try:
@@ -145,10 +181,10 @@ class _Trial:
         yield io.BytesIO(self.blobs[digest])
 
 
-def _trial_layers() -> tuple[tuple[Layer, ...], BlobSource]:
+def _trial_layers(platform: Platform) -> tuple[tuple[Layer, ...], BlobSource]:
     source = _Trial()
     layers = []
-    for path, data in (("true", _program()), ("etc/trial", b"a second layer: overlays are of two\n")):
+    for path, data in (("true", _program(platform)), ("etc/trial", b"a second layer: overlays are of two\n")):
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
             entry = tarfile.TarInfo(path)
@@ -161,15 +197,16 @@ def _trial_layers() -> tuple[tuple[Layer, ...], BlobSource]:
     return tuple(layers), source
 
 
-def _program() -> bytes:
+def _program(platform: Platform | None = None) -> bytes:
     """Return an ELF executable whose one act is `exit(0)` (elf(5), syscall(2))."""
-    machine, code = {
-        "x86_64": (62, bytes.fromhex("31ff b83c000000 0f05")),
-        "aarch64": (183, bytes.fromhex("000080d2 a80b80d2 010000d4")),
-    }.get(os.uname().machine, (0, b""))
-    if not code:
-        raise VerifyError(Issue("sandbox", f"no trial for a {os.uname().machine!r} machine"))
+    architecture = (platform or Platform.current()).architecture
+    code = {
+        "amd64": bytes.fromhex("31ff b83c000000 0f05"),
+        "arm64": bytes.fromhex("000080d2 a80b80d2 010000d4"),
+    }[architecture]
     start, size = 0x400000, 120 + len(code)
     header = b"\x7fELF\x02\x01\x01" + bytes(9)
-    header += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, start + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    header += struct.pack(
+        "<HHIQQQIHHHHHH", 2, MACHINES[architecture][0], 1, start + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0
+    )
     return header + struct.pack("<IIQQQQQQ", 1, 5, 0, start, start, size, size, 0x1000) + code

@@ -35,7 +35,16 @@ class Podman:
     """A sandbox (core.ports.Sandbox) made by podman from a folder."""
 
     root: Root
-    name: str = "podman"
+
+    @property
+    def name(self) -> str:
+        """Return the kind, and what emulates."""
+        return self.root.named("podman")
+
+    @property
+    def emulated(self) -> bool:
+        """Tell whether another processor's executables run in it."""
+        return bool(self.root.emulated)
 
     def start(
         self,
@@ -74,7 +83,16 @@ class Docker:
     """A sandbox (core.ports.Sandbox) made by Docker Engine from an image of these layers."""
 
     root: Root
-    name: str = "docker"
+
+    @property
+    def name(self) -> str:
+        """Return the kind, and what emulates."""
+        return self.root.named("docker")
+
+    @property
+    def emulated(self) -> bool:
+        """Tell whether another processor's executables run in it."""
+        return bool(self.root.emulated)
 
     def start(
         self,
@@ -158,7 +176,7 @@ def load(root: Root) -> str:
     find_program("docker")
     config = json.dumps(
         {
-            "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "amd64"),
+            "architecture": root.platform.architecture,
             "os": "linux",
             "config": {"User": str(root.user)},
             "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in root.layers]},

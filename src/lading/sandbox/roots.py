@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lading.core.errors import Issue, VerifyError
 from lading.core.image import Layer
+from lading.core.platform import Platform
 from lading.core.ports import BlobSource
+from lading.sandbox.emulator import Emulator
 from lading.sandbox.tree import MountPoints, resolve
 
 _USER = re.compile(r"(\d{1,9}):(\d{1,9})\Z", re.ASCII)
@@ -52,6 +54,24 @@ class Root:
     paths: tuple[Path, ...]
     user: User
     environment: Mapping[str, str]
+    platform: Platform = field(default_factory=Platform.current)
+    emulator: Emulator | None = None
+    """What runs its executables, where this machine's kernel cannot by itself."""
+
+    @property
+    def emulated(self) -> str:
+        """Name what runs its executables; empty where this machine's processor does."""
+        if self.emulator:
+            return self.emulator.name
+        return "" if self.platform == Platform.current() else "an emulator of the kernel's"
+
+    def named(self, kind: str) -> str:
+        """Return the sandbox's name: its kind, and what emulates in it."""
+        return f"{kind}, {self.emulated}" if self.emulated else kind
+
+    def emulation(self) -> dict[str, str]:
+        """Return what an order for a cell says of it."""
+        return {"emulator": self.emulator.rule} if self.emulator else {}
 
     def binds(self, mounts: Mapping[str, Path] | None, *, network: bool) -> dict[str, Path]:
         """Return what appears read-only, and where, with the links of the image followed."""

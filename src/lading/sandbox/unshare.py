@@ -17,7 +17,16 @@ class Unshare:
 
     root: Root
     overlay: bool = True
-    name: str = "unshare"
+
+    @property
+    def name(self) -> str:
+        """Return the kind, and what emulates."""
+        return self.root.named("unshare")
+
+    @property
+    def emulated(self) -> bool:
+        """Tell whether another processor's executables run in it."""
+        return bool(self.root.emulated)
 
     def start(
         self,
@@ -48,5 +57,6 @@ class Unshare:
                 "uid": root.user.uid,
                 "gid": root.user.gid,
             },
+            **root.emulation(),
         }
         return start(lambda: Cell(order), command_text(argv), self.name)
