@@ -21,6 +21,7 @@ from lading.core.descriptor import LAYER_GZIP, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import Issue, RegistryError
 from lading.core.image import Kind, Layer
+from lading.core.platform import Platform
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON = f"/usr/bin/python{MINOR}"
@@ -49,6 +50,11 @@ _LEFT_OUT |= {
     "wsgiref",
 }
 _LIBRARY = re.compile(r"(/\S+) \(0x")
+
+
+def foreign_platform() -> Platform:
+    """Return the platform that this machine is not."""
+    return Platform("linux", "amd64" if Platform.current().architecture == "arm64" else "arm64")
 
 
 class Blobs:

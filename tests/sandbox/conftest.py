@@ -13,11 +13,15 @@ from lading.core.errors import Issue, VerifyError
 from lading.core.image import Layer
 from lading.core.ports import Sandbox
 from lading.sandbox.choose import _try
-from sealing import Blobs, blobs, python_layer
+from sealing import Blobs, blobs, foreign_platform, python_layer
 
 __all__ = ["blobs", "docker", "engine_folder", "python_layer"]
 
 Open = Callable[..., Sandbox]
+EMULATING = "emulating "
+
+
+KINDS_TRIED = [*sandbox.KINDS, "linked", f"{EMULATING}unshare", f"{EMULATING}bwrap"]
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +29,12 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("unpacked")
 
 
-@pytest.fixture(scope="session", params=[*sandbox.KINDS, "linked"])
+@pytest.fixture(scope="session", params=KINDS_TRIED)
 def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Each kind; `linked` is unshare where overlays are refused. Engines get the flags they need."""
+    """Each kind; `linked` is unshare where overlays are refused. Engines get the flags they need.
+
+    `emulating unshare` can run another processor's executables too, and keeps the same promises.
+    """
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "podman":
             require("podman", "podman")
@@ -37,7 +44,7 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         elif request.param == "docker":
             tool = request.getfixturevalue("docker")
             patch.setenv("DOCKER_HOST", tool.command[-1])
-        elif request.param == "bwrap":
+        elif request.param.endswith("bwrap"):
             require("bwrap", "bubblewrap")
         _try.cache_clear()
         yield request.param
@@ -61,7 +68,9 @@ def open_sandbox(
         _try.cache_clear()
 
     def opened(more: Sequence[Layer] = (), **options: object) -> Sandbox:
-        asked = "unshare" if kind == "linked" else kind
+        asked = "unshare" if kind == "linked" else kind.removeprefix(EMULATING)
+        if kind.startswith(EMULATING):
+            options["platform"] = foreign_platform()
         return sandbox.open([python_layer, *more], source=blobs, unpacked=unpacked, kind=asked, **options)
 
     try:

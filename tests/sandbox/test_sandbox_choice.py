@@ -13,8 +13,9 @@ import pytest
 import lading
 from lading import sandbox
 from lading.core.errors import VerifyError
+from lading.core.platform import Platform
 from lading.sandbox.choose import _choose, _program, _try
-from sealing import PYTHON, Blobs, python_files
+from sealing import PYTHON, Blobs, foreign_platform, python_files
 
 NOBODY = 65534
 
@@ -92,21 +93,25 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from lading import sandbox
+from lading.core.platform import Platform
+from lading.sandbox.choose import _program
 from sealing import Blobs, python_files
 blobs = Blobs()
-folder = Path(sys.argv[2])
-layer = blobs.seal_files(python_files())
-options = {"source": blobs, "unpacked": folder / "u", "kind": "unshare"}
-opened = sandbox.open([layer], **options)
+folder, platform = Path(sys.argv[2]), Platform.parse(sys.argv[3])
+layers = [blobs.seal_files(python_files()), blobs.seal_files({"true": _program(platform)})]
+options = {"source": blobs, "unpacked": folder / "u", "kind": "unshare", "platform": platform}
+opened = sandbox.open(layers, **options)
 (tmp := folder / "tmp").mkdir()
 python = next(name for name in python_files() if "bin/python" in name)
 code = "import os; print(os.getuid(), os.getgid()); open('/tmp/x', 'w'); open('/x', 'w')"
 one = opened.start(["/" + python, "-I", "-c", code], env={}, tmp=tmp)
 print(one.wait(20), one.output(), (tmp / "x").exists())
+print(opened.start(["/true"], env={}, tmp=tmp).wait(20))
 """
 
 
-def test_an_ordinary_user_needs_no_rights():
+@pytest.mark.parametrize("platform", [Platform.current(), foreign_platform()], ids=str)
+def test_an_ordinary_user_needs_no_rights(platform):
     if os.geteuid() != 0:
         pytest.skip("every other test here runs as an ordinary user already")
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
@@ -134,11 +139,13 @@ def test_an_ordinary_user_needs_no_rights():
         pytest.skip(f"{python} cannot import what the tests import: run the tests as an ordinary user")
     with tempfile.TemporaryDirectory(prefix="lading-") as folder:
         os.chown(folder, NOBODY, NOBODY)
-        done = run("-c", SCRIPT, str(tests), folder)
+        done = run("-c", SCRIPT, str(tests), folder, str(platform))
+    if platform != Platform.current() and "cannot run" in done.stderr:
+        pytest.skip(f"{platform} cannot be run here: {done.stderr}")
     assert done.returncode == 0, done.stderr
     assert "65532 0\n" in done.stdout
     assert "Read-only file system: '/x'" in done.stdout
-    assert done.stdout.strip().endswith("True")
+    assert done.stdout.strip().endswith("True\n0")
 
 
 def test_the_tests_python_is_where_they_say():

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lading.core.errors import VerifyError
-from sealing import PYTHON
+from sealing import PYTHON, foreign_platform
 
 LOOK = """
 import json, os, socket
@@ -281,7 +281,7 @@ def test_with_network_the_hosts_servers_can_be_reached(open_sandbox, tmp):
 
 def test_a_command_that_is_not_there_is_named(open_sandbox, tmp, kind):
     opened = open_sandbox()
-    if kind in {"unshare", "linked"}:
+    if kind.endswith(("unshare", "linked")):
         with pytest.raises(VerifyError, match="cannot run '/no/such': No such file"):
             opened.start(["/no/such"], env={}, tmp=tmp)
         return
@@ -299,13 +299,16 @@ def test_when_lading_is_killed_so_is_what_runs_inside(open_sandbox, tmp, kind, u
 import sys, time
 from pathlib import Path
 from lading import sandbox
+from lading.core.platform import Platform
 from lading.sandbox.choose import _make
+from lading.sandbox.emulator import find
 from lading.sandbox.roots import Root, User
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from lading.core.image import Layer
 path = Path({str(unpacked / python_layer.diff_id.hex)!r})
-root = Root((), None, path.parent, (path,), User(65532, 0), {{}})
-kind = {kind!r}
+kind, emulates, platform = {kind.split()[-1]!r}, {" " in kind}, {foreign_platform()!r}
+options = {{"platform": platform, "emulator": find(platform)}} if emulates else {{}}
+root = Root((), None, path.parent, (path,), User(65532, 0), {{}}, **options)
 found = _make("unshare" if kind == "linked" else kind, root, overlay=False)
 found.start([{PYTHON!r}, "-I", "-c", {inside!r}], env={{}}, tmp=Path({str(tmp)!r}))
 time.sleep(1000)
