@@ -2,6 +2,7 @@
 
 from lading.image.bill import draw
 from lading.image.describe import describe, index
+from lading.image.diff import compare
 from lading.image.referrers import attach
 
-__all__ = ["attach", "describe", "draw", "index"]
+__all__ = ["attach", "compare", "describe", "draw", "index"]
