@@ -29,6 +29,7 @@ COMMANDS = {
     "serve": "Run a package and answer requests on this machine.",
     "list": "List the packages in the store.",
     "show": "Show the bill of a package.",
+    "diff": "Tell what differs between two packages, and whether a client would notice.",
     "tag": "Give a package a further name.",
     "untag": "Take a name from a package.",
     "rm": "Remove packages.",

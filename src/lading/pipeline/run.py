@@ -64,7 +64,7 @@ def verify_image(
 def verify_package(context: Context, text: str, sandbox: str | None) -> Report:
     """Verify a package in the store, on the examples that it carries."""
     package = shelf.find(context, text)
-    examples = _examples(context, package)
+    examples = recorded_examples(context, package)
     return verify_image(context, package.image, package.bill, examples, sandbox=sandbox, again=True)
 
 
@@ -102,7 +102,7 @@ def command(image: Image) -> tuple[list[str], dict[str, str]]:
     return [*(settings.get("Entrypoint") or ()), *(settings.get("Cmd") or ())], env
 
 
-def _examples(context: Context, package: shelf.Package) -> tuple[Example, ...]:
+def recorded_examples(context: Context, package: shelf.Package) -> tuple[Example, ...]:
     """Read the recorded examples from the layer that holds them, each checked against the bill."""
     layers = {one.title: one for one in package.image.layers}
     if not package.bill.examples:
