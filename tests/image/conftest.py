@@ -12,7 +12,7 @@ from lading.core.digest import Digest
 from lading.core.image import Kind, Layer
 from lading.core.lock import Interpreter, LockedBase, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
-from lading.core.platform import Platform
+from lading.core.platform import Libc, Platform
 from lading.core.server import ServerNeeds
 from lading.core.signature import Field, Signature
 from lading.core.spec import Example, PackageSpec
@@ -96,6 +96,7 @@ def bill(layers: tuple[Layer, ...]) -> Bill:
                 "debian:bookworm",
                 "bookworm",
                 (LockedDeb("libc6", "2.36-9", "amd64", "pool/main/g/glibc.deb", digest("libc6"), 3000),),
+                Libc("glibc", 2, 36),
             ),
             interpreter=Interpreter("/usr/bin/python3.11", "3.11.2"),
             model=(wheel("scikit_learn", "1.9.1"), wheel("numpy", "2.4.6")),

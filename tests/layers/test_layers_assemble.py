@@ -17,7 +17,7 @@ from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, RegistryError, SpecError
 from lading.core.lock import Interpreter, LockedBase, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFile
-from lading.core.platform import Platform
+from lading.core.platform import Libc, Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.layers import Cargo, FileDigests, FolderCache, assemble
@@ -98,6 +98,7 @@ def cargo(shop, make_wheel, tmp_path) -> Cargo:
             shop.deb("ca-certificates", {"usr/share/ca-certificates/a.crt": b"-----\n"}),
             shop.deb("python3.11-minimal", {"usr/bin/python3.11": b"elf"}),
         ),
+        Libc("glibc", 2, 36),
     )
     names = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
     wheels = [shop.wheel(make_wheel({f"{n}.py": n.encode() * 50 * i}, name=n)) for i, n in enumerate(names)]

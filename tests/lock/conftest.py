@@ -19,11 +19,12 @@ import pytest
 
 from lading.core.digest import Digest
 from lading.core.errors import Issue, RegistryError
-from lading.core.lock import Interpreter, LockedBase, LockedDeb
+from lading.core.lock import BaseFacts, Interpreter, LockedArchive, LockedBase, LockedDeb
 from lading.core.model import Requirement
 from lading.core.platform import Platform
 from lading.core.server import ServerNeeds
 from lading.lock import Question
+from lading.lock.interpreter import SUITES
 
 AMD64 = Platform.parse("linux/amd64")
 ARM64 = Platform.parse("linux/arm64")
@@ -231,14 +232,16 @@ def fetch(tmp_path) -> PlainFetch:
 def resolve_base():
     """A base of one package; its Python is the suite's."""
 
-    def resolve(suite: str, architecture: str) -> tuple[LockedBase, Interpreter]:
+    def resolve(reference: str, platform: Platform) -> BaseFacts:
+        suite, architecture = reference.removeprefix("debian:"), platform.architecture
         digest = Digest.of(f"{suite} {architecture}".encode())
         deb = LockedDeb(
             "libc6", "2.36-9", architecture, f"pool/main/g/glibc/libc6_{architecture}.deb", digest, 5
         )
         python = PYTHONS[suite]
         minor = ".".join(python.split(".")[:2])
-        return LockedBase(f"debian:{suite}", suite, (deb,)), Interpreter(f"/usr/bin/python{minor}", python)
+        base = LockedBase(reference, suite, (deb,), SUITES[suite].libc)
+        return BaseFacts(base, (Interpreter(f"/usr/bin/python{minor}", python),))
 
     return resolve
 
@@ -252,3 +255,14 @@ def ask():
         return Question(server, platforms, asked, **more)
 
     return question
+
+
+@pytest.fixture
+def bring_python():
+    """Any Python can be had, as an archive of uv's."""
+
+    def bring(minor: str, platform: Platform, base: LockedBase) -> tuple[LockedBase, Interpreter]:
+        archive = LockedArchive("cpython", f"{minor}.9", "a.tar.gz", "https://h/a", Digest.of(b"a"), 1)
+        return base, Interpreter(f"/opt/lading/python/{minor}/bin/python{minor}", f"{minor}.9", archive)
+
+    return bring

@@ -92,9 +92,16 @@ def sandbox():
 
 
 @pytest.fixture
-def resolve_with(offline_environ, fetch, resolve_base):
+def resolve_with(offline_environ, fetch, resolve_base, bring_python):
     def run(build, question):
-        return resolve(question, fetch=fetch, resolve_base=resolve_base, environ=offline_environ, build=build)
+        return resolve(
+            question,
+            fetch=fetch,
+            resolve_base=resolve_base,
+            bring_python=bring_python,
+            environ=offline_environ,
+            build=build,
+        )
 
     return run
 
@@ -226,17 +233,25 @@ def test_a_wheel_that_was_built_once_is_not_built_again(smith, format_wheel, ask
 
 @pytest.mark.parametrize("changed", ["base", "interpreter"])
 def test_a_wheel_is_built_again_in_another_base_or_by_another_python(
-    changed, srclib, *, sandbox, fetch, resolve_base, offline_environ, tmp_path
+    changed, srclib, *, sandbox, fetch, resolve_base, bring_python, offline_environ, tmp_path
 ):
-    def newer(suite, architecture):
-        base, python = resolve_base(suite, architecture)
+    def newer(reference, platform):
+        facts = resolve_base(reference, platform)
         if changed == "interpreter":
-            return base, replace(python, path="/usr/bin/python3")
-        return replace(base, packages=(replace(base.packages[0], digest=Digest.of(b"newer")),)), python
+            return replace(facts, interpreters=(replace(facts.interpreters[0], path="/usr/bin/python3"),))
+        packages = (replace(facts.base.packages[0], digest=Digest.of(b"newer")),)
+        return replace(facts, base=replace(facts.base, packages=packages))
 
     build = partial(build_in, sandbox, wheelhouse=tmp_path / "wheelhouse")
     for pin in (resolve_base, newer):
-        resolve(srclib, fetch=fetch, resolve_base=pin, environ=offline_environ, build=build)
+        resolve(
+            srclib,
+            fetch=fetch,
+            resolve_base=pin,
+            bring_python=bring_python,
+            environ=offline_environ,
+            build=build,
+        )
     assert len(sandbox.started) == 2
 
 

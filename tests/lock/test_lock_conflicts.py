@@ -11,12 +11,18 @@ OTHER = ServerNeeds("mlserver", ("gunicorn>=23",), ())
 
 
 @pytest.fixture
-def refuse(offline_environ, fetch, resolve_base):
+def refuse(offline_environ, fetch, resolve_base, bring_python):
     """Resolve what cannot be resolved; returns the error."""
 
     def run(question):
         with pytest.raises(LockError) as caught:
-            resolve(question, fetch=fetch, resolve_base=resolve_base, environ=offline_environ)
+            resolve(
+                question,
+                fetch=fetch,
+                resolve_base=resolve_base,
+                bring_python=bring_python,
+                environ=offline_environ,
+            )
         return caught.value
 
     return run

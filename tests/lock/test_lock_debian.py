@@ -10,6 +10,7 @@ from pysequoia import SignatureMode, Tsk, sign
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, LockError, RegistryError
 from lading.core.lock import Interpreter, LockedBase, LockedDeb
+from lading.core.platform import Libc
 from lading.fetch import HttpFetch
 from lading.lock import debian
 from lading.lock.debian_mirror import Mirror, find_mirror
@@ -259,7 +260,7 @@ def test_a_package_is_taken_from_the_archive_that_has_it(archive, fetch):
 
 def test_a_base_without_python_has_no_interpreter():
     with pytest.raises(LockError, match="no Python"):
-        debian.interpreter(LockedBase("debian:bookworm", "bookworm", ()))
+        debian.interpreter(LockedBase("debian:bookworm", "bookworm", (), Libc("glibc", 2, 36)))
 
 
 @pytest.mark.network

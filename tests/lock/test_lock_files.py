@@ -11,11 +11,21 @@ import tomllib
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lading.core.descriptor import MANIFEST, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import LockError
-from lading.core.lock import Interpreter, Lock, LockedBase, LockedDeb, LockedSource, LockedWheel, PlatformLock
+from lading.core.lock import (
+    Interpreter,
+    Lock,
+    LockedArchive,
+    LockedBase,
+    LockedDeb,
+    LockedSource,
+    LockedWheel,
+    PlatformLock,
+)
 from lading.core.model import Requirement
-from lading.core.platform import Platform
+from lading.core.platform import Libc, Platform
 from lading.lock import is_fresh, read, write
 
 AMD64, ARM64 = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")
@@ -37,8 +47,13 @@ wheels = st.builds(
 sources = st.builds(LockedSource, digests, sizes, st.lists(wheels, max_size=2).map(tuple))
 built = st.builds(lambda wheel, source: dataclasses.replace(wheel, source=source), wheels, sources)
 debs = st.builds(LockedDeb, names, texts, st.sampled_from(["amd64", "all"]), texts, digests, sizes)
-bases = st.builds(LockedBase, texts, texts, st.lists(debs, max_size=3).map(tuple))
-interpreters = st.builds(Interpreter, texts, st.just("3.11.2"))
+libcs = st.builds(Libc, st.sampled_from(["glibc", "musl"]), st.integers(1, 2), st.integers(0, 99))
+images = st.builds(Descriptor, st.just(MANIFEST), digests, sizes)
+bases = st.builds(
+    LockedBase, texts, st.none() | texts, st.lists(debs, max_size=3).map(tuple), libcs, st.none() | images
+)
+archives = st.builds(LockedArchive, names, st.just("3.11.2"), texts, texts, digests, sizes)
+interpreters = st.builds(Interpreter, texts, st.just("3.11.2"), st.none() | archives)
 requirements = st.builds(Requirement, texts, st.sampled_from(["pickle", "mlflow", "spec", "installed"]))
 
 
@@ -46,7 +61,14 @@ requirements = st.builds(Requirement, texts, st.sampled_from(["pickle", "mlflow"
 def locks(draw):
     some = st.lists(wheels | built, max_size=3).map(tuple)
     parts = [
-        PlatformLock(platform, draw(bases), draw(interpreters), draw(some), draw(some))
+        PlatformLock(
+            platform,
+            draw(bases),
+            draw(interpreters),
+            draw(some),
+            draw(some),
+            draw(st.none() | interpreters),
+        )
         for platform in draw(st.sampled_from([(AMD64,), (ARM64, AMD64)]))
     ]
     return Lock(draw(digests), draw(texts), tuple(draw(st.lists(requirements, max_size=3))), tuple(parts))
@@ -63,7 +85,7 @@ def tiny(*platforms: Platform, wheel_count: int = 1, deb_count: int = 1) -> Lock
         LockedDeb(f"libc{n}", "2.36-9+deb12u13", "amd64", f"pool/main/c/libc{n}.deb", Digest.of(b"d"), 9)
         for n in range(deb_count)
     )
-    base = LockedBase("debian:bookworm", "bookworm", packages)
+    base = LockedBase("debian:bookworm", "bookworm", packages, Libc("glibc", 2, 36))
     interpreter = Interpreter("/usr/bin/python3.11", "3.11.2")
     parts = tuple(PlatformLock(one, base, interpreter, some, some) for one in platforms or (AMD64,))
     return Lock(Digest.of(b"question"), "lading", (Requirement("lib0>=1", "spec"),), parts)
@@ -156,8 +178,8 @@ def test_a_missing_file_is_named(tmp_path, name):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("format = 1", "format = 2"),
-        ("format = 1", ""),
+        ("format = 2", "format = 3"),
+        ("format = 2", ""),
         ('spec = "sha256', 'spec = "md5'),
         ('origin = "spec"', 'origin = "rumour"'),
         ('platform = "linux/amd64"', 'platform = "windows"'),

@@ -11,11 +11,18 @@ CREDENTIALS = f"feed:{SECRET}"
 
 
 @pytest.fixture
-def lock_of(environ, fetch, resolve_base):
+def lock_of(environ, fetch, resolve_base, bring_python):
     def run(question, variables=None, *, offline=False):
         fetch.credentials = CREDENTIALS
         known = {**environ, **(variables or {})}
-        return resolve(question, fetch=fetch, resolve_base=resolve_base, environ=known, offline=offline)
+        return resolve(
+            question,
+            fetch=fetch,
+            resolve_base=resolve_base,
+            bring_python=bring_python,
+            environ=known,
+            offline=offline,
+        )
 
     return run
 

@@ -15,9 +15,16 @@ BOTH = (Platform.parse("linux/amd64"), Platform.parse("linux/arm64"))
 
 
 @pytest.fixture
-def lock_of(offline_environ, fetch, resolve_base):
+def lock_of(offline_environ, fetch, resolve_base, bring_python):
     def run(question, **more):
-        return resolve(question, fetch=fetch, resolve_base=resolve_base, environ=offline_environ, **more)
+        return resolve(
+            question,
+            fetch=fetch,
+            resolve_base=resolve_base,
+            bring_python=bring_python,
+            environ=offline_environ,
+            **more,
+        )
 
     return run
 
@@ -103,26 +110,35 @@ def test_markers_see_the_target_and_not_the_host(smith, ask, lock_of):
 
 
 def test_the_python_of_the_base_counts_where_it_is_not_the_one_assumed(
-    smith, ask, fetch, offline_environ, resolve_base
+    smith, ask, fetch, offline_environ, *, resolve_base, bring_python
 ):
     smith.wheel("app", "1.0", "late; python_full_version>='3.11.3'")
     smith.wheel("late", "1.0")
 
-    def newer(suite, architecture):
-        return resolve_base(suite, architecture)[0], Interpreter("/usr/bin/python3.11", "3.11.9")
+    def newer(reference, platform):
+        python = Interpreter("/usr/bin/python3.11", "3.11.9")
+        return replace(resolve_base(reference, platform), interpreters=(python,))
 
-    lock = resolve(ask("app"), fetch=fetch, resolve_base=newer, environ=offline_environ)
+    lock = resolve(
+        ask("app"), fetch=fetch, resolve_base=newer, bring_python=bring_python, environ=offline_environ
+    )
     assert names(lock.platforms[0].model) == ["app 1.0", "late 1.0"]
 
 
-def test_a_base_that_cannot_be_pinned_is_told(smith, ask, fetch, offline_environ):
+def test_a_base_that_cannot_be_pinned_is_told(smith, ask, fetch, offline_environ, bring_python):
     smith.wheel("app", "1.0")
 
-    def unreachable(suite, architecture):
+    def unreachable(reference, platform):
         raise RegistryError(Issue("mirror", "unreachable"))
 
     with pytest.raises(RegistryError, match="unreachable"):
-        resolve(ask("app"), fetch=fetch, resolve_base=unreachable, environ=offline_environ)
+        resolve(
+            ask("app"),
+            fetch=fetch,
+            resolve_base=unreachable,
+            bring_python=bring_python,
+            environ=offline_environ,
+        )
 
 
 def test_distributions_that_the_server_replaces_are_left_out_and_it_is_told(smith, ask, lock_of):

@@ -87,6 +87,8 @@ class BilledServer:
     port: int
     routes: Mapping[str, str]
     packages: tuple[BilledPackage, ...]
+    python: str | None = None
+    """The Python that carries the server, where it is another than the model's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
 from lading.core.model import Requirement
-from lading.core.platform import Platform
+from lading.core.platform import Libc, Platform
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,25 +47,52 @@ class LockedDeb:
 
 @dataclass(frozen=True, slots=True)
 class LockedBase:
-    """A base: Debian packages unpacked by lading."""
+    """A base: an image that is taken as it is, or none, and the Debian packages that lading adds to it."""
 
     reference: str
-    """`debian:bookworm`."""
-    suite: str
+    """As the author names it: `debian:bookworm`, `docker.io/library/python:3.12-slim`."""
+    suite: str | None
+    """The release of Debian that its packages come from, None where it has none."""
     packages: tuple[LockedDeb, ...]
+    libc: Libc
+    image: Descriptor | None = None
+    """The manifest of the image for one platform."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LockedArchive:
+    """An interpreter in an archive that can be laid out anywhere, as uv provides it."""
+
+    name: str
+    """`cpython`."""
+    version: str
+    filename: str
+    url: str
+    digest: Digest
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """The Python of a package: where it lies in the image and its version (`3.11.2`)."""
+    """A Python of a package: where it lies in the image and its version (`3.11.2`)."""
 
     path: str
     version: str
+    archive: LockedArchive | None = None
+    """What it is laid out from, where the base does not bring it."""
 
     @property
     def minor(self) -> str:
         """`3.11` of `3.11.2`."""
         return ".".join(self.version.split(".")[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFacts:
+    """A base that was read and never run: what it is, and the Pythons that lie in it."""
+
+    base: LockedBase
+    interpreters: tuple[Interpreter, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +104,13 @@ class PlatformLock:
     interpreter: Interpreter
     model: tuple[LockedWheel, ...]
     server: tuple[LockedWheel, ...]
+    second: Interpreter | None = None
+    """What carries the server, where the model's interpreter is too old for it."""
+
+    @property
+    def server_interpreter(self) -> Interpreter:
+        """The interpreter of the server's environment."""
+        return self.second or self.interpreter
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform as host
+import re
 from dataclasses import dataclass
 
-from lading.core.errors import Issue, SpecError
+from lading.core.errors import IntegrityError, Issue, SpecError
 
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
 _KNOWN = ("amd64", "arm64")
+_LIBC = re.compile(r"(glibc|musl) (\d{1,4})\.(\d{1,4})\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,3 +47,24 @@ class Platform:
     def __str__(self) -> str:
         """Print `os/architecture[/variant]`."""
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Libc:
+    """A C library, which wheels are made for (PEP 600, PEP 656). Law: `Libc.parse(str(c)) == c`."""
+
+    name: str
+    """`glibc` or `musl`."""
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: str) -> Libc:
+        """Read `glibc 2.36`; raise IntegrityError for anything else."""
+        if not (found := _LIBC.match(text)):
+            raise IntegrityError(Issue("libc", f"got {text!r}, expected 'glibc' or 'musl' and a version"))
+        return cls(found[1], int(found[2]), int(found[3]))
+
+    def __str__(self) -> str:
+        """Print `glibc 2.36`."""
+        return f"{self.name} {self.major}.{self.minor}"

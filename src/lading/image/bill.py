@@ -79,6 +79,7 @@ def draw(
             port=server.port,
             routes=dict(server.routes),
             packages=_packages(lock.server),
+            python=lock.second.version if lock.second else None,
         ),
         code=code,
         examples=tuple(recorded.bill(number, one) for number, one in enumerate(examples)),

@@ -56,3 +56,12 @@ def runtime(prefix: str, interpreter: Interpreter) -> list[tuple[str, Path]]:
     site_packages = f"{prefix}/lib/python{interpreter.minor}/site-packages"
     files = sorted(root.rglob("*.py"))
     return [(f"{site_packages}/{_RUNTIME}/{file.relative_to(root).as_posix()}", file) for file in files]
+
+
+def standard_library(interpreter: Interpreter) -> tuple[str, ...]:
+    """Return the folders, in the image, that an interpreter's own modules lie in."""
+    prefix = PurePosixPath(interpreter.path).parent.parent
+    folders = [prefix / "lib" / f"python{interpreter.minor}"]
+    if prefix == PurePosixPath("/usr"):
+        folders.append(prefix / "lib/python3")  # Debian's, of any Python 3
+    return tuple(str(one)[1:] for one in folders)

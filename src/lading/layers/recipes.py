@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
 from lading.core.image import Kind
-from lading.core.lock import LockedDeb, LockedWheel
-from lading.layers import deb, environment, files, overlap, root, wheel
+from lading.core.lock import Interpreter, LockedArchive, LockedDeb, LockedWheel
+from lading.layers import archive, deb, environment, files, overlap, root, wheel
 from lading.layers.cargo import Cargo
 from lading.layers.file_digests import FileDigests
 from lading.layers.grouping import group
@@ -28,7 +29,7 @@ NATIVE = "lading"
 CODE = "opt/lading/code"
 ASSETS = "opt/lading/assets"
 
-Package = LockedDeb | LockedWheel
+Package = LockedDeb | LockedWheel | LockedArchive
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,12 @@ def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()
     `overlaps` says which wheels leave out what; where it is not so, writing the layer of the environments
     raises OverlapError. Raises SpecError and ModelError for files that cannot be packed.
     """
-    found = [*_base(cargo), _skeleton(cargo, overlaps)]
+    found = [*_base(cargo), *_interpreters(cargo), _skeleton(cargo, overlaps)]
     found += _wheels(cargo.lock.model, _env(cargo), "environment", overlaps)
     if cargo.server == NATIVE:
         # the server's packages change with lading alone: one layer
         found += _wheels(cargo.lock.server, _server(cargo), "server", overlaps, alone=0, shared=1)
-        runtime = environment.runtime(environment.SERVER, cargo.lock.interpreter)
+        runtime = environment.runtime(environment.SERVER, cargo.lock.server_interpreter)
         found.append(_files("server", "lading runtime", files.contents(runtime, digests)))
     if cargo.code_is_model:
         found.append(Recipe("code", "code", {"link": [CODE, environment.MODEL]}, _link_code))
@@ -87,11 +88,14 @@ def _link_code(_: Sequence[Path], writer: LayerWriter) -> None:
 
 
 def _env(cargo: Cargo) -> wheel.Target:
-    return wheel.Target(environment.ENV, cargo.lock.interpreter.minor, cargo.lock.platform)
+    lock = cargo.lock
+    return wheel.Target(environment.ENV, lock.interpreter.minor, lock.platform, lock.base.libc.name)
 
 
 def _server(cargo: Cargo) -> wheel.Target:
-    return wheel.Target(environment.SERVER, cargo.lock.interpreter.minor, cargo.lock.platform)
+    lock = cargo.lock
+    minor = lock.server_interpreter.minor
+    return wheel.Target(environment.SERVER, minor, lock.platform, lock.base.libc.name)
 
 
 def _base(cargo: Cargo) -> Iterator[Recipe]:
@@ -110,42 +114,58 @@ def _base(cargo: Cargo) -> Iterator[Recipe]:
     yield Recipe("base", cargo.lock.base.reference, {"root": _digests(packages)}, root.write, packages)
 
 
+def _interpreters(cargo: Cargo) -> Iterator[Recipe]:
+    """Lay out the interpreters that the base does not bring."""
+    lock = cargo.lock
+    for one in dict.fromkeys((lock.interpreter, lock.server_interpreter)):
+        if packed := one.archive:
+            prefix = one.path[1:].removesuffix(f"/bin/python{one.minor}")
+            made_from = {"archive": str(packed.digest), "prefix": prefix}
+            write = partial(_write_archive, prefix)
+            yield Recipe("interpreter", f"Python {one.version}", made_from, write, (packed,))
+
+
+def _write_archive(prefix: str, paths: Sequence[Path], writer: LayerWriter) -> None:
+    archive.write(paths[0], prefix, writer)
+
+
 def environments(cargo: Cargo) -> dict[str, Any]:
-    """Say (in JSON values) what the environments are made from: all their wheels, and the interpreter."""
-    interpreter = cargo.lock.interpreter
+    """Say (in JSON values) what the environments are made from: all their wheels, and their interpreters."""
     return {
-        "environments": [[target.prefix, _digests(wheels)] for target, wheels in _parts(cargo)],
-        "interpreter": [interpreter.path, interpreter.version],
+        "environments": [
+            [target.prefix, _digests(wheels), [interpreter.path, interpreter.version]]
+            for target, wheels, interpreter in _parts(cargo)
+        ]
     }
 
 
-def _parts(cargo: Cargo) -> list[tuple[wheel.Target, tuple[LockedWheel, ...]]]:
-    parts = [(_env(cargo), tuple(sorted(cargo.lock.model)))]
+def _parts(cargo: Cargo) -> list[tuple[wheel.Target, tuple[LockedWheel, ...], Interpreter]]:
+    parts = [(_env(cargo), tuple(sorted(cargo.lock.model)), cargo.lock.interpreter)]
     if cargo.server == NATIVE:
-        parts.append((_server(cargo), tuple(sorted(cargo.lock.server))))
+        parts.append((_server(cargo), tuple(sorted(cargo.lock.server)), cargo.lock.server_interpreter))
     return parts
 
 
 def _skeleton(cargo: Cargo, overlaps: Sequence[Overlap]) -> Recipe:
     """Lay out the environments, once it is known that their wheels overlap as was foreseen."""
-    interpreter, parts = cargo.lock.interpreter, _parts(cargo)
+    parts = _parts(cargo)
 
     def write(paths: Sequence[Path], writer: LayerWriter) -> None:
         brought = iter(paths)
         found: list[Overlap] = []
-        for target, wheels in parts:
+        for target, wheels, interpreter in parts:
             plans = [wheel.plan(next(brought), target, filename=one.filename) for one in wheels]
             found += overlap.find(plans, environment.paths(target.prefix, interpreter))
         if sorted(found) != sorted(overlaps):
             raise OverlapError(found)
         writer.symlink("models", f"/{environment.MODEL}")
-        for target, _ in parts:
+        for target, _, interpreter in parts:
             environment.write(target.prefix, interpreter, writer)
 
     made_from = environments(cargo)
     if overlaps:
         made_from["overlaps"] = sorted(map(list, overlaps))
-    packages = tuple(one for _, wheels in parts for one in wheels)
+    packages = tuple(one for _, wheels, _ in parts for one in wheels)
     return Recipe("environment", "environments", made_from, write, packages)
 
 

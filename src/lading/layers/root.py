@@ -33,7 +33,7 @@ protocols: files
 services: files
 """
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
-_PYTHON = re.compile(r"(python3\.\d+)-minimal\Z")
+_PYTHON = re.compile(r"python3\.(\d+)-minimal\Z")
 
 
 def write(debs: Iterable[Path], writer: LayerWriter) -> None:
@@ -69,9 +69,9 @@ def _links(names: Collection[str], stanzas: Iterable[str]) -> dict[str, str]:
         links["usr/lib/ssl/cert.pem"] = f"/{_BUNDLE}"
         links["usr/lib/ssl/certs"] = "/etc/ssl/certs"
     if "python3-minimal" not in names:
-        pythons = [match[1] for match in map(_PYTHON.match, sorted(names)) if match]
-        if pythons:
-            links["usr/bin/python3"] = pythons[-1]
+        minors = [int(match[1]) for match in map(_PYTHON.match, names) if match]
+        if minors:
+            links["usr/bin/python3"] = f"python3.{max(minors)}"
     return links
 
 

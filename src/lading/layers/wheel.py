@@ -26,6 +26,7 @@ from lading.layers.entry_points import scripts
 from lading.layers.tar import LayerWriter
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+_TAGS = {"glibc": "manylinux", "musl": "musllinux"}
 # an installer's own notes, and signatures of a RECORD that is written anew
 _NOT_INSTALLED = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED", "direct_url.json")
 _WHEEL_VERSION = re.compile(rb"^Wheel-Version:\s*1\.\d+\s*$", re.MULTILINE)
@@ -40,6 +41,7 @@ class Target:
     prefix: str
     python: str
     platform: Platform
+    libc: str = "glibc"
 
     @property
     def site_packages(self) -> str:
@@ -153,7 +155,7 @@ def _check_tags(filename: str, target: Target) -> None:
         raise IntegrityError(Issue(filename, str(error))) from error
     major, minor = (int(part) for part in target.python.split("."))
     machine = _MACHINES[target.platform.architecture]
-    fits = re.compile(rf"(?:manylinux\w*|linux)_{machine}\Z")
+    fits = re.compile(rf"(?:{_TAGS[target.libc]}\w*|linux)_{machine}\Z")
     interpreter = f"cp{major}{minor}"
     accepted = {
         *cpython_tags((major, minor), [interpreter], [machine]),

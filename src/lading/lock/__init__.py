@@ -3,11 +3,12 @@
 from lading.lock.build import Build, Job, NoCompilerError, build_in, kept
 from lading.lock.builder import BuildingFetch
 from lading.lock.files import is_fresh, read, write
-from lading.lock.interpreter import Chosen, choose
+from lading.lock.interpreter import BringPython, Chosen, choose
 from lading.lock.question import Question
 from lading.lock.resolve import ResolveBase, resolve
 
 __all__ = [
+    "BringPython",
     "Build",
     "BuildingFetch",
     "Chosen",

@@ -16,7 +16,6 @@ from lading.core.ports import Fetch, ignore
 from lading.core.spec import Indexes
 from lading.lock import credentials, sdist, toml, wheels
 from lading.lock.build import Build, Job, MoreRequirementsError
-from lading.lock.interpreter import SUITES
 from lading.lock.python import Demand, Target, Uv, last_lines
 
 
@@ -168,14 +167,16 @@ class BuildingFetch:
         return self.fetch.size_bytes(url)
 
     def _remade(self, wheel: LockedWheel) -> Path:
-        platform, python = self.part.platform, self.part.interpreter
+        serves = wheel in self.part.server
+        python = self.part.server_interpreter if serves else self.part.interpreter
+        platform = self.part.platform
         if platform != Platform.current():
             what = f"it is built from source, for {platform}, and this machine is {Platform.current()}"
             fix = f"pack on a machine of {platform}, or name the folder of a wheel in 'indexes.find_links'"
             raise LockError(Issue(f"package {wheel.name!r}", what, fix))
         # all that it installs is here, by digest
         uv = Uv.configured(Indexes(), self.environ, no_index=True, offline=True)
-        target = Target(platform, python.version, SUITES[self.part.base.suite].glibc)
+        target = Target(platform, python.version, self.part.base.libc)
         return Builder(target, self.part.base, python, uv, self.fetch, self.build).remake(wheel)
 
 

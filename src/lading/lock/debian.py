@@ -13,7 +13,7 @@ import threading
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -69,13 +69,57 @@ def resolve(
     if suite not in SUITES:
         known = " or ".join(f"'debian:{one}'" for one in SUITES)
         raise LockError(Issue("base", f"got 'debian:{suite}', expected {known}"))
-    mirror = mirror or find_mirror()
+    roots = (*_python(suite), *_ROOTS, *_ROOTS_OF[suite], *sorted(set(system_packages)))
+    debs = _closed(suite, architecture, roots, fetch=fetch, mirror=mirror or find_mirror(), cache=cache)
+    return LockedBase(f"debian:{suite}", suite, debs, SUITES[suite].libc)
+
+
+def add_python(
+    base: LockedBase,
+    minor: str,
+    architecture: str,
+    *,
+    fetch: Fetch,
+    mirror: Mirror | None = None,
+    cache: Path | None = None,
+) -> tuple[LockedBase, Interpreter] | None:
+    """Add the Python (`3.9`) of an older release to a base of Debian packages; None where none has it.
+
+    Debian names libraries by their version, so that those of two releases lie side by side; what the base has
+    already is newer, and taken.
+    """
+    suites = (name for name, one in SUITES.items() if one.python == minor and one.libc <= base.libc)
+    suite = None if base.image else next(suites, None)
+    if suite is None:
+        return None
+    # of these two the files of each release have a folder of their own
+    both = tuple(name for name in _ROOTS_OF[suite] if name.startswith("python3-"))
+    roots = (*_python(suite), *both)
+    debs = _closed(suite, architecture, roots, fetch=fetch, mirror=mirror or find_mirror(), cache=cache)
+    had = {one.name for one in base.packages} - set(both)
+    added = tuple(one for one in debs if one.name not in had)
+    python = interpreter(replace(base, packages=added))
+    return replace(base, packages=tuple(sorted((*base.packages, *added)))), python
+
+
+def _python(suite: str) -> tuple[str, str]:
+    minor = SUITES[suite].python
+    return f"python{minor}-minimal", f"libpython{minor}-stdlib"
+
+
+def _closed(
+    suite: str,
+    architecture: str,
+    roots: tuple[str, ...],
+    *,
+    fetch: Fetch,
+    mirror: Mirror,
+    cache: Path | None,
+) -> tuple[LockedDeb, ...]:
+    """Pin packages of a suite, and all that they need."""
     places = [(mirror.main, suite), (mirror.main, f"{suite}-updates")]
     if mirror.security:
         places.append((mirror.security, f"{suite}-security"))
-    python = f"python{SUITES[suite].python}-minimal"
-    stdlib = f"libpython{SUITES[suite].python}-stdlib"
-    roots = (python, stdlib, *_ROOTS, *_ROOTS_OF[suite], *sorted(set(system_packages)))
     with ThreadPoolExecutor(len(places)) as pool:
         releases = list(pool.map(lambda place: _release(place[0], place[1], mirror, fetch), places))
         question = [_RECIPE, suite, architecture, roots, [str(release.digest) for release in releases]]
@@ -87,7 +131,7 @@ def resolve(
             )
             debs = closure(Packages(texts), roots, unneeded=partial(_is_unneeded, roots))
             _remember(answer, debs)
-    return LockedBase(f"debian:{suite}", suite, debs)
+    return debs
 
 
 def interpreter(base: LockedBase) -> Interpreter:
@@ -99,9 +143,10 @@ def interpreter(base: LockedBase) -> Interpreter:
     raise LockError(Issue(base.reference, "the base has no Python", "lock again"))
 
 
-def toolchain(python: Interpreter) -> tuple[str, ...]:
-    """Name the packages that a base lacks for building C and C++ extensions of its Python."""
-    return (*_TOOLCHAIN, f"libpython{python.minor}-dev")
+def toolchain(base: LockedBase, python: Interpreter) -> tuple[str, ...]:
+    """Name the packages that a base lacks for building C and C++ extensions; uv's Pythons have headers."""
+    is_own = base.suite in SUITES and SUITES[base.suite].python == python.minor and not python.archive
+    return (*_TOOLCHAIN, *([f"libpython{python.minor}-dev"] if is_own else ()))
 
 
 def download(deb: LockedDeb, *, fetch: Fetch, mirror: Mirror) -> Path:

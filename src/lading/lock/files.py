@@ -8,17 +8,27 @@ from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import unquote
 
+from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, LockError, SpecError
-from lading.core.lock import Interpreter, Lock, LockedBase, LockedDeb, LockedSource, LockedWheel, PlatformLock
+from lading.core.lock import (
+    Interpreter,
+    Lock,
+    LockedArchive,
+    LockedBase,
+    LockedDeb,
+    LockedSource,
+    LockedWheel,
+    PlatformLock,
+)
 from lading.core.model import Origin, Requirement
-from lading.core.platform import Platform
+from lading.core.platform import Libc, Platform
 from lading.lock import toml
 from lading.lock.python import MACHINES
 from lading.lock.question import Question
 
 NAME = "lading.lock"
-FORMAT = 1
+FORMAT = 2
 _CREATOR = "lading"
 _FIX = "make it again with 'lading lock'"
 
@@ -35,18 +45,19 @@ def write(lock: Lock, folder: Path) -> tuple[Path, ...]:
     platforms, written = [], {}
     for position, part in enumerate(lock.platforms):
         suffix = "" if position == 0 else str(part.platform).replace("/", "-")
-        table: dict[str, Any] = {
-            "platform": str(part.platform),
-            "base": part.base.reference,
-            "suite": part.base.suite,
-            "python": part.interpreter.version,
-            "interpreter": part.interpreter.path,
-        }
-        for environment, label, wheels in (("model", stem, part.model), ("server", "server", part.server)):
+        table: dict[str, Any] = {"platform": str(part.platform), "base": _base_to_toml(part.base)}
+        table["interpreter"] = _interpreter_to_toml(part.interpreter)
+        if part.second:
+            table["server-interpreter"] = _interpreter_to_toml(part.second)
+        environments = (
+            ("model", stem, part.model, part.interpreter),
+            ("server", "server", part.server, part.server_interpreter),
+        )
+        for environment, label, wheels, interpreter in environments:
             if environment == "server" and not wheels:
                 continue
             name = ".".join(filter(None, ("pylock", "-".join(filter(None, (label, suffix))), "toml")))
-            written[name] = _pylock(wheels, part)
+            written[name] = _pylock(wheels, part, interpreter)
             table[environment] = {"file": name, "digest": str(Digest.of(written[name]))}
         table["packages"] = [_deb_to_toml(one) for one in part.base.packages]
         platforms.append(table)
@@ -93,12 +104,12 @@ class _MalformedError(Exception):
     """Something in a lock's files is not of the form that `write` gives it."""
 
 
-def _pylock(wheels: tuple[LockedWheel, ...], part: PlatformLock) -> bytes:
+def _pylock(wheels: tuple[LockedWheel, ...], part: PlatformLock, interpreter: Interpreter) -> bytes:
     machine = MACHINES[part.platform.architecture]
     document = {
         "lock-version": "1.0",
         "environments": [f"sys_platform == 'linux' and platform_machine == '{machine}'"],
-        "requires-python": f"=={part.interpreter.minor}.*",
+        "requires-python": f"=={interpreter.minor}.*",
         "created-by": _CREATOR,
         "packages": [_wheel_to_toml(wheel) for wheel in wheels],
     }
@@ -168,13 +179,52 @@ def _sealed(table: Mapping[str, Any], what: str) -> tuple[Digest, int]:
 
 def _platform(table: Mapping[str, Any], folder: Path) -> PlatformLock:
     packages = tuple(_deb(one) for one in _tables(table, "packages"))
+    second = table.get("server-interpreter")
     return PlatformLock(
         Platform.parse(_text(table, "platform")),
-        LockedBase(_text(table, "base"), _text(table, "suite"), packages),
-        Interpreter(_text(table, "interpreter"), _text(table, "python")),
+        _base(_table(table, "base"), packages),
+        _interpreter(_table(table, "interpreter")),
         _wheels(table, "model", folder),
         _wheels(table, "server", folder) if "server" in table else (),
+        None if second is None else _interpreter(_table(table, "server-interpreter")),
     )
+
+
+def _base_to_toml(base: LockedBase) -> dict[str, Any]:
+    table: dict[str, Any] = {"reference": base.reference, "libc": str(base.libc)}
+    if base.suite is not None:
+        table["suite"] = base.suite
+    if base.image:
+        table["image"] = base.image.to_json()
+    return table
+
+
+def _base(table: Mapping[str, Any], packages: tuple[LockedDeb, ...]) -> LockedBase:
+    return LockedBase(
+        _text(table, "reference"),
+        _text(table, "suite") if "suite" in table else None,
+        packages,
+        Libc.parse(_text(table, "libc")),
+        Descriptor.from_json(_table(table, "image")) if "image" in table else None,
+    )
+
+
+def _interpreter_to_toml(interpreter: Interpreter) -> dict[str, Any]:
+    table: dict[str, Any] = {"path": interpreter.path, "version": interpreter.version}
+    if one := interpreter.archive:
+        sealed = {"size": one.size_bytes, "hashes": {one.digest.algorithm: one.digest.hex}}
+        table["archive"] = {"name": one.name, "filename": one.filename, "url": one.url, **sealed}
+    return table
+
+
+def _interpreter(table: Mapping[str, Any]) -> Interpreter:
+    path, version = _text(table, "path"), _text(table, "version")
+    if "archive" not in table:
+        return Interpreter(path, version)
+    one = _table(table, "archive")
+    digest, size_bytes = _sealed(one, "got an archive without a size and a sha256")
+    name, filename, url = (_text(one, key) for key in ("name", "filename", "url"))
+    return Interpreter(path, version, LockedArchive(name, version, filename, url, digest, size_bytes))
 
 
 def _deb_to_toml(deb: LockedDeb) -> dict[str, Any]:
@@ -215,6 +265,13 @@ def _text(table: Mapping[str, Any], key: str) -> str:
     value = table.get(key)
     if not isinstance(value, str):
         raise _MalformedError(f"got {key} {value!r}, expected a text")
+    return value
+
+
+def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = table.get(key)
+    if not isinstance(value, dict):
+        raise _MalformedError(f"got {key} of another form, expected a table")
     return value
 
 

@@ -1,13 +1,20 @@
-"""What the user says of base and Python → a base, its Debian suite and a Python version."""
+"""What the user says of base and Python, and what a base holds → the Pythons of a package."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from lading.core.errors import Issue, LockError
+from lading.core.lock import BaseFacts, Interpreter, LockedBase
+from lading.core.platform import Libc, Platform
 from lading.core.spec import BASES
 
 DEFAULT = "bookworm"
+OLDEST_OF_SERVER = (3, 10)
+"""The native server's own libraries are not made for an older one."""
+NEWEST_OF_UV, OLDEST_OF_UV = (3, 14), (3, 8)
+_SECOND = "3.12"
 
 
 class Suite(NamedTuple):
@@ -16,53 +23,105 @@ class Suite(NamedTuple):
     python: str
     release: str
     """The Python's full version; a stable release of Debian keeps it."""
-    glibc: tuple[int, int]
+    libc: Libc
 
 
 SUITES = {
-    "bookworm": Suite(BASES["debian:bookworm"], "3.11.2", (2, 36)),
-    "trixie": Suite(BASES["debian:trixie"], "3.13.5", (2, 41)),
-    "bullseye": Suite(BASES["debian:bullseye"], "3.9.2", (2, 31)),
+    "bookworm": Suite(BASES["debian:bookworm"], "3.11.2", Libc("glibc", 2, 36)),
+    "trixie": Suite(BASES["debian:trixie"], "3.13.5", Libc("glibc", 2, 41)),
+    "bullseye": Suite(BASES["debian:bullseye"], "3.9.2", Libc("glibc", 2, 31)),
 }
 """In the order in which they are preferred."""
 
 
 class Chosen(NamedTuple):
-    """A base reference (`debian:bookworm`), its suite and its Python's minor version (`3.11`)."""
+    """A base reference and the Python's minor version (`3.11`); None: whatever the base has."""
 
     reference: str
-    suite: str
-    minor: str
+    minor: str | None
+
+    @property
+    def suite(self) -> Suite | None:
+        """Return what is known of the base before it is read."""
+        return SUITES.get(self.reference.removeprefix("debian:"))
+
+
+BringPython = Callable[[str, Platform, LockedBase], tuple[LockedBase, Interpreter]]
+"""Adds a Python (`3.9`) to a base that has none of that version; LockError where none can be had."""
 
 
 def choose(base: str | None, python: str | None) -> Chosen:
     """Choose a base and a Python that go together.
 
-    `base` is `debian:SUITE` or None, `python` a version such as `3.11` or `3.11.7` (of which the first two
-    numbers count) or None. Raises LockError, listing the ways, where nothing has both.
+    `base` is a reference or None, `python` a version such as `3.11` or `3.11.7` (of which the first two
+    numbers count) or None. Where no base is named, one that brings the Python is taken. Raises LockError for
+    a Python that nothing provides.
     """
     minor = ".".join(python.split(".")[:2]) if python else None
-    suite = _suite(base) if base else None
-    if suite is None:
-        suite = next((name for name in SUITES if minor in {None, SUITES[name].python}), None)
-    if suite is None:
-        what = f"got Python {python!r}, expected one that a base has: {ways()}"
-        fix = "choose one of these with 'python' in the spec or --python"
-        raise LockError(Issue("python", what, fix))
-    if minor not in {None, SUITES[suite].python}:
-        what = f"got Python {python!r} with base {base!r}, which has Python {SUITES[suite].python}"
-        raise LockError(Issue("python", what, f"let either go, or choose a pair of: {ways()}"))
-    return Chosen(f"debian:{suite}", suite, SUITES[suite].python)
+    if minor and not _is_known(minor):
+        what = f"got Python {python!r}, expected 3.{OLDEST_OF_UV[1]} to 3.{NEWEST_OF_UV[1]}"
+        raise LockError(Issue("python", what, "choose one of these with 'python' in the spec or --python"))
+    if base is None:
+        # the server needs a newer Python than bullseye's, and an older Python is easily added to a newer base
+        suites = (name for name, one in SUITES.items() if one.python == minor and not _is_old(one.python))
+        return Chosen(f"debian:{next(suites, DEFAULT)}", minor or SUITES[DEFAULT].python)
+    suite = SUITES.get(base.removeprefix("debian:")) if base.startswith("debian:") else None
+    return Chosen(base, minor or (suite.python if suite else None))
+
+
+def settle(
+    chosen: Chosen,
+    platform: Platform,
+    facts: BaseFacts,
+    bring: BringPython,
+    *,
+    allows: Callable[[str], bool],
+    serves: bool,
+) -> tuple[LockedBase, Interpreter, Interpreter | None]:
+    """Take the model's Python from a base, or add it; and a second for the native server where that is old.
+
+    `allows` tells whether the requirements run on a minor version. Raises LockError where none can be had.
+    """
+    base = facts.base
+    own = sorted(facts.interpreters, key=lambda one: (_numbers(one.minor), one.path), reverse=True)
+    fitting = (one for one in own if (chosen.minor or one.minor) == one.minor and allows(one.minor))
+    model = next(fitting, None)
+    if model is None:
+        base, model = bring(chosen.minor or _wanted(allows), platform, base)
+    if not serves or not _is_old(model.minor):
+        return base, model, None
+    second = next((one for one in own if not _is_old(one.minor)), None)
+    if second is None:
+        base, second = bring(_SECOND, platform, base)
+    return base, model, second
 
 
 def ways() -> str:
-    """List the Pythons there are, and the base that brings each."""
+    """List the Pythons that bases bring, and the base that brings each."""
     return ", ".join(f"{suite.python} (debian:{name})" for name, suite in SUITES.items())
 
 
-def _suite(base: str) -> str:
-    distribution, _, suite = base.partition(":")
-    if distribution != "debian" or suite not in SUITES:
-        expected = " or ".join(repr(f"debian:{name}") for name in SUITES)
-        raise LockError(Issue("base", f"got {base!r}, expected {expected}"))
-    return suite
+def known() -> Iterable[str]:
+    """List the minor versions that can be had, those of Debian first."""
+    minors = (f"3.{minor}" for minor in range(OLDEST_OF_UV[1], NEWEST_OF_UV[1] + 1))
+    return dict.fromkeys((*(suite.python for suite in SUITES.values()), *minors))
+
+
+def _wanted(allows: Callable[[str], bool]) -> str:
+    """Choose a Python for a base that has none that fits."""
+    return next(filter(allows, known()), SUITES[DEFAULT].python)
+
+
+def _is_known(minor: str) -> bool:
+    try:
+        return OLDEST_OF_UV <= _numbers(minor) <= NEWEST_OF_UV
+    except ValueError:
+        return False
+
+
+def _is_old(minor: str) -> bool:
+    return _numbers(minor) < OLDEST_OF_SERVER
+
+
+def _numbers(minor: str) -> tuple[int, ...]:
+    return tuple(map(int, minor.split(".")))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lading.core.errors import Issue, LockError, RegistryError
-from lading.core.platform import Platform
+from lading.core.platform import Libc, Platform
 from lading.core.spec import Indexes
 from lading.lock import credentials, indexes
 
@@ -43,11 +43,11 @@ _NOT_OURS = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What wheels have to run on: a platform, a Python (`3.11.2`) and a glibc."""
+    """What wheels have to run on: a platform, a Python (`3.11.2`) and a C library."""
 
     platform: Platform
     python: str
-    glibc: tuple[int, int]
+    libc: Libc
 
     @property
     def machine(self) -> str:
@@ -220,11 +220,14 @@ def _with_links(environ: Mapping[str, str], links: Sequence[str]) -> Mapping[str
 
 
 def _targeting(target: Target) -> list[str]:
-    glibc = min(target.glibc[1], _NEWEST_GLIBC_OF_UV)
+    if target.libc.name == "musl":
+        kind = "unknown-linux-musl"  # uv knows no older one than musllinux_1_2
+    else:
+        kind = f"manylinux_2_{min(target.libc.minor, _NEWEST_GLIBC_OF_UV)}"
     return [
         *("--python", sys.executable),
         *("--python-version", target.python),
-        *("--python-platform", f"{target.machine}-manylinux_2_{glibc}"),
+        *("--python-platform", f"{target.machine}-{kind}"),
     ]
 
 

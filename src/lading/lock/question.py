@@ -14,7 +14,7 @@ from lading.core.server import ServerNeeds
 from lading.core.spec import Indexes
 from lading.lock import sources
 
-RESOLVER_FORMAT = 1
+RESOLVER_FORMAT = 2
 """Raised when the same question would be answered otherwise, so that older locks are stale."""
 
 NATIVE_SERVER = "lading"

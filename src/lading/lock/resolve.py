@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lading.core.digest import Digest
 from lading.core.errors import Issue, LockError
-from lading.core.lock import Interpreter, Lock, LockedBase, LockedWheel, PlatformLock
+from lading.core.lock import BaseFacts, Interpreter, Lock, LockedBase, LockedWheel, PlatformLock
 from lading.core.model import Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event, Events, Fetch, ignore
@@ -18,7 +18,7 @@ from lading.lock import conflicts, credentials, interpreter, prose, sources, whe
 from lading.lock.build import Build
 from lading.lock.builder import Builder, Made
 from lading.lock.conflicts import Asked
-from lading.lock.interpreter import SUITES, Chosen, Suite
+from lading.lock.interpreter import BringPython, Chosen, settle
 from lading.lock.python import Answer, Demand, Target, Uv
 from lading.lock.question import NATIVE_SERVER, Question
 from lading.lock.requirements import Entry
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
 _TOLD = {"pickle", "installed"}
 """Origins of requirements that no author has written."""
-ResolveBase = Callable[[str, str], tuple[LockedBase, Interpreter]]
-"""A Debian suite and architecture → what of it a package gets; system packages are the caller's to add."""
+ResolveBase = Callable[[str, Platform], BaseFacts]
+"""A base's reference → what of it a package gets; system packages are the caller's to add."""
 
+Holds = Literal["model", "server", "both"]
+"""What an environment is of."""
 _MOST_BUILDS = 50
 
 
@@ -41,6 +43,7 @@ def resolve(
     *,
     fetch: Fetch,
     resolve_base: ResolveBase,
+    bring_python: BringPython,
     offline: bool = False,
     events: Events = ignore,
     build: Build | None = None,
@@ -59,31 +62,44 @@ def resolve(
     read = sources.load(path, environ) if path else Sources()
     for note in read.notes:
         events(Event("lock", "step", note))
-    chosen = _choose(question, read)
+    allows = _allowing(read)
+    chosen = _choose(question, read, allows)
     requirements = _requirements(question, read, events)
     uv = Uv.configured(
         _places(question.indexes, read.indexes), environ, no_index=read.no_index, offline=offline
     )
     resolver = _Resolver(uv, read, fetch, events, Tally(events), build)
     environments = _environments(question, requirements)
+
+    def pin(platform: Platform) -> _Pinned:
+        facts = resolve_base(chosen.reference, platform)
+        serves = question.server.name == NATIVE_SERVER
+        pinned = settle(chosen, platform, facts, bring_python, allows=allows, serves=serves)
+        if not allows(pinned[1].minor):
+            what = f"got Python {pinned[1].minor}, and the requirements are for Python {read.requires_python}"
+            raise LockError(Issue("python", what, "choose another base, or another Python"))
+        return _Pinned(*pinned)
+
     with ThreadPoolExecutor(max_workers=8) as pool:
-        places = [
-            _Place(one, SUITES[chosen.suite], pool.submit(resolve_base, chosen.suite, one.architecture))
-            for one in question.platforms
-        ]
+        places = [_Place(one, chosen, pool.submit(pin, one)) for one in question.platforms]
         found = [[pool.submit(resolver.find, one, place) for one in environments] for place in places]
     _raise_all([*(place.pinned for place in places), *(one for row in found for one in row)])
     lock = Lock(
         question.digest,
         question.server.name,
         requirements,
-        tuple(
-            PlatformLock(place.platform, *place.pinned.result(), row[0].result(), _rest(row))
-            for place, row in zip(places, found, strict=True)
-        ),
+        tuple(place.locked(row[0].result(), _rest(row)) for place, row in zip(places, found, strict=True)),
     )
     _refuse_secrets(lock, uv.secrets)
     return lock
+
+
+class _Pinned(NamedTuple):
+    """A base, the model's Python, and the server's where that needs another."""
+
+    base: LockedBase
+    interpreter: Interpreter
+    second: Interpreter | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +107,34 @@ class _Place:
     """Where wheels are to run."""
 
     platform: Platform
-    suite: Suite
-    pinned: Future[tuple[LockedBase, Interpreter]]
+    chosen: Chosen
+    pinned: Future[_Pinned]
     """The base, while it is being pinned beside all else."""
 
-    @property
-    def assumed(self) -> Target:
-        return Target(self.platform, self.suite.release, self.suite.glibc)
+    def assumed(self, holds: Holds) -> Target | None:
+        """Return the target that wheels are probably for, None where the base has to be read first."""
+        suite = self.chosen.suite
+        if suite is None or suite.python != self.chosen.minor:
+            return None
+        return Target(self.platform, suite.release, suite.libc) if holds != "server" else None
 
-    @property
-    def target(self) -> Target:
-        return Target(self.platform, self.pinned.result()[1].version, self.suite.glibc)
+    def target(self, holds: Holds) -> Target:
+        """Return the target of an environment, once the base is pinned."""
+        base, interpreter, second = self.pinned.result()
+        python = second if second and holds == "server" else interpreter
+        return Target(self.platform, python.version, base.libc)
+
+    def locked(self, model: tuple[LockedWheel, ...], server: tuple[LockedWheel, ...]) -> PlatformLock:
+        """Put together what this place gets."""
+        base, interpreter, second = self.pinned.result()
+        return PlatformLock(self.platform, base, interpreter, model, server, second)
 
 
 @dataclass(frozen=True, slots=True)
 class _Environment:
     """What is resolved together."""
 
-    holds: Literal["model", "server", "both"]
+    holds: Holds
     asked: tuple[Asked, ...]
 
 
@@ -129,15 +155,17 @@ class _Resolver:
         To pin a base takes as long as uv's answer: the Python that its suite is known for is assumed, and
         uv asked again should the base bring another.
         """
+        assumed = place.assumed(environment.holds)
+        target = assumed or place.target(environment.holds)
         try:
-            found = self._find(environment, place, place.assumed)
+            found = self._find(environment, place, target)
         except LockError:
-            if place.target == place.assumed:
+            if place.target(environment.holds) == target:
                 raise
-            found = self._find(environment, place, place.target)
+            found = self._find(environment, place, place.target(environment.holds))
         else:
-            if place.target != place.assumed:
-                found = self._find(environment, place, place.target)
+            if place.target(environment.holds) != target:
+                found = self._find(environment, place, place.target(environment.holds))
         return tuple(map(self._from_source, wheels.measure(found, self.fetch, self.tally)))
 
     def _find(self, environment: _Environment, place: _Place, target: Target) -> list[Found]:
@@ -163,7 +191,7 @@ class _Resolver:
             answer = self.uv.compile(conflicts.demand_for(asked, limits), target)
             if answer.solved:
                 return answer
-            built = [one for one in self._built(answer.text, place) if one not in limits.find_links]
+            built = [one for one in self._built(answer.text, place, target) if one not in limits.find_links]
             if not built:
                 break
             limits = replace(limits, find_links=(*limits.find_links, *built))
@@ -174,15 +202,18 @@ class _Resolver:
         made = self.made.get(wheel.digest)
         return replace(wheel, url=made.url, source=made.source) if made else wheel
 
-    def _built(self, explanation: str, place: _Place) -> list[str]:
+    def _built(self, explanation: str, place: _Place, target: Target) -> list[str]:
         if self.build is None or place.platform != Platform.current():
             return []
         told = prose.parse(explanation)
         wanted = [name + _versions_of(name, told) for name in told.wheelless]
         if wanted:
             self.events(Event("lock", "step", f"building {', '.join(wanted)} from source"))
-        base, python = place.pinned.result()
-        builder = Builder(place.target, base, python, self.uv, self.fetch, self.build)
+        base, interpreter, second = place.pinned.result()
+        # the target may have been a guess; a build is for the Python that is really there
+        python = second if second and second.minor == target.minor else interpreter
+        settled = Target(place.platform, python.version, base.libc)
+        builder = Builder(settled, base, python, self.uv, self.fetch, self.build)
         made = builder.missing(wanted)
         self.made.update((one.digest, one) for one in made)
         return [str(one.path.parent) for one in made]
@@ -196,11 +227,10 @@ class _Resolver:
         return found
 
 
-def _choose(question: Question, read: Sources) -> Chosen:
-    """Choose base and Python: the user's word first, then the file's, then what its range allows."""
-    python = question.python or read.python
+def _allowing(read: Sources) -> Callable[[str], bool]:
+    """Tell which minor versions of Python the requirements file is for; LockError where it says no range."""
     if read.requires_python is None:
-        return interpreter.choose(question.base, python)
+        return lambda _: True
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
@@ -210,14 +240,15 @@ def _choose(question: Question, read: Sources) -> Chosen:
             Issue("requires-python", f"got {read.requires_python!r}, expected versions")
         ) from error
     # the patch release is the base's affair: any of a minor version will do
-    minors = [suite.python for suite in SUITES.values() if allowed.contains(f"{suite.python}.99")]
-    if python is None and question.base is None and minors:
-        return interpreter.choose(None, minors[0])
-    chosen = interpreter.choose(question.base, python)
-    if chosen.minor not in minors:
-        what = f"got Python {chosen.minor}, and the requirements are for Python {read.requires_python}"
-        raise LockError(Issue("python", what, f"choose one of: {interpreter.ways()}"))
-    return chosen
+    return lambda minor: allowed.contains(f"{minor}.99")
+
+
+def _choose(question: Question, read: Sources, allows: Callable[[str], bool]) -> Chosen:
+    """Choose base and Python: the user's word first, then the file's, then what its range allows."""
+    python = question.python or read.python
+    if python is None and question.base is None:
+        python = next(filter(allows, interpreter.known()), None)
+    return interpreter.choose(question.base, python)
 
 
 def _requirements(question: Question, read: Sources, events: Events) -> tuple[Requirement, ...]:

@@ -150,7 +150,12 @@ def local_path(url: str) -> Path | None:
 
 def _platforms(target: Target) -> Iterator[str]:
     machine = target.machine
-    for minor in range(target.glibc[1], _OLDEST_GLIBC[machine] - 1, -1):
+    if target.libc.name == "musl":
+        for minor in range(target.libc.minor, -1, -1):
+            yield f"musllinux_1_{minor}_{machine}"
+        yield f"linux_{machine}"
+        return
+    for minor in range(target.libc.minor, _OLDEST_GLIBC[machine] - 1, -1):
         yield f"manylinux_2_{minor}_{machine}"
         if legacy := _LEGACY.get((2, minor)):
             yield f"{legacy}_{machine}"

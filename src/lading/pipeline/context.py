@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 from lading.core.image import Layer
-from lading.core.lock import Interpreter, LockedBase, LockedDeb
+from lading.core.lock import BaseFacts, Interpreter, LockedBase, LockedDeb
 from lading.core.platform import Platform
 from lading.core.ports import Events, Sandbox, ignore
 from lading.core.spec import Indexes
 from lading.fetch import HttpFetch
 from lading.layers import FileDigests, FolderCache
-from lading.lock import debian
+from lading.lock import archives, debian
 from lading.lock.debian_mirror import Mirror, find_mirror
 from lading.lock.index_credentials import by_host
 from lading.pipeline.mend import dropping_damaged
@@ -85,19 +85,36 @@ class Context:
             proxies=self.mirror.proxies,
         )
 
-    def base(
-        self, suite: str, architecture: str, *, system_packages: Sequence[str] = ()
-    ) -> tuple[LockedBase, Interpreter]:
-        """Pin the base of a Debian suite, and what else is asked for."""
+    def base(self, reference: str, platform: Platform, *, system_packages: Sequence[str] = ()) -> BaseFacts:
+        """Pin a base, and what else is asked for; LockError where it is not known."""
         base = debian.resolve(
-            suite,
-            architecture,
+            reference.removeprefix("debian:"),
+            platform.architecture,
             fetch=self.fetch_debian,
             mirror=self.mirror,
             system_packages=system_packages,
             cache=self.settings.cache / "debian",
         )
-        return base, debian.interpreter(base)
+        return BaseFacts(base, (debian.interpreter(base),))
+
+    def python(self, minor: str, platform: Platform, base: LockedBase) -> tuple[LockedBase, Interpreter]:
+        """Add a Python to a base: that of an older Debian where it has one, else uv's."""
+        if not base.image:
+            added = debian.add_python(
+                base,
+                minor,
+                platform.architecture,
+                fetch=self.fetch_debian,
+                mirror=self.mirror,
+                cache=self.settings.cache / "debian",
+            )
+            if added:
+                return added
+        fetch = self.fetch(Indexes())
+        found = archives.find(
+            minor, platform, base.libc, fetch=fetch, environ=self.environ, events=self.events
+        )
+        return base, found
 
     def deb(self, deb: LockedDeb) -> Path:
         """Bring a Debian package here."""

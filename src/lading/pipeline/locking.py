@@ -50,6 +50,7 @@ def _platform_json(one: PlatformLock) -> dict[str, Any]:
         "platform": str(one.platform),
         "base": one.base.reference,
         "python": one.interpreter.version,
+        "server_python": one.server_interpreter.version,
         **{
             key: [
                 {"name": p.name, "version": p.version, "digest": str(p.digest), "size_bytes": p.size_bytes}
@@ -100,6 +101,7 @@ def lock_facts(
             question,
             fetch=context.fetch(what.indexes),
             resolve_base=partial(context.base, system_packages=what.system_packages),
+            bring_python=context.python,
             offline=context.offline,
             events=context.events,
             environ=context.environ,
@@ -160,10 +162,12 @@ def _build(context: Context, system_packages: Sequence[str], job: locks.Job) -> 
             return _build_in_base(context, job)
         except locks.NoCompilerError as error:
             context.events(Event("lock", "step", f"{error.issues[0].what}: building it again with one"))
-    wanted = (*system_packages, *debian.toolchain(job.interpreter))
-    architecture = job.target.platform.architecture
-    base, interpreter = context.base(job.base.suite, architecture, system_packages=wanted)
-    return _build_in_base(context, replace(job, base=base, interpreter=interpreter))
+    wanted = (*system_packages, *debian.toolchain(job.base, job.interpreter))
+    platform, minor = job.target.platform, job.interpreter.minor
+    facts = context.base(job.base.reference, platform, system_packages=wanted)
+    own = next((one for one in facts.interpreters if one.minor == minor), None)
+    base, python = (facts.base, own) if own else context.python(minor, platform, facts.base)
+    return _build_in_base(context, replace(job, base=base, interpreter=python))
 
 
 def _build_in_base(context: Context, job: locks.Job) -> Path:

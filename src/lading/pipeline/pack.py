@@ -25,6 +25,7 @@ from lading.image.bill import BILL_PATH, CODE_PATH, ENVIRONMENT_PATH
 from lading.image.examples import encode as encode_example
 from lading.layers import Cargo, Recipe, assemble, bytecode, recipes, seal
 from lading.layers.cache import key
+from lading.layers.environment import standard_library
 from lading.layers.files import Content
 from lading.layers.tar import LayerWriter
 from lading.pipeline import plan, summary
@@ -178,13 +179,14 @@ class _Builder:
         if lock.platform != Platform.current():
             return [], 0
         server_path = self.server.entrypoint[0].rpartition("/bin/")[0]
+        base = {"base", "interpreter", "server"}
         parts = (
-            ("server", server_path, self.server.modules, {"base", "server"}),
-            ("environment", ENVIRONMENT_PATH, self.facts.modules, {"base", "server", "environment"}),
+            ("server", server_path, self.server.modules, base, lock.server_interpreter),
+            ("environment", ENVIRONMENT_PATH, self.facts.modules, {*base, "environment"}, lock.interpreter),
         )
         compiled: list[Layer] = []
         reused = 0
-        for title, path, roots, kinds in parts:
+        for title, path, roots, kinds, interpreter in parts:
             below = [one for one in layers if one.kind in kinds or one.title == SKELETON] + compiled
             recipe = Recipe(
                 "bytecode",
@@ -194,7 +196,7 @@ class _Builder:
                     "roots": sorted(set(roots)),
                     "layers": sorted(str(one.diff_id) for one in below),
                 },
-                partial(self._compile, tuple(below), path, roots, lock.interpreter.minor),
+                partial(self._compile, tuple(below), path, roots, standard_library(interpreter)),
             )
             layer, was_there = self._sealed(recipe)
             compiled.append(layer)
@@ -206,7 +208,7 @@ class _Builder:
         below: tuple[Layer, ...],
         path: str,
         roots: Sequence[str],
-        minor: str,
+        folders: Sequence[str],
         _: Sequence[Path],
         writer: LayerWriter,
     ) -> None:
@@ -216,7 +218,7 @@ class _Builder:
                 self.context.sandbox(below, self.sandbox, events=ignore),
                 python=f"{path}/bin/python",
                 roots=roots,
-                folders=(f"usr/lib/python{minor}", "usr/lib/python3", path[1:]),
+                folders=(*folders, path[1:]),
                 tmp=tmp,
             )
         bytecode.write(compiled, writer)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lading import lock as locks
 from lading import model, servers, spec
-from lading.core.errors import Issue, LockError, SpecError
+from lading.core.errors import Issue, SpecError
 from lading.core.model import ModelFacts, Origin, Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event
@@ -76,7 +76,7 @@ def question(what: PackageSpec, facts: ModelFacts) -> locks.Question:
         requirements_file=file,
         requirements_file_origin=origin,
         without=() if facts.loader == "pyfunc" else _SAVING_TOOLS,
-        python=what.python or _python(what, facts),
+        python=what.python or _python(facts),
         base=what.base,
         indexes=what.indexes,
         system_packages=what.system_packages,
@@ -92,17 +92,12 @@ def _refuse_credentials(what: PackageSpec) -> None:
         raise SpecError(*(Issue("indexes", one, CREDENTIALS_FIX) for one in found))
 
 
-def _python(what: PackageSpec, facts: ModelFacts) -> str | None:
+def _python(facts: ModelFacts) -> str | None:
     """Take the Python that saved the model; else, when its versions are those installed here, this one."""
     if facts.python:
         return ".".join(facts.python.split(".")[:2])
     if any(one.origin == "installed" for one in facts.requirements):
-        here = f"{sys.version_info.major}.{sys.version_info.minor}"
-        try:
-            locks.choose(what.base, here)
-        except LockError:
-            return None
-        return here
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
     return None
 
 

@@ -94,7 +94,7 @@ def looking(sandbox: Sandbox, bill: Bill, tmp: Path, env: Mapping[str, str]) -> 
 
 
 def _start(sandbox: Sandbox, bill: Bill, tmp: Path, env: Mapping[str, str]) -> Running:
-    minor = ".".join(bill.environment.python.split(".")[:2])
+    minor = ".".join((bill.server.python or bill.environment.python).split(".")[:2])
     packages = f"{bill.server.path}/lib/python{minor}/site-packages"
     argv = [f"{bill.environment.path}/bin/python", "-I", "-c", _SCRIPT, packages]
     return sandbox.start(argv, env=env, tmp=tmp)

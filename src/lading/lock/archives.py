@@ -1,0 +1,135 @@
+"""A Python version and a place to run → the archive of it that uv would install, pinned.
+
+The archives are those of python-build-standalone, from where uv is configured to have them:
+`UV_PYTHON_INSTALL_MIRROR` (an URL or, with `file://`, a folder) and `UV_PYTHON_DOWNLOADS_JSON_URL` count.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from lading.core.digest import Digest
+from lading.core.errors import Issue, LockError, RegistryError
+from lading.core.lock import Interpreter, LockedArchive
+from lading.core.platform import Libc, Platform
+from lading.core.ports import Event, Events, Fetch, ignore
+from lading.core.spec import Indexes
+from lading.lock.interpreter import ways
+from lading.lock.python import MACHINES, Uv, last_lines
+from lading.lock.wheels import local_path
+
+FOLDER = "/opt/lading/python"
+_LIBCS = {"glibc": "gnu", "musl": "musl"}
+_OLDEST = {"glibc": Libc("glibc", 2, 17), "musl": Libc("musl", 1, 2)}
+"""What python-build-standalone is built for."""
+_SUMS_BYTES_MAX = 4 << 20
+_ARCHIVE_BYTES_MAX = 512 << 20
+_MOST_TRIES = 4
+_ABSENT = re.compile(r"\b40[34]\b")
+_ARCHIVE = re.compile(r"[\w.+-]+\.tar\.gz\Z")
+_FIX = (
+    "name a place that has it in UV_PYTHON_INSTALL_MIRROR (a folder as file:///path), or take a base or "
+    "a Python of: "
+)
+
+
+def find(
+    minor: str,
+    platform: Platform,
+    libc: Libc,
+    *,
+    fetch: Fetch,
+    environ: Mapping[str, str],
+    events: Events = ignore,
+) -> Interpreter:
+    """Pin the newest Python of a minor version (`3.9`) that can be had, and say where it will lie.
+
+    The digest is that of the release's SHA256SUMS; where there is none, that of the archive as it is now, and
+    this is told. Raises LockError where none can be had.
+    """
+    place = f"Python {minor} for {platform}, {libc}"
+    if libc < _OLDEST[libc.name]:
+        what = f"{place}: uv's need {_OLDEST[libc.name]} or newer"
+        raise LockError(Issue("python", what, f"take another base, or a Python of: {ways()}"))
+    failures: list[Issue] = []
+    for found in _listed(minor, platform, libc, environ):
+        try:
+            archive = _pinned(found, fetch, events)
+        except RegistryError as error:
+            failures += error.issues
+            # a mirror may have another patch release; one that does not answer has none
+            if not _ABSENT.search(str(error)) or len(failures) >= _MOST_TRIES:
+                break
+            continue
+        path = f"{FOLDER}/{minor}/bin/python{minor}"
+        return Interpreter(path, archive.version, archive)
+    what = f"{place}: the base has none, and uv's cannot be had"
+    if not failures:
+        what = f"{place}: the base has none, and uv knows none"
+    raise LockError(Issue("python", what, _FIX + ways()), *failures[:1])
+
+
+def _listed(
+    minor: str, platform: Platform, libc: Libc, environ: Mapping[str, str]
+) -> Iterator[LockedArchive]:
+    """List what uv would download, the newest first; of a mirror on this machine only what is there."""
+    # the metadata is in uv itself: nothing is asked of the network, and nothing is installed
+    uv = Uv.configured(Indexes(), environ, no_index=True, offline=False)
+    uv = replace(uv, environ={**uv.environ, "UV_PYTHON_DOWNLOADS": "manual"})
+    arguments = ["python", "list", f"cpython@{minor}", "--only-downloads", "--all-versions"]
+    arguments += ["--all-platforms", "--all-arches", "--output-format", "json"]
+    with tempfile.TemporaryDirectory(prefix="lading-lock-") as name:
+        done = uv.run(arguments, Path(name))
+    if done.returncode:
+        raise LockError(Issue("python", f"uv cannot list Pythons: {last_lines(done.stderr)}"))
+    wanted = {"os": "linux", "arch": MACHINES[platform.architecture], "libc": _LIBCS[libc.name]}
+    for row in json.loads(done.stdout):
+        told = {key: row.get(key) for key in wanted}
+        if told != wanted or row.get("variant") != "default" or row.get("implementation") != "cpython":
+            continue
+        url = str(row["url"])
+        filename = unquote(urlsplit(url).path.rpartition("/")[2])
+        path = local_path(url)
+        is_missing = path is not None and not path.is_file()
+        if _ARCHIVE.match(filename) and not is_missing:
+            yield LockedArchive("cpython", str(row["version"]), filename, url, Digest.of(b""), 0)
+
+
+def _pinned(archive: LockedArchive, fetch: Fetch, events: Events) -> LockedArchive:
+    """Find digest and length of an archive; RegistryError where it cannot be had."""
+    size_bytes = fetch.size_bytes(archive.url)
+    digest = _published(archive, fetch)
+    if digest is None:
+        return _seen(archive, fetch, events)
+    if size_bytes is None:
+        size_bytes = fetch.file(archive.url, digest).stat().st_size
+    return replace(archive, digest=digest, size_bytes=size_bytes)
+
+
+def _published(archive: LockedArchive, fetch: Fetch) -> Digest | None:
+    """Read the digest that the release publishes beside its archives."""
+    folder = archive.url.rpartition("/")[0]
+    try:
+        text = fetch.text(f"{folder}/SHA256SUMS", _SUMS_BYTES_MAX).decode("utf-8", "replace")
+    except RegistryError:
+        return None
+    for line in text.splitlines():
+        sha256, _, name = line.partition(" ")
+        if name.strip().removeprefix("*") == archive.filename:
+            return Digest.parse(f"sha256:{sha256.lower()}")
+    return None
+
+
+def _seen(archive: LockedArchive, fetch: Fetch, events: Events) -> LockedArchive:
+    """Pin an archive as it is now: nobody but its place vouches for it."""
+    data = fetch.text(archive.url, _ARCHIVE_BYTES_MAX)
+    if local_path(archive.url) is None:
+        what = f"{archive.filename} has no SHA256SUMS beside it: it is pinned as it is served now"
+        events(Event("lock", "warning", what))
+    return replace(archive, digest=Digest.of(data), size_bytes=len(data))
