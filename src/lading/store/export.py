@@ -53,20 +53,50 @@ def export(
         raise SpecError(Issue("format", f"got {format!r}, expected {' or '.join(get_args(Format))}"))
     destination = destination.resolve()
     _refuse(destination, is_folder=format == "oci", overwrite=overwrite)
-    index = Index((Entry.of(descriptor, None if name is None else str(name)),)).encode()
-    files = {MARKER: MARK, INDEX_FILE: index}
-    if format == "docker-archive":
-        files["manifest.json"] = _docker_manifest(source, descriptor, name)
     with translated(destination), _appearing(destination) as partial:
         if format == "oci":
             copy(source, descriptor, LayoutStore(partial), stage="export", events=events)
-            replace_file(partial / INDEX_FILE, index, ingest=partial)
+            replace_file(partial / INDEX_FILE, _index(descriptor, name), ingest=partial)
             strip(partial)
         else:
+            files = _documents(source, descriptor, format, name)
             with partial.open("xb") as file:
                 _write_archive(source, descriptor, file, files, events)
                 file.flush()
                 os.fsync(file.fileno())
+
+
+def stream(
+    source: BlobSource, descriptor: Descriptor, file: IO[bytes], name: Reference, *, events: Events = ignore
+) -> None:
+    """Write an image as a docker-archive to a pipe; raise SpecError where that cannot hold it."""
+    files = _documents(source, descriptor, "docker-archive", name)
+    _write_archive(source, descriptor, file, files, events)
+
+
+def link(store: LayoutStore, descriptor: Descriptor, folder: Path) -> None:
+    """Make an empty folder the layout of one image, over the blobs that the store has; nothing is copied."""
+    with translated(folder):
+        (folder / MARKER).write_bytes(MARK)
+        (folder / INDEX_FILE).write_bytes(_index(descriptor, None))
+        (folder / "blobs").symlink_to(store.folder / "blobs", target_is_directory=True)
+
+
+def _index(descriptor: Descriptor, name: Reference | None) -> bytes:
+    return Index((Entry.of(descriptor, None if name is None else str(name)),)).encode()
+
+
+def _documents(
+    source: BlobSource,
+    descriptor: Descriptor,
+    format: Format,  # noqa: A002 (as above)
+    name: Reference | None,
+) -> dict[str, bytes]:
+    """Write what an archive holds beside the blobs."""
+    files = {MARKER: MARK, INDEX_FILE: _index(descriptor, name)}
+    if format == "docker-archive":
+        files["manifest.json"] = _docker_manifest(source, descriptor, name)
+    return files
 
 
 def _refuse(destination: Path, *, is_folder: bool, overwrite: bool) -> None:
