@@ -22,6 +22,7 @@ from lading.core.platform import Platform
 from lading.core.ports import BlobSource, Events, Sandbox, ignore
 from lading.sandbox import emulator
 from lading.sandbox.bubblewrap import Bubblewrap
+from lading.sandbox.containers import Engine
 from lading.sandbox.emulator import MACHINES, Emulator
 from lading.sandbox.engine import Docker, Podman
 from lading.sandbox.roots import Root, User
@@ -29,6 +30,7 @@ from lading.sandbox.unpack import unpack
 from lading.sandbox.unshare import Unshare
 
 KINDS = ("unshare", "bwrap", "podman", "docker")
+ENGINES = ("docker", "podman")
 _TRIAL_S = 60.0
 _EMULATING = ("unshare", "bwrap")
 """The kinds that can bring an emulator along; for the others the kernel has to know one."""
@@ -88,6 +90,20 @@ def available(folder: Path | None = None, platform: Platform | None = None) -> l
     """Try every kind, with its files below `folder` (the system's temporary folder)."""
     place = folder or Path(tempfile.gettempdir())
     return [_tried(kind, place, platform or Platform.current()) for kind in KINDS]
+
+
+def engine(name: str | None, folder: Path, platform: Platform) -> Engine | None:
+    """Return the container engine asked for, else the first that runs a platform's images, else None.
+
+    Raises VerifyError where the one asked for does not work.
+    """
+    for kind in (name,) if name else ENGINES:
+        found = _tried(kind, folder, platform)
+        if found.usable:
+            return Engine(kind)
+        if name:
+            raise VerifyError(Issue(kind, found.why_not, found.fix or "start it, or choose another --engine"))
+    return None
 
 
 def _make(kind: str, root: Root, *, overlay: bool) -> Sandbox:
