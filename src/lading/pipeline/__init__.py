@@ -1,5 +1,6 @@
 """The compositions: the one place where stages meet."""
 
+from lading.pipeline.containers import Started, Wanted, run_package, start_package
 from lading.pipeline.context import Context
 from lading.pipeline.diff import Compared, diff
 from lading.pipeline.locking import Locked, lock
@@ -9,6 +10,7 @@ from lading.pipeline.run import verify_package
 from lading.pipeline.serve import serve
 from lading.pipeline.shelf import Package, collect, export, find, packages, remove, tag, untag
 from lading.pipeline.summary import of_facts as describe
+from lading.pipeline.variables import read as variables
 from lading.spec import schema
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "Locked",
     "Package",
     "Packed",
+    "Started",
+    "Wanted",
     "collect",
     "describe",
     "diff",
@@ -30,9 +34,12 @@ __all__ = [
     "packages",
     "plan",
     "remove",
+    "run_package",
     "schema",
     "serve",
+    "start_package",
     "tag",
     "untag",
+    "variables",
     "verify_package",
 ]

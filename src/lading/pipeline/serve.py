@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO
 
-from lading.core.errors import Issue, SpecError
 from lading.pipeline import shelf
 from lading.pipeline.context import Context
+from lading.pipeline.publish import refuse_taken
 from lading.pipeline.run import command, temporary_folder
 
 _STOP_S = 30.0
@@ -35,12 +34,26 @@ def serve(context: Context, text: str, *, host: str, port: int, sandbox: str | N
     as it comes. Raises SpecError where the port is taken.
     """
     package = shelf.find(context, text)
-    _refuse_taken(host, port)
+    refuse_taken("serve", host, port, "choose another with --port")
     argv, env = command(package.image)
+    env |= server_settings(os.environ)
+    env |= {"LADING_HOST": host, "LADING_PORT": str(port)}
+    return serve_package(context, package, argv, env, sandbox=sandbox, log=log)
+
+
+def serve_package(
+    context: Context,
+    package: shelf.Package,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    sandbox: str | None,
+    log: IO[bytes],
+) -> int:
+    """Run a command on a package's layers until it ends or is interrupted; return its exit status."""
     opened = context.sandbox(package.image.layers, sandbox)
     with temporary_folder() as tmp:
-        own = {**server_settings(os.environ), "LADING_HOST": host, "LADING_PORT": str(port)}
-        running = opened.start(argv, env={**env, **own}, tmp=tmp, network=True)
+        running = opened.start(argv, env=env, tmp=tmp, network=True)
         running.follow(log)
         try:
             return running.wait()
@@ -53,15 +66,3 @@ def serve(context: Context, text: str, *, host: str, port: int, sandbox: str | N
 def server_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Pick the server's settings out of this machine's variables; nothing else of them gets in."""
     return {name: environ[name] for name in SERVER_SETTINGS if name in environ}
-
-
-def _refuse_taken(host: str, port: int) -> None:
-    """Find out before the model is loaded whether the port can be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind((host, port))
-    except (OSError, OverflowError) as error:
-        what = f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}"
-        raise SpecError(Issue("serve", what, "choose another with --port")) from error

@@ -1,0 +1,236 @@
+"""A package goes in; it runs in a container engine, or in lading's own sandbox where there is none."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import IO
+
+from lading.core import canonical
+from lading.core.errors import Issue, SpecError
+from lading.core.image import Image
+from lading.core.ports import Event
+from lading.core.reference import Reference
+from lading.pipeline import shelf
+from lading.pipeline.context import Context
+from lading.pipeline.mend import dropping_damaged
+from lading.pipeline.publish import Published, free_port, refuse_taken, url
+from lading.pipeline.run import command, temporary_folder
+from lading.pipeline.serve import serve_package
+from lading.sandbox import Engine, Order
+from lading.sandbox import engine as find_engine
+from lading.store import documents
+from lading.store import export as exports
+
+SANDBOX = "sandbox"
+# where an engine keeps what lading gave it: no registry has this name, so nothing is taken for another
+_REGISTRY = "lading.local"
+_OTHER = "choose another with --publish"
+_GRACE_S = 25.0
+_PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a package is to run, as the command line has it."""
+
+    engine: str | None = None
+    """docker, podman or sandbox; None is the first that works."""
+    publish: tuple[str, ...] = ()
+    environment: Mapping[str, str] | None = None
+    arguments: tuple[str, ...] = ()
+    network: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A container that was left running."""
+
+    engine: str
+    container: str
+    addresses: tuple[str, ...]
+
+
+def run_package(context: Context, text: str, wanted: Wanted, *, log: IO[bytes]) -> int:
+    """Run a package until it ends or is interrupted; return its exit status and leave no container behind.
+
+    Raises SpecError where a port is taken, VerifyError where the engine asked for does not work.
+    """
+    published = [Published.parse(one) for one in wanted.publish]
+    package = _find(context, text)
+    engine = _engine(context, wanted)
+    if engine is None:
+        return _run_in_sandbox(context, package, wanted, published, log)
+    order, published = _order(context, package, wanted, published, engine)
+
+    def tell(container: str) -> None:
+        for address in _addresses(engine, container, published):
+            context.events(Event("run", "stage", f"{engine.name}: {address}"))
+
+    return engine.run(order, log, tell)
+
+
+def start_package(context: Context, text: str, wanted: Wanted) -> Started:
+    """Start a package in an engine and leave it running."""
+    published = [Published.parse(one) for one in wanted.publish]
+    package = _find(context, text)
+    engine = _engine(context, wanted)
+    if engine is None:
+        what = "the sandbox ends with lading, so it cannot be detached"
+        raise SpecError(Issue("--detach", what, "install podman or docker, or leave --detach away"))
+    order, published = _order(context, package, wanted, published, engine)
+    container = engine.start(order)
+    return Started(engine.name, container, tuple(_addresses(engine, container, published)))
+
+
+def _find(context: Context, text: str) -> shelf.Package:
+    return shelf.find(context, text)
+
+
+def _engine(context: Context, wanted: Wanted) -> Engine | None:
+    if wanted.engine == SANDBOX:
+        return None
+    folder = context.settings.cache / "unpacked"
+    folder.mkdir(parents=True, exist_ok=True)
+    return find_engine(wanted.engine, folder)
+
+
+def _order(
+    context: Context, package: shelf.Package, wanted: Wanted, published: list[Published], engine: Engine
+) -> tuple[Order, list[Published]]:
+    """Say what to run, after the image was given to the engine."""
+    environment = dict(wanted.environment or {})
+    network = wanted.network
+    if network is None and engine.name == "docker" and engine.ask("network", "inspect", "bridge") is None:
+        what = "docker has no network of its own here: this machine's is used"
+        context.events(Event("run", "warning", what))
+        network = "host"
+    default = environment.get("LADING_PORT") or str(package.bill.server.port)
+    if not published and network in {None, "bridge"}:
+        published = [Published.parse(f"127.0.0.1:{default}:{default}")]
+    if network == "host":
+        published = [_on_host(published, environment, int(default))]
+    if _is_near():
+        for one in published:
+            if one.port:
+                refuse_taken("run", one.host, one.port, _OTHER)
+    order = Order(
+        image=_image(context, package, engine),
+        arguments=wanted.arguments,
+        environment=environment,
+        publish=() if network == "host" else tuple(one.text for one in published),
+        network=network,
+        name=wanted.name,
+        stop_s=_stop_s(environment),
+    )
+    return order, published
+
+
+def _run_in_sandbox(
+    context: Context, package: shelf.Package, wanted: Wanted, published: list[Published], log: IO[bytes]
+) -> int:
+    for option, value in (("--name", wanted.name), ("--network", wanted.network)):
+        if value not in {None, "host"}:
+            fix = "install podman or docker, or leave it away"
+            raise SpecError(Issue(option, "lading's sandbox has this machine's network and no names", fix))
+    environment = dict(wanted.environment or {})
+    default = environment.get("LADING_PORT") or str(package.bill.server.port)
+    place = _on_host(published, environment, int(default) if default.isdecimal() else 0)
+    argv, env = command(package.image)
+    if wanted.arguments:
+        argv = [*_entrypoint(package.image), *wanted.arguments]
+    refuse_taken("run", place.host, place.port, _OTHER)
+    context.events(Event("run", "stage", f"sandbox: {place.url}"))
+    return serve_package(context, package, argv, {**env, **environment}, sandbox=None, log=log)
+
+
+def _on_host(published: list[Published], environment: dict[str, str], default: int) -> Published:
+    """Let the server itself listen where a port would have been published: there is no network between."""
+    if len(published) > 1:
+        what = f"got {len(published)} ports, but on this machine's own network the server listens on one"
+        raise SpecError(Issue("--publish", what))
+    host = environment.get("LADING_HOST") or "127.0.0.1"
+    place = published[0] if published else Published(host, default, default, "")
+    if not place.port:
+        place = replace(place, port=free_port(place.host))
+    environment["LADING_HOST"], environment["LADING_PORT"] = place.host, str(place.port)
+    return place
+
+
+def _image(context: Context, package: shelf.Package, engine: Engine) -> str:
+    """Return the ID of the package's image in the engine, bringing it there where it is not."""
+    image = package.image
+    config = documents.children(context.store, image.descriptor)[0]
+    name = Reference(_REGISTRY, _word(package.bill.name), image.descriptor.digest.hex[:12])
+    # docker with containerd's store names an image by its manifest, all others by its config
+    digests = {one.hex: str(one) for one in (config.digest, image.descriptor.digest)}
+    for known in (str(name), *digests.values()):
+        made = engine.ask("image", "inspect", "--format", "{{.Id}}", known)
+        if made is not None and made.removeprefix("sha256:") in digests:
+            return known
+    context.events(Event("run", "step", f"{engine.name} is given the image"))
+    with dropping_damaged(context.store, documents.walk(context.store, image.descriptor)):
+        if engine.name == "docker":
+            events = context.events
+            engine.tell(
+                "load",
+                "--quiet",
+                stdin=lambda pipe: exports.stream(context.store, image.descriptor, pipe, name, events=events),
+            )
+        else:
+            _give_layout(context, image, engine, str(name))
+    return str(name)
+
+
+def _give_layout(context: Context, image: Image, engine: Engine, name: str) -> None:
+    """Let podman read the store's own blobs: it keeps the manifest, and with it the digest, as it is."""
+    with temporary_folder() as tmp:
+        folder = tmp / f"lading-{image.descriptor.digest.hex[:12]}"
+        folder.mkdir()
+        exports.link(context.store, image.descriptor, folder)
+        made = engine.tell("pull", "--quiet", f"oci:{folder.name}", cwd=tmp).splitlines()[-1]
+        engine.tell("tag", made, name)
+        # some versions have made a name of the folder's
+        shown = canonical.decode(engine.tell("image", "inspect", made).encode(), "podman image")
+        for path_name in shown[0]["RepoTags"]:
+            if folder.name in path_name:
+                engine.tell("untag", made, path_name)
+
+
+def _addresses(engine: Engine, container: str, published: list[Published]) -> list[str]:
+    if all(one.port for one in published):
+        return [one.url for one in published]
+    found = []
+    for line in engine.ports(container):
+        host, _, port = line.rpartition(":")
+        found.append(url(host.strip("[]"), int(port)))
+    return sorted(set(found))
+
+
+def _is_near() -> bool:
+    """Tell whether the engine's ports are this machine's, as far as its client's variables say."""
+    places = [os.environ.get(name, "") for name in ("DOCKER_HOST", "CONTAINER_HOST")]
+    return "DOCKER_CONTEXT" not in os.environ and all(
+        not place or place.startswith("unix:") for place in places
+    )
+
+
+def _stop_s(environment: Mapping[str, str]) -> float:
+    """Return how long the server may take to end: its lame duck is within its grace."""
+    try:
+        return float(environment.get("LADING_GRACE_S", _GRACE_S)) + _PATIENCE_S
+    except ValueError:
+        return _GRACE_S + _PATIENCE_S
+
+
+def _entrypoint(image: Image) -> list[str]:
+    settings = canonical.decode(image.config, "image config").get("config") or {}
+    return list(settings.get("Entrypoint") or ())
+
+
+def _word(name: str) -> str:
+    """Write a package's name as a repository's."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "package"
