@@ -66,6 +66,7 @@ def test_what_the_readme_calls_exists():
         (["show", "nope:1"], 8, "is not in the store"),
         (["verify", "nope:1"], 8, "is not in the store"),
         (["serve", "nope:1"], 8, "is not in the store"),
+        (["run", "nope:1"], 8, "is not in the store"),
         (["tag", "nope:1", "other:1"], 8, "is not in the store"),
         (["untag", "nope:1"], 8, "is not in the store"),
         (["rm", "nope:1"], 8, "is not in the store"),

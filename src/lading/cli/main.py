@@ -26,6 +26,7 @@ COMMANDS = {
     "init": "Write a commented lading.yaml for a model.",
     "inspect": "Tell what a model is and needs, without loading it.",
     "verify": "Run a package in a sandbox and replay its recorded predictions.",
+    "run": "Run a package in docker, podman or the sandbox.",
     "serve": "Run a package and answer requests on this machine.",
     "list": "List the packages in the store.",
     "show": "Show the bill of a package.",
@@ -63,7 +64,7 @@ def build(chosen: str | None = None) -> App:
 def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for each way to end
     """Run one command; return its exit status."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    _heed_signals()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             # a terminal that has no arrow gets a question mark
@@ -107,6 +108,12 @@ def _report(error: LadingError, *, as_json: bool) -> None:
 def _discard_output() -> None:
     """Keep the interpreter from complaining at its exit of output that cannot be written."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _heed_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # what nohup has us ignore, we ignore
+            signal.signal(number, _interrupt)
 
 
 def _interrupt(*_: object) -> None:
