@@ -61,7 +61,7 @@ def run_package(context: Context, text: str, wanted: Wanted, *, log: IO[bytes]) 
     """
     published = [Published.parse(one) for one in wanted.publish]
     package = _find(context, text)
-    engine = _engine(context, wanted)
+    engine = _engine(context, wanted, package)
     if engine is None:
         return _run_in_sandbox(context, package, wanted, published, log)
     order, published = _order(context, package, wanted, published, engine)
@@ -77,7 +77,7 @@ def start_package(context: Context, text: str, wanted: Wanted) -> Started:
     """Start a package in an engine and leave it running."""
     published = [Published.parse(one) for one in wanted.publish]
     package = _find(context, text)
-    engine = _engine(context, wanted)
+    engine = _engine(context, wanted, package)
     if engine is None:
         what = "the sandbox ends with lading, so it cannot be detached"
         raise SpecError(Issue("--detach", what, "install podman or docker, or leave --detach away"))
@@ -90,12 +90,12 @@ def _find(context: Context, text: str) -> shelf.Package:
     return shelf.find(context, text)
 
 
-def _engine(context: Context, wanted: Wanted) -> Engine | None:
+def _engine(context: Context, wanted: Wanted, package: shelf.Package) -> Engine | None:
     if wanted.engine == SANDBOX:
         return None
     folder = context.settings.cache / "unpacked"
     folder.mkdir(parents=True, exist_ok=True)
-    return find_engine(wanted.engine, folder)
+    return find_engine(wanted.engine, folder, package.image.platform)
 
 
 def _order(

@@ -51,7 +51,7 @@ def serve_package(
     log: IO[bytes],
 ) -> int:
     """Run a command on a package's layers until it ends or is interrupted; return its exit status."""
-    opened = context.sandbox(package.image.layers, sandbox)
+    opened = context.sandbox(package.image.layers, sandbox, platform=package.image.platform)
     with temporary_folder() as tmp:
         running = opened.start(argv, env=env, tmp=tmp, network=True)
         running.follow(log)
