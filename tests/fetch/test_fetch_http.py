@@ -18,7 +18,8 @@ from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, RegistryError
 from lading.core.ports import Event
 from lading.fetch import HttpFetch
-from lading.fetch.downloads import Downloads, Partial
+from lading.fetch.downloads import Downloads
+from lading.http.partial import Partial
 
 BODY = os.urandom(3 << 20)
 DIGEST = Digest.of(BODY)

@@ -15,12 +15,14 @@ from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue, RegistryError, disk_fix
 from lading.core.ports import Event, Events, ignore
 from lading.fetch.credentials import Credentials
-from lading.fetch.downloads import Downloads, KeptText, Partial
+from lading.fetch.downloads import Downloads, KeptText
 from lading.http.client import Client, Response, Transient, public
+from lading.http.partial import Partial
 from lading.http.patience import Patience
 
 _WANTED = frozenset({200, 206, 304, 416})
 _PIECE_BYTES = 1 << 18
+_REPLACED = "lock again if its publisher replaced it"
 
 
 class HttpFetch:
@@ -131,7 +133,7 @@ class HttpFetch:
                 # the beginning that an earlier run left may be what is wrong
                 partial.restart()
                 self._patience.persist(url, receipt, lambda: partial.size_bytes)
-            return partial.seal(public(url))
+            return partial.seal(public(url), _REPLACED)
         except (IntegrityError, OSError):
             partial.discard()
             raise
@@ -150,7 +152,7 @@ class HttpFetch:
         with source:
             while chunk := source.read(CHUNK_BYTES):
                 partial.write(chunk)
-        return partial.seal(public(url))
+        return partial.seal(public(url), _REPLACED)
 
     def _read(self, url: str, kept: KeptText | None, limit_bytes: int) -> KeptText:
         with _asked(self._client, "GET", url, kept.validators if kept else {}) as response:

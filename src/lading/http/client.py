@@ -51,6 +51,11 @@ class NotSpoken(Transient):
     """The other side does not speak TLS."""
 
 
+def nobody(url: str) -> tuple[str, Mapping[str, str]]:
+    """Log in nowhere."""
+    return url, {}
+
+
 def public(url: str) -> str:
     """Return a URL fit for messages: without user information, query and fragment, which may be secret."""
     parts = urlsplit(url)
@@ -142,17 +147,17 @@ class Client:
 
     def __init__(
         self,
-        authorize: Authorize,
+        authorize: Authorize | None = None,
         *,
         proxies: Mapping[str, str | None] | None = None,
         certificates: Mapping[str, Path] | None = None,
     ) -> None:
-        """Ask `authorize` for every host's credentials.
+        """Ask `authorize` for every host's credentials, where a request brings no other way to log in.
 
         `proxies` are by host and come before HTTP_PROXY and its kin, None is none; `certificates` are folders
         by `host:port`, as container engines have them: CAs in `*.crt`, `client.cert` with `client.key`.
         """
-        self._authorize = authorize
+        self._authorize = authorize or nobody
         self._proxies, self._certificates = proxies or {}, certificates or {}
         self._lock = threading.Lock()
         self._client: httpx2.Client | None = None
@@ -172,6 +177,7 @@ class Client:
         headers: Mapping[str, str],
         *,
         body: Body | None = None,
+        authorize: Authorize | None = None,
         answer_within_s: float = _READ_TIMEOUT_S,
     ) -> Iterator[Response]:
         """Send a request and follow redirects; a response with any other status is the caller's to judge.
@@ -185,7 +191,7 @@ class Client:
         timeout = httpx2.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S, pool=None, read=answer_within_s)
         client = self._open()
         for _ in range(_MOST_REDIRECTS):
-            bare, authorization = self._authorize(url)
+            bare, authorization = (authorize or self._authorize)(url)
             content = body() if callable(body) else body
             sent = {**wanted, **authorization}
             with (
