@@ -37,6 +37,10 @@ def ignore(_: Event) -> None:
     """Take no notice of an event."""
 
 
+OpenAt = Callable[[int], AbstractContextManager[IO[bytes]]]
+"""Opens a blob at an offset, as often as it is asked to; the bytes are checked by whoever takes them."""
+
+
 class BlobWriter(Protocol):
     """A blob on its way in. Left without `commit`, nothing remains of it."""
 
@@ -68,6 +72,15 @@ class BlobSink(Protocol):
         """Begin a blob."""
         ...
 
+    def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> bool:
+        """Bring in a blob that is known by its digest and size; return whether it was missing.
+
+        Goes on where an earlier try broke off, of this process or another, as far as the medium can. `told`
+        hears how many bytes are there. Raises IntegrityError, and keeps nothing, where the bytes are not what
+        the descriptor says.
+        """
+        ...
+
 
 class Store(BlobSource, BlobSink, Protocol):
     """Blobs, and names for some of them: memory, OCI layout folder, OCI registry."""
@@ -81,7 +94,7 @@ class Store(BlobSource, BlobSink, Protocol):
         ...
 
     def untag(self, reference: Reference) -> None:
-        """Forget a name; the blobs stay."""
+        """Forget a name; the blobs stay. Raise RegistryError where it is unknown or may not be forgotten."""
         ...
 
     def tags(self) -> Iterator[tuple[Reference, Descriptor]]:
@@ -97,11 +110,14 @@ class Store(BlobSource, BlobSink, Protocol):
         ...
 
     def delete(self, digest: Digest) -> None:
-        """Remove a blob, its names and its place among referrers; no error where it is not there."""
+        """Remove a blob, its names and its place among referrers; no error where it is not there.
+
+        Raises RegistryError where the medium does not allow it.
+        """
         ...
 
     def digests(self) -> Iterator[Digest]:
-        """List every blob."""
+        """List every blob that a name or a referrer of it reaches; others where the medium can list them."""
         ...
 
 

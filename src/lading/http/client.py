@@ -51,6 +51,13 @@ class NotSpoken(Transient):
     """The other side does not speak TLS."""
 
 
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return what a password may be sent to: scheme, host and port (RFC 6454)."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
 def nobody(url: str) -> tuple[str, Mapping[str, str]]:
     """Log in nowhere."""
     return url, {}
@@ -122,7 +129,7 @@ class Response:
         pairs = (("If-None-Match", "etag"), ("If-Modified-Since", "last-modified"))
         return {ask: self._response.headers[told] for ask, told in pairs if told in self._response.headers}
 
-    def raw(self, piece_bytes: int) -> Iterator[bytes]:
+    def raw(self, piece_bytes: int | None = None) -> Iterator[bytes]:
         """Read the body as it was sent; Transient when the connection breaks."""
         with _translated(self.url):
             yield from self._response.iter_raw(piece_bytes)

@@ -60,7 +60,7 @@ class Partial:
             self.discard()
             got = Digest(self._expected.algorithm, self._hash.hexdigest())
             raise IntegrityError(Issue(where, f"got {got}, expected {self._expected}", fix))
-        self._file.flush()
+        os.fchmod(self._file.fileno(), 0o644)
         os.fsync(self._file.fileno())
         self._finished.parent.mkdir(parents=True, exist_ok=True)
         self._path.replace(self._finished)

@@ -3,42 +3,137 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import Protocol
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import IO, Protocol, runtime_checkable
 
 from lading.core.descriptor import Descriptor
-from lading.core.digest import CHUNK_BYTES
+from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue
-from lading.core.ports import BlobSink, BlobSource, Event, Events, ignore
+from lading.core.ports import BlobSink, BlobSource, Event, Events, OpenAt, ignore
 from lading.store import documents
+
+JOBS = 4
+"""How many blobs travel at a time."""
 
 
 class Sink(BlobSource, BlobSink, Protocol):
     """Where blobs are written and can be asked for."""
 
 
+@runtime_checkable
+class Ranged(Protocol):
+    """A source that knows a cheaper way to the rest of a blob than reading what comes before."""
+
+    def open_at(self, digest: Digest, start_bytes: int) -> AbstractContextManager[IO[bytes]]:
+        """Open a blob at an offset; the bytes are checked by whoever takes them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """How many bytes of the blobs came anew, and how many were in the sink already or at its registry."""
+
+    moved_bytes: int = 0
+    present_bytes: int = 0
+
+
+class _Stopped(Exception):  # noqa: N818 it never leaves this file
+    """Another blob has failed, so this one need not arrive."""
+
+
+class _Progress:
+    """Counts what many threads bring; the events come one at a time."""
+
+    def __init__(self, parts: list[Descriptor], stage: str, events: Events) -> None:
+        self._stage, self._events = stage, events
+        self._total = sum(part.size_bytes for part in parts)
+        self._done = 0
+        self._lock = threading.Lock()
+        self.is_stopped = False
+
+    def of(self, part: Descriptor) -> Callable[[int], None]:
+        """Return what hears how much of a part is there."""
+        had = 0
+
+        def told(done: int) -> None:
+            nonlocal had
+            if self.is_stopped:
+                raise _Stopped
+            with self._lock:
+                self._done += done - had
+                had = done
+                self._events(Event(self._stage, "progress", str(part.digest), self._done, self._total))
+
+        return told
+
+
 def copy(
-    source: BlobSource, descriptor: Descriptor, sink: Sink, *, stage: str = "copy", events: Events = ignore
-) -> None:
+    source: BlobSource,
+    descriptor: Descriptor,
+    sink: Sink,
+    *,
+    stage: str = "copy",
+    events: Events = ignore,
+    jobs: int = JOBS,
+) -> Copied:
     """Copy a manifest or index after everything it names, skipping what is there.
 
-    A chunk at a time; progress is in bytes. Raises IntegrityError where a blob is not what its digest or size
-    says, and nothing of that blob remains.
+    Several blobs at a time, each a chunk at a time; progress is in bytes. Raises IntegrityError where a blob
+    is not what its digest or size says, and nothing of that blob is kept.
     """
-    parts = {part.digest: part for part in documents.walk(source, descriptor)}
-    total = sum(part.size_bytes for part in parts.values())
-    done = 0
-    for part in parts.values():
-        if sink.size_bytes(part.digest) == part.size_bytes:
-            done += part.size_bytes
-            events(Event(stage, "progress", str(part.digest), done, total))
-            continue
-        with sink.create() as blob:
-            for chunk in chunks(source, part):
-                blob.write(chunk)
-                done += len(chunk)
-                events(Event(stage, "progress", str(part.digest), done, total))
-            blob.commit(part.digest)
+    parts = list({part.digest: part for part in documents.walk(source, descriptor)}.values())
+    progress = _Progress(parts, stage, events)
+    moved = present = 0
+
+    def take(part: Descriptor) -> bool:
+        told = progress.of(part)
+        is_new = sink.take(part, _opening(source, part.digest), told)
+        told(part.size_bytes)
+        return is_new
+
+    blobs = [part for part in parts if not _is_document(part)]
+    # the largest first, so that none is left to travel alone at the end
+    blobs.sort(key=lambda part: part.size_bytes, reverse=True)
+    with ThreadPoolExecutor(jobs, thread_name_prefix="copy") as pool:
+        futures = {pool.submit(take, part): part for part in blobs}
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            # a blob that fails, or an interrupt, ends the others
+            progress.is_stopped = any(not future.done() or future.exception() for future in futures)
+            for future in futures:
+                future.cancel()
+    for future, part in futures.items():
+        if not future.cancelled() and not isinstance(future.exception(), _Stopped):
+            is_new = future.result()
+            moved, present = moved + is_new * part.size_bytes, present + (not is_new) * part.size_bytes
+    # each after what it names
+    for part in filter(_is_document, parts):
+        is_new = take(part)
+        moved, present = moved + is_new * part.size_bytes, present + (not is_new) * part.size_bytes
+    return Copied(moved, present)
+
+
+def _is_document(part: Descriptor) -> bool:
+    return documents.is_manifest(part) or documents.is_index(part)
+
+
+def _opening(source: BlobSource, digest: Digest) -> OpenAt:
+    if isinstance(source, Ranged):
+        ranged = source
+        return lambda start_bytes: ranged.open_at(digest, start_bytes)
+
+    @contextmanager
+    def opened(start_bytes: int) -> Iterator[IO[bytes]]:
+        with source.open(digest) as stream:
+            stream.seek(start_bytes)
+            yield stream
+
+    return opened
 
 
 def chunks(source: BlobSource, descriptor: Descriptor) -> Iterator[bytes]:

@@ -30,6 +30,14 @@ def is_index(descriptor: Descriptor) -> bool:
     return descriptor.media_type in _INDEXES
 
 
+def check_size(descriptor: Descriptor, got_bytes: int) -> None:
+    """Raise IntegrityError where a blob has another size than its descriptor says."""
+    if got_bytes != descriptor.size_bytes:
+        got = "more" if got_bytes > descriptor.size_bytes else f"{got_bytes} bytes"
+        what = f"got {got}, expected {descriptor.size_bytes} bytes"
+        raise IntegrityError(Issue(str(descriptor.digest), what, "fetch it again"))
+
+
 def read(source: BlobSource, descriptor: Descriptor, *, limit_bytes: int = LIMIT_BYTES) -> bytes:
     """Read a small blob; raise IntegrityError where its size or digest is not the descriptor's."""
     where = str(descriptor.digest)

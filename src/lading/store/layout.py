@@ -11,16 +11,27 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from lading.core import canonical
+from lading.core.descriptor import Descriptor
 from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue, RegistryError
+from lading.core.ports import OpenAt
+from lading.http.partial import Partial, hold
+from lading.store import documents
 from lading.store.catalogue import Catalogue
-from lading.store.disk import PartialFile, make_folder, refusal, replace_file, sync_folder, translated
+from lading.store.disk import (
+    PartialFile,
+    make_folder,
+    refusal,
+    replace_file,
+    sync_folder,
+    translated,
+)
 from lading.store.index import Index
 
 MARKER = "oci-layout"
@@ -77,6 +88,35 @@ class LayoutStore(Catalogue):
             self._prepare()
         with PartialFile.begin(self.folder / INGEST) as partial:
             yield _Writer(self, partial)
+
+    def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> bool:
+        """Bring in a blob that is known by its digest and size; return whether it was missing.
+
+        What has arrived when the source breaks off or the process dies is kept in `.ingest/` for the next try.
+        """
+        digest = descriptor.digest
+        if self.size_bytes(digest) == descriptor.size_bytes:
+            return False
+        with translated(self.folder):
+            self._prepare()
+        unfinished = self.folder / INGEST / digest.hex
+        with translated(self.folder), hold(unfinished, digest, self.path(digest)) as partial:
+            if self.size_bytes(digest) == descriptor.size_bytes:  # somebody else was faster
+                partial.discard()
+                return False
+            had_bytes = partial.size_bytes
+            try:
+                _fill(partial, descriptor, open_at, told)
+                if had_bytes and not partial.is_whole():
+                    # the beginning that an earlier try left may be what is wrong
+                    partial.restart()
+                    _fill(partial, descriptor, open_at, told)
+                documents.check_size(descriptor, partial.size_bytes)
+                partial.seal(str(digest), "fetch it again")
+            except (IntegrityError, OSError):
+                partial.discard()
+                raise
+        return True
 
     def is_sound(self, digest: Digest) -> bool:
         """Tell whether a blob is there and is what its name says; reads all of it."""
@@ -218,6 +258,19 @@ def strip(folder: Path) -> None:
     """Leave nothing in a layout but what the specification names; nobody may be writing to it."""
     (folder / INGEST).rmdir()
     (folder / LOCK).unlink()
+
+
+def _fill(partial: Partial, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> None:
+    """Append what is missing, and one byte at most of what is too much."""
+    if partial.size_bytes > descriptor.size_bytes:
+        partial.restart()
+    told(partial.size_bytes)
+    if partial.size_bytes == descriptor.size_bytes:
+        return
+    with open_at(partial.size_bytes) as stream:
+        while chunk := stream.read(min(CHUNK_BYTES, descriptor.size_bytes + 1 - partial.size_bytes)):
+            partial.write(chunk)
+            told(min(partial.size_bytes, descriptor.size_bytes))
 
 
 class _Writer:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from lading.core.digest import Digest
+from lading.core.descriptor import Descriptor
+from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue, RegistryError
+from lading.core.ports import OpenAt
+from lading.store import documents
 from lading.store.catalogue import Catalogue
 from lading.store.index import Index
 
@@ -47,6 +50,20 @@ class MemoryStore(Catalogue):
     def create(self) -> Iterator[_Writer]:
         """Begin a blob."""
         yield _Writer(self)
+
+    def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> bool:
+        """Bring in a blob that is known by its digest and size; return whether it was missing."""
+        if self.size_bytes(descriptor.digest) == descriptor.size_bytes:
+            return False
+        with open_at(0) as stream, self.create() as blob:
+            done = 0
+            # one byte too many is read, so that a blob longer than it says is noticed, however long it is
+            while chunk := stream.read(min(CHUNK_BYTES, descriptor.size_bytes + 1 - done)):
+                done += blob.write(chunk)
+                told(min(done, descriptor.size_bytes))
+            documents.check_size(descriptor, done)
+            blob.commit(descriptor.digest)
+        return True
 
     def delete(self, digest: Digest) -> None:
         """Remove a blob, its names and its place among referrers; no error where it is not there."""
