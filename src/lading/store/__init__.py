@@ -2,5 +2,6 @@
 
 from lading.store.layout import LayoutStore
 from lading.store.memory import MemoryStore
+from lading.store.registry import RegistryStore
 
-__all__ = ["LayoutStore", "MemoryStore"]
+__all__ = ["LayoutStore", "MemoryStore", "RegistryStore"]

@@ -6,15 +6,17 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Protocol, runtime_checkable
+from functools import partial
+from typing import IO, Protocol
 
 from lading.core.descriptor import Descriptor
 from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue
 from lading.core.ports import BlobSink, BlobSource, Event, Events, OpenAt, ignore
 from lading.store import documents
+from lading.store.registry import RegistryStore
 
 JOBS = 4
 """How many blobs travel at a time."""
@@ -22,15 +24,6 @@ JOBS = 4
 
 class Sink(BlobSource, BlobSink, Protocol):
     """Where blobs are written and can be asked for."""
-
-
-@runtime_checkable
-class Ranged(Protocol):
-    """A source that knows a cheaper way to the rest of a blob than reading what comes before."""
-
-    def open_at(self, digest: Digest, start_bytes: int) -> AbstractContextManager[IO[bytes]]:
-        """Open a blob at an offset; the bytes are checked by whoever takes them."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +78,12 @@ def copy(
     Several blobs at a time, each a chunk at a time; progress is in bytes. Raises IntegrityError where a blob
     is not what its digest or size says, and nothing of that blob is kept.
     """
+    if (
+        isinstance(source, RegistryStore)
+        and isinstance(sink, RegistryStore)
+        and source.registry == sink.registry
+    ):
+        sink.knows(source.repository)
     parts = list({part.digest: part for part in documents.walk(source, descriptor)}.values())
     progress = _Progress(parts, stage, events)
     moved = present = 0
@@ -123,9 +122,8 @@ def _is_document(part: Descriptor) -> bool:
 
 
 def _opening(source: BlobSource, digest: Digest) -> OpenAt:
-    if isinstance(source, Ranged):
-        ranged = source
-        return lambda start_bytes: ranged.open_at(digest, start_bytes)
+    if isinstance(source, RegistryStore):
+        return partial(source.open_at, digest)
 
     @contextmanager
     def opened(start_bytes: int) -> Iterator[IO[bytes]]:

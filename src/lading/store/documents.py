@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from lading.core import canonical
@@ -13,8 +15,8 @@ from lading.core.ports import BlobSink, BlobSource, Store
 
 LIMIT_BYTES = 4 << 20
 """What registries accept of a manifest (distribution spec, "Pushing manifests")."""
-_MANIFESTS = frozenset({MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"})
-_INDEXES = frozenset({INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"})
+MANIFESTS = frozenset({MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"})
+INDEXES = frozenset({INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"})
 _MAX_DEPTH = 8
 _FIX = "pack or pull it again"
 _ATTACHED_LIMIT_BYTES = 64 << 20
@@ -22,12 +24,12 @@ _ATTACHED_LIMIT_BYTES = 64 << 20
 
 def is_manifest(descriptor: Descriptor) -> bool:
     """Tell whether a descriptor names an image or artefact manifest."""
-    return descriptor.media_type in _MANIFESTS
+    return descriptor.media_type in MANIFESTS
 
 
 def is_index(descriptor: Descriptor) -> bool:
     """Tell whether a descriptor names an index of manifests."""
-    return descriptor.media_type in _INDEXES
+    return descriptor.media_type in INDEXES
 
 
 def check_size(descriptor: Descriptor, got_bytes: int) -> None:
@@ -46,14 +48,20 @@ def read(source: BlobSource, descriptor: Descriptor, *, limit_bytes: int = LIMIT
         raise IntegrityError(Issue(where, what))
     with source.open(descriptor.digest) as stream:
         data = stream.read(descriptor.size_bytes + 1)
+    check(descriptor, data)
+    return data
+
+
+def check(descriptor: Descriptor, data: bytes) -> None:
+    """Raise IntegrityError where bytes have another size or digest than their descriptor says."""
+    where = str(descriptor.digest)
     if len(data) != descriptor.size_bytes:
         raise IntegrityError(
             Issue(where, f"expected {descriptor.size_bytes} bytes, got another number", _FIX)
         )
-    # reading hashes SHA-256 alone, which is all that lading writes
-    if descriptor.digest.algorithm == "sha256" and Digest.of(data) != descriptor.digest:
-        raise IntegrityError(Issue(where, f"got {Digest.of(data)}, the bytes were changed", _FIX))
-    return data
+    got = Digest(descriptor.digest.algorithm, hashlib.new(descriptor.digest.algorithm, data).hexdigest())
+    if got != descriptor.digest:
+        raise IntegrityError(Issue(where, f"got {got}, the bytes were changed", _FIX))
 
 
 def write(sink: BlobSink, data: bytes) -> Digest:
@@ -108,6 +116,14 @@ def subject(source: BlobSource, descriptor: Descriptor) -> Digest | None:
         return None
     document = _decode(source, descriptor).get("subject")
     return None if document is None else Descriptor.from_json(document).digest
+
+
+def as_referrer(source: BlobSource, descriptor: Descriptor) -> Descriptor:
+    """Describe a referrer as an index of referrers does (OCI distribution spec, "Listing Referrers")."""
+    document = _decode(source, descriptor)
+    artifact_type = document.get("artifactType") or (document.get("config") or {}).get("mediaType")
+    annotations = document.get("annotations") or {}
+    return replace(descriptor, artifact_type=artifact_type, annotations=annotations, platform=None)
 
 
 def attached(store: Store, subject: Digest, media_type: str) -> Iterator[bytes]:

@@ -92,7 +92,7 @@ class LayoutStore(Catalogue):
     def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> bool:
         """Bring in a blob that is known by its digest and size; return whether it was missing.
 
-        What has arrived when the source breaks off or the process dies is kept in `.ingest/` for the next try.
+        What arrives before the source breaks off or the process dies is kept in `.ingest/` for the next try.
         """
         digest = descriptor.digest
         if self.size_bytes(digest) == descriptor.size_bytes:

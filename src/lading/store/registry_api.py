@@ -41,6 +41,16 @@ class Answer:
     line: str
     body: bytes
 
+    def tags(self) -> list[str]:
+        """Read a page of a tag list; RegistryError where it is none."""
+        try:
+            tags = json.loads(self.body)["tags"] or []
+        except (ValueError, KeyError, TypeError):
+            tags = None
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise RegistryError(Issue(public(self.url), "answers with no list of tags"))
+        return tags
+
 
 class RegistryApi:
     """One registry, as `host` or `host:port`; threads share it."""
@@ -184,6 +194,11 @@ class RegistryApi:
                 return f"http://{self.registry}/v2/"
             what = "speaks plain HTTP, where everybody on the way reads and changes what is sent"
             raise RegistryError(Issue(self.registry, what, "if you mean it: --plain-http")) from error
+
+
+def scopes(repository: str, actions: str) -> tuple[str, ...]:
+    """Name what is to be done, as token services have it (Distribution, docs/spec/auth/scope.md)."""
+    return (f"repository:{repository}:{actions}",)
 
 
 def is_loopback(registry: str) -> bool:

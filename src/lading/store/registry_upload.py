@@ -1,7 +1,7 @@
 """A blob → the same blob in a registry, over as many connections as it takes.
 
-Sources: OCI distribution spec 1.1, "Pushing blobs": a session is begun, pieces are sent to it, the last one seals it.
-After a broken connection the session says how far it has come; one that is forgotten is begun anew.
+Source: OCI distribution spec 1.1, "Pushing blobs": a session is begun, pieces are sent to it, the last one
+seals it. After a broken connection the session says how far it has come; one that is forgotten is begun anew.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lading.core.errors import IntegrityError, Issue
 from lading.core.ports import OpenAt
 from lading.http.client import Response, Transient
 from lading.store import documents
-from lading.store.registry_api import RegistryApi
+from lading.store.registry_api import RegistryApi, scopes
 
 PIECE_BYTES = 64 << 20
 """What travels in one request: some servers in front of registries refuse bodies of 100 MB."""
@@ -34,15 +34,16 @@ class Upload:
         self,
         api: RegistryApi,
         repository: str,
-        scopes: tuple[str, ...],
         descriptor: Descriptor,
+        *,
         open_at: OpenAt,
         told: Callable[[int], None],
         location: str | None,
     ) -> None:
         """Send to a session that was begun at `location`, or begin one."""
-        self._api, self._repository, self._scopes = api, repository, scopes
-        self._descriptor, self._open_at, self._told = descriptor, open_at, told
+        self._api, self._repository, self._descriptor = api, repository, descriptor
+        self._scopes = scopes(repository, "pull,push")
+        self._open_at, self._told = open_at, told
         self._location = location
         self._at = 0
         self._is_broken = False
