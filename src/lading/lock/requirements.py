@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from lading.core.spec import Indexes
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _HASH = re.compile(r"\s--hash[=\s]+([a-z0-9]+):([0-9a-fA-F]+)")
-_OPTION = re.compile(r"(--[a-z-]+|-[a-z])[=\s]*(.*)\Z")
+_OPTION = re.compile(r"(--[a-z][a-z-]*)(?:=(.*))?\Z|(-[a-z])=?(.*)\Z", re.DOTALL)
 _ARCHIVE = re.compile(r"\.(?:whl|tar\.gz|zip|tgz|tar\.bz2|tar\.xz)(?:[?#]|\Z)")
 _SPELLINGS = {
     "-r": "--requirement",
@@ -28,6 +29,7 @@ _IGNORED = {
     *("--trusted-host", "--use-feature", "--prefer-binary", "--only-binary", "--no-binary"),
     "--require-hashes",
 }
+_FLAGS = {"--no-index", "--pre", "--prefer-binary", "--require-hashes"}
 _CHECKOUT = ("git+", "hg+", "svn+", "bzr+")
 _DEPTH = 16
 
@@ -40,6 +42,8 @@ class Entry:
     text: str
     hashes: frozenset[str] = frozenset()
     """sha256, in hex; empty where none was given."""
+    mapped_from: str | None = None
+    """The conda package that it stands for."""
 
 
 @dataclass(slots=True)
@@ -87,16 +91,34 @@ class Reader:
         text = _VARIABLE.sub(lambda match: self.environ[match[1]], text)
         if not text.startswith("-"):
             self._requirement(text, where, folder, constraint=constraint)
-        elif match := _OPTION.match(text):
-            name, value = _SPELLINGS.get(match[1], match[1]), match[2].strip("\"' ")
+            return
+        for name, value in self._options(text, where):
             if name in {"--requirement", "--constraint"}:
                 self._include(
                     value, where, folder, constraint=constraint or name == "--constraint", depth=depth
                 )
             else:
                 self._option(name, value, where, folder)
-        else:
-            self._issue(where, f"got {text!r}, expected a requirement or an option")
+
+    def _options(self, text: str, where: str) -> Iterator[tuple[str, str]]:
+        """Part a line of options, each with its value."""
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            self._issue(where, f"got {text.partition(' ')[0]!r} with a quotation mark that is not closed")
+            return
+        while words:
+            word = words.pop(0)
+            match = _OPTION.match(word)
+            if not match:
+                what = "more than one value of an option, or a requirement behind one"
+                self._issue(where, f"got {what}", "give each requirement a line of its own")
+                return
+            name, value = match[1] or match[3], match[2] or match[4] or ""
+            name = _SPELLINGS.get(name, name)
+            if not value and name not in _FLAGS and words and not words[0].startswith("-"):
+                value = words.pop(0)
+            yield name, value
 
     def _include(self, name: str, where: str, folder: Path, *, constraint: bool, depth: int) -> None:
         if "://" in name:
@@ -109,6 +131,8 @@ class Reader:
     def _option(self, name: str, value: str, where: str, folder: Path) -> None:
         listing, known = self.listing, self.listing.indexes
         match name:
+            case "--index-url" | "--extra-index-url" | "--find-links" if not value:
+                self._issue(where, f"got {name!r} without a value")
             case "--index-url":
                 listing.indexes = replace(known, url=value)
             case "--extra-index-url":
