@@ -54,7 +54,8 @@ bases = st.builds(
 )
 archives = st.builds(LockedArchive, names, st.just("3.11.2"), texts, texts, digests, sizes)
 interpreters = st.builds(Interpreter, texts, st.just("3.11.2"), st.none() | archives)
-requirements = st.builds(Requirement, texts, st.sampled_from(["pickle", "mlflow", "spec", "installed"]))
+origins = st.sampled_from(["pickle", "mlflow", "spec", "installed"])
+requirements = st.builds(Requirement, texts, origins, st.none() | texts)
 
 
 @st.composite

@@ -257,3 +257,16 @@ def test_what_the_author_asks_for_wins_over_what_the_model_tells(smith, ask, loc
     assert [one.text for one in said if one.kind == "warning"] == [
         "the model was saved with lib==2.0, and 'Lib==1.0' is asked for"
     ]
+
+
+def test_a_lock_says_which_conda_package_a_requirement_stands_for(smith, ask, lock_of, tmp_path):
+    smith.wheel("tables", "3.9.1")
+    path = tmp_path / "conda.yaml"
+    path.write_text("platforms: [osx-arm64]\ndependencies: [python=3.10, pytables=3.9]\n")
+    said = []
+    lock = lock_of(ask(requirements_file=path, python="3.11"), events=said.append)
+    assert lock.requirements == (Requirement("tables==3.9.*", "spec", "pytables=3.9"),)
+    assert [event.text for event in said if event.kind == "warning"] == [
+        "Python 3.11 is chosen, and the requirements are for Python 3.10",
+        "the requirements are for osx-arm64, and not for linux/amd64",
+    ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from lading import pipeline
 from lading.cli.console import Common, Console, size
+from lading.core.bill import BilledRequirement
 from lading.core.platform import Platform
 from lading.core.signature import Field
 
@@ -56,9 +58,7 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     for risk in model.risks:
         yield f"risk         {risk.name} at {risk.where}: {risk.why}"
     yield f"environment  {environment.base}, Python {environment.python}"
-    origins = {
-        one.requirement.split("=")[0].split("<")[0].split(">")[0]: one.origin for one in model.requirements
-    }
+    origins = {_name_of(one.requirement): _origin(one) for one in model.requirements}
     for one in environment.packages:
         origin = f"  ({origins[one.name]})" if one.name in origins else ""
         yield f"             {one.name} {one.version}  {size(one.size_bytes)}{origin}"
@@ -73,6 +73,17 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     for layer in sorted(found.image.layers, key=lambda one: -one.descriptor.size_bytes)[:5]:
         yield f"             {size(layer.descriptor.size_bytes):>7}  {layer.title}"
     yield f"verified     {_verified(found)}"
+
+
+def _name_of(requirement: str) -> str:
+    """Return the normalised name (PEP 503) that a requirement begins with."""
+    name = re.match(r"[\w.-]*", requirement)
+    assert name is not None
+    return re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
+def _origin(asked: BilledRequirement) -> str:
+    return f"{asked.origin}, conda's {asked.mapped_from}" if asked.mapped_from else asked.origin
 
 
 def _field(field: Field) -> str:

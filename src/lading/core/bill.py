@@ -34,6 +34,8 @@ class BilledRequirement:
 
     requirement: str
     origin: str
+    mapped_from: str | None = None
+    """The conda package that it stands for, such as `numpy=1.26`."""
 
 
 @dataclass(frozen=True, slots=True)

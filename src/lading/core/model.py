@@ -32,6 +32,8 @@ class Requirement:
 
     text: str
     origin: Origin
+    mapped_from: str | None = None
+    """The conda package that it stands for, such as `numpy=1.26`."""
 
 
 @dataclass(frozen=True, slots=True)

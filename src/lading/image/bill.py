@@ -109,7 +109,9 @@ def _model(
     facts: ModelFacts, digests: Mapping[str, Digest], requirements: Iterable[Requirement]
 ) -> BilledModel:
     files = (BilledFile(one.path, one.size_bytes, digests[one.path]) for one in facts.files)
-    asked = (BilledRequirement(without_secrets(one.text), one.origin) for one in requirements)
+    asked = (
+        BilledRequirement(without_secrets(one.text), one.origin, one.mapped_from) for one in requirements
+    )
     return BilledModel(
         path=MODEL_PATH,
         format=facts.format,

@@ -6,6 +6,7 @@ from lading.lock.files import is_fresh, read, write
 from lading.lock.interpreter import BringPython, Chosen, choose
 from lading.lock.question import Question
 from lading.lock.resolve import ResolveBase, resolve
+from lading.lock.sources import surroundings
 
 __all__ = [
     "BringPython",
@@ -22,5 +23,6 @@ __all__ = [
     "kept",
     "read",
     "resolve",
+    "surroundings",
     "write",
 ]

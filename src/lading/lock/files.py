@@ -65,7 +65,7 @@ def write(lock: Lock, folder: Path) -> tuple[Path, ...]:
         "format": FORMAT,
         "spec": str(lock.spec_digest),
         "server": lock.server,
-        "requirements": [{"requirement": one.text, "origin": one.origin} for one in lock.requirements],
+        "requirements": [_requirement_to_toml(one) for one in lock.requirements],
         "platforms": platforms,
     }
     written[NAME] = b"# What this package is made of. Written by lading; commit it.\n" + toml.render(document)
@@ -253,11 +253,17 @@ def _deb(table: Mapping[str, Any]) -> LockedDeb:
             raise _MalformedError(f"got system package {table.get('name')!r} without a size and a sha256")
 
 
+def _requirement_to_toml(one: Requirement) -> dict[str, Any]:
+    table = {"requirement": one.text, "origin": one.origin}
+    return {**table, "mapped-from": one.mapped_from} if one.mapped_from is not None else table
+
+
 def _requirement(table: Mapping[str, Any]) -> Requirement:
     origins: tuple[Origin, ...] = get_args(Origin)
     for origin in origins:
         if table.get("origin") == origin:
-            return Requirement(_text(table, "requirement"), origin)
+            mapped_from = _text(table, "mapped-from") if "mapped-from" in table else None
+            return Requirement(_text(table, "requirement"), origin, mapped_from)
     raise _MalformedError(f"got origin {table.get('origin')!r}, expected one of {', '.join(origins)}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -62,6 +62,8 @@ def resolve(
     read = sources.load(path, environ) if path else Sources()
     for note in read.notes:
         events(Event("lock", "step", note))
+    for warning in (*read.warnings, *_misfits(question, read)):
+        events(Event("lock", "warning", warning))
     allows = _allowing(read)
     chosen = _choose(question, read, allows)
     requirements = _requirements(question, read, events)
@@ -251,12 +253,22 @@ def _choose(question: Question, read: Sources, allows: Callable[[str], bool]) ->
     return interpreter.choose(question.base, python)
 
 
+def _misfits(question: Question, read: Sources) -> Iterator[str]:
+    """Tell where the file was written for another Python or another platform than is locked."""
+    if question.python and read.python and question.python.split(".")[:2] != read.python.split(".")[:2]:
+        yield f"Python {question.python} is chosen, and the requirements are for Python {read.python}"
+    for platform in question.platforms if read.platforms else ():
+        if str(platform) not in read.platforms:
+            yield f"the requirements are for {', '.join(read.platforms)}, and not for {platform}"
+
+
 def _requirements(question: Question, read: Sources, events: Events) -> tuple[Requirement, ...]:
     """Join what the question and its file ask for, without what is to be left out."""
     issues = sources.check(Entry(f"requirement ({one.origin})", one.text) for one in question.requirements)
     if issues:
         raise LockError(*issues)
-    listed = (Requirement(text, question.requirements_file_origin) for text in read.requirements)
+    origin = question.requirements_file_origin
+    listed = (Requirement(text, origin, read.mapped_from.get(text)) for text in read.requirements)
     joined = dict.fromkeys((*question.requirements, *listed))
     left_out = {sources.normalise(name) for name in question.without}
     # what the author writes wins over what the model's files and this environment tell

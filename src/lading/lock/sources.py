@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lading.core.errors import Issue, LockError
 from lading.core.spec import Indexes
-from lading.lock import conda, credentials, toml
+from lading.lock import conda, conda_wheels, credentials, toml
 from lading.lock.requirements import Entry, Listing, Reader
 
 _INCLUDE = re.compile(
@@ -37,7 +37,16 @@ class Sources:
     prereleases: bool = False
     pylock: Path | None = None
     """Set for a pylock.toml: nothing is left to be resolved."""
+    mapped_from: Mapping[str, str] = field(default_factory=dict)
+    """By requirement, the conda package that it stands for."""
+    system_packages: tuple[str, ...] = ()
+    """Debian packages that stand for conda packages."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Of the environment, as a conda file sets them."""
+    platforms: tuple[str, ...] = ()
+    """What a conda file is for, such as `linux/amd64` or `osx-arm64`; empty where it does not say."""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Sources:
@@ -56,6 +65,17 @@ def load(path: Path, environ: Mapping[str, str]) -> Sources:
     listing = Listing()
     Reader(listing, environ).file(path)
     return _sources(listing)
+
+
+def surroundings(path: Path | None) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """Return the Debian packages and the environment variables that a conda file asks for.
+
+    What is wrong with the file is left for `load` to tell.
+    """
+    if path is None or path.suffix not in {".yaml", ".yml"} or not path.is_file():
+        return (), {}
+    found = conda.load(path)
+    return tuple(dict.fromkeys(conda_wheels.translate(found).system_packages)), found.variables
 
 
 def contents(path: Path) -> list[bytes]:
@@ -124,6 +144,7 @@ def _sources(listing: Listing, **more: Any) -> Sources:  # noqa: ANN401 - fields
         indexes=listing.indexes,
         no_index=listing.no_index,
         prereleases=listing.prereleases,
+        mapped_from={entry.text: entry.mapped_from for entry in listing.entries if entry.mapped_from},
         notes=(*listing.notes, *more.pop("notes", ())),
         **more,
     )
@@ -131,12 +152,51 @@ def _sources(listing: Listing, **more: Any) -> Sources:  # noqa: ANN401 - fields
 
 def _conda(path: Path, environ: Mapping[str, str]) -> Sources:
     found = conda.load(path)
-    listing = Listing(issues=found.issues)
+    mapped = conda_wheels.translate(found)
+    entries = [Entry(where, text, mapped_from=spec) for where, text, spec in mapped.wheels]
+    listing = Listing(entries, issues=[*found.issues, *mapped.issues])
     reader = Reader(listing, environ)
-    for where, line in found.lines:
-        reader.line(line, where, path.parent)
-    more = {"python": found.python, "requires_python": found.requires_python, "notes": tuple(found.notes)}
-    return _sources(listing, **more)
+    for line in found.lines:
+        _conditional(reader, line, path.parent)
+    return _sources(
+        listing,
+        python=found.python,
+        requires_python=found.requires_python,
+        system_packages=tuple(dict.fromkeys(mapped.system_packages)),
+        variables=found.variables,
+        platforms=tuple(conda.SUBDIRS.get(one, one) for one in found.platforms),
+        notes=(*found.notes, *mapped.notes),
+        warnings=(*found.warnings, *mapped.warnings),
+    )
+
+
+def _conditional(reader: Reader, line: conda.Line, folder: Path) -> None:
+    """Read a line that may count for some platforms only: its requirement then has a marker."""
+    listing = reader.listing
+    if line.condition is False:
+        listing.notes.append(f"{line.where}: {line.text!r} is left out: it is not for Linux")
+        return
+    known = len(listing.entries)
+    if isinstance(line.condition, str) and line.text.startswith("-"):
+        what = "an option cannot depend on the processor or on Python"
+        listing.issues.append(Issue(line.where, what, "let the requirements depend on it"))
+        return
+    reader.line(line.text, line.where, folder)
+    if isinstance(line.condition, str):
+        listing.entries[known:] = [_marked(one, line.condition) for one in listing.entries[known:]]
+
+
+def _marked(entry: Entry, marker: str) -> Entry:
+    from packaging.markers import Marker
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        requirement = Requirement(entry.text)
+    except InvalidRequirement:
+        return entry  # `check` tells what is wrong with it
+    own = f"({requirement.marker}) and " if requirement.marker else ""
+    requirement.marker = Marker(f"{own}({marker})")
+    return replace(entry, text=str(requirement))
 
 
 def _pyproject(path: Path) -> Sources:

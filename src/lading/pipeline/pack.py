@@ -88,6 +88,7 @@ def pack(
     """
     references = plan.references(what, names)
     facts = plan.examine(context, what)
+    what = plan.complete(what, facts)
     folder = what.path.parent if what.path else None
     made = lock_facts(context, what, facts, folder=folder, locked=locked, upgrade=upgrade)
     builder = _Builder(context, what, facts, made, sandbox)

@@ -60,21 +60,35 @@ def examine(context: Context, what: PackageSpec) -> ModelFacts:
     return facts
 
 
+def complete(what: PackageSpec, facts: ModelFacts) -> PackageSpec:
+    """Add to a spec what its conda file says besides libraries: programs of Debian, and variables."""
+    system_packages, variables = locks.surroundings(_requirements_file(what, facts))
+    return replace(
+        what,
+        system_packages=tuple(dict.fromkeys((*what.system_packages, *system_packages))),
+        environment_variables={**variables, **what.environment_variables},
+    )
+
+
+def _requirements_file(what: PackageSpec, facts: ModelFacts) -> Path | None:
+    """Find the file of requirements: the author's, else the model's own."""
+    if isinstance(what.requirements, Path):
+        return what.requirements
+    return facts.requirements_file if what.requirements is None else None
+
+
 def question(what: PackageSpec, facts: ModelFacts) -> locks.Question:
     """Put together what the resolver is asked: what the author writes, and what the model tells."""
     _refuse_credentials(what)
     listed = what.requirements if isinstance(what.requirements, tuple) else ()
-    file = what.requirements if isinstance(what.requirements, Path) else None
-    origin: Origin = "spec"
-    if what.requirements is None and facts.requirements_file:
-        file = facts.requirements_file
-        origin = "mlflow" if facts.format == "mlflow" else "spec"
+    file = _requirements_file(what, facts)
+    of_model: Origin = "mlflow" if facts.format == "mlflow" else "spec"
     return locks.Question(
         server=servers.find(what.server),
         platforms=what.platforms or (Platform.current(),),
         requirements=(*(Requirement(text, "spec") for text in listed), *facts.requirements),
         requirements_file=file,
-        requirements_file_origin=origin,
+        requirements_file_origin="spec" if what.requirements is not None else of_model,
         without=() if facts.loader == "pyfunc" else _SAVING_TOOLS,
         python=what.python or _python(facts),
         base=what.base,
