@@ -112,7 +112,7 @@ def test_all_issues_come_at_once_in_order_with_line_and_column(folder):
         ("model: models:/iris/3", "got the URI 'models:/iris/3'"),
         ("entry: score", "expected 'file.py'"),
         ("base: debian:bokworm", "did you mean 'debian:bookworm'?"),
-        ("python: 3.10", "got '3.10', expected one that a base has: 3.11 (debian:bookworm)"),
+        ("python: 3.7", "got '3.7', expected 3.8 to 3.14"),
         (
             "requirements: [numpy, scikit-learn=1.2]",
             "requirements[1]: got 'scikit-learn=1.2', expected a requirement",

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lading import pipeline
+from lading.core.bases import BaseName
 from lading.core.platform import Platform
 from lading.core.spec import Indexes, PackageSpec
 
@@ -19,9 +20,9 @@ class What:
     """What to package, where the spec does not say or is to be overridden."""
 
     python: Annotated[str | None, Parameter(help="Python version of the model's environment: 3.11.")] = None
-    base: Annotated[str | None, Parameter(help="Base: debian:bookworm, debian:bullseye, debian:trixie.")] = (
-        None
-    )
+    base: Annotated[
+        str | None, Parameter(help="Base: debian:bookworm, python:3.12-slim, oci:PATH, environment:NAME, …")
+    ] = None
     platform: Annotated[
         tuple[str, ...], Parameter(negative="", help="Platform, such as linux/amd64; may be repeated.")
     ] = ()
@@ -43,7 +44,7 @@ class What:
         spec = pipeline.plan(target)
         changes: dict[str, object] = {
             "python": self.python or spec.python,
-            "base": self.base or spec.base,
+            "base": BaseName.parse(self.base, Path.cwd()) if self.base else spec.base,
             "code": self.code.absolute() if self.code else spec.code,
             "entry": self.entry or spec.entry,
             "allow_unsafe": (*spec.allow_unsafe, *self.allow_unsafe),

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from lading.core.bases import BaseName
 from lading.core.platform import Platform
 
-BASES = {"debian:bookworm": "3.11", "debian:trixie": "3.13", "debian:bullseye": "3.9"}
-"""The bases there are and the Python that each brings, in the order in which they are preferred."""
 CREDENTIALS_FIX = "use UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, netrc or a keyring"
 _INDEX_NAME = re.compile(r"[A-Za-z0-9._-]+=(?=[a-z]+://)")
 
@@ -67,7 +66,7 @@ class PackageSpec:
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     model: Path | None = None
-    base: str | None = None
+    base: BaseName | None = None
     python: str | None = None
     """Minor version, such as `3.11`."""
     requirements: tuple[str, ...] | Path | None = None

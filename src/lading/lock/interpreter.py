@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from lading.core.bases import BASES
 from lading.core.errors import Issue, LockError
 from lading.core.lock import BaseFacts, Interpreter, LockedBase
 from lading.core.platform import Libc, Platform
-from lading.core.spec import BASES
 
 DEFAULT = "bookworm"
 OLDEST_OF_SERVER = (3, 10)

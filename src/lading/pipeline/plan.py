@@ -91,7 +91,7 @@ def question(what: PackageSpec, facts: ModelFacts) -> locks.Question:
         requirements_file_origin="spec" if what.requirements is not None else of_model,
         without=() if facts.loader == "pyfunc" else _SAVING_TOOLS,
         python=what.python or _python(facts),
-        base=what.base,
+        base=str(what.base) if what.base else None,
         indexes=what.indexes,
         system_packages=what.system_packages,
     )

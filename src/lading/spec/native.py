@@ -15,15 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from lading.core.bases import BaseName
 from lading.core.errors import Issue, LadingError, SpecError
 from lading.core.platform import Platform
 from lading.core.reference import Reference
-from lading.core.spec import BASES, CREDENTIALS_FIX, Example, Indexes, PackageSpec, index_problem
+from lading.core.spec import CREDENTIALS_FIX, Example, Indexes, PackageSpec, index_problem
 from lading.spec.typed import Reader
 
 FILE_NAME = "lading.yaml"
 _MAX_BYTES = 16 << 20
 _PYTHON = re.compile(r"(3\.\d{1,2})(?:\.\d+)?\Z")
+_MINORS = range(8, 15)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _DEBIAN = re.compile(r"[a-z0-9][a-z0-9+.-]+\Z")
 _ENTRY = re.compile(r"[^:]+\.py(?::[A-Za-z_]\w*)?\Z")
@@ -59,8 +61,9 @@ class Document:
     tags: Annotated[Mapping[str, str], "labels of your own"] = field(default_factory=dict)
     model: Annotated[str | None, "file or folder of the model"] = None
     base: Annotated[
-        Literal["debian:bookworm", "debian:trixie", "debian:bullseye"] | None,
-        "debian:bookworm (default), debian:bullseye or debian:trixie",
+        str | None,
+        "debian:bookworm (default), debian:bullseye, debian:trixie, or an image: python:3.12-slim, "
+        "oci:PATH, oci-archive:PATH, docker-archive:PATH, ./PATH, environment:NAME",
     ] = None
     python: Annotated[str | None, "Python version of the model's environment, such as 3.11"] = None
     requirements: Annotated[
@@ -134,7 +137,7 @@ class _Checker:
             description=text.description,
             tags=text.tags,
             model=self._path("model", text.model),
-            base=text.base,
+            base=self._base(text.base),
             python=self._python(text.python),
             requirements=self._requirements(text.requirements),
             system_packages=text.system_packages,
@@ -177,6 +180,14 @@ class _Checker:
     def _find_links(self, indexes: IndexesText) -> tuple[str, ...]:
         return tuple(one if "://" in one else str(self.folder / one) for one in indexes.find_links)
 
+    def _base(self, text: str | None) -> BaseName | None:
+        try:
+            return BaseName.parse(text, self.folder) if text is not None else None
+        except SpecError as error:
+            for issue in error.issues:
+                self.reader.complain("base", issue.what, issue.fix)
+            return None
+
     def _python(self, text: str | None) -> str | None:
         if text is None:
             return None
@@ -184,9 +195,9 @@ class _Checker:
         if not match:
             self.reader.complain("python", f"got {text!r}, expected a version such as '3.11'")
             return None
-        if match[1] not in BASES.values():
-            ways = ", ".join(f"{python} ({base})" for base, python in BASES.items())
-            self.reader.complain("python", f"got {text!r}, expected one that a base has: {ways}")
+        if int(match[1].removeprefix("3.")) not in _MINORS:
+            what = f"got {text!r}, expected 3.{_MINORS[0]} to 3.{_MINORS[-1]}"
+            self.reader.complain("python", what)
         return match[1]
 
     def _requirements(self, value: str | tuple[str, ...] | None) -> tuple[str, ...] | Path | None:
