@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lading.core.descriptor import MANIFEST, Descriptor
 from lading.core.digest import Digest
-from lading.core.errors import LockError
+from lading.core.errors import IntegrityError, LockError
 from lading.core.lock import (
     Interpreter,
     Lock,
@@ -26,7 +26,7 @@ from lading.core.lock import (
 )
 from lading.core.model import Requirement
 from lading.core.platform import Libc, Platform
-from lading.lock import is_fresh, read, write
+from lading.lock import is_fresh, read, sealed, write
 
 AMD64, ARM64 = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")
 
@@ -97,6 +97,29 @@ def tiny(*platforms: Platform, wheel_count: int = 1, deb_count: int = 1) -> Lock
 def test_what_is_read_is_what_was_written(lock, tmp_path):
     write(lock, tmp_path)
     assert read(tmp_path) == lock
+
+
+@given(lock=locks())
+def test_what_travels_in_a_package_is_what_was_sealed(lock):
+    for part in lock.platforms:
+        assert sealed.parse(sealed.encode(part)) == part
+
+
+def test_a_sealed_lock_does_not_tell_where_local_files_lay():
+    part = tiny().platforms[0]
+    local = dataclasses.replace(part.model[0], url="file:///home/me/wheels/lib0-1.0-py3-none-any.whl")
+    source = LockedSource(Digest.of(b"s"), 3, (local,))
+    built = dataclasses.replace(local, name="built", source=source)
+    data = sealed.encode(dataclasses.replace(part, model=(local, built)))
+    assert b"/home" not in data
+    urls = [one.url for one in sealed.parse(data).model]
+    assert urls == ["file:lib0-1.0-py3-none-any.whl"] * 2
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"schema": "application/vnd.lading.lock.v1+json"}'])
+def test_what_is_no_sealed_lock_is_refused(data):
+    with pytest.raises(IntegrityError):
+        sealed.parse(data)
 
 
 def test_the_files_of_two_platforms_are_named_as_pep_751_wants(tmp_path):

@@ -1,9 +1,12 @@
 """From a model on disk to a sealed, verified package; the whole way, for real."""
 
+import hashlib
+import io
 import json
 import pickle
 import random
 import shutil
+import tarfile
 
 import pytest
 import sklearn
@@ -70,6 +73,23 @@ def test_the_bill_says_what_is_inside(lading, iris):
     assert origins["scikit-learn"] == "pickle"
     assert bill["examples"][0]["rows"] == 150
     assert [field["name"] for field in bill["model"]["signature"]["inputs"]] == list(IRIS.data.columns)
+
+
+def test_the_lock_travels_beside_the_bill(lading, iris, tmp_path):
+    lading("export", "iris:1", tmp_path / "layout")
+    bill = lading.json("show", "iris:1")["bill"]
+    manifest = json.loads(blob(tmp_path / "layout", iris[1]["digest"]))
+    layer = blob(tmp_path / "layout", manifest["layers"][-1]["digest"])
+    with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
+        assert archive.getnames()[2:] == ["opt/lading/bill.json", "opt/lading/lock.json"]
+        data = archive.extractfile("opt/lading/lock.json").read()
+    assert f"sha256:{hashlib.sha256(data).hexdigest()}" == bill["lock"]
+    names = [one["name"] for one in json.loads(data)["model"]]
+    assert sorted(names) == [one["name"] for one in bill["environment"]["packages"]]
+
+
+def blob(layout, digest):
+    return (layout / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
 
 
 def test_a_package_that_predicts_otherwise_is_not_sealed(lading, tmp_path):

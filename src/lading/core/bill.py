@@ -65,6 +65,8 @@ class BilledModel:
     requirements: tuple[BilledRequirement, ...]
     risks: tuple[Risk, ...]
     notes: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+    """What loading imports, as far as the files tell; byte code is shipped for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ class Bill:
     code: BilledCode | None
     examples: tuple[BilledExample, ...]
     lock: Digest
+    """Of /opt/lading/lock.json, from which the environment can be made again."""
     layers: tuple[BilledLayer, ...]
     assets: tuple[BilledFile, ...] = ()
     """Below /opt/lading/assets."""

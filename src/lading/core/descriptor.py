@@ -17,6 +17,7 @@ LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 EMPTY = "application/vnd.oci.empty.v1+json"
 BILL = "application/vnd.lading.bill.v1+json"
+LOCK = "application/vnd.lading.lock.v1+json"
 REPORT = "application/vnd.lading.report.v1+json"
 
 

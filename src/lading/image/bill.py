@@ -28,6 +28,7 @@ ENVIRONMENT_PATH = "/opt/lading/env"
 MODEL_PATH = "/opt/lading/model"
 CODE_PATH = "/opt/lading/code"
 BILL_PATH = "/opt/lading/bill.json"
+LOCK_PATH = "/opt/lading/lock.json"
 
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]*@")
 _QUERY = re.compile(r"(?<=://)([^\s?#;]*)\?[^\s#;]*")
@@ -126,6 +127,7 @@ def _model(
         requirements=tuple(asked),
         risks=facts.risks,
         notes=facts.notes,
+        modules=facts.modules,
     )
 
 

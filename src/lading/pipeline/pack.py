@@ -21,13 +21,14 @@ from lading.core.ports import Event, ignore
 from lading.core.reference import Reference
 from lading.core.report import Report
 from lading.core.spec import Example, PackageSpec
-from lading.image.bill import BILL_PATH, CODE_PATH, ENVIRONMENT_PATH
+from lading.image.bill import BILL_PATH, CODE_PATH, ENVIRONMENT_PATH, LOCK_PATH
 from lading.image.examples import encode as encode_example
 from lading.layers import Cargo, Recipe, assemble, bytecode, recipes, seal
 from lading.layers.cache import key
 from lading.layers.environment import standard_library
 from lading.layers.files import Content
 from lading.layers.tar import LayerWriter
+from lading.lock import sealed
 from lading.pipeline import plan, summary
 from lading.pipeline.context import Context
 from lading.pipeline.locking import Locked, fetch_for, lock_facts
@@ -148,7 +149,7 @@ class _Builder:
         compiled, reused = self._bytecode(lock, assembled.layers)
         layers = (*assembled.layers, *compiled)
         bill = self._bill(cargo, layers)
-        last, was_there = self._sealed(_bill_recipe(bill))
+        last, was_there = self._sealed(_bill_recipe(bill, lock))
         created_s = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
         described = image.describe(bill, (*layers, last), self.server, created_s=created_s)
         return _Built(described, bill, assembled.cached + reused + was_there)
@@ -163,7 +164,7 @@ class _Builder:
             facts=self.facts,
             model_files={one.path: digests.of(one.source) for one in self.facts.files},
             requirements=self.made.lock.requirements,
-            lock_digest=self.made.lock.spec_digest,
+            lock_digest=Digest.of(sealed.encode(cargo.lock)),
             lock=cargo.lock,
             server=self.server,
             code=BilledCode(CODE_PATH, self.facts.entry, code) if self.facts.code else None,
@@ -239,11 +240,13 @@ def _billed(contents: Sequence[Content], folder: str) -> tuple[BilledFile, ...]:
     return tuple(found)
 
 
-def _bill_recipe(bill: Bill) -> Recipe:
+def _bill_recipe(bill: Bill, lock: PlatformLock) -> Recipe:
+    """Lay the lock beside the bill, which has its digest."""
     data = bill.encode()
 
     def write(_: Sequence[Path], writer: LayerWriter) -> None:
         writer.file(BILL_PATH[1:], data)
+        writer.file(LOCK_PATH[1:], sealed.encode(lock))
 
     return Recipe("bill", "bill of lading", {"bill": str(Digest.of(data))}, write)
 
