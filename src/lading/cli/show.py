@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -33,9 +34,21 @@ def run(
     """
     console = Console(common)
     context = pipeline.Context(common.settings(), console.event)
-    found = pipeline.find(context, package, Platform.parse(platform) if platform else None)
-    console.result("\n".join(_lines(found)), found.to_json())
+    found = pipeline.look(context, package, Platform.parse(platform) if platform else None)
+    lines = _foreign(found) if isinstance(found, pipeline.Foreign) else _lines(found)
+    console.result("\n".join(lines), found.to_json())
     return 0
+
+
+def _foreign(found: pipeline.Foreign) -> Iterator[str]:
+    yield f"{found.descriptor.digest}  {size(found.size_bytes)}  {found.platform or 'no platform'}"
+    yield "  an image that is no package of lading's: it has no bill"
+    yield ""
+    for key, value in found.settings.items():
+        yield f"{key.lower():<12} {json.dumps(value)}"
+    yield f"layers       {len(found.layers)}"
+    for layer in found.layers:
+        yield f"             {size(layer.size_bytes):>7}  {layer.digest.short}"
 
 
 def _lines(found: pipeline.Package) -> Iterator[str]:

@@ -3,42 +3,55 @@
 from lading.pipeline.containers import Started, Wanted, run_package, start_package
 from lading.pipeline.context import Context
 from lading.pipeline.diff import Compared, diff
+from lading.pipeline.foreign import Foreign, listed, look
 from lading.pipeline.locking import Locked, lock
+from lading.pipeline.login import login, logout
 from lading.pipeline.pack import Packed, pack
 from lading.pipeline.plan import facts_json, init, inspect, plan
+from lading.pipeline.remote import tags
 from lading.pipeline.run import verify_package
 from lading.pipeline.serve import serve
-from lading.pipeline.shelf import Package, collect, export, find, packages, remove, tag, untag
+from lading.pipeline.shelf import Package, collect, export, find, remove, tag, untag
 from lading.pipeline.summary import of_facts as describe
+from lading.pipeline.transfer import copy, fetch_image, pull, push
 from lading.pipeline.variables import read as variables
 from lading.spec import schema
 
 __all__ = [
     "Compared",
     "Context",
+    "Foreign",
     "Locked",
     "Package",
     "Packed",
     "Started",
     "Wanted",
     "collect",
+    "copy",
     "describe",
     "diff",
     "export",
     "facts_json",
+    "fetch_image",
     "find",
     "init",
     "inspect",
+    "listed",
     "lock",
+    "login",
+    "logout",
+    "look",
     "pack",
-    "packages",
     "plan",
+    "pull",
+    "push",
     "remove",
     "run_package",
     "schema",
     "serve",
     "start_package",
     "tag",
+    "tags",
     "untag",
     "variables",
     "verify_package",

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from lading.core.errors import Issue, RegistryError
 from lading.core.image import Layer
 from lading.core.lock import BaseFacts, Interpreter, LockedBase, LockedDeb
+from lading.core.login import Logins
 from lading.core.platform import Platform
 from lading.core.ports import Events, Sandbox, ignore
+from lading.core.reference import Reference
 from lading.core.spec import Indexes
 from lading.fetch import HttpFetch
 from lading.layers import FileDigests, FolderCache
 from lading.lock import archives, debian
 from lading.lock.debian_mirror import Mirror, find_mirror
 from lading.lock.index_credentials import by_host
+from lading.logins import LoginFiles
 from lading.pipeline.mend import dropping_damaged
 from lading.sandbox import open as open_sandbox
 from lading.settings import Settings
-from lading.store import LayoutStore
+from lading.store import LayoutStore, RegistryStore
+
+_HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+_HUB_HOST = "registry-1.docker.io"
+"""Where Docker's own registry really is."""
 
 
 class Context:
@@ -85,6 +94,29 @@ class Context:
             proxies=self.mirror.proxies,
         )
 
+    @cached_property
+    def logins(self) -> LoginFiles:
+        """Who this user is to registries, as Docker and the containers tools know it."""
+        return LoginFiles(os.environ, self.events)
+
+    def registry(
+        self, reference: Reference, *, plain_http: bool = False, logins: Logins | None = None
+    ) -> RegistryStore:
+        """Open a repository of a registry; nothing is sent yet. RegistryError offline."""
+        there = in_full(reference)
+        assert there.registry, reference
+        if self.offline:
+            what = "is a registry, and registries are out of reach offline"
+            raise RegistryError(Issue(there.registry, what, "leave out --offline"))
+        return RegistryStore(
+            there.registry,
+            there.repository,
+            logins=logins or (lambda registry: self.logins.find(registry, there.repository)),
+            plain_http=plain_http,
+            notes=self.layers,
+            events=self.events,
+        )
+
     def base(self, reference: str, platform: Platform, *, system_packages: Sequence[str] = ()) -> BaseFacts:
         """Pin a base, and what else is asked for; LockError where it is not known."""
         base = debian.resolve(
@@ -138,3 +170,13 @@ class Context:
                 platform=platform,
                 events=events or self.events,
             )
+
+
+def in_full(reference: Reference) -> Reference:
+    """Say where a name in Docker's own registry leads: `docker.io/python` to `library/python` at its host."""
+    if reference.registry not in _HUB_NAMES:
+        return reference
+    repository = reference.repository
+    return replace(
+        reference, registry=_HUB_HOST, repository=repository if "/" in repository else f"library/{repository}"
+    )

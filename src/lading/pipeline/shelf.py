@@ -19,7 +19,6 @@ from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, SpecError
 from lading.core.image import Image, Layer
 from lading.core.platform import Platform
-from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.pipeline.context import Context
 from lading.pipeline.mend import dropping_damaged
@@ -53,22 +52,30 @@ class Package:
         }
 
 
+class NoPackageError(IntegrityError):
+    """An image that is sound, and no package of lading's."""
+
+
 def find(context: Context, text: str, platform: Platform | None = None) -> Package:
-    """Read the package that a name, a digest or the beginning of one means."""
+    """Read the package that a name, a digest or the beginning of one means.
+
+    Raises NoPackageError for another image.
+    """
     store = context.store
     descriptor = store.find(text)
-    chosen = _choose(context, text, descriptor, platform)
+    chosen = choose(context, text, descriptor, platform)
     manifest = documents.read(store, chosen)
     layers = documents.children(store, chosen)
-    if len(layers) < 2:
-        raise IntegrityError(Issue(repr(text), "is no package of lading's: it has no layers"))
-    config = documents.read(store, layers[0])
+    config = documents.read(store, layers[0]) if layers else b""
+    # the last layer of another image may be large, so it is not searched for a bill
+    if len(layers) < 2 or b'"bill of lading"' not in config:
+        raise NoPackageError(Issue(repr(text), "is no package of lading's: it has no bill"))
     bill = _bill(context, text, layers[-1])
     image = Image(bill.platform, _layers(text, bill, layers[1:], config), config, manifest)
     return Package(descriptor, image, bill, report(context, chosen.digest))
 
 
-def _choose(context: Context, text: str, descriptor: Descriptor, platform: Platform | None) -> Descriptor:
+def choose(context: Context, text: str, descriptor: Descriptor, platform: Platform | None) -> Descriptor:
     """Take one platform of an index: the one asked for, else this machine's, else the first."""
     if not documents.is_index(descriptor):
         return descriptor
@@ -91,7 +98,7 @@ def _bill(context: Context, text: str, layer: Descriptor) -> Bill:
                 stream = archive.extractfile(member)
                 assert stream
                 return Bill.parse(stream.read(), f"bill of {text}")
-    raise IntegrityError(Issue(repr(text), f"is no package of lading's: it has no /{BILL_FILE}"))
+    raise NoPackageError(Issue(repr(text), f"is no package of lading's: it has no /{BILL_FILE}"))
 
 
 @contextmanager
@@ -133,15 +140,6 @@ def report(context: Context, image: Digest) -> dict[str, Any] | None:
             continue
         return document if isinstance(document, dict) else None
     return None
-
-
-def packages(context: Context) -> Iterator[tuple[Reference, Package]]:
-    """List what has a name, in order; an image that is no package of lading's is passed over, and told."""
-    for reference, _ in context.store.tags():
-        try:
-            yield reference, find(context, str(reference))
-        except IntegrityError as error:
-            context.events(Event("list", "warning", f"{reference}: {error.issues[0].what}"))
 
 
 def tag(context: Context, text: str, names: Sequence[str]) -> Descriptor:

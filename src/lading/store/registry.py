@@ -85,6 +85,12 @@ class RegistryStore:
         """Close the connections; a later call opens new ones."""
         self._api.close()
 
+    def check(self) -> None:
+        """Ask for nothing; RegistryError where the login is refused, or this is no registry."""
+        answer = self._api.call("GET", "", ())
+        if answer.status != 200:
+            raise self._api.refusal(answer, "is no registry")
+
     def size_bytes(self, digest: Digest) -> int | None:
         """Return the size of a blob or manifest, None where it is not there."""
         size_bytes = self._blob_size(digest)

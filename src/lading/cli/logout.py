@@ -1,0 +1,23 @@
+"""`lading logout`."""
+
+from __future__ import annotations
+
+from lading import pipeline
+from lading.cli.console import Common, Console
+
+
+def run(registry: str, /, *, common: Common = Common()) -> int:  # noqa: B008 - frozen
+    """Forget the login for a registry, in every file and credential helper that knows one.
+
+    For example:
+
+        lading logout registry.example.com
+
+    Args:
+        registry: Host and perhaps a port, or a namespace in it, such as quay.io/team.
+    """
+    console = Console(common)
+    paths = pipeline.logout(pipeline.Context(common.settings(), console.event), registry)
+    text = f"logged out of {registry}: forgotten by {', '.join(map(str, paths))}"
+    console.result(text, {"registry": registry, "files": [str(path) for path in paths]})
+    return 0
