@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -186,10 +186,11 @@ class Client:
         body: Body | None = None,
         authorize: Authorize | None = None,
         answer_within_s: float = _READ_TIMEOUT_S,
+        final: Container[int] = (),
     ) -> Iterator[Response]:
         """Send a request and follow redirects; a response with any other status is the caller's to judge.
 
-        Transient for what may pass, RegistryError for a URL that is refused.
+        Transient for what may pass, but a status that is `final`; RegistryError for a URL that is refused.
         """
         import httpx2
 
@@ -206,7 +207,8 @@ class Client:
                 client.stream(method, bare, headers=sent, content=content, timeout=timeout) as response,
             ):
                 if response.status_code not in _REDIRECTS or "location" not in response.headers:
-                    _check_passing(response)
+                    if response.status_code not in final:
+                        _check_passing(response)
                     yield Response(response, bare)
                     return
                 if method not in {"GET", "HEAD"} and response.status_code not in _KEEP_BODY:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,15 +104,16 @@ class RegistryApi:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        final: Container[int] = (),
     ) -> Answer:
         """Ask for something small, again and again while what fails may pass.
 
-        A status below 500 is the caller's to judge, but 401 and 403; RegistryError where the registry denies
-        access or cannot be reached.
+        A status that is `final` or below 500 is the caller's to judge, but 401 and 403; RegistryError where
+        the registry denies access or cannot be reached.
         """
 
         def attempt() -> Answer:
-            with self.send(method, path, scopes, headers=headers or {}, body=body) as response:
+            with self.send(method, path, scopes, headers=headers or {}, body=body, final=final) as response:
                 return self.read(response)
 
         return self.persist(path, attempt)
@@ -137,6 +138,7 @@ class RegistryApi:
         headers: Mapping[str, str],
         body: Body | None = None,
         answer_within_s: float = 60.0,
+        final: Container[int] = (),
     ) -> Iterator[Response]:
         """Ask once, and once more with a login where one is wanted; Transient for what may pass."""
         url = self.url(path)
@@ -149,7 +151,13 @@ class RegistryApi:
                 return target, login if origin(target) == home else {}
 
             with self._client.send(
-                method, url, headers, body=body, authorize=authorize, answer_within_s=answer_within_s
+                method,
+                url,
+                headers,
+                body=body,
+                authorize=authorize,
+                answer_within_s=answer_within_s,
+                final=final,
             ) as response:
                 if response.status == 401:
                     again = None if is_last else self._authorization.challenged(response, wanted)

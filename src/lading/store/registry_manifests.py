@@ -33,7 +33,14 @@ class Manifests:
     def describe(self, name: str) -> Descriptor | None:
         """Describe what a tag or digest names; None where there is none."""
         path = f"{self._repository}/manifests/{name}"
-        answer = self._api.call("HEAD", path, self._pull, headers={"Accept": _ACCEPT})
+        accept = {"Accept": _ACCEPT}
+        answer = self._api.call("HEAD", path, self._pull, headers=accept, final={500} if ":" in name else ())
+        if answer.status == 500:
+            # Distribution 2.8 says so of a layer; or it has a problem that may pass
+            blob = self._api.call("HEAD", f"{self._repository}/blobs/{name}", self._pull)
+            if blob.status == 200:
+                return None
+            answer = self._api.call("HEAD", path, self._pull, headers=accept)
         if answer.status == 404:
             return None
         if answer.status != 200:

@@ -146,10 +146,12 @@ class Upload:
             at = start
             while at < end:
                 piece = stream.read(min(_READ_BYTES, end - at))
+                at += len(piece)
                 if not piece:
                     documents.check_size(self._descriptor, at)
+                if at == self._descriptor.size_bytes and stream.read(1):
+                    documents.check_size(self._descriptor, at + 1)
                 yield piece
-                at += len(piece)
                 self._told(at)
 
     def _check_source(self) -> None:
