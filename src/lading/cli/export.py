@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from lading import pipeline
 from lading.cli.console import Common, Console
+from lading.core.platform import Platform
 
 
 def run(
@@ -19,6 +20,7 @@ def run(
     form: Annotated[
         Literal["oci", "oci-archive", "docker-archive"] | None, Parameter(name=["--format", "-f"])
     ] = None,
+    platform: str | None = None,
     force: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
@@ -30,15 +32,19 @@ def run(
 
         lading export iris:1 layout/ && skopeo inspect oci:layout:iris:1
 
+        lading export iris:1 arm.tar --format docker-archive --platform linux/arm64
+
     Args:
         package: A name, a digest, or the beginning of one.
         destination: File or folder to write.
+        platform: The one to write, of a package of several. Default: all; docker-archive: this machine's.
         form: oci (a folder), oci-archive or docker-archive; default: oci-archive for *.tar, else oci.
         force: Replace the destination if it is there.
     """
     console = Console(common)
     chosen = form or ("oci-archive" if destination.suffix == ".tar" else "oci")
     context = pipeline.Context(common.settings(), console.event)
-    pipeline.export(context, package, destination, chosen, overwrite=force)
+    one = Platform.parse(platform) if platform else None
+    pipeline.export(context, package, destination, chosen, overwrite=force, platform=one)
     console.result(str(destination), {"path": str(destination.absolute()), "format": chosen})
     return 0

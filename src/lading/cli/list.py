@@ -41,37 +41,45 @@ def run(
         ]
         console.table(_HEADER[:4], rows, [one.to_json() for one in tagged])
         return 0
-    found = [{"name": str(one.reference), **_document(one.found)} for one in pipeline.listed(context)]
+    found = [
+        {"name": str(one.reference), **_document(one.found), "platforms": [*map(_platform, one.every)]}
+        for one in pipeline.listed(context)
+    ]
     console.table(_HEADER, [_row(one) for one in found], found)
     return 0
 
 
 def _document(found: pipeline.Package | pipeline.Foreign) -> dict[str, Any]:
-    digest = str(found.descriptor.digest)
+    is_package = isinstance(found, pipeline.Package)
+    model = found.bill.model.flavour if is_package else None
+    return {"digest": str(found.descriptor.digest), **_platform(found), "model": model}
+
+
+def _platform(found: pipeline.Package | pipeline.Foreign) -> dict[str, Any]:
     if isinstance(found, pipeline.Foreign):
-        return {
-            "digest": digest,
-            "platform": found.platform,
-            "size_bytes": found.size_bytes,
-            "verified": None,
-            "model": None,
-        }
+        return {"platform": found.platform, "size_bytes": found.size_bytes, "verified": None}
     return {
-        "digest": digest,
         "platform": str(found.image.platform),
         "size_bytes": found.image.size_bytes,
         "verified": bool(found.report and found.report["passed"]),
-        "model": found.bill.model.flavour,
     }
 
 
 def _row(document: dict[str, Any]) -> list[str]:
-    verified = {True: "verified", False: "not verified", None: ""}[document["verified"]]
     return [
         document["name"],
         document["digest"].removeprefix("sha256:")[:12],
-        document["platform"] or "",
+        ", ".join(one["platform"] or "" for one in document["platforms"]),
         size(document["size_bytes"]),
-        verified,
+        _verified(document["platforms"]),
         document["model"] or "no package of lading's",
     ]
+
+
+def _verified(platforms: list[dict[str, Any]]) -> str:
+    passed = [one["platform"] for one in platforms if one["verified"]]
+    if passed and len(passed) < len(platforms):
+        return f"verified for {', '.join(passed)}"
+    if passed:
+        return "verified"
+    return "" if all(one["verified"] is None for one in platforms) else "not verified"

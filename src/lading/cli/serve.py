@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from lading import pipeline
 from lading.cli.console import Common, Console, SandboxKind
+from lading.core.platform import Platform
 
 
 def run(
@@ -18,6 +19,7 @@ def run(
     port: Annotated[int, Parameter(alias="-p")] = 8080,
     host: str = "127.0.0.1",
     sandbox: SandboxKind | None = None,
+    platform: str | None = None,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
     """Run a package and answer requests on this machine.
@@ -35,7 +37,16 @@ def run(
         port: Port to listen on; default: 8080.
         host: Address to listen on; default: 127.0.0.1, this machine alone.
         sandbox: unshare, bwrap, podman or docker; default: the first that works.
+        platform: One of a package of several platforms; default: this machine's.
     """
     console = Console(common)
     context = pipeline.Context(common.settings(), console.event)
-    return pipeline.serve(context, package, host=host, port=port, sandbox=sandbox, log=sys.stderr.buffer)
+    return pipeline.serve(
+        context,
+        package,
+        host=host,
+        port=port,
+        log=sys.stderr.buffer,
+        sandbox=sandbox,
+        platform=Platform.parse(platform) if platform else None,
+    )

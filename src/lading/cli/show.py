@@ -110,5 +110,7 @@ def _verified(found: pipeline.Package) -> str:
         return "not yet; run `lading verify`"
     outcome = "passed" if report["passed"] else "FAILED"
     seen = next((one["detail"] for one in report["checks"] if one["name"] == "predictions"), "it runs")
-    speed = f"ready in {report['ready_s']:.1f} s, {report['latency_ms']:.1f} ms a request"
-    return f"{outcome} in {report['sandbox']}: {seen}, {speed}, {size(report['peak_memory_bytes'])}"
+    speed = f"ready in {report['ready_s']:.1f} s"
+    if report["latency_ms"] or report["peak_memory_bytes"]:
+        speed += f", {report['latency_ms']:.1f} ms a request, {size(report['peak_memory_bytes'])}"
+    return f"{outcome} in {report['sandbox']}: {seen}, {speed}"

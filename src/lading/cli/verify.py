@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lading import pipeline
 from lading.cli.console import Common, Console, SandboxKind
+from lading.core.platform import Platform
 
 
 def run(
@@ -11,6 +12,7 @@ def run(
     /,
     *,
     sandbox: SandboxKind | None = None,
+    platform: str | None = None,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
     """Run a package in a sandbox and replay its recorded predictions.
@@ -21,12 +23,17 @@ def run(
 
         lading verify iris:1 --sandbox podman --json
 
+        lading verify iris:1 --platform linux/arm64   # emulated, where qemu-user-static is installed
+
     Args:
         package: A name, a digest, or the beginning of one.
         sandbox: unshare, bwrap, podman or docker; default: the first that works.
+        platform: One of a package of several platforms; default: this machine's.
     """
     console = Console(common)
-    report = pipeline.verify_package(pipeline.Context(common.settings(), console.event), package, sandbox)
+    context = pipeline.Context(common.settings(), console.event)
+    chosen = Platform.parse(platform) if platform else None
+    report = pipeline.verify_package(context, package, sandbox, chosen)
     lines = [f"{'ok' if one.passed else 'no'}  {one.name}: {one.detail}" for one in report.checks]
     console.result("\n".join(lines), report.to_json())
     return 0

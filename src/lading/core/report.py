@@ -25,7 +25,7 @@ class Report:
     image: str
     """Digest of the manifest."""
     sandbox: str
-    """What it ran in: `unshare`, `bwrap`, `podman` or `docker`."""
+    """What it ran in: `unshare`, `bwrap`, `podman` or `docker`; `unshare, qemu-aarch64` where emulated."""
     checks: tuple[Check, ...]
     predictions: int = 0
     """Recorded rows replayed."""
@@ -38,6 +38,14 @@ class Report:
     output: str = ""
     """The last lines that server and worker wrote."""
     figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def emulator(self) -> str:
+        """Name what emulated the package's processor; empty where none did.
+
+        What ran emulated has no figures but `ready_s`: its memory and times are the emulator's.
+        """
+        return self.sandbox.partition(", ")[2]
 
     @property
     def passed(self) -> bool:

@@ -20,6 +20,7 @@ from lading.layers.tar import LayerWriter, check_path
 
 _IMPORT_S = 300.0
 _COMPILE_S = 600.0
+_EMULATED_PATIENCE = 10
 _PATHS_BYTES_MAX = 16 << 20
 _FILE_BYTES_MAX = 64 << 20
 _OUTPUT_BYTES_MAX = 1 << 30
@@ -126,7 +127,7 @@ def _run(sandbox: Sandbox, argv: Sequence[str], tmp: Path, timeout_s: float) -> 
     """Run one of the two scripts to its end."""
     running = sandbox.start(argv, env=_ENV, tmp=tmp)
     try:
-        status = running.wait(timeout_s)
+        status = running.wait(timeout_s * (_EMULATED_PATIENCE if sandbox.emulated else 1))
     except TimeoutError as error:
         raise VerifyError(Issue("byte code", str(error))) from error
     finally:

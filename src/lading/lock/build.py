@@ -21,6 +21,7 @@ from lading.lock.python import Target, last_lines
 
 _RECIPE = 2  # part of the cache's key: raise it when wheels are built another way
 _TIMEOUT_S = 1800.0
+_EMULATED_PATIENCE = 10
 _LAST_LINES = 15
 _LIMIT_BYTES = 1 << 20
 _ENVIRON = {
@@ -148,7 +149,7 @@ def _run(sandbox: Sandbox, job: Job, inputs: Path, tmp: Path, timeout_s: float) 
     mounts = {"/src": inputs, "/requirements": job.requirements}
     running = sandbox.start(argv, env=_ENVIRON, tmp=tmp, network=False, mounts=mounts)
     try:
-        status = running.wait(timeout_s)
+        status = running.wait(timeout_s * (_EMULATED_PATIENCE if sandbox.emulated else 1))
     except TimeoutError as error:
         raise _failed(job, f"took longer than {timeout_s:.0f} s", running.output()) from error
     finally:

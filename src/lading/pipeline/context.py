@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from lading.core.errors import Issue, RegistryError
+from lading.core.errors import Issue, RegistryError, VerifyError
 from lading.core.image import Layer
 from lading.core.lock import BaseFacts, Interpreter, LockedBase, LockedDeb
 from lading.core.login import Logins
@@ -23,6 +23,7 @@ from lading.lock.debian_mirror import Mirror, find_mirror
 from lading.lock.index_credentials import by_host
 from lading.logins import LoginFiles
 from lading.pipeline.mend import dropping_damaged
+from lading.sandbox import choose as choose_sandbox
 from lading.sandbox import open as open_sandbox
 from lading.settings import Settings
 from lading.store import LayoutStore, RegistryStore
@@ -170,6 +171,16 @@ class Context:
                 platform=platform,
                 events=events or self.events,
             )
+
+    def cannot_run(self, platform: Platform, kind: str | None = None) -> Issue | None:
+        """Say why packages of another platform than this machine's cannot be run here; None if they can."""
+        if platform == Platform.current():
+            return None
+        try:
+            choose_sandbox(kind or self.settings.sandbox, self.settings.cache / "unpacked", platform)
+        except VerifyError as error:
+            return error.issues[0]
+        return None
 
 
 def in_full(reference: Reference) -> Reference:

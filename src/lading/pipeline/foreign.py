@@ -49,6 +49,9 @@ class Listed:
 
     reference: Reference
     found: shelf.Package | Foreign
+    """For this machine's platform, or the first."""
+    every: tuple[shelf.Package | Foreign, ...]
+    """For each of its platforms."""
 
 
 def look(context: Context, text: str, platform: Platform | None = None) -> shelf.Package | Foreign:
@@ -64,9 +67,19 @@ def listed(context: Context) -> Iterator[Listed]:
     """List what has a name, in order; what cannot be read is told and passed over."""
     for reference, _ in context.store.tags():
         try:
-            yield Listed(reference, look(context, str(reference)))
+            found = look(context, str(reference))
+            every = tuple(look(context, str(reference), one) for one in _platforms(context, found))
+            yield Listed(reference, found, every or (found,))
         except LadingError as error:
             context.events(Event("list", "warning", f"{reference}: {error.issues[0].what}"))
+
+
+def _platforms(context: Context, found: shelf.Package | Foreign) -> list[Platform]:
+    """List what an index has images for; what builders put beside them is for "unknown"."""
+    if not documents.is_index(found.descriptor):
+        return []
+    children = documents.children(context.store, found.descriptor)
+    return [one.platform for one in children if one.platform and one.platform.os != "unknown"]
 
 
 def platform_of(source: BlobSource, manifest: Descriptor) -> str | None:

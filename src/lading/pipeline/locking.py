@@ -187,4 +187,4 @@ def _build_in_base(context: Context, job: locks.Job) -> Path:
         digests=context.digests,
         events=context.events,
     )
-    return locks.build_in(context.sandbox(made.layers), job, wheelhouse)
+    return locks.build_in(context.sandbox(made.layers, platform=job.target.platform), job, wheelhouse)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from lading.core.image import Image, Layer
 from lading.core.lock import PlatformLock
 from lading.core.model import ModelFacts
 from lading.core.platform import Platform
-from lading.core.ports import Event, ignore
+from lading.core.ports import Event, Sandbox, ignore
 from lading.core.reference import Reference
 from lading.core.report import Report
 from lading.core.spec import Example, PackageSpec
@@ -46,7 +46,8 @@ class Packed:
     references: tuple[Reference, ...]
     descriptor: Descriptor
     images: tuple[Image, ...]
-    report: Report | None
+    reports: tuple[Report, ...]
+    """Of each platform that was run, this machine's own first."""
 
     @property
     def digest(self) -> Digest:
@@ -69,7 +70,8 @@ class Packed:
             "size_bytes": self.size_bytes,
             "platforms": [str(one.platform) for one in self.images],
             "layers": [len(one.layers) for one in self.images],
-            "report": self.report.to_json() if self.report else None,
+            "report": self.reports[0].to_json() if self.reports else None,
+            "reports": [one.to_json() for one in self.reports],
         }
 
 
@@ -98,10 +100,10 @@ def pack(
     layers = [layer for one in built for layer in one.image.layers]
     context.events(Event("assemble", "stage", summary.of_layers(layers, cached)))
     descriptor = _seal(context, built)
-    report = _verify(context, built, builder.examples, sandbox) if verify else None
+    reports = _verify(context, built, builder.examples, sandbox) if verify else ()
     for reference in references:
         context.store.tag(reference, descriptor)
-    return Packed(references, descriptor, tuple(one.image for one in built), report)
+    return Packed(references, descriptor, tuple(one.image for one in built), reports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +178,10 @@ class _Builder:
     def _bytecode(self, lock: PlatformLock, layers: Sequence[Layer]) -> tuple[list[Layer], int]:
         """Compile what starts import: the server's, the same for every package, then the model's on top.
 
-        Nothing is run that is not this machine's: another platform's package compiles as it starts.
+        A package for a platform that cannot be run here gets none: it compiles as it starts.
         """
-        if lock.platform != Platform.current():
+        if problem := self.context.cannot_run(lock.platform, self.sandbox):
+            self.context.events(Event("assemble", "warning", summary.of_foreign(lock.platform, problem)))
             return [], 0
         server_path = self.server.entrypoint[0].rpartition("/bin/")[0]
         base = {"base", "interpreter", "server"}
@@ -190,6 +193,9 @@ class _Builder:
         reused = 0
         for title, path, roots, kinds, interpreter in parts:
             below = [one for one in layers if one.kind in kinds or one.title == SKELETON] + compiled
+            opened = partial(
+                self.context.sandbox, tuple(below), self.sandbox, platform=lock.platform, events=ignore
+            )
             recipe = Recipe(
                 "bytecode",
                 f"byte code of the {title}",
@@ -198,7 +204,7 @@ class _Builder:
                     "roots": sorted(set(roots)),
                     "layers": sorted(str(one.diff_id) for one in below),
                 },
-                partial(self._compile, tuple(below), path, roots, standard_library(interpreter)),
+                partial(self._compile, opened, path, roots, standard_library(interpreter)),
             )
             layer, was_there = self._sealed(recipe)
             compiled.append(layer)
@@ -207,7 +213,7 @@ class _Builder:
 
     def _compile(
         self,
-        below: tuple[Layer, ...],
+        opened: Callable[[], Sandbox],
         path: str,
         roots: Sequence[str],
         folders: Sequence[str],
@@ -217,7 +223,7 @@ class _Builder:
         self.context.events(Event("assemble", "step", f"compiling what {path} imports at its start"))
         with temporary_folder() as tmp:
             compiled = bytecode.make(
-                self.context.sandbox(below, self.sandbox, events=ignore),
+                opened(),
                 python=f"{path}/bin/python",
                 roots=roots,
                 folders=(*folders, path[1:]),
@@ -266,13 +272,11 @@ def _seal(context: Context, built: Sequence[_Built]) -> Descriptor:
 
 def _verify(
     context: Context, built: Sequence[_Built], examples: Sequence[Example], sandbox: str | None
-) -> Report | None:
-    """Verify the image of this machine's platform; the others cannot be run here, and that is told."""
-    report = None
-    for one in built:
-        if one.image.platform == Platform.current():
-            report = verify_image(context, one.image, one.bill, examples, sandbox=sandbox, again=False)
-        else:
-            what = f"{one.image.platform} is not this machine's platform: sealed without having been run"
-            context.events(Event("verify", "warning", what))
-    return report
+) -> tuple[Report, ...]:
+    """Verify the image of each platform that can be run here, this machine's own first."""
+    own_first = sorted(built, key=lambda one: one.image.platform != Platform.current())
+    return tuple(
+        verify_image(context, one.image, one.bill, examples, sandbox=sandbox, again=False)
+        for one in own_first
+        if context.cannot_run(one.image.platform, sandbox) is None
+    )

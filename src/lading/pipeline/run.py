@@ -15,6 +15,7 @@ from lading.core.bill import Bill
 from lading.core.descriptor import REPORT, Descriptor
 from lading.core.errors import IntegrityError, Issue, VerifyError
 from lading.core.image import Image
+from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.report import Report
 from lading.core.spec import Example
@@ -40,12 +41,12 @@ def verify_image(
     An image that passed before is not run once more, unless `again`: it has the same bytes.
     """
     if not again and (before := _passed(context, image)):
-        context.events(Event("verify", "stage", summary.of_report(before, again=True)))
+        context.events(Event("verify", "stage", summary.of_report(before, image.platform, again=True)))
         return before
     argv, env = command(image)
     with temporary_folder() as tmp:
         report = verify.check(
-            context.sandbox(image.layers, sandbox),
+            context.sandbox(image.layers, sandbox, platform=image.platform),
             bill=bill,
             examples=examples,
             image=image.descriptor.digest,
@@ -57,13 +58,15 @@ def verify_image(
     attach(context, image.descriptor, canonical.encode(report.to_json()), REPORT)
     if not report.passed:
         raise VerifyError(*_issues(report))
-    context.events(Event("verify", "stage", summary.of_report(report, again=False)))
+    context.events(Event("verify", "stage", summary.of_report(report, image.platform, again=False)))
     return report
 
 
-def verify_package(context: Context, text: str, sandbox: str | None) -> Report:
+def verify_package(
+    context: Context, text: str, sandbox: str | None, platform: Platform | None = None
+) -> Report:
     """Verify a package in the store, on the examples that it carries."""
-    package = shelf.find(context, text)
+    package = shelf.find(context, text, platform)
     examples = recorded_examples(context, package)
     return verify_image(context, package.image, package.bill, examples, sandbox=sandbox, again=True)
 
@@ -72,6 +75,9 @@ def _issues(report: Report) -> Iterator[Issue]:
     for check in report.checks:
         if not check.passed:
             yield Issue(check.name, check.detail)
+    if report.emulator:
+        what = f"it ran under {report.emulator}, which may lack what a real processor has"
+        yield Issue("emulated", what, "verify it on such a machine, and pack here with --no-verify")
     if report.output:
         yield Issue("the package's last output", "\n" + report.output.rstrip()[-4000:])
 

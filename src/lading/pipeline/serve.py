@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import IO
 
+from lading.core.platform import Platform
+from lading.core.ports import Event
 from lading.pipeline import shelf
 from lading.pipeline.context import Context
 from lading.pipeline.publish import refuse_taken
@@ -27,13 +29,22 @@ SERVER_SETTINGS = (
 )
 
 
-def serve(context: Context, text: str, *, host: str, port: int, sandbox: str | None, log: IO[bytes]) -> int:
+def serve(
+    context: Context,
+    text: str,
+    *,
+    host: str,
+    port: int,
+    log: IO[bytes],
+    sandbox: str | None = None,
+    platform: Platform | None = None,
+) -> int:
     """Run a package in a sandbox with this machine's network; return its exit status.
 
     The server's settings are this machine's `LADING_*` variables. What server and worker write goes to `log`
     as it comes. Raises SpecError where the port is taken.
     """
-    package = shelf.find(context, text)
+    package = shelf.find(context, text, platform)
     refuse_taken("serve", host, port, "choose another with --port")
     argv, env = command(package.image)
     env |= server_settings(os.environ)
@@ -52,6 +63,8 @@ def serve_package(
 ) -> int:
     """Run a command on a package's layers until it ends or is interrupted; return its exit status."""
     opened = context.sandbox(package.image.layers, sandbox, platform=package.image.platform)
+    if opened.emulated:
+        context.events(Event("serve", "warning", f"{package.image.platform} runs emulated: {opened.name}"))
     with temporary_folder() as tmp:
         running = opened.start(argv, env=env, tmp=tmp, network=True)
         running.follow(log)

@@ -206,9 +206,25 @@ def _unused(folder: Path, diff_ids: set[str]) -> list[Path]:
     return [one for one in found if one.name not in diff_ids and now - one.lstat().st_mtime > CACHED_FOR_S]
 
 
-def export(context: Context, text: str, destination: Path, form: exports.Format, *, overwrite: bool) -> None:
-    """Write a package to a file or folder, under the name it was asked for by."""
+def export(
+    context: Context,
+    text: str,
+    destination: Path,
+    form: exports.Format,
+    *,
+    overwrite: bool,
+    platform: Platform | None = None,
+) -> None:
+    """Write a package to a file or folder, under the name it was asked for by.
+
+    A docker-archive holds one platform: this machine's, or the first, where none is named.
+    """
     descriptor = context.store.find(text)
+    if platform or (form == "docker-archive" and documents.is_index(descriptor)):
+        whole, descriptor = descriptor, find(context, text, platform).image.descriptor
+        if not platform and len(documents.children(context.store, whole)) > 1:
+            what = f"a {form} holds one platform: {descriptor.platform}; name another with --platform"
+            context.events(Event("export", "warning", what))
     names = {str(name): name for name, _ in context.store.tags()}
     with dropping_damaged(context.store, documents.walk(context.store, descriptor)):
         exports.export(

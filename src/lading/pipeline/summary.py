@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lading.core.errors import Issue
 from lading.core.image import Layer
 from lading.core.lock import Lock
 from lading.core.model import ModelFacts
+from lading.core.platform import Platform
 from lading.core.report import Report
 from lading.core.signature import Field, Signature
 
@@ -55,12 +57,24 @@ def of_layers(layers: Sequence[Layer], cached: int) -> str:
     return f"{_count(len(layers), 'layer')}, {'all' if cached == len(layers) else cached} from cache"
 
 
-def of_report(report: Report, *, again: bool) -> str:
-    """Print `read-only, no network: 150 of 150 recorded predictions match, ready in 0.9 s, 118 MB`."""
+def of_foreign(platform: Platform, problem: Issue) -> str:
+    """Say what it means that a platform cannot be run here."""
+    return (
+        f"{platform} is sealed without having been run, and without byte code, so that its digest is another "
+        f"than that of a machine which can run it: {problem.what}{f' ({problem.fix})' if problem.fix else ''}"
+    )
+
+
+def of_report(report: Report, platform: Platform, *, again: bool) -> str:
+    """Print `read-only, no network: 150 of 150 recorded predictions match, ready in 0.9 s, 118 MB`.
+
+    What ran emulated is told with its platform: its times are the emulator's.
+    """
+    emulated = f"{platform} by {report.emulator}, " if report.emulator else ""
     seen = next((check.detail for check in report.checks if check.name == "predictions"), "it runs")
     memory = f", {report.peak_memory_bytes / 1e6:.0f} MB" if report.peak_memory_bytes else ""
     before = ", as verified before" if again else ""
-    return f"read-only, no network: {seen}, ready in {report.ready_s:.1f} s{memory}{before}"
+    return f"{emulated}read-only, no network: {seen}, ready in {report.ready_s:.1f} s{memory}{before}"
 
 
 def _count(number: int, noun: str) -> str:

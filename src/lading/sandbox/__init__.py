@@ -5,7 +5,8 @@ The kinds, in the order in which they are tried: `unshare`, `bwrap`, `podman`, `
 
 from __future__ import annotations
 
-from lading.sandbox.choose import KINDS, Availability, available, engine, open  # noqa: A004 - `sandbox.open`
+from lading.sandbox.choose import KINDS, Availability, available, choose, engine
+from lading.sandbox.choose import open as open  # noqa: A004 - `sandbox.open`
 from lading.sandbox.containers import Engine, Order
 
-__all__ = ["KINDS", "Availability", "Engine", "Order", "available", "engine", "open"]
+__all__ = ["KINDS", "Availability", "Engine", "Order", "available", "choose", "engine", "open"]

@@ -73,17 +73,22 @@ def open(  # noqa: A001 - `sandbox.open`, as `tarfile.open`
     VerifyError when the kind asked for, or every kind, does not work here, with each one's reason;
     IntegrityError for a layer that is not what its diff ID says.
     """
-    if kind is not None and kind not in KINDS:
-        raise VerifyError(Issue("sandbox", f"got {kind!r}, expected one of {', '.join(KINDS)}"))
     who = User.parse(user)
-    unpacked.mkdir(parents=True, exist_ok=True)
     platform = platform or Platform.current()
-    found = _choose((kind,) if kind else KINDS, unpacked, platform)
+    found = choose(kind, unpacked, platform)
     paths = () if found.kind == "docker" and not layers else unpack(layers, source, unpacked, events)
     root = Root(
         tuple(layers), source, unpacked, tuple(paths[::-1]), who, environment or {}, platform, found.emulator
     )
     return _make(found.kind, root, overlay=found.overlay)
+
+
+def choose(kind: str | None, folder: Path, platform: Platform) -> Availability:
+    """Choose the kind asked for, or the first that works, trying it below `folder`; see `open`."""
+    if kind is not None and kind not in KINDS:
+        raise VerifyError(Issue("sandbox", f"got {kind!r}, expected one of {', '.join(KINDS)}"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return _choose((kind,) if kind else KINDS, folder, platform)
 
 
 def available(folder: Path | None = None, platform: Platform | None = None) -> list[Availability]:

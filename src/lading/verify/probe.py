@@ -21,7 +21,7 @@ from lading.core.report import Check
 
 _REPORT_BYTES_MAX = 16 << 20
 _SHOWN = 5
-_LOOK_S = 120.0
+_LOOK_S, _EMULATED_LOOK_S = 120.0, 1200.0
 _UNSEEN = ["nothing was seen"]
 
 # Name and Version stand in METADATA's headers; importlib.metadata would read all of each file
@@ -88,7 +88,7 @@ def looking(sandbox: Sandbox, bill: Bill, tmp: Path, env: Mapping[str, str]) -> 
         return
     try:
         yield checks
-        checks += _finish(running, bill, tmp)
+        checks += _finish(running, bill, tmp, _EMULATED_LOOK_S if sandbox.emulated else _LOOK_S)
     finally:
         running.stop(0)
 
@@ -100,9 +100,9 @@ def _start(sandbox: Sandbox, bill: Bill, tmp: Path, env: Mapping[str, str]) -> R
     return sandbox.start(argv, env=env, tmp=tmp)
 
 
-def _finish(running: Running, bill: Bill, tmp: Path) -> list[Check]:
+def _finish(running: Running, bill: Bill, tmp: Path, timeout_s: float) -> list[Check]:
     try:
-        status = running.wait(_LOOK_S)
+        status = running.wait(timeout_s)
     except TimeoutError as error:
         return [Check("environment", passed=False, detail=str(error))]
     seen = _read(tmp / "report.json") if status == 0 else None
