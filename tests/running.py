@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -55,6 +57,19 @@ def post(url, body, timeout_s=30.0):
     request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=timeout_s) as response:
         return json.load(response)
+
+
+def wait_for(url, process, timeout_s=60.0):
+    """Wait until a server that a process runs answers; return its status."""
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise AssertionError(f"{url} does not answer")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
 
@@ -11,7 +10,7 @@ import pytest
 
 from engines import CONTAINERS_CONF, end, free_port
 from models import rows, write_iris
-from running import post
+from running import post, wait_for
 
 pytestmark = pytest.mark.network
 
@@ -27,18 +26,6 @@ def archive(lading, iris, tmp_path_factory):
     path = tmp_path_factory.mktemp("archive") / "iris.tar"
     lading("export", iris, path, "--format", "docker-archive")
     return path
-
-
-def wait_for(url, process, timeout_s=60.0):
-    deadline_s = time.monotonic() + timeout_s
-    while time.monotonic() < deadline_s:
-        assert process.poll() is None, process.stdout and process.stdout.read()
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return answer.status
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-    raise AssertionError(f"{url} does not answer")
 
 
 def run_container(command, port, image):

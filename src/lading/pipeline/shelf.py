@@ -71,6 +71,8 @@ def find(context: Context, text: str, platform: Platform | None = None) -> Packa
     if len(layers) < 2 or b'"bill of lading"' not in config:
         raise NoPackageError(Issue(repr(text), "is no package of lading's: it has no bill"))
     bill = _bill(context, text, layers[-1])
+    if platform and platform != bill.platform:
+        raise _no_platform(text, platform, [bill.platform])
     image = Image(bill.platform, _layers(text, bill, layers[1:], config), config, manifest)
     return Package(descriptor, image, bill, report(context, chosen.digest))
 
@@ -85,9 +87,13 @@ def choose(context: Context, text: str, descriptor: Descriptor, platform: Platfo
         if one.platform == wanted:
             return one
     if platform or not found:
-        known = ", ".join(str(one.platform) for one in found) or "none"
-        raise SpecError(Issue(repr(text), f"got platform {str(wanted)!r}, expected one of: {known}"))
+        raise _no_platform(text, wanted, [one.platform for one in found])
     return found[0]
+
+
+def _no_platform(text: str, wanted: Platform, found: Sequence[Platform | None]) -> SpecError:
+    known = ", ".join(map(str, found)) or "none"
+    return SpecError(Issue(repr(text), f"got platform {str(wanted)!r}, expected one of: {known}"))
 
 
 def _bill(context: Context, text: str, layer: Descriptor) -> Bill:
