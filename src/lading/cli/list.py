@@ -50,8 +50,7 @@ def run(
 
 
 def _document(found: pipeline.Package | pipeline.Foreign) -> dict[str, Any]:
-    is_package = isinstance(found, pipeline.Package)
-    model = found.bill.model.flavour if is_package else None
+    model = None if isinstance(found, pipeline.Foreign) else found.bill.model.flavour
     return {"digest": str(found.descriptor.digest), **_platform(found), "model": model}
 
 

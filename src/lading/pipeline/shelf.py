@@ -19,6 +19,7 @@ from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, SpecError
 from lading.core.image import Image, Layer
 from lading.core.platform import Platform
+from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.pipeline.context import Context
 from lading.pipeline.mend import dropping_damaged
