@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,11 +58,18 @@ class Tool:
         return self.call("run", "--rm", *self.run_flags, *arguments)
 
 
+USER, PASSWORD = "anna", "hunter2-registry-password"
+"""Who may use the registries that want a login."""
+_HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuAyBc4cwP0sdMSvC3GF/XQutNcI6/UuK\n"
+
+
 @dataclass(frozen=True)
 class Registry:
     """An image registry on loopback; `host` is `localhost:port`."""
 
     host: str
+    certificate: Path | None = None
+    """The authority that vouches for it, where it speaks TLS."""
 
 
 def require(name: str, package: str) -> str:
@@ -167,20 +176,70 @@ def docker(engine_folder: Path) -> Iterator[Tool]:
     subprocess.run(["umount", folder / "exec" / "netns" / "default"], capture_output=True, check=False)
 
 
+@contextmanager
+def serving(folder: Path, *, guarded: bool = False, tls: bool = False) -> Iterator[Registry]:
+    """Serve a registry that allows deleting; `guarded` lets USER in alone."""
+    program = require("docker-registry", "docker-registry")
+    folder.mkdir(parents=True)
+    port = free_port()
+    settings: dict[str, object] = {
+        "version": 0.1,
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": f"{folder}/data"}, "delete": {"enabled": True}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+    if tls:
+        certificate, key = _certificate(folder)
+        settings["http"] = {
+            "addr": f"127.0.0.1:{port}",
+            "tls": {"certificate": str(certificate), "key": str(key)},
+        }
+    if guarded:
+        (folder / "htpasswd").write_text(_HTPASSWD)
+        settings["auth"] = {"htpasswd": {"realm": "test", "path": f"{folder}/htpasswd"}}
+    configuration, log = folder / "config.yml", folder / "log"
+    configuration.write_text(json.dumps(settings))  # JSON is YAML
+    with log.open("wb") as output:
+        server = subprocess.Popen([program, "serve", configuration], stdout=output, stderr=output)
+    try:
+        wait_until(lambda: answers(port), server, log)
+        yield Registry(f"localhost:{port}", folder / "ca.crt" if tls else None)
+    finally:
+        end(server)
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """Make an authority, `ca.crt`, and the certificate of localhost with its key."""
+    make = [require("openssl", "openssl"), "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
+    make += ["-pkeyopt", "ec_paramgen_curve:P-256"]
+    authority = ["-subj", "/CN=authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    own = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    own += ["-addext", "basicConstraints=critical,CA:FALSE", "-CA", "ca.crt", "-CAkey", "ca.key"]
+    for name, more in (("ca", authority), ("server", own)):
+        command = [*make, *more, "-keyout", f"{name}.key", "-out", f"{name}.crt"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder / "server.crt", folder / "server.key"
+
+
 @pytest.fixture(scope="session")
 def registry(engine_folder: Path) -> Iterator[Registry]:
     """A registry without a password that allows deleting."""
-    program = require("docker-registry", "docker-registry")
-    port = free_port()
-    configuration, log = engine_folder / "registry.yml", engine_folder / "registry.log"
-    storage = f"{{filesystem: {{rootdirectory: {engine_folder}/registry}}, delete: {{enabled: true}}}}"
-    text = f"version: 0.1\nlog: {{level: error}}\nstorage: {storage}\nhttp: {{addr: 127.0.0.1:{port}}}\n"
-    configuration.write_text(text)
-    with log.open("wb") as output:
-        server = subprocess.Popen([program, "serve", configuration], stdout=output, stderr=output)
-    wait_until(lambda: answers(port), server, log)
-    yield Registry(f"localhost:{port}")
-    end(server)
+    with serving(engine_folder / "registry") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def guarded_registry(engine_folder: Path) -> Iterator[Registry]:
+    """A registry that wants a login."""
+    with serving(engine_folder / "guarded", guarded=True) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def tls_registry(engine_folder: Path) -> Iterator[Registry]:
+    """A registry that speaks TLS, by an authority of its own, and wants a login."""
+    with serving(engine_folder / "tls", guarded=True, tls=True) as served:
+        yield served
 
 
 def tiny_program() -> bytes:
