@@ -11,7 +11,7 @@ import threading
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -261,7 +261,8 @@ def ask():
 def bring_python():
     """Any Python can be had, as an archive of uv's."""
 
-    def bring(minor: str, platform: Platform, base: LockedBase) -> tuple[LockedBase, Interpreter]:
+    def bring(minors: Sequence[str], platform: Platform, base: LockedBase) -> tuple[LockedBase, Interpreter]:
+        minor = minors[0]
         archive = LockedArchive("cpython", f"{minor}.9", "a.tar.gz", "https://h/a", Digest.of(b"a"), 1)
         return base, Interpreter(f"/opt/lading/python/{minor}/bin/python{minor}", f"{minor}.9", archive)
 

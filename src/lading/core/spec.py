@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from lading.core.bases import BaseName
 from lading.core.platform import Platform
 
+PYTHONS = tuple(f"3.{minor}" for minor in range(8, 15))
+"""The Pythons that a package may have: a base's own, or one that is added to it."""
 CREDENTIALS_FIX = "use UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, netrc or a keyring"
 _INDEX_NAME = re.compile(r"[A-Za-z0-9._-]+=(?=[a-z]+://)")
 

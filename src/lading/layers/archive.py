@@ -17,22 +17,28 @@ from lading.layers.tar import LayerWriter
 _LEFT_OUT = re.compile(r"share/|lib/python3\.\d+/test/|.*\.a\Z|(?:.*/)?__pycache__/")
 
 
-def write(path: Path, prefix: str, writer: LayerWriter) -> None:
+def write(path: Path, prefix: str, program: str, writer: LayerWriter) -> None:
     """Write an interpreter's files below `prefix`; equal archives, equal bytes.
 
-    IntegrityError for an archive that cannot be read, or that holds what cannot be laid out.
+    IntegrityError for an archive that cannot be read, that lacks its `program` (`bin/python3.9`) or that
+    holds what cannot be laid out.
     """
     written: set[str] = set()
     try:
+        # in the archive's own order: to go back in a compressed file is to begin anew
         with tarfile.open(path, "r:gz") as archive:
-            for member in sorted(archive.getmembers(), key=lambda one: one.name):
+            for member in archive:
                 name = _inside(member.name)
-                if name is None or name in written or _LEFT_OUT.match(name):
+                if name is None or _LEFT_OUT.match(name):
                     continue
                 written.add(name)
                 _write_member(archive, member, name, prefix, writer)
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (tarfile.TarError, KeyError, EOFError, OSError, zlib.error) as error:
         raise IntegrityError(Issue(path.name, f"cannot be read as an archive: {error}")) from error
+    if program not in written:
+        raise IntegrityError(
+            Issue(path.name, f"has no 'python/{program}'", "lock again with another archive")
+        )
 
 
 def _write_member(

@@ -119,14 +119,15 @@ def _interpreters(cargo: Cargo) -> Iterator[Recipe]:
     lock = cargo.lock
     for one in dict.fromkeys((lock.interpreter, lock.server_interpreter)):
         if packed := one.archive:
-            prefix = one.path[1:].removesuffix(f"/bin/python{one.minor}")
+            program = f"bin/python{one.minor}"
+            prefix = one.path[1:].removesuffix(f"/{program}")
             made_from = {"archive": str(packed.digest), "prefix": prefix}
-            write = partial(_write_archive, prefix)
+            write = partial(_write_archive, prefix, program)
             yield Recipe("interpreter", f"Python {one.version}", made_from, write, (packed,))
 
 
-def _write_archive(prefix: str, paths: Sequence[Path], writer: LayerWriter) -> None:
-    archive.write(paths[0], prefix, writer)
+def _write_archive(prefix: str, program: str, paths: Sequence[Path], writer: LayerWriter) -> None:
+    archive.write(paths[0], prefix, program, writer)
 
 
 def environments(cargo: Cargo) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -32,6 +32,7 @@ _SUMS_BYTES_MAX = 4 << 20
 _ARCHIVE_BYTES_MAX = 512 << 20
 _MOST_TRIES = 4
 _ABSENT = re.compile(r"\b40[34]\b")
+_VERSION = re.compile(r"cpython-(\d+\.\d+\.\d+)[+-]")
 _ARCHIVE = re.compile(r"[\w.+-]+\.tar\.gz\Z")
 _FIX = (
     "name a place that has it in UV_PYTHON_INSTALL_MIRROR (a folder as file:///path), or take a base or "
@@ -40,7 +41,7 @@ _FIX = (
 
 
 def find(
-    minor: str,
+    minors: Sequence[str],
     platform: Platform,
     libc: Libc,
     *,
@@ -48,17 +49,17 @@ def find(
     environ: Mapping[str, str],
     events: Events = ignore,
 ) -> Interpreter:
-    """Pin the newest Python of a minor version (`3.9`) that can be had, and say where it will lie.
+    """Pin the first of some Pythons (`3.9`) that can be had, its newest release, and say where it will lie.
 
     The digest is that of the release's SHA256SUMS; where there is none, that of the archive as it is now, and
     this is told. Raises LockError where none can be had.
     """
-    place = f"Python {minor} for {platform}, {libc}"
+    place = f"Python {' or '.join(minors)} for {platform}, {libc}"
     if libc < _OLDEST[libc.name]:
         what = f"{place}: uv's need {_OLDEST[libc.name]} or newer"
         raise LockError(Issue("python", what, f"take another base, or a Python of: {ways()}"))
     failures: list[Issue] = []
-    for found in _listed(minor, platform, libc, environ):
+    for found in (one for minor in minors for one in _listed(minor, platform, libc, environ)):
         try:
             archive = _pinned(found, fetch, events)
         except RegistryError as error:
@@ -67,8 +68,8 @@ def find(
             if not _ABSENT.search(str(error)) or len(failures) >= _MOST_TRIES:
                 break
             continue
-        path = f"{FOLDER}/{minor}/bin/python{minor}"
-        return Interpreter(path, archive.version, archive)
+        minor = archive.version.rpartition(".")[0]
+        return Interpreter(f"{FOLDER}/{minor}/bin/python{minor}", archive.version, archive)
     what = f"{place}: the base has none, and uv's cannot be had"
     if not failures:
         what = f"{place}: the base has none, and uv knows none"
@@ -78,7 +79,7 @@ def find(
 def _listed(
     minor: str, platform: Platform, libc: Libc, environ: Mapping[str, str]
 ) -> Iterator[LockedArchive]:
-    """List what uv would download, the newest first; of a mirror on this machine only what is there."""
+    """List what uv would download, the newest first; where the mirror is a folder, what lies in it."""
     # the metadata is in uv itself: nothing is asked of the network, and nothing is installed
     uv = Uv.configured(Indexes(), environ, no_index=True, offline=False)
     uv = replace(uv, environ={**uv.environ, "UV_PYTHON_DOWNLOADS": "manual"})
@@ -94,11 +95,24 @@ def _listed(
         if told != wanted or row.get("variant") != "default" or row.get("implementation") != "cpython":
             continue
         url = str(row["url"])
+        if path := local_path(url):
+            # the mirror's folder, below which a release has one of its own
+            yield from _in_folder(path.parent.parent, f"cpython-{minor}.*", path.name)
+            return
         filename = unquote(urlsplit(url).path.rpartition("/")[2])
-        path = local_path(url)
-        is_missing = path is not None and not path.is_file()
-        if _ARCHIVE.match(filename) and not is_missing:
+        if _ARCHIVE.match(filename):
             yield LockedArchive("cpython", str(row["version"]), filename, url, Digest.of(b""), 0)
+
+
+def _in_folder(folder: Path, beginning: str, like: str) -> Iterator[LockedArchive]:
+    """List the archives of a folder that are for the same machine as one, the newest first."""
+    machine = like.partition("+")[2].partition("-")[2].partition("-install_only")[0]
+    paths = folder.rglob(f"{beginning}-{machine}-install_only*.tar.gz")
+    named = ((_VERSION.match(path.name), path) for path in paths)
+    found = [(tuple(map(int, match[1].split("."))), path) for match, path in named if match]
+    for numbers, path in sorted(found, reverse=True):
+        version = ".".join(map(str, numbers))
+        yield LockedArchive("cpython", version, path.name, path.as_uri(), Digest.of(b""), 0)
 
 
 def _pinned(archive: LockedArchive, fetch: Fetch, events: Events) -> LockedArchive:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from lading.core.bases import BASES
 from lading.core.errors import Issue, LockError
 from lading.core.lock import BaseFacts, Interpreter, LockedBase
 from lading.core.platform import Libc, Platform
+from lading.core.spec import PYTHONS
 
 DEFAULT = "bookworm"
 OLDEST_OF_SERVER = (3, 10)
 """The native server's own libraries are not made for an older one."""
-NEWEST_OF_UV, OLDEST_OF_UV = (3, 14), (3, 8)
-_SECOND = "3.12"
+_SECOND = ("3.12", "3.13", "3.11", "3.14", "3.10")
 
 
 class Suite(NamedTuple):
@@ -46,8 +46,8 @@ class Chosen(NamedTuple):
         return SUITES.get(self.reference.removeprefix("debian:"))
 
 
-BringPython = Callable[[str, Platform, LockedBase], tuple[LockedBase, Interpreter]]
-"""Adds a Python (`3.9`) to a base that has none of that version; LockError where none can be had."""
+BringPython = Callable[[Sequence[str], Platform, LockedBase], tuple[LockedBase, Interpreter]]
+"""Adds to a base the first of some Pythons (`3.9`) that can be had; LockError where none can."""
 
 
 def choose(base: str | None, python: str | None) -> Chosen:
@@ -58,8 +58,8 @@ def choose(base: str | None, python: str | None) -> Chosen:
     a Python that nothing provides.
     """
     minor = ".".join(python.split(".")[:2]) if python else None
-    if minor and not _is_known(minor):
-        what = f"got Python {python!r}, expected 3.{OLDEST_OF_UV[1]} to 3.{NEWEST_OF_UV[1]}"
+    if minor and minor not in PYTHONS:
+        what = f"got Python {python!r}, expected {PYTHONS[0]} to {PYTHONS[-1]}"
         raise LockError(Issue("python", what, "choose one of these with 'python' in the spec or --python"))
     if base is None:
         # the server needs a newer Python than bullseye's, and an older Python is easily added to a newer base
@@ -87,7 +87,8 @@ def settle(
     fitting = (one for one in own if (chosen.minor or one.minor) == one.minor and allows(one.minor))
     model = next(fitting, None)
     if model is None:
-        base, model = bring(chosen.minor or _wanted(allows), platform, base)
+        wanted = (chosen.minor,) if chosen.minor else tuple(filter(allows, known()))
+        base, model = bring(wanted, platform, base)
     if not serves or not _is_old(model.minor):
         return base, model, None
     second = next((one for one in own if not _is_old(one.minor)), None)
@@ -103,20 +104,7 @@ def ways() -> str:
 
 def known() -> Iterable[str]:
     """List the minor versions that can be had, those of Debian first."""
-    minors = (f"3.{minor}" for minor in range(OLDEST_OF_UV[1], NEWEST_OF_UV[1] + 1))
-    return dict.fromkeys((*(suite.python for suite in SUITES.values()), *minors))
-
-
-def _wanted(allows: Callable[[str], bool]) -> str:
-    """Choose a Python for a base that has none that fits."""
-    return next(filter(allows, known()), SUITES[DEFAULT].python)
-
-
-def _is_known(minor: str) -> bool:
-    try:
-        return OLDEST_OF_UV <= _numbers(minor) <= NEWEST_OF_UV
-    except ValueError:
-        return False
+    return dict.fromkeys((*(suite.python for suite in SUITES.values()), *PYTHONS))
 
 
 def _is_old(minor: str) -> bool:

@@ -130,9 +130,11 @@ class Context:
         )
         return BaseFacts(base, (debian.interpreter(base),))
 
-    def python(self, minor: str, platform: Platform, base: LockedBase) -> tuple[LockedBase, Interpreter]:
+    def python(
+        self, minors: Sequence[str], platform: Platform, base: LockedBase
+    ) -> tuple[LockedBase, Interpreter]:
         """Add a Python to a base: that of an older Debian where it has one, else uv's."""
-        if not base.image:
+        for minor in minors:
             added = debian.add_python(
                 base,
                 minor,
@@ -145,7 +147,7 @@ class Context:
                 return added
         fetch = self.fetch(Indexes())
         found = archives.find(
-            minor, platform, base.libc, fetch=fetch, environ=self.environ, events=self.events
+            minors, platform, base.libc, fetch=fetch, environ=self.environ, events=self.events
         )
         return base, found
 

@@ -167,7 +167,7 @@ def _build(context: Context, system_packages: Sequence[str], job: locks.Job) -> 
     platform, minor = job.target.platform, job.interpreter.minor
     facts = context.base(job.base.reference, platform, system_packages=wanted)
     own = next((one for one in facts.interpreters if one.minor == minor), None)
-    base, python = (facts.base, own) if own else context.python(minor, platform, facts.base)
+    base, python = (facts.base, own) if own else context.python((minor,), platform, facts.base)
     return _build_in_base(context, replace(job, base=base, interpreter=python))
 
 

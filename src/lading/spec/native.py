@@ -19,13 +19,12 @@ from lading.core.bases import BaseName
 from lading.core.errors import Issue, LadingError, SpecError
 from lading.core.platform import Platform
 from lading.core.reference import Reference
-from lading.core.spec import CREDENTIALS_FIX, Example, Indexes, PackageSpec, index_problem
+from lading.core.spec import CREDENTIALS_FIX, PYTHONS, Example, Indexes, PackageSpec, index_problem
 from lading.spec.typed import Reader
 
 FILE_NAME = "lading.yaml"
 _MAX_BYTES = 16 << 20
 _PYTHON = re.compile(r"(3\.\d{1,2})(?:\.\d+)?\Z")
-_MINORS = range(8, 15)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _DEBIAN = re.compile(r"[a-z0-9][a-z0-9+.-]+\Z")
 _ENTRY = re.compile(r"[^:]+\.py(?::[A-Za-z_]\w*)?\Z")
@@ -195,9 +194,8 @@ class _Checker:
         if not match:
             self.reader.complain("python", f"got {text!r}, expected a version such as '3.11'")
             return None
-        if int(match[1].removeprefix("3.")) not in _MINORS:
-            what = f"got {text!r}, expected 3.{_MINORS[0]} to 3.{_MINORS[-1]}"
-            self.reader.complain("python", what)
+        if match[1] not in PYTHONS:
+            self.reader.complain("python", f"got {text!r}, expected {PYTHONS[0]} to {PYTHONS[-1]}")
         return match[1]
 
     def _requirements(self, value: str | tuple[str, ...] | None) -> tuple[str, ...] | Path | None:
