@@ -44,6 +44,7 @@ class HostSandbox:
     """A sandbox only in name: a subprocess whose /src, /requirements and /tmp are host folders."""
 
     name = "host"
+    emulated = False
 
     def __init__(self):
         self.started = []
