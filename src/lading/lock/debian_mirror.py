@@ -1,4 +1,4 @@
-"""The machine's settings in; the Debian mirror to use out.
+"""The machine's settings in; the mirror of Debian or Ubuntu to use out.
 
 What was configured for lading comes first (`LADING_DEBIAN_MIRROR`, or a value from its configuration file),
 then apt's own sources. Sources: sources.list(5), apt.conf(5), apt-transport-http(1).
@@ -17,13 +17,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from lading.core.errors import Issue, LockError
 from lading.core.lock import LockedDeb
+from lading.lock.distribution import DEBIAN, Distribution, ported
 
-MIRROR = "LADING_DEBIAN_MIRROR"
-SECURITY_MIRROR = "LADING_DEBIAN_SECURITY_MIRROR"
-_SUITE = re.compile(
-    r"(?P<suite>stable|oldstable|oldoldstable|testing|unstable|sid|buster|bullseye|bookworm|trixie|forky|duke)"
-    r"(?P<pocket>-updates|-security|/updates|-backports|-proposed-updates)?/?\Z"
-)
 _SETTING = re.compile(r'(Acquire::[^ ]+) "(.*)";')
 _OPTION = re.compile(r"([a-z-]+)=(\S+)")
 
@@ -37,11 +32,12 @@ class Mirror:
     security: str | None
     """URI of the security archive; None does without security updates."""
     keyrings: tuple[Path, ...] = ()
-    """Keys that apt accepts for these sources, beside Debian's own."""
+    """Keys that apt accepts for these sources, beside the distribution's own."""
     proxies: Mapping[str, str] = field(default_factory=dict)
     """A proxy for each host that apt reaches through one."""
     credentials: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     """User and password for each host whose URI had them."""
+    distribution: Distribution = DEBIAN
     checks_valid_until: bool = True
     """Whether an index past its date is refused, as apt is told by `Acquire::Check-Valid-Until`."""
 
@@ -55,7 +51,7 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """One archive in apt's sources that serves Debian's `main`."""
+    """One archive in apt's sources that serves a distribution's `main`."""
 
     uri: str
     pockets: frozenset[str]
@@ -65,30 +61,39 @@ class _Source:
 def find_mirror(
     configured: str | None = None,
     *,
+    distribution: Distribution = DEBIAN,
+    architecture: str = "amd64",
     environ: Mapping[str, str] = os.environ,
     apt: Path = Path("/etc/apt"),
     acquire: Mapping[str, str] | None = None,
 ) -> Mirror:
-    """Return the mirror this machine is set up for.
+    """Return the mirror of a distribution that this machine is set up for.
 
     `configured` is the value from lading's configuration file, `apt` the folder of apt's sources, `acquire`
     apt's settings (None: `apt-config` is asked). LockError where nothing names a mirror.
     """
     acquire = _apt_settings() if acquire is None else acquire
-    chosen = environ.get(MIRROR) or configured
-    sources = [] if chosen else list(_sources(apt))
-    main = _best(source for source in sources if "" in source.pockets)
+    variable = distribution.variable
+    chosen = environ.get(variable) or configured
+    if distribution.ports_variable and ported(distribution, architecture):
+        variable = distribution.ports_variable
+        chosen = environ.get(variable) or chosen
+    sources = [] if chosen else list(_sources(apt, distribution))
+    main = _best((source for source in sources if "" in source.pockets), distribution)
     uri = chosen or (main.uri if main else None)
     if not uri:
+        title = distribution.title
         raise LockError(
             Issue(
                 "base",
-                "no Debian mirror is known: apt is not set up here for Debian",
-                f"set {MIRROR} to the URI of one, or name another base with --base",
+                f"no {title} mirror is known: apt is not set up here for {title}",
+                f"set {variable} to the URI of one, or name another base with --base",
             )
         )
-    security = _best(source for source in sources if source.pockets & {"-security", "/updates"})
-    security_uri = environ.get(SECURITY_MIRROR) or (security.uri if security else _sibling(uri))
+    patched = (source for source in sources if source.pockets & {"-security", "/updates"})
+    security = _best(patched, distribution)
+    beside = f"{uri.rstrip('/')}-security" if distribution == DEBIAN else uri
+    security_uri = environ.get(distribution.security_variable) or (security.uri if security else beside)
     keyrings = {
         one.signed_by for one in (main, security) if one and one.signed_by and one.signed_by.is_file()
     }
@@ -96,15 +101,11 @@ def find_mirror(
         uri,
         None if security_uri == "none" else security_uri,
         tuple(sorted(keyrings)),
+        distribution=distribution,
         checks_valid_until=acquire.get("Acquire::Check-Valid-Until", "true").lower()
         not in {"false", "no", "0", "off", "without", "disable"},
     )
     return _with_proxies(_without_credentials(mirror), acquire)
-
-
-def _sibling(uri: str) -> str:
-    """Return where mirrors keep the security archive: beside the main one."""
-    return f"{uri.rstrip('/')}-security"
 
 
 def _without_credentials(mirror: Mirror) -> Mirror:
@@ -118,7 +119,10 @@ def _without_credentials(mirror: Mirror) -> Mirror:
         parts = urlsplit(uri)
         if parts.scheme not in {"http", "https", "file"}:
             raise LockError(
-                Issue("Debian mirror", f"got a URI of scheme {parts.scheme!r}, expected http, https or file")
+                Issue(
+                    f"{mirror.distribution.title} mirror",
+                    f"got a URI of scheme {parts.scheme!r}, expected http, https or file",
+                )
             )
         if parts.username is not None:
             credentials[parts.hostname or ""] = (unquote(parts.username), unquote(parts.password or ""))
@@ -139,18 +143,18 @@ def _with_proxies(mirror: Mirror, acquire: Mapping[str, str]) -> Mirror:
     return replace(mirror, proxies=proxies)
 
 
-def _best(sources: Iterator[_Source]) -> _Source | None:
-    """Return the source that is most likely Debian's own archive; others use its suites' names for theirs."""
+def _best(sources: Iterator[_Source], distribution: Distribution) -> _Source | None:
+    """Return the source that is most likely the archive itself; others use its suites' names for theirs."""
 
     def doubts(source: _Source) -> tuple[bool, bool, bool]:
-        foreign = source.signed_by is not None and "debian-archive" not in source.signed_by.name
+        foreign = source.signed_by is not None and distribution.keyring not in source.signed_by.name
         path = urlsplit(source.uri).path.rstrip("/")
-        return foreign, "-updates" not in source.pockets, not path.endswith(("/debian", "/debian-security"))
+        return foreign, "-updates" not in source.pockets, not path.endswith(distribution.folders)
 
     return min(sources, key=doubts, default=None)
 
 
-def _sources(apt: Path) -> Iterator[_Source]:
+def _sources(apt: Path, distribution: Distribution) -> Iterator[_Source]:
     """Read sources.list and sources.list.d, one source for each URI."""
     found: dict[str, _Source] = {}
     for path in (apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))):
@@ -160,7 +164,9 @@ def _sources(apt: Path) -> Iterator[_Source]:
             continue
         rows = _stanzas(text) if path.suffix == ".sources" else _lines(text) if path.suffix == ".list" else ()
         for uris, suites, signed_by in rows:
-            pockets = frozenset(match["pocket"] or "" for match in map(_SUITE.match, suites) if match)
+            pockets = frozenset(
+                match["pocket"] or "" for match in map(distribution.suites.match, suites) if match
+            )
             keyring = Path(signed_by) if signed_by.startswith("/") else None
             for uri in filter(None, map(_reachable, uris)):
                 if pockets:

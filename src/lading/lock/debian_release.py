@@ -13,9 +13,8 @@ from pathlib import Path
 
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, LockError
+from lading.lock.distribution import DEBIAN, Distribution
 
-_KEYS = Path(__file__).with_name("debian-archive-keys.asc")
-"""Debian's public archive keys for bullseye, bookworm and trixie."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE = re.compile(
     r"\w+, +(?P<day>\d+) (?P<month>\w+) (?P<year>\d{4}) (?P<hour>\d+):(?P<minute>\d+):(?P<second>\d+) "
@@ -36,16 +35,26 @@ class Release:
     """Digest and length in bytes of each index, by its path below the suite."""
 
     @classmethod
-    def read(cls, signed: bytes, suite: str, *, where: str, keyrings: Sequence[Path] = ()) -> Release:
+    def read(
+        cls,
+        signed: bytes,
+        suite: str,
+        *,
+        where: str,
+        keyrings: Sequence[Path] = (),
+        distribution: Distribution = DEBIAN,
+    ) -> Release:
         """Check the signature of an InRelease file, then read it.
 
-        `keyrings` are accepted beside Debian's own keys. LockError where nobody known signed it;
+        `keyrings` are accepted beside the distribution's own keys. LockError where nobody known signed it;
         IntegrityError where it is of another suite or malformed.
         """
-        text = _verify(signed, where, keyrings)
+        text = _verify(signed, where, distribution.title, (distribution.keys, *keyrings))
         fields, files = _split(text.decode("utf-8", "replace"), where)
-        if suite not in {fields.get("Codename"), fields.get("Suite")}:
-            got = fields.get("Codename")
+        got, pocket = fields.get("Codename"), fields.get("Suite", "")
+        # Ubuntu's `noble-updates` has the codename `noble`, and is not taken for it
+        names = {pocket} if pocket.startswith(f"{got}-") else {got, pocket}
+        if suite not in names:
             raise IntegrityError(Issue(where, f"got the release of {got!r}, expected {suite!r}"))
         until = fields.get("Valid-Until")
         return cls(
@@ -57,21 +66,19 @@ class Release:
         )
 
 
-def _verify(signed: bytes, where: str, keyrings: Sequence[Path]) -> bytes:
+def _verify(signed: bytes, where: str, title: str, keyrings: Sequence[Path]) -> bytes:
     """Return the signed text, and nothing that stands outside the signature."""
     from pysequoia import Cert, verify
 
     try:
         certificates = [
-            certificate
-            for keyring in (_KEYS, *keyrings)
-            for certificate in Cert.split_bytes(keyring.read_bytes())
+            certificate for keyring in keyrings for certificate in Cert.split_bytes(keyring.read_bytes())
         ]
         signed_text = verify(signed, lambda _: certificates).bytes
     # pysequoia raises plain exceptions of several built-in kinds, whose text may end in a stack trace
     except (RuntimeError, ValueError, TypeError, OSError) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
-        what = f"no signature of a known Debian archive key: {reason}"
+        what = f"no signature of a known {title} archive key: {reason}"
         fix = "take another mirror; where it signs with its own key, name that in apt's sources (signed-by)"
         raise LockError(Issue(where, what, fix)) from error
     if signed_text is None:
