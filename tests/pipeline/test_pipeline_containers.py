@@ -13,7 +13,7 @@ import pytest
 
 from engines import CONTAINERS_CONF, end, free_port, require
 from models import rows, write_iris
-from running import LADING, post
+from running import LADING, Lading, post
 
 pytestmark = pytest.mark.network
 SECRET = "correct-horse"
@@ -150,6 +150,17 @@ def test_a_taken_port_is_told_before_anything_starts(lading, iris, host):
         said = lading.fails(2, "run", *wanted, env=host.env)
     assert f"cannot listen on 127.0.0.1:{port}" in said
     assert "--publish" in said
+
+
+def test_what_is_not_here_is_pulled_from_its_registry(lading, iris, registry, podman_host, tmp_path):
+    name = f"{registry.host}/team/iris:run"
+    lading("push", iris, name)
+    elsewhere = Lading(tmp_path / "elsewhere")
+    said = elsewhere.fails(2, "run", name, "--engine", "podman", "--", "dance", env=podman_host.env)
+    assert "got 'dance', expected 'serve'" in said
+    assert elsewhere.json("show", name)["digest"] == lading.json("show", iris)["digest"]
+    unknown = f"{registry.host}/team/other:1"
+    assert unknown in elsewhere.fails(8, "run", unknown, env=podman_host.env)
 
 
 def test_what_an_engine_refuses_is_told_once(lading, iris, podman_host):

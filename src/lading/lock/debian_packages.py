@@ -31,6 +31,8 @@ class Stanza:
     needs: tuple[tuple[Relation, ...], ...]
     """`Pre-Depends` and `Depends`."""
     provides: tuple[Relation, ...]
+    conflicts: tuple[Relation, ...] = ()
+    """`Conflicts` and `Breaks`."""
 
 
 class Packages:
@@ -44,10 +46,13 @@ class Packages:
     def newest(self, name: str) -> Stanza | None:
         """Return the newest version of a package, None where there is none."""
         if name not in self._found:
-            stanzas = [self._read(text, at) for text, at in self._places.get(name, ())]
-            newest = max(stanzas, key=lambda one: (version_key(one.deb.version), one.deb), default=None)
-            self._found[name] = newest
+            self._found[name] = next(iter(self.versions(name)), None)
         return self._found[name]
+
+    def versions(self, name: str) -> list[Stanza]:
+        """Return every version of a package, the newest first."""
+        stanzas = [self._read(text, at) for text, at in self._places.get(name, ())]
+        return sorted(stanzas, key=lambda one: (version_key(one.deb.version), one.deb), reverse=True)
 
     def providers(self, name: str) -> list[tuple[Stanza, str | None]]:
         """Return the packages whose newest version provides a virtual one, with the version they claim."""
@@ -101,7 +106,13 @@ class Packages:
             ) from error
         needs = [parse_relations(fields.get(field, "")) for field in ("Pre-Depends", "Depends")]
         provides = chain.from_iterable(parse_relations(fields.get("Provides", "")))
-        return Stanza(deb, tuple(chain(*needs)), tuple(provides))
+        conflicts = (parse_relations(fields.get(field, "")) for field in ("Conflicts", "Breaks"))
+        return Stanza(
+            deb,
+            tuple(chain(*needs)),
+            tuple(provides),
+            tuple(chain.from_iterable(chain(*conflicts))),
+        )
 
 
 def closure(
@@ -120,7 +131,7 @@ def closure(
             continue
         stanza = next(filter(None, (_choose(packages, one) for one in group)), None)
         if stanza is None:
-            issues.append(_missing(owner, " | ".join(map(str, group)), packages))
+            issues.append(not_there(owner, " | ".join(map(str, group)), packages))
             continue
         chosen[stanza.deb.name] = stanza
         waiting.extend((stanza.deb.name, need) for need in stanza.needs)
@@ -148,7 +159,8 @@ def _choose(packages: Packages, relation: Relation) -> Stanza | None:
     return next((stanza for stanza, version in providers if relation.admits(version)), None)
 
 
-def _missing(owner: str, needed: str, packages: Packages) -> Issue:
+def not_there(owner: str, needed: str, packages: Packages) -> Issue:
+    """Tell of what a suite does not have."""
     if owner:
         return Issue(f"Debian package {owner!r}", f"needs {needed!r}, which the suite does not have")
     from difflib import get_close_matches

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import IO
 
 from lading.core import canonical
-from lading.core.errors import Issue, SpecError
+from lading.core.errors import Issue, RegistryError, SpecError
 from lading.core.image import Image
 from lading.core.ports import Event
 from lading.core.reference import Reference
-from lading.pipeline import shelf
+from lading.pipeline import shelf, transfer
 from lading.pipeline.context import Context
 from lading.pipeline.mend import dropping_damaged
 from lading.pipeline.publish import Published, free_port, refuse_taken, url
@@ -87,6 +87,18 @@ def start_package(context: Context, text: str, wanted: Wanted) -> Started:
 
 
 def _find(context: Context, text: str) -> shelf.Package:
+    """Find a package here, else in the registry that its name begins with."""
+    try:
+        return shelf.find(context, text)
+    except RegistryError:
+        try:
+            is_here = Reference.parse(text).registry is None
+        except SpecError:
+            is_here = True
+        if is_here:
+            raise
+    moved = transfer.pull(context, text)
+    context.events(Event("pull", "stage", f"{text}: {moved.digest}"))
     return shelf.find(context, text)
 
 
