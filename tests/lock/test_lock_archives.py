@@ -118,3 +118,20 @@ def test_where_none_can_be_had_the_ways_are_named(mirror, find):
 def test_a_libc_that_is_too_old_is_told(find):
     with pytest.raises(LockError, match=r"glibc 2\.17 or newer"):
         find("3.9", libc=Libc("glibc", 2, 12))
+
+
+def test_what_was_locked_from_one_mirror_is_fetched_from_another(mirror, find, serve, tmp_path):
+    mirror("3.9.25", data=b"served")
+    archive = find("3.9", url=serve).archive
+    assert archive.url.startswith(serve)
+    here = {"UV_PYTHON_INSTALL_MIRROR": mirror.folder.as_uri()}
+    fetch = archives.MirroredFetch(HttpFetch(tmp_path / "other", offline=True), here)
+    assert fetch.file(archive.url, archive.digest, archive.size_bytes).read_bytes() == b"served"
+
+
+def test_credentials_of_a_mirror_are_used_and_not_locked(mirror, find, serve):
+    mirror("3.9.25")
+    secret = serve.replace("://", "://me:s3cret-token@")
+    archive = find("3.9", url=secret).archive
+    assert "s3cret" not in archive.url
+    assert archive.url.startswith(serve)

@@ -10,9 +10,9 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from lading.core.digest import Digest
 from lading.core.errors import Issue, LockError, RegistryError
@@ -33,6 +33,7 @@ _ARCHIVE_BYTES_MAX = 512 << 20
 _MOST_TRIES = 4
 _ABSENT = re.compile(r"\b40[34]\b")
 _VERSION = re.compile(r"cpython-(\d+\.\d+\.\d+)[+-]")
+_MIRRORED = re.compile(r"cpython-[\w.+-]+\.tar\.gz\Z|SHA256SUMS\Z")
 _ARCHIVE = re.compile(r"[\w.+-]+\.tar\.gz\Z")
 _FIX = (
     "name a place that has it in UV_PYTHON_INSTALL_MIRROR (a folder as file:///path), or take a base or "
@@ -58,6 +59,7 @@ def find(
     if libc < _OLDEST[libc.name]:
         what = f"{place}: uv's need {_OLDEST[libc.name]} or newer"
         raise LockError(Issue("python", what, f"take another base, or a Python of: {ways()}"))
+    fetch = MirroredFetch(fetch, environ)
     failures: list[Issue] = []
     for found in (one for minor in minors for one in _listed(minor, platform, libc, environ)):
         try:
@@ -74,6 +76,45 @@ def find(
     if not failures:
         what = f"{place}: the base has none, and uv knows none"
     raise LockError(Issue("python", what, _FIX + ways()), *failures[:1])
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredFetch:
+    """The `Fetch` port, with uv's Pythons from this machine's mirror, wherever they were locked from."""
+
+    fetch: Fetch
+    environ: Mapping[str, str]
+
+    def file(self, url: str, digest: Digest, size_bytes: int | None = None) -> Path:
+        """Return a local file with these contents."""
+        return self.fetch.file(self._place(url), digest, size_bytes)
+
+    def text(self, url: str, limit_bytes: int = 64 << 20) -> bytes:
+        """Return a document whose digest is not known yet."""
+        return self.fetch.text(self._place(url), limit_bytes)
+
+    def size_bytes(self, url: str) -> int | None:
+        """Ask how long a file is."""
+        return self.fetch.size_bytes(self._place(url))
+
+    def _place(self, url: str) -> str:
+        mirror, name = self.environ.get("UV_PYTHON_INSTALL_MIRROR", ""), _name(url)
+        if not mirror or not _MIRRORED.match(name):
+            return url
+        if folder := local_path(mirror):
+            return next((path.as_uri() for path in folder.rglob(name)), url)
+        release, quoted = url.rsplit("/", 2)[1:]
+        return f"{mirror.rstrip('/')}/{release}/{quoted}"
+
+
+def _plain(url: str) -> str:
+    """Return a URL without credentials: those of the mirror are put in again when it is asked."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _name(url: str) -> str:
+    return unquote(urlsplit(url).path.rpartition("/")[2])
 
 
 def _listed(
@@ -99,9 +140,9 @@ def _listed(
             # the mirror's folder, below which a release has one of its own
             yield from _in_folder(path.parent.parent, f"cpython-{minor}.*", path.name)
             return
-        filename = unquote(urlsplit(url).path.rpartition("/")[2])
+        filename = _name(url)
         if _ARCHIVE.match(filename):
-            yield LockedArchive("cpython", str(row["version"]), filename, url, Digest.of(b""), 0)
+            yield LockedArchive("cpython", str(row["version"]), filename, _plain(url), Digest.of(b""), 0)
 
 
 def _in_folder(folder: Path, beginning: str, like: str) -> Iterator[LockedArchive]:

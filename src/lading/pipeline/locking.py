@@ -15,7 +15,7 @@ from lading.core.model import ModelFacts
 from lading.core.ports import Event, Fetch
 from lading.core.spec import Indexes, PackageSpec
 from lading.layers import Cargo, assemble
-from lading.lock import debian
+from lading.lock import archives, debian
 from lading.pipeline import plan, summary
 from lading.pipeline.context import Context
 
@@ -145,7 +145,9 @@ def _write(context: Context, lock: Lock, folder: Path, question: locks.Question)
 
 def fetch_for(context: Context, what: PackageSpec, part: PlatformLock) -> Fetch:
     """Bring what one platform of a lock pins, building again what was built from source and is gone."""
-    fetch = context.fetch(what.indexes)
+    fetch: Fetch = context.fetch(what.indexes)
+    if any(one.archive for one in (part.interpreter, part.server_interpreter)):
+        fetch = archives.MirroredFetch(fetch, context.environ)
     if not any(one.source for one in (*part.model, *part.server)):
         return fetch
     build = partial(_build, context, what.system_packages)
