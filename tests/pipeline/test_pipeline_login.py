@@ -6,7 +6,9 @@ import subprocess
 
 import pytest
 
+from desk import Desk
 from engines import PASSWORD, USER
+from lading.core.reference import Reference
 from running import LADING, Lading
 
 ANYWHERE = ["REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"]
@@ -17,7 +19,7 @@ class Person(Lading):
 
     def __init__(self, folder, registry):
         super().__init__(folder / "lading")
-        self.folder = folder
+        self.folder, self.registry = folder, registry
         self.env = {key: value for key, value in self.env.items() if key not in ANYWHERE}
         self.env["HOME"] = str(folder)
         self.env["XDG_RUNTIME_DIR"] = str(folder / "run")
@@ -38,7 +40,7 @@ class Person(Lading):
         )
 
 
-@pytest.fixture(params=["guarded_registry", "tls_registry"])
+@pytest.fixture(scope="module", params=["guarded_registry", "tls_registry"])
 def guarded(request):
     return request.getfixturevalue(request.param)
 
@@ -72,3 +74,57 @@ def test_nobody_logs_in_where_nobody_listens(person, guarded):
     assert person.log_in("Not/A Registry").returncode == 2
     assert person.log_in("quay").returncode == 2
     assert not (person.folder / ".docker").exists()
+
+
+def flags(tool, guarded):
+    """What the containers tools need to speak to a registry without TLS."""
+    return () if guarded.certificate or "docker" in tool.command[0] else ("--tls-verify=false",)
+
+
+THEIRS = [("podman", None), ("skopeo", "REGISTRY_AUTH_FILE"), ("docker", "DOCKER_CONFIG")]
+OURS = [("skopeo", None), ("skopeo", "run/containers/auth.json"), ("podman", "REGISTRY_AUTH_FILE")]
+OURS += [("docker", None), ("docker", "DOCKER_CONFIG")]
+either_way = pytest.mark.parametrize("guarded", ["tls_registry"], indirect=True)
+
+
+@either_way
+@pytest.mark.parametrize(("name", "variable"), THEIRS)
+def test_the_login_of_another_tool_serves_us(request, person, guarded, name, variable):
+    tool = request.getfixturevalue(name)
+    if variable:
+        person.env[variable] = str(person.folder / "elsewhere")
+    done = person.tool(tool, "login", "-u", USER, "--password-stdin", guarded.host)
+    assert done.returncode == 0, done.stderr
+    assert "not known to the registry" in person.fails(8, "list", f"{guarded.host}/unknown/{name}")
+    person("logout", guarded.host)
+    assert "nobody is logged in" in person.fails(8, "logout", guarded.host)
+
+
+@pytest.fixture(scope="module")
+def pushed(guarded, tiny_layer, tmp_path_factory):
+    """An image that somebody who was logged in has pushed."""
+    person = Person(tmp_path_factory.mktemp("pusher") / "home", guarded)
+    place = f"{guarded.host}/hello:1"
+    person.log_in(guarded.host)
+    desk = Desk(person.home)
+    desk.store.tag(Reference.parse(place), desk.image(*tiny_layer))
+    person("push", place)
+    return place
+
+
+@either_way
+@pytest.mark.parametrize(("name", "place"), OURS)
+def test_our_login_serves_other_tools(request, person, pushed, name, place):
+    tool = request.getfixturevalue(name)
+    host = person.registry.host
+    if place and "/" in place:
+        (person.folder / place).parent.mkdir()
+        (person.folder / place).write_text("{}")
+    elif place:
+        person.env[place] = str(person.folder / "elsewhere")
+    assert person.log_in(host).returncode == 0
+    command = ("inspect", f"docker://{pushed}") if name == "skopeo" else ("pull", pushed)
+    done = person.tool(tool, *command)
+    assert done.returncode == 0, done.stderr
+    person("logout", host)
+    assert person.tool(tool, *command).returncode != 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lading.core.descriptor import Descriptor
-from lading.core.errors import Issue, SpecError
+from lading.core.errors import Issue, RegistryError, SpecError
 from lading.core.reference import Reference
 from lading.pipeline.context import Context
 from lading.pipeline.foreign import platform_of
@@ -46,6 +46,8 @@ def tags(context: Context, text: str, *, plain_http: bool = False) -> list[Tagge
         raise SpecError(Issue(repr(text), "names one image of a repository", f"lading list {bare}"))
     with context.registry(reference, plain_http=plain_http) as store, ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(store.tags())
+        if not found:
+            raise RegistryError(Issue(repr(text), "has no tags, or is not known to the registry"))
         described = pool.map(lambda one: _describe(store, one[1]), found)
         return [
             Tagged(replace(reference, tag=name.tag), descriptor, *rest)
