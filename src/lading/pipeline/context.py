@@ -43,6 +43,14 @@ class Context:
         self.offline = offline
         self._fetches: dict[Indexes, HttpFetch] = {}
 
+    def apart(self, folder: Path) -> Context:
+        """Return a context whose store, layers and digests are its own, below a folder."""
+        other = Context(self.settings, self.events, offline=self.offline)
+        other.store = LayoutStore(folder / "store")
+        other.layers = FolderCache(folder / "layers", other.store)
+        other.digests = FileDigests(folder / "digests")
+        return other
+
     @cached_property
     def environ(self) -> dict[str, str]:
         """This process's variables; where uv's own cache cannot be written, it is kept with lading's."""

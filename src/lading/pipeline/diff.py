@@ -45,7 +45,9 @@ class Compared:
 def diff(context: Context, before: str, after: str, platform: Platform | None = None) -> Compared:
     """Compare two packages by their bills, reports and recorded examples; of several platforms, one."""
     old = shelf.find(context, before, platform)
-    new = shelf.find(context, after, platform or old.image.platform)
+    each = [shelf.find(context, after, platform)] if platform else shelf.find_each(context, after)
+    # the same platform of both, where there is one
+    new = next((one for one in each if one.image.platform == old.image.platform), each[0])
     found = image.compare(
         old.bill, new.bill, answers=_answers(context, old, new), reports=(old.report, new.report)
     )

@@ -15,7 +15,7 @@ from lading.core.descriptor import BILL, Descriptor
 from lading.core.digest import Digest
 from lading.core.image import Image, Layer
 from lading.core.lock import PlatformLock
-from lading.core.model import ModelFacts
+from lading.core.model import ModelFacts, Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event, Sandbox, ignore
 from lading.core.reference import Reference
@@ -31,7 +31,7 @@ from lading.layers.tar import LayerWriter
 from lading.lock import sealed
 from lading.pipeline import plan, summary
 from lading.pipeline.context import Context
-from lading.pipeline.locking import Locked, fetch_for, lock_facts
+from lading.pipeline.locking import fetch_for, lock_facts
 from lading.pipeline.run import attach, temporary_folder, verify_image
 from lading.store import documents
 
@@ -94,40 +94,68 @@ def pack(
     what = plan.complete(what, facts)
     folder = what.path.parent if what.path else None
     made = lock_facts(context, what, facts, folder=folder, locked=locked, upgrade=upgrade)
-    builder = _Builder(context, what, facts, made, sandbox)
+    builder = Builder(context, what, facts, made.lock.requirements, sandbox)
     built = [builder.build(one) for one in made.lock.platforms]
+    return finish(context, built, references, verify=verify, sandbox=sandbox)
+
+
+def finish(
+    context: Context,
+    built: Sequence[Built],
+    references: tuple[Reference, ...],
+    *,
+    verify: bool,
+    sandbox: str | None,
+) -> Packed:
+    """Seal what was built, verify it, and only then name it."""
     cached = sum(one.cached for one in built)
     layers = [layer for one in built for layer in one.image.layers]
     context.events(Event("assemble", "stage", summary.of_layers(layers, cached)))
-    descriptor = _seal(context, built)
-    reports = _verify(context, built, builder.examples, sandbox) if verify else ()
+    descriptor = seal_images(context, built)
+    reports = _verify(context, built, sandbox) if verify else ()
     for reference in references:
         context.store.tag(reference, descriptor)
     return Packed(references, descriptor, tuple(one.image for one in built), reports)
 
 
 @dataclass(frozen=True, slots=True)
-class _Built:
+class Built:
+    """One platform's image, its bill, what verification replays, and how many layers were there already."""
+
     image: Image
     bill: Bill
+    examples: tuple[Example, ...]
     cached: int
 
 
-class _Builder:
+class Builder:
     """Builds the image of each platform of one package."""
 
     def __init__(
-        self, context: Context, what: PackageSpec, facts: ModelFacts, made: Locked, sandbox: str | None
+        self,
+        context: Context,
+        what: PackageSpec,
+        facts: ModelFacts,
+        requirements: Sequence[Requirement],
+        sandbox: str | None,
+        *,
+        created_s: int | None = None,
+        sealed_by: str = __version__,
+        compiles: bool = True,
     ) -> None:
+        """Take what a package is made from; `created_s` None: SOURCE_DATE_EPOCH, else 0."""
         self.context = context
         self.what = what
         self.facts = facts
-        self.made = made
+        self.requirements = requirements
         self.sandbox = sandbox
+        self.created_s = int(os.environ.get("SOURCE_DATE_EPOCH") or 0) if created_s is None else created_s
+        self.sealed_by = sealed_by
+        self.compiles = compiles
         self.server = servers.find(what.server)
         self.examples: tuple[Example, ...] = what.examples or facts.examples
 
-    def build(self, lock: PlatformLock) -> _Built:
+    def build(self, lock: PlatformLock) -> Built:
         """Assemble, compile byte code, draw the bill, describe the image and write it."""
         context = self.context
         cargo = Cargo(
@@ -148,24 +176,23 @@ class _Builder:
             digests=context.digests,
             events=context.events,
         )
-        compiled, reused = self._bytecode(lock, assembled.layers)
+        compiled, reused = self._bytecode(lock, assembled.layers) if self.compiles else ([], 0)
         layers = (*assembled.layers, *compiled)
         bill = self._bill(cargo, layers)
         last, was_there = self._sealed(_bill_recipe(bill, lock))
-        created_s = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
-        described = image.describe(bill, (*layers, last), self.server, created_s=created_s)
-        return _Built(described, bill, assembled.cached + reused + was_there)
+        described = image.describe(bill, (*layers, last), self.server, created_s=self.created_s)
+        return Built(described, bill, self.examples, assembled.cached + reused + was_there)
 
     def _bill(self, cargo: Cargo, layers: Sequence[Layer]) -> Bill:
         digests = self.context.digests
         code = _billed(recipes.code(cargo, digests), recipes.CODE)
         return image.draw(
-            lading=__version__,
+            lading=self.sealed_by,
             name=plan.name(self.what),
             spec=self.what,
             facts=self.facts,
             model_files={one.path: digests.of(one.source) for one in self.facts.files},
-            requirements=self.made.lock.requirements,
+            requirements=self.requirements,
             lock_digest=Digest.of(sealed.encode(cargo.lock)),
             lock=cargo.lock,
             server=self.server,
@@ -257,7 +284,7 @@ def _bill_recipe(bill: Bill, lock: PlatformLock) -> Recipe:
     return Recipe("bill", "bill of lading", {"bill": str(Digest.of(data))}, write)
 
 
-def _seal(context: Context, built: Sequence[_Built]) -> Descriptor:
+def seal_images(context: Context, built: Sequence[Built]) -> Descriptor:
     """Write configs and manifests, the index where there are several platforms, and attach the bills."""
     for one in built:
         documents.write(context.store, one.image.config)
@@ -270,13 +297,11 @@ def _seal(context: Context, built: Sequence[_Built]) -> Descriptor:
     return descriptor
 
 
-def _verify(
-    context: Context, built: Sequence[_Built], examples: Sequence[Example], sandbox: str | None
-) -> tuple[Report, ...]:
+def _verify(context: Context, built: Sequence[Built], sandbox: str | None) -> tuple[Report, ...]:
     """Verify the image of each platform that can be run here, this machine's own first."""
     own_first = sorted(built, key=lambda one: one.image.platform != Platform.current())
     return tuple(
-        verify_image(context, one.image, one.bill, examples, sandbox=sandbox, again=False)
+        verify_image(context, one.image, one.bill, one.examples, sandbox=sandbox, again=False)
         for one in own_first
         if context.cannot_run(one.image.platform, sandbox) is None
     )

@@ -78,6 +78,15 @@ def find(context: Context, text: str, platform: Platform | None = None) -> Packa
     return Package(descriptor, image, bill, report(context, chosen.digest))
 
 
+def find_each(context: Context, text: str) -> list[Package]:
+    """Read a package for each of its platforms."""
+    descriptor = context.store.find(text)
+    if not documents.is_index(descriptor):
+        return [find(context, text)]
+    children = documents.children(context.store, descriptor)
+    return [find(context, text, one.platform) for one in children if one.platform]
+
+
 def choose(context: Context, text: str, descriptor: Descriptor, platform: Platform | None) -> Descriptor:
     """Take one platform of an index: the one asked for, else this machine's, else the first."""
     if not documents.is_index(descriptor):
