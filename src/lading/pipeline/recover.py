@@ -1,0 +1,146 @@
+"""A sealed package goes in; what it was made from comes out: its lock, its spec, its facts, its own files.
+
+The files are unpacked from its layers, of which nothing is believed: no path leads out, nothing is a link.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading.core.bill import Bill
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, Issue
+from lading.core.image import Layer
+from lading.core.lock import PlatformLock
+from lading.core.model import ModelFacts, ModelFile, Requirement
+from lading.core.ports import ignore
+from lading.core.spec import PackageSpec
+from lading.image.bill import CODE_PATH, LOCK_PATH, MODEL_PATH
+from lading.layers.recipes import ASSETS
+from lading.layers.tar import check_path
+from lading.lock import sealed
+from lading.pipeline import run, shelf
+from lading.pipeline.context import Context
+from lading.sandbox.unpack import unpack
+
+_MAX_LOCK_BYTES = 64 << 20
+_OWN = ("model", "code", "assets")
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What one platform's image was made from."""
+
+    lock: PlatformLock
+    spec: PackageSpec
+    facts: ModelFacts
+
+
+def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered:
+    """Read lock and bill, and unpack the author's files below `folder`; else IntegrityError."""
+    bill = package.bill
+    lock = _lock(context, package)
+    own = [layer for layer in package.image.layers if layer.kind in _OWN]
+    folders = unpack(own, context.store, folder, ignore)
+    _refuse_links(dict(zip(folders, own, strict=True)))
+    spec = PackageSpec(
+        name=bill.name,
+        version=bill.version,
+        description=bill.description,
+        tags=bill.tags,
+        server=bill.server.name,
+        # what is built from source again may want them
+        system_packages=tuple(one.name for one in lock.base.packages),
+        environment_variables=bill.environment.variables,
+        assets=tuple(_assets(folders)),
+        examples=run.recorded_examples(context, package),
+        platforms=(bill.platform,),
+    )
+    return Recovered(lock, spec, _facts(bill, folders))
+
+
+def _lock(context: Context, package: shelf.Package) -> PlatformLock:
+    """Read the lock that lies beside the bill, and has the digest that the bill says."""
+    name = package.bill.name
+    with shelf.reading(context, package.image.layers[-1].descriptor, f"lock of {name}") as archive:
+        for member in archive:
+            if member.name == LOCK_PATH[1:] and member.isreg() and member.size <= _MAX_LOCK_BYTES:
+                stream = archive.extractfile(member)
+                assert stream
+                data = stream.read()
+                if Digest.of(data) != package.bill.lock:
+                    what = f"got {Digest.of(data)}, and the bill says {package.bill.lock}"
+                    raise IntegrityError(Issue(f"lock of {name}", what))
+                return sealed.parse(data, f"lock of {name}")
+    what = f"there is no {LOCK_PATH} in it: it was sealed by lading {package.bill.lading}"
+    raise IntegrityError(Issue(f"lock of {name}", what, "pack it again from its source"))
+
+
+def _refuse_links(layers: dict[Path, Layer]) -> None:
+    """Refuse what lading never puts in a layer of files: packing would read where a link leads."""
+    allowed = {(CODE_PATH[1:], MODEL_PATH)}
+    issues = []
+    for folder, layer in layers.items():
+        for path in folder.rglob("*"):
+            mode = path.lstat().st_mode
+            relative = str(path.relative_to(folder))
+            if stat.S_ISLNK(mode) and (relative, os.readlink(path)) in allowed:  # noqa: PTH115 - as it is
+                continue
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                issues.append(Issue(layer.title, f"{relative!r} is neither a file nor a folder"))
+    if issues:
+        raise IntegrityError(*issues[:5])
+
+
+def _facts(bill: Bill, folders: Sequence[Path]) -> ModelFacts:
+    model = bill.model
+    code = next((path for one in folders if os.path.lexists(path := one / CODE_PATH[1:])), None)
+    root = next((path for one in folders if (path := one / MODEL_PATH[1:]).is_dir()), Path(MODEL_PATH))
+    if code and code.is_symlink():  # the routine lies among the model's files
+        code = root
+    return ModelFacts(
+        root=root,
+        format=model.format,
+        flavour=model.flavour,
+        loader=model.loader,
+        loader_options=model.loader_options,
+        files=tuple(_model_files(bill, folders)),
+        framework=model.framework,
+        framework_version=model.framework_version,
+        python=model.python,
+        signature=model.signature,
+        requirements=tuple(
+            Requirement(one.requirement, one.origin, one.mapped_from)  # type: ignore[arg-type] # as billed
+            for one in model.requirements
+        ),
+        risks=model.risks,
+        modules=model.modules,
+        code=code,
+        entry=bill.code.entry if bill.code else None,
+        notes=model.notes,
+    )
+
+
+def _model_files(bill: Bill, folders: Sequence[Path]) -> Iterator[ModelFile]:
+    """Find each file of the model in the layer that has it."""
+    missing = []
+    for one in bill.model.files:
+        path = f"{MODEL_PATH[1:]}/{one.path}"
+        check_path(path)
+        source = next((found for each in folders if (found := each / path).is_file()), None)
+        if source is None:
+            missing.append(Issue(one.path, "is in the bill, but not in the image"))
+        else:
+            yield ModelFile(one.path, source, source.stat().st_size)
+    if missing:
+        raise IntegrityError(*missing)
+
+
+def _assets(folders: Sequence[Path]) -> Iterator[Path]:
+    for folder in folders:
+        if (assets := folder / ASSETS).is_dir():
+            yield from sorted(assets.iterdir())
