@@ -35,6 +35,7 @@ COMMANDS = {
     "logout": "Forget the login for a registry.",
     "list": "List the packages in the store, or the tags in a registry.",
     "show": "Show the bill of a package.",
+    "rebuild": "Make a package again from its own bill and lock, and compare digests.",
     "diff": "Tell what differs between two packages, and whether a client would notice.",
     "tag": "Give a package a further name.",
     "untag": "Take a name from a package.",

@@ -8,6 +8,7 @@ from lading.pipeline.locking import Locked, lock
 from lading.pipeline.login import login, logout
 from lading.pipeline.pack import Packed, pack
 from lading.pipeline.plan import facts_json, init, inspect, plan
+from lading.pipeline.rebuild import Checked, check, rebuild
 from lading.pipeline.remote import tags
 from lading.pipeline.run import verify_package
 from lading.pipeline.serve import serve
@@ -18,6 +19,7 @@ from lading.pipeline.variables import read as variables
 from lading.spec import schema
 
 __all__ = [
+    "Checked",
     "Compared",
     "Context",
     "Foreign",
@@ -26,6 +28,7 @@ __all__ = [
     "Packed",
     "Started",
     "Wanted",
+    "check",
     "collect",
     "copy",
     "describe",
@@ -45,6 +48,7 @@ __all__ = [
     "plan",
     "pull",
     "push",
+    "rebuild",
     "remove",
     "run_package",
     "schema",
