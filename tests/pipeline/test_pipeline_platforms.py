@@ -1,7 +1,9 @@
 """One package for two platforms, made and tried on either."""
 
+import io
 import json
 import shutil
+import tarfile
 
 import pytest
 
@@ -168,3 +170,33 @@ def test_scikit_learn_predicts_the_same_on_another_processor(lading, can_run, tm
 @pytest.mark.slow
 def test_bubblewrap_emulates_too(lading, can_run, routine):
     assert lading.json("verify", "machine:1", "--platform", FOREIGN, "--sandbox", "bwrap")["passed"]
+
+
+SETUP = """\
+from setuptools import Extension, setup
+setup(name="csource", version="1.0", ext_modules=[Extension("csource", ["csource.c"])])
+"""
+CSOURCE = """\
+#include <Python.h>
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "csource", NULL, -1, NULL};
+PyMODINIT_FUNC PyInit_csource(void) { return PyModule_Create(&module); }
+"""
+
+
+@pytest.mark.slow
+def test_a_source_in_c_is_built_for_the_other_platform_and_imported_there(lading, can_run, tmp_path):
+    files = {"setup.py": SETUP, "csource.c": CSOURCE, "PKG-INFO": "Metadata-Version: 2.1\nName: csource\n"}
+    files["PKG-INFO"] += "Version: 1.0\n"
+    (links := tmp_path / "links").mkdir()
+    with tarfile.open(links / "csource-1.0.tar.gz", "w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"csource-1.0/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    (folder := tmp_path / "model").mkdir()
+    (folder / "routine.py").write_text("import csource\n" + ROUTINE)
+    spec = {"code": "routine.py", "entry": "routine.py:predict", "requirements": ["csource"]}
+    spec |= {"python": "3.11", "indexes": {"find_links": [str(links)]}}
+    (folder / "lading.yaml").write_text(json.dumps(spec))
+    packed = lading.json("pack", folder, "-t", "csource:1", "--platform", FOREIGN)
+    assert packed["report"]["passed"]

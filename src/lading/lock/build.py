@@ -15,6 +15,7 @@ from pathlib import Path
 from lading.core.digest import Digest
 from lading.core.errors import Issue, LockError
 from lading.core.lock import Interpreter, LockedBase, LockedSource
+from lading.core.platform import Platform
 from lading.core.ports import Sandbox
 from lading.lock import diagnosis, sdist, wheels
 from lading.lock.python import Target, last_lines
@@ -90,6 +91,17 @@ class MoreRequirementsError(LockError):
         """Name what it wants, as its backend does."""
         self.requirements = requirements
         super().__init__(Issue(f"package {job.name!r}", f"its build also wants {', '.join(requirements)}"))
+
+
+CannotRun = Callable[[Platform], Issue | None]
+"""Says why nothing of a platform can be run here, None where it can: a build runs what it builds with."""
+
+
+def own_alone(platform: Platform) -> Issue | None:
+    """Say that only this machine's own platform can be run."""
+    if platform == Platform.current():
+        return None
+    return Issue("sandbox", f"this machine is {Platform.current()}", f"lock on a machine of {platform}")
 
 
 Build = Callable[[Job], Path]

@@ -11,11 +11,10 @@ from urllib.parse import unquote
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, LockError
 from lading.core.lock import Interpreter, LockedBase, LockedSource, LockedWheel, PlatformLock
-from lading.core.platform import Platform
 from lading.core.ports import Fetch, ignore
 from lading.core.spec import Indexes
 from lading.lock import credentials, sdist, toml, wheels
-from lading.lock.build import Build, Job, MoreRequirementsError
+from lading.lock.build import Build, CannotRun, Job, MoreRequirementsError, own_alone
 from lading.lock.python import Demand, Target, Uv, last_lines
 
 
@@ -147,6 +146,7 @@ class BuildingFetch:
     wheelhouse: Path
     """Where `build` keeps its wheels."""
     environ: Mapping[str, str]
+    cannot_run: CannotRun = own_alone
 
     def file(self, url: str, digest: Digest, size_bytes: int | None = None) -> Path:
         """Return a file, from the wheelhouse or built where it is a wheel of a source distribution."""
@@ -170,9 +170,10 @@ class BuildingFetch:
         serves = wheel in self.part.server
         python = self.part.server_interpreter if serves else self.part.interpreter
         platform = self.part.platform
-        if platform != Platform.current():
-            what = f"it is built from source, for {platform}, and this machine is {Platform.current()}"
+        if problem := self.cannot_run(platform):
+            what = f"it is built from source, for {platform}, and {problem.what}"
             fix = f"pack on a machine of {platform}, or name the folder of a wheel in 'indexes.find_links'"
+            fix = f"{problem.fix}; or {fix}" if problem.fix else fix
             raise LockError(Issue(f"package {wheel.name!r}", what, fix))
         # all that it installs is here, by digest
         uv = Uv.configured(Indexes(), self.environ, no_index=True, offline=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lading.core.errors import Issue, LockError
+from lading.core.platform import Platform
 from lading.lock import interpreter, prose, toml
 from lading.lock.prose import Edge, Prose
 from lading.lock.python import Answer, Demand, Target, Uv, last_lines
 from lading.lock.sources import name_of
 
 _SUGGESTIONS = 2
+_MOST_ISSUES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,52 @@ def demand_for(asked: Iterable[Asked], limits: Demand) -> Demand:
     return replace(limits, sides=sides)
 
 
-def explain(asked: Sequence[Asked], limits: Demand, target: Target, uv: Uv, answer: Answer) -> LockError:
+def explain(
+    asked: Sequence[Asked],
+    limits: Demand,
+    target: Target,
+    uv: Uv,
+    answer: Answer,
+    *,
+    no_builds: Issue | None = None,
+) -> LockError:
     """Say why a demand cannot be met: `answer` is uv's, of the whole.
 
-    The minimal set is found by deletion: a requirement without which the rest is still unsatisfiable has no
-    part in it. uv is asked from its cache first, where nearly everything lies after the first failure.
+    What cannot be had by itself is left out and the rest asked for again, so that all such are told at once.
+    `no_builds` says why sources cannot be built for the target here.
     """
-    if answer.lacks_network:
-        return _not_cached(target, answer.text)
+    issues: list[Issue] = []
+    uvs: list[Issue] = []
+    rest = list(asked)
+    while not answer.solved and not answer.lacks_network and len(issues) < _MOST_ISSUES:
+        core, text = _core(rest, limits, target, uv, answer)
+        told = prose.parse(text)
+        missing = _missing(core, told, target)
+        wheelless = [*_wheelless(core, told, _Place(limits, target, uv, no_builds))]
+        found = [*missing, *wheelless, *_clash(core, told, target)]
+        issues += found or _unexplained(core, target)
+        uvs.append(Issue("uv", last_lines(text)))
+        if not any(issue.fix for issue in issues):
+            issues[-1] = replace(issues[-1], fix=_change(rest, core, limits, target, uv))
+        rest = [one for one in rest if one not in core]
+        if len(core) > 1 or not (missing or wheelless) or not rest:
+            break
+        answer = uv.compile(demand_for(rest, limits), target)
+    return LockError(*issues, *uvs[:1]) if issues else _not_cached(target, answer.text)
+
+
+def _unexplained(core: Sequence[Asked], target: Target) -> list[Issue]:
+    names = " and ".join(repr(one.text) for one in core)
+    return [Issue("requirements", f"{names} cannot be satisfied on {target}")]
+
+
+def _core(
+    asked: Sequence[Asked], limits: Demand, target: Target, uv: Uv, answer: Answer
+) -> tuple[list[Asked], str]:
+    """Find the minimal set by deletion: a requirement without which the rest still fails has no part in it.
+
+    uv is asked from its cache first, where nearly everything lies after the first failure.
+    """
 
     def fails(some: Sequence[Asked]) -> str | None:
         demand = demand_for(some, limits)
@@ -55,15 +95,7 @@ def explain(asked: Sequence[Asked], limits: Demand, target: Target, uv: Uv, answ
             answer = uv.compile(demand, target)
         return None if answer.solved else answer.text
 
-    core, text = _minimal(asked, answer.text, fails)
-    told = prose.parse(text)
-    issues = [*_missing(core, told, target), *_clash(core, told, target)]
-    if not issues:
-        names = " and ".join(repr(one.text) for one in core)
-        issues = [Issue("requirements", f"{names} cannot be satisfied on {target}")]
-    if not any(issue.fix for issue in issues):
-        issues[-1] = replace(issues[-1], fix=_change(asked, core, limits, target, uv))
-    return LockError(*issues, Issue("uv", last_lines(text)))
+    return _minimal(asked, answer.text, fails)
 
 
 def _minimal(
@@ -92,21 +124,58 @@ def _missing(core: Sequence[Asked], told: Prose, target: Target) -> list[Issue]:
         what = f"{name}{versions} needs Python {python.rstrip(',')}, the package has {target.minor}"
         ways = f"choose another version, or another Python: {interpreter.ways()}"
         issues.append(Issue(_chain_text(core, told, name), what, ways))
-    for name in told.wheelless:
-        has = (
-            f"; there are wheels for {told.tags[name]}" if name in told.tags else "; there is only its source"
-        )
-        what = f"{name!r} has no wheel for {target}{has}"
-        fix = (
-            "choose another version or another Python, lock on a machine of that platform (sources are built "
-            "for the machine's own alone), or build a wheel and name its folder in 'indexes.find_links'"
-        )
-        issues.append(Issue(_chain_text(core, told, name), what, fix))
     for name, versions in told.versionless:
         if any(edge.child == name and edge.child_versions == versions for edge in told.edges):
             what = f"there is no {name}{versions} for {target}"
             issues.append(Issue(_chain_text(core, told, name), what))
     return issues
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where wheels are missing, and how to ask for others."""
+
+    limits: Demand
+    target: Target
+    uv: Uv
+    no_builds: Issue | None
+
+    def has(self, requirement: str) -> str | None:
+        """Return the newest version that a requirement allows and that has a wheel here."""
+        demand = replace(self.limits, sides={"model": (requirement,)})
+        answer = self.uv.compile(demand, self.target)
+        return _version_in(answer.text, name_of(requirement)) if answer.solved else None
+
+
+def _wheelless(core: Sequence[Asked], told: Prose, place: _Place) -> Iterator[Issue]:
+    """Name packages without a wheel for this place, the versions that have one, and the ways out."""
+    for name in told.wheelless:
+        tags = told.tags.get(name)
+        has = f"; there are wheels for {tags}" if tags else "; there is only its source"
+        what = f"{name!r} has no wheel for {place.target}{has}"
+        ways = [_other_versions(name, core, told, place), "choose another Python"]
+        if place.no_builds and not tags:
+            ways.append(f"let its source be built: {place.no_builds.fix or place.no_builds.what}")
+        if place.target.platform != Platform.current():
+            ways.append(f"leave {place.target.platform} out of 'platforms'")
+        ways.append("name the folder of a wheel of it in 'indexes.find_links'")
+        yield Issue(_chain_text(core, told, name), what, ", or ".join(ways))
+
+
+def _other_versions(name: str, core: Sequence[Asked], told: Prose, place: _Place) -> str:
+    """Say which other versions have a wheel, the nearest older and the newest."""
+    wanted = [edge.child_versions for edge in told.edges if edge.child == name]
+    wanted += [one.text.partition(name)[2] for one in core if name_of(one.text) == name]
+    pinned = next((one.removeprefix("==") for one in wanted if one.startswith("==") and "*" not in one), None)
+    if pinned is None:
+        return "drop it: no version has one" if place.has(name) is None else "choose another version"
+    found = [place.has(f"{name}<{pinned}"), place.has(f"{name}>{pinned}")]
+    versions = [one for one in found if one]
+    return (
+        f"ask for version {' or '.join(versions)}, which has one"
+        if versions
+        else "drop it: no version has one"
+    )
 
 
 def _clash(core: Sequence[Asked], told: Prose, target: Target) -> list[Issue]:

@@ -15,7 +15,7 @@ from lading.core.platform import Platform
 from lading.core.ports import Event, Events, Fetch, ignore
 from lading.core.spec import Indexes
 from lading.lock import conflicts, credentials, interpreter, prose, sources, wheels
-from lading.lock.build import Build
+from lading.lock.build import Build, CannotRun, own_alone
 from lading.lock.builder import Builder, Made
 from lading.lock.conflicts import Asked
 from lading.lock.interpreter import BringPython, Chosen, settle
@@ -47,11 +47,12 @@ def resolve(
     offline: bool = False,
     events: Events = ignore,
     build: Build | None = None,
+    cannot_run: CannotRun = own_alone,
     environ: Mapping[str, str] | None = None,
 ) -> Lock:
     """Pin every byte of the environments that a question asks for.
 
-    `build` makes wheels of source distributions, for this machine's own platform alone. With `offline` uv
+    `build` makes wheels of source distributions, for the platforms that can be run here. With `offline` uv
     answers from its cache. Raises LockError where nothing satisfies the requirements or a package has no
     wheel, RegistryError where an index cannot be asked.
     """
@@ -70,7 +71,7 @@ def resolve(
     uv = Uv.configured(
         _places(question.indexes, read.indexes), environ, no_index=read.no_index, offline=offline
     )
-    resolver = _Resolver(uv, read, fetch, events, Tally(events), build)
+    resolver = _Resolver(uv, read, fetch, events, Tally(events), build, cannot_run)
     environments = _environments(question, requirements)
 
     def pin(platform: Platform) -> _Pinned:
@@ -93,6 +94,8 @@ def resolve(
         tuple(place.locked(row[0].result(), _rest(row)) for place, row in zip(places, found, strict=True)),
     )
     _refuse_secrets(lock, uv.secrets)
+    for warning in _apart(lock):
+        events(Event("lock", "warning", warning))
     return lock
 
 
@@ -148,6 +151,7 @@ class _Resolver:
     events: Events
     tally: Tally
     build: Build | None
+    cannot_run: CannotRun
     made: dict[Digest, Made] = field(default_factory=dict)
     """What was built on the way, by the wheel's digest."""
 
@@ -197,7 +201,8 @@ class _Resolver:
             if not built:
                 break
             limits = replace(limits, find_links=(*limits.find_links, *built))
-        raise conflicts.explain(asked, limits, target, self.uv, answer)
+        problem = self.cannot_run(place.platform) if self.build else None
+        raise conflicts.explain(asked, limits, target, self.uv, answer, no_builds=problem)
 
     def _from_source(self, wheel: LockedWheel) -> LockedWheel:
         """Tell of a wheel that was built what it was built from, and not where it lies on this machine."""
@@ -205,7 +210,7 @@ class _Resolver:
         return replace(wheel, url=made.url, source=made.source) if made else wheel
 
     def _built(self, explanation: str, place: _Place, target: Target) -> list[str]:
-        if self.build is None or place.platform != Platform.current():
+        if self.build is None or self.cannot_run(place.platform):
             return []
         told = prose.parse(explanation)
         wanted = [name + _versions_of(name, told) for name in told.wheelless]
@@ -284,6 +289,19 @@ def _requirements(question: Question, read: Sources, events: Events) -> tuple[Re
             what = f"the model was saved with {one.text}, and {authors[name].text!r} is asked for"
             events(Event("lock", "warning", what))
     return tuple(kept)
+
+
+def _apart(lock: Lock) -> Iterator[str]:
+    """Tell which packages have another version on one platform than on another."""
+    versions: dict[str, dict[str, set[str]]] = {}
+    for part in lock.platforms:
+        for one in (*part.model, *part.server):
+            versions.setdefault(one.name, {}).setdefault(one.version, set()).add(str(part.platform))
+    for name, found in sorted(versions.items()):
+        # an environment of the server's own may well have another version than the model's
+        if len(found) > 1 and len({frozenset(on) for on in found.values()}) > 1:
+            told = ", ".join(f"{version} for {' and '.join(sorted(on))}" for version, on in found.items())
+            yield f"{name} is {told}: pin a version that has wheels for all, to have the same everywhere"
 
 
 def _environments(question: Question, requirements: tuple[Requirement, ...]) -> list[_Environment]:

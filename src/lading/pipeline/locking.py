@@ -107,6 +107,7 @@ def lock_facts(
             events=context.events,
             environ=context.environ,
             build=partial(_build, context, what.system_packages),
+            cannot_run=context.cannot_run,
         )
         made = Locked(resolved, _write(context, resolved, place, question), fresh=False)
     context.events(Event("lock", "stage", summary.of_lock(made.lock, fresh=made.fresh)))
@@ -151,7 +152,7 @@ def fetch_for(context: Context, what: PackageSpec, part: PlatformLock) -> Fetch:
     if not any(one.source for one in (*part.model, *part.server)):
         return fetch
     build = partial(_build, context, what.system_packages)
-    return locks.BuildingFetch(part, fetch, build, _wheelhouse(context), context.environ)
+    return locks.BuildingFetch(part, fetch, build, _wheelhouse(context), context.environ, context.cannot_run)
 
 
 def _wheelhouse(context: Context) -> Path:
