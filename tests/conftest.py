@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["engines", "running"]
+pytest_plugins = ["engines", "meddler", "running"]
 
 # machines differ in speed: a law is about values, never about time
 settings.register_profile(

@@ -30,7 +30,8 @@ class Patience:
     def persist(self, url: str, attempt: Callable[[], _T], reached: Callable[[], int] = lambda: 0) -> _T:
         """Repeat an attempt while what fails may pass; one that brought bytes does not count.
 
-        A server that says when to come again is heeded. RegistryError after the last try.
+        A server that says when to come again is heeded, unless that is too long. RegistryError after the last
+        try.
         """
         failures = 0
         while True:
@@ -39,12 +40,14 @@ class Patience:
                 return attempt()
             except Transient as error:
                 failures = 1 if reached() - before >= CHUNK_BYTES else failures + 1
-                if failures >= self.attempts:
-                    tries = f", {failures} tries" if failures > 1 else ""
-                    raise RegistryError(Issue(public(url), f"{error}{tries}", error.fix)) from error
                 wait_s = error.wait_s
+                is_long = wait_s is not None and wait_s > self.longest_wait_s
+                if failures >= self.attempts or is_long:
+                    tries = f", {failures} tries" if failures > 1 else ""
+                    fix = f"try again in {wait_s:.0f} s" if is_long else error.fix
+                    raise RegistryError(Issue(public(url), f"{error}{tries}", fix)) from error
                 if wait_s is None:
                     # spread out those that failed at the same moment
                     wait_s = self.backoff_s * 2 ** (failures - 1) * random.uniform(0.8, 1.2)  # noqa: S311 no secret
                 self.events(Event(self.stage, "warning", f"{public(url)}: {error}; trying again"))
-                time.sleep(min(wait_s, self.longest_wait_s))
+                time.sleep(wait_s)

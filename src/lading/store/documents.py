@@ -110,6 +110,15 @@ def children(source: BlobSource, descriptor: Descriptor) -> tuple[Descriptor, ..
     return tuple(map(Descriptor.from_json, rows))
 
 
+def parse_index(data: bytes, where: str) -> Iterator[Descriptor]:
+    """Read what an index names; raise IntegrityError where it is none."""
+    document = canonical.decode(data, where)
+    rows = document.get("manifests") if isinstance(document, dict) else None
+    if not isinstance(rows, list):
+        raise IntegrityError(Issue(where, "is no index of manifests"))
+    yield from map(Descriptor.from_json, rows)
+
+
 def subject(source: BlobSource, descriptor: Descriptor) -> Digest | None:
     """Read which manifest this one refers to; None where it refers to none."""
     if not (is_manifest(descriptor) or is_index(descriptor)):

@@ -242,11 +242,12 @@ class RegistryStore:
     def _opened(self, digest: Digest, start_bytes: int | None) -> Iterator[IO[bytes]]:
         data = self._manifests.kept(digest)
         if data is None:
-            path = f"{self.repository}/blobs/{digest}"
-            with closing(BlobReader(self._api, path, self._pull, digest, start_bytes)) as reader:
-                if reader.is_there:
-                    yield reader  # type: ignore[misc] # an IO[bytes] in all but name
-                    return
+            if not self._manifests.has_heard_of(digest):
+                path = f"{self.repository}/blobs/{digest}"
+                with closing(BlobReader(self._api, path, self._pull, digest, start_bytes)) as reader:
+                    if reader.is_there:
+                        yield reader  # type: ignore[misc] # an IO[bytes] in all but name
+                        return
             found = self._manifests.get(str(digest))
             if found is None:
                 what = f"is not in {self.registry}/{self.repository}"

@@ -25,10 +25,15 @@ class Manifests:
         self._api, self._repository = api, repository
         self._pull, self._push = scopes(repository, "pull"), scopes(repository, "pull,push")
         self._kept: dict[Digest, bytes] = {}
+        self._heard_of: set[Digest] = set()
 
     def kept(self, digest: Digest) -> bytes | None:
         """Return a manifest that was read or written before."""
         return self._kept.get(digest)
+
+    def has_heard_of(self, digest: Digest) -> bool:
+        """Tell whether a digest is a manifest's that was described, or is named by an index that was read."""
+        return digest in self._heard_of
 
     def describe(self, name: str) -> Descriptor | None:
         """Describe what a tag or digest names; None where there is none."""
@@ -55,6 +60,7 @@ class Manifests:
             return Descriptor(media_type, Digest.of(data), len(data))
         if ":" in name and claimed != name:
             raise IntegrityError(Issue(name, f"the registry answers with {claimed}", "try again"))
+        self._heard_of.add(Digest.parse(claimed))
         return Descriptor(media_type, Digest.parse(claimed), int(size_bytes))
 
     def get(self, name: str) -> tuple[str, bytes] | None:
@@ -70,7 +76,10 @@ class Manifests:
             digest = Digest.parse(str(text))
             documents.check(Descriptor("", digest, len(answer.body)), answer.body)
             self._keep(digest, answer.body)
-        return _media_type(answer), answer.body
+        media_type = _media_type(answer)
+        if media_type in documents.INDEXES:
+            self._heard_of |= {child.digest for child in documents.parse_index(answer.body, name)}
+        return media_type, answer.body
 
     def put(self, name: str, media_type: str, data: bytes) -> None:
         """Write a manifest under a tag or its digest, after everything it names."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 
 from lading.core import canonical
 from lading.core.descriptor import INDEX, Descriptor
 from lading.core.digest import Digest
-from lading.core.errors import IntegrityError, Issue, RegistryError
+from lading.core.errors import Issue, RegistryError
+from lading.store import documents
 from lading.store.registry_api import RegistryApi, scopes
 from lading.store.registry_manifests import Manifests
 
@@ -70,14 +70,14 @@ class Referrers:
             kind = answer.headers.get("content-type", "").partition(";")[0].strip()
             if answer.status != 200 or kind != INDEX:
                 return None
-            rows += _rows(answer.body, answer.url)
+            rows += documents.parse_index(answer.body, answer.url)
             path = answer.links.get("next", path)
         return tuple(rows)
 
     def _read(self, subject: Digest) -> tuple[Descriptor, ...]:
         tag = f"{subject.algorithm}-{subject.hex}"
         found = self._manifests.get(tag)
-        return () if found is None else tuple(_rows(found[1], tag))
+        return () if found is None else tuple(documents.parse_index(found[1], tag))
 
     def _change(
         self, subject: Digest, change: Callable[[tuple[Descriptor, ...]], tuple[Descriptor, ...]]
@@ -101,12 +101,3 @@ class Referrers:
 
 def _digests(rows: tuple[Descriptor, ...]) -> set[Digest]:
     return {row.digest for row in rows}
-
-
-def _rows(data: bytes, where: str) -> Iterator[Descriptor]:
-    document = canonical.decode(data, where)
-    rows = document.get("manifests") if isinstance(document, dict) else None
-    if not isinstance(rows, list):
-        raise IntegrityError(Issue(where, "is no index of referrers"))
-    for row in rows:
-        yield replace(Descriptor.from_json(row), platform=None)
