@@ -1,6 +1,8 @@
 """Logins in real registries: ours are found by other tools, theirs by us; secrets stay where they belong."""
 
+import base64
 import json
+import os
 import stat
 import subprocess
 
@@ -84,10 +86,10 @@ def flags(tool, guarded):
 THEIRS = [("podman", None), ("skopeo", "REGISTRY_AUTH_FILE"), ("docker", "DOCKER_CONFIG")]
 OURS = [("skopeo", None), ("skopeo", "run/containers/auth.json"), ("podman", "REGISTRY_AUTH_FILE")]
 OURS += [("docker", None), ("docker", "DOCKER_CONFIG")]
-either_way = pytest.mark.parametrize("guarded", ["tls_registry"], indirect=True)
+over_tls = pytest.mark.parametrize("guarded", ["tls_registry"], indirect=True)
 
 
-@either_way
+@over_tls
 @pytest.mark.parametrize(("name", "variable"), THEIRS)
 def test_the_login_of_another_tool_serves_us(request, person, guarded, name, variable):
     tool = request.getfixturevalue(name)
@@ -112,7 +114,7 @@ def pushed(guarded, tiny_layer, tmp_path_factory):
     return place
 
 
-@either_way
+@over_tls
 @pytest.mark.parametrize(("name", "place"), OURS)
 def test_our_login_serves_other_tools(request, person, pushed, name, place):
     tool = request.getfixturevalue(name)
@@ -128,3 +130,82 @@ def test_our_login_serves_other_tools(request, person, pushed, name, place):
     assert done.returncode == 0, done.stderr
     person("logout", host)
     assert person.tool(tool, *command).returncode != 0
+
+
+def until(terminal, prompt):
+    """Read what a terminal shows until it asks; return it."""
+    shown = ""
+    while not shown.endswith(prompt):
+        shown += os.read(terminal, 1024).decode()
+    return shown
+
+
+def test_who_sits_at_a_terminal_is_asked_and_the_password_is_not_shown(person, guarded):
+    terminal, inside = os.openpty()
+    process = subprocess.Popen(
+        [*LADING, "login", guarded.host],
+        env=person.env,
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    )
+    os.close(inside)
+    try:
+        until(terminal, "Username: ")
+        os.write(terminal, f"{USER}\n".encode())
+        shown = until(terminal, "Password: ")
+        os.write(terminal, f"{PASSWORD}\n".encode())
+        shown += until(terminal, "config.json\r\n")
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    assert PASSWORD not in shown
+    assert f"logged in to {guarded.host} as {USER}" in shown
+    assert guarded.host in (person.folder / ".docker/config.json").read_text()
+
+
+def test_who_cannot_be_asked_is_told_how_to_give_the_password(person, guarded):
+    said = person.fails(2, "login", guarded.host, "-u", USER)
+    assert "--password-stdin" in said
+    assert "--username" in person.fails(2, "login", guarded.host, "--password-stdin")
+
+
+@pytest.mark.parametrize("guarded", ["tls_registry"], indirect=True)
+def test_an_unknown_authority_is_told(person, guarded):
+    del person.env["SSL_CERT_FILE"]
+    person.env["SSL_CERT_DIR"] = "/nowhere"
+    said = person.log_in(guarded.host)
+    assert said.returncode == 8
+    assert "certificate" in said.stderr
+    assert "SSL_CERT_FILE" in said.stderr
+
+
+@over_tls
+def test_a_secret_is_found_in_nothing_that_is_said_or_kept(person, guarded, pushed):
+    person.log_in(guarded.host)
+    place = f"{guarded.host}/secret"
+    said = ""
+    for command in (
+        ["pull", pushed, "-t", "secret:1"],
+        ["push", "secret:1", place],
+        ["copy", f"{place}:1", f"{place}-copied"],
+        ["list", place],
+        ["show", "secret:1"],
+        ["pull", f"{place}:nope"],
+        ["push", "secret:1", f"{guarded.host}/UPPER"],
+    ):
+        for more in (["-v"], ["--json"]):
+            done = person.run(*command, *more)
+            said += done.stdout + done.stderr
+    assert "sha256:" in said
+    encoded = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    files = [path for path in person.folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    places = {str(path.relative_to(person.folder)): path.read_bytes() for path in files}
+    assert encoded.encode() in places.pop(".docker/config.json")
+    assert len(places) > 5
+    for needle in (PASSWORD, encoded):
+        assert needle not in said
+        assert not [name for name, data in places.items() if needle.encode() in data]
