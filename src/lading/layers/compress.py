@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from zlib_ng import zlib_ng
 
@@ -110,7 +110,34 @@ def _store(block: bytes) -> bytes:
     return b"".join(parts)
 
 
+def zstd_pieces(most_bytes: int) -> Callable[[bytes], Iterator[bytes]]:
+    """Return what uncompresses chunks of zstd frames into pieces of bounded size; it raises ValueError."""
+    zstd = _module()
+    states = [zstd.ZstdDecompressor()]
+
+    def pieces(chunk: bytes) -> Iterator[bytes]:
+        while True:
+            if states[0].eof and chunk:  # another frame
+                states[0] = zstd.ZstdDecompressor()
+            if states[0].eof:
+                return
+            try:
+                yield states[0].decompress(chunk, most_bytes)
+            except zstd.ZstdError as error:
+                raise ValueError(str(error)) from error
+            chunk = states[0].unused_data if states[0].eof else b""
+            if not chunk and states[0].needs_input:
+                return
+
+    return pieces
+
+
 def _zstd() -> Callable[[bytes], bytes]:
+    zstd = _module()
+    return lambda block: zstd.compress(block, _ZSTD_LEVEL)
+
+
+def _module() -> Any:  # noqa: ANN401 (there are two, and perhaps neither)
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore] # Python 3.14 and later
     except ImportError:
@@ -119,4 +146,4 @@ def _zstd() -> Callable[[bytes], bytes]:
         except ImportError as error:
             issue = Issue("compression", "zstd is not installed", "install 'lading[zstd]', or use gzip")
             raise SpecError(issue) from error
-    return lambda block: zstd.compress(block, _ZSTD_LEVEL)
+    return zstd

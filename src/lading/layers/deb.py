@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from lading.core.errors import IntegrityError, Issue
+from lading.layers.compress import zstd_pieces
 from lading.layers.tar import LayerWriter
 
 MERGED = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
@@ -39,21 +40,21 @@ _PIECE_BYTES, _IN_MEMORY_BYTES = 1 << 20, 32 << 20
 _MOST_BYTES, _MOST_RATIO = 8 << 30, 200
 
 
-def write(deb: Path, writer: LayerWriter) -> None:
-    """Write a package's files into a layer.
+def write(deb: Path, writer: LayerWriter, *, merged: bool = True) -> None:
+    """Write a package's files into a layer, for a system with merged /usr or without.
 
     Manuals, translations and documentation but the copyright are left out; hard links become copies; setuid
     and setgid bits are dropped. IntegrityError for a package that is damaged, or has paths that escape,
     devices, or sizes beyond reason.
     """
     with _opened(deb, "data.tar") as archive:
-        for path, member in sorted(_members(archive, deb).items()):
+        for path, member in sorted(_members(archive, deb, merged=merged).items()):
             if _is_left_out(path, member):
                 continue
             if member.isdir():
                 writer.directory(path, member.mode & 0o1777)
             elif member.issym():
-                writer.symlink(path, _target(member, deb))
+                writer.symlink(path, _target(member, deb, merged=merged))
             else:
                 source = archive.extractfile(member)
                 assert source is not None, path  # a regular file has contents
@@ -62,27 +63,59 @@ def write(deb: Path, writer: LayerWriter) -> None:
 
 def control(deb: Path) -> str:
     """Return a package's control stanza; IntegrityError where there is none."""
+    if (text := _about(deb, "control")) is None:
+        raise IntegrityError(Issue(deb.name, "the package has no control file"))
+    return text.strip("\n") + "\n"
+
+
+def script(deb: Path) -> str:
+    """Return the script that configures a package, empty where it has none; it is never run."""
+    return _about(deb, "postinst") or ""
+
+
+def configures(deb: Path, folder: str) -> bool:
+    """Tell whether a package has configuration files below a folder (deb-conffiles(5))."""
+    lines = (_about(deb, "conffiles") or "").splitlines()
+    return any(line.strip().startswith(f"{folder}/") for line in lines)
+
+
+def _about(deb: Path, name: str) -> str | None:
     with _opened(deb, "control.tar") as archive:
         for member in archive:
             source = archive.extractfile(member) if member.isfile() else None
-            if source and posixpath.normpath(member.name) == "control":
-                return source.read().decode("utf-8", "replace").strip("\n") + "\n"
-    raise IntegrityError(Issue(deb.name, "the package has no control file"))
+            if source and posixpath.normpath(member.name) == name:
+                return source.read().decode("utf-8", "replace")
+    return None
 
 
-def read(deb: Path, folder: str) -> dict[str, bytes]:
+def read(deb: Path, folder: str, *, merged: bool = True) -> dict[str, bytes]:
     """Return the small files of a package below a folder, by path (`usr/share/…`)."""
+    return dict(files(deb, lambda path: path.startswith(f"{folder}/"), merged=merged))
+
+
+def files(deb: Path, wanted: Callable[[str], bool], *, merged: bool = True) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a package whose paths are wanted, in order."""
     with _opened(deb, "data.tar") as archive:
-        found = {}
-        for path, member in sorted(_members(archive, deb).items()):
-            source = archive.extractfile(member) if member.isfile() else None
-            if source and path.startswith(f"{folder}/"):
-                found[path] = source.read()
-        return found
+        for path, member in sorted(_members(archive, deb, merged=merged).items()):
+            source = archive.extractfile(member) if member.isfile() and wanted(path) else None
+            if source:
+                yield path, source.read()
 
 
-def _members(archive: tarfile.TarFile, deb: Path) -> dict[str, tarfile.TarInfo]:
-    """Return what each path on a merged system holds, hard links as the files they lead to."""
+def paths(deb: Path, *, merged: bool = True) -> list[str]:
+    """Return the paths that `write` lays out, directories among them, in order."""
+    with _opened(deb, "data.tar") as archive:
+        members = _members(archive, deb, merged=merged)
+        return sorted(path for path, member in members.items() if not _is_left_out(path, member))
+
+
+def place(path: str, *, merged: bool) -> str:
+    """Return where an absolute path of a package really lies, relative to the root."""
+    return _merged(path.lstrip("/")) if merged else path.lstrip("/")
+
+
+def _members(archive: tarfile.TarFile, deb: Path, *, merged: bool = True) -> dict[str, tarfile.TarInfo]:
+    """Return what each path holds once it is laid out, hard links as the files they lead to."""
     members: dict[str, tarfile.TarInfo] = {}
     for member in archive:
         path = _path(member.name, deb)
@@ -90,12 +123,12 @@ def _members(archive: tarfile.TarFile, deb: Path) -> dict[str, tarfile.TarInfo]:
             continue
         resolved: tarfile.TarInfo | None = member
         if member.islnk():
-            resolved = members.get(_merged(_path(member.linkname, deb)))
+            resolved = members.get(place(_path(member.linkname, deb), merged=merged))
         if resolved is None or not (resolved.isfile() or resolved.isdir() or resolved.issym()):
             raise IntegrityError(Issue(deb.name, f"{member.name!r} is neither file, directory nor link"))
         if resolved.size < 0:
             raise IntegrityError(Issue(deb.name, f"{member.name!r} has a length below zero"))
-        known = members.setdefault(_merged(path), resolved)
+        known = members.setdefault(place(path, merged=merged), resolved)
         if known is not resolved and not (known.isdir() and resolved.isdir()):
             raise IntegrityError(Issue(deb.name, f"{member.name!r} comes twice"))
     return members
@@ -124,8 +157,10 @@ def _merged(path: str) -> str:
     return f"usr/{path}" if path.partition("/")[0] in MERGED else path
 
 
-def _target(member: tarfile.TarInfo, deb: Path) -> str:
+def _target(member: tarfile.TarInfo, deb: Path, *, merged: bool) -> str:
     """Return a link's target such that it leads from the new place to where the old one led."""
+    if not merged:
+        return member.linkname
     link = _path(member.name, deb)
     meant = posixpath.join("/", posixpath.dirname(link), member.linkname)
     if member.linkname.startswith("/"):
@@ -146,7 +181,7 @@ def _opened(deb: Path, stem: str) -> Iterator[tarfile.TarFile]:
             plain.seek(0)
             with tarfile.open(fileobj=plain, mode="r:") as archive:
                 yield archive
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
         raise IntegrityError(Issue(deb.name, f"{stem} is damaged: {error}")) from error
 
 
@@ -204,7 +239,9 @@ def _inflater(name: str) -> Callable[[bytes], Iterator[bytes]]:
                 chunk = gz.unconsumed_tail
 
         return gzip_pieces
+    if suffix == ".zst":  # Ubuntu's
+        return zstd_pieces(_PIECE_BYTES)
     if suffix == "":
         return lambda chunk: iter((chunk,))
-    fix = "Debian packages its own with xz; take the package from Debian"
-    raise IntegrityError(Issue(name, "compressed in a way that is not known; expected xz or gzip", fix))
+    fix = "take the package from the distribution's own archive"
+    raise IntegrityError(Issue(name, "compressed in a way that is not known; expected xz, zstd or gzip", fix))
