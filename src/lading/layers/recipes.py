@@ -111,7 +111,8 @@ def _base(cargo: Cargo) -> Iterator[Recipe]:
     for packages in sorted(grouped, key=lambda one: one[0].name):
         yield Recipe("base", _title(packages), {"debs": _digests(packages)}, write, packages)
     packages = tuple(sorted(debs))
-    yield Recipe("base", cargo.lock.base.reference, {"root": _digests(packages)}, root.write, packages)
+    made_from = {"root": _digests(packages), "version": root.VERSION}
+    yield Recipe("base", cargo.lock.base.reference, made_from, root.write, packages)
 
 
 def _interpreters(cargo: Cargo) -> Iterator[Recipe]:

@@ -1,7 +1,8 @@
 """A base's Debian packages in; the one layer that ties them together, out.
 
 It holds what maintainer scripts would have made: the links of a merged /usr, users, the bundle of CA
-certificates, the time zone, the link to Python, and dpkg's record of what is installed, which scanners read.
+certificates, the time zone, the links of alternatives and to Python, the dynamic linker's cache where it is
+needed, and dpkg's record of what is installed, which scanners read.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from lading.core.errors import IntegrityError, Issue
+from lading.layers import alternatives, libraries
 from lading.layers.deb import control, read
 from lading.layers.tar import LayerWriter
 
+VERSION = 2
+"""Of what the layer holds: part of its key, raised when it comes out otherwise."""
 _USERS = """\
 root:x:0:0:root:/root:/usr/sbin/nologin
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
@@ -32,7 +36,7 @@ networks: files
 protocols: files
 services: files
 """
-_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 _PYTHON = re.compile(r"python3\.(\d+)-minimal\Z")
 
 
@@ -41,7 +45,7 @@ def write(debs: Iterable[Path], writer: LayerWriter) -> None:
 
     What a package asked for by name brings itself is left to it. IntegrityError where they are no base.
     """
-    packages = {_field(stanza, "Package"): (stanza, deb) for deb in debs for stanza in (control(deb),)}
+    packages = {field(stanza, "Package"): (stanza, deb) for deb in debs for stanza in (control(deb),)}
     if "ca-certificates" not in packages:
         raise IntegrityError(Issue("base", "it has no package ca-certificates"))
     stanzas = [stanza for _, (stanza, _) in sorted(packages.items())]
@@ -49,12 +53,16 @@ def write(debs: Iterable[Path], writer: LayerWriter) -> None:
         "etc/group": _GROUPS.encode(),
         "etc/nsswitch.conf": _NSSWITCH.encode(),
         "etc/passwd": _USERS.encode(),
-        _BUNDLE: _bundle(packages["ca-certificates"][1]),
-        "var/lib/dpkg/status": "\n".join(map(_installed, stanzas)).encode(),
+        BUNDLE: bundle(packages["ca-certificates"][1]),
+        "var/lib/dpkg/status": "\n".join(map(installed, stanzas)).encode(),
     }
+    paths = [path for _, path in packages.values()]
+    if cache := libraries.cache(paths):
+        files[libraries.CACHE] = cache
     for path, data in sorted(files.items()):
         writer.file(path, data)
-    for path, target in sorted(_links(packages.keys(), stanzas).items()):
+    links = {**alternatives.links(paths), **_links(packages.keys(), stanzas)}
+    for path, target in sorted(links.items()):
         writer.symlink(path, target)
     writer.directory("tmp", 0o1777)
 
@@ -62,11 +70,11 @@ def write(debs: Iterable[Path], writer: LayerWriter) -> None:
 def _links(names: Collection[str], stanzas: Iterable[str]) -> dict[str, str]:
     """Return the links that the maintainer scripts, or the packages left out, would have made."""
     links = {name: f"usr/{name}" for name in ("bin", "lib", "sbin")}
-    if any(_field(stanza, "Architecture") == "amd64" for stanza in stanzas):
+    if any(field(stanza, "Architecture") == "amd64" for stanza in stanzas):
         links["lib64"] = "usr/lib64"
     links["etc/localtime"] = "/usr/share/zoneinfo/Etc/UTC"
     if "openssl" not in names:  # where libssl looks for certificates
-        links["usr/lib/ssl/cert.pem"] = f"/{_BUNDLE}"
+        links["usr/lib/ssl/cert.pem"] = f"/{BUNDLE}"
         links["usr/lib/ssl/certs"] = "/etc/ssl/certs"
     if "python3-minimal" not in names:
         minors = [int(match[1]) for match in map(_PYTHON.match, names) if match]
@@ -75,7 +83,7 @@ def _links(names: Collection[str], stanzas: Iterable[str]) -> dict[str, str]:
     return links
 
 
-def _bundle(deb: Path) -> bytes:
+def bundle(deb: Path) -> bytes:
     """Join the authorities' certificates, as update-ca-certificates(8) does."""
     certificates = read(deb, "usr/share/ca-certificates")
     return b"".join(
@@ -83,7 +91,7 @@ def _bundle(deb: Path) -> bytes:
     )
 
 
-def _installed(stanza: str) -> str:
+def installed(stanza: str) -> str:
     """Return a control stanza as dpkg records it for an installed package."""
     head, _, rest = stanza.partition("\n")
     if not head.startswith("Package:"):
@@ -91,7 +99,7 @@ def _installed(stanza: str) -> str:
     return f"{head}\nStatus: install ok installed\n{rest}"
 
 
-def _field(stanza: str, name: str) -> str:
+def field(stanza: str, name: str) -> str:
     match = re.search(rf"^{name}: *(\S+)", stanza, re.MULTILINE)
     if not match:
         raise IntegrityError(Issue("base", f"a control file has no field {name!r}"))
