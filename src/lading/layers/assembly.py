@@ -16,7 +16,7 @@ from lading.core.errors import IntegrityError
 from lading.core.image import Layer
 from lading.core.lock import LockedDeb
 from lading.core.ports import BlobSink, Event, Events, Fetch, LayerCache, ignore
-from lading.layers import overlap
+from lading.layers import overlap, scripts
 from lading.layers.cache import key
 from lading.layers.cargo import Cargo
 from lading.layers.compress import Compression
@@ -79,6 +79,8 @@ def assemble(
             cache.put(keys[index], layer)
             layers[index] = layer
             events(Event("assemble", "progress", layer.title, len(layers), len(planned), "layers"))
+        if unmade := scripts.warning(cargo.lock.base.packages, fetch_deb, cache):
+            events(unmade)
         return Assembled(tuple(layers[index] for index in range(len(planned))), cached)
 
     # how wheels overlap is known once they are all here: most do not, so none is waited for
