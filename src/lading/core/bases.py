@@ -89,6 +89,14 @@ class Distribution:
     codename: str
     """`VERSION_CODENAME`: `bookworm`, `noble`; empty where it does not tell."""
     status: str
+    has_dpkg: bool = True
+    """Whether the record is dpkg's own file; else a package that is added gets a file in `status.d`."""
+    is_merged: bool = True
+    """Whether /bin, /lib and /sbin are links into /usr."""
+    linker_cache: str = ""
+    """`/etc/ld.so.cache` in base64, empty where there is none."""
+    alternatives: tuple[str, ...] = ()
+    """The names in `/etc/alternatives`: the choice is the image's."""
 
 
 @dataclass(frozen=True, slots=True)
