@@ -20,6 +20,7 @@ from lading.core.reference import Reference
 KEYS = {
     "home": ("LADING_HOME", "folder of the store and the caches"),
     "debian_mirror": ("LADING_DEBIAN_MIRROR", "mirror of Debian packages"),
+    "ubuntu_mirror": ("LADING_UBUNTU_MIRROR", "mirror of Ubuntu packages"),
     "sandbox": ("LADING_SANDBOX", "sandbox to verify in: unshare, bwrap, podman or docker"),
 }
 MIRRORS = "mirrors"
@@ -60,6 +61,7 @@ class Settings:
 
     home: Path
     debian_mirror: str | None = None
+    ubuntu_mirror: str | None = None
     sandbox: str | None = None
     mirrors: Mapping[str, tuple[RegistryMirror, ...]] = field(default_factory=dict)
     """By registry, in the order in which they are tried; the registry itself comes last."""
@@ -107,6 +109,7 @@ def load(environ: Mapping[str, str] = os.environ, *, home: Path | None = None) -
     return Settings(
         home=(home or Path(values["home"])).expanduser().absolute(),
         debian_mirror=values.get("debian_mirror"),
+        ubuntu_mirror=values.get("ubuntu_mirror"),
         sandbox=values.get("sandbox"),
         mirrors=mirrors,
     )

@@ -94,13 +94,17 @@ class Context:
 
     @cached_property
     def fetch_debian(self) -> HttpFetch:
-        """Downloads from the mirror, through apt's proxies and with its credentials."""
+        """Downloads from the Debian mirror."""
+        return self.fetch_from(self.mirror)
+
+    def fetch_from(self, mirror: Mirror) -> HttpFetch:
+        """Downloads from a mirror, through apt's proxies and with its credentials."""
         return HttpFetch(
             self.settings.cache / "downloads",
             offline=self.offline,
             events=self.events,
-            credentials=self.mirror.credentials,
-            proxies=self.mirror.proxies,
+            credentials=mirror.credentials,
+            proxies=mirror.proxies,
         )
 
     @cached_property
