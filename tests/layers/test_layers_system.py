@@ -48,10 +48,13 @@ def packed(files, compress=lzma.compress):
 
 @pytest.fixture
 def package(tmp_path):
-    def make(name, files=None, *, script="", conffiles="", fields="", suffix=".xz", compress=lzma.compress):
+    def make(
+        name, files=None, *, script="", sums="", conffiles="", fields="", suffix=".xz", compress=lzma.compress
+    ):
         control = f"Package: {name}\nVersion: 1\nArchitecture: amd64\n{fields}Description: short\n"
         about = {"./control": control.encode()}
         about |= {"./postinst": script.encode()} if script else {}
+        about |= {"./md5sums": sums.encode()} if sums else {}
         about |= {"./conffiles": conffiles.encode()} if conffiles else {}
         members = {
             "debian-binary": b"2.0\n",
@@ -92,7 +95,9 @@ def laid(seal, debs, base):
 def test_dpkgs_record_has_what_was_there_and_what_is_added(seal, package):
     debs = [
         package("two", {"./usr/bin/two": b"2"}, fields="Multi-Arch: same\n"),
-        package("one", {"./lib/x86_64-linux-gnu/one.so": b"1"}),
+        package(
+            "one", {"./lib/x86_64-linux-gnu/one.so": b"1"}, sums="0  lib/x86_64-linux-gnu/one.so\n1  man\n"
+        ),
     ]
     layer = laid(seal, debs, Distribution("debian", "bookworm", STATUS))
     status = layer.files["var/lib/dpkg/status"].decode()
@@ -112,6 +117,8 @@ def test_dpkgs_record_has_what_was_there_and_what_is_added(seal, package):
         "/usr/lib/x86_64-linux-gnu/one.so",
     ]
     assert "var/lib/dpkg/info/two:amd64.list" in layer.files
+    # what is left out of the image is not missed by `dpkg --verify`
+    assert layer.files["var/lib/dpkg/info/one.md5sums"] == b"0  lib/x86_64-linux-gnu/one.so\n"
     assert laid(seal, debs[::-1], Distribution("debian", "bookworm", STATUS)).tar == layer.tar
 
 

@@ -73,6 +73,11 @@ def script(deb: Path) -> str:
     return _about(deb, "postinst") or ""
 
 
+def sums(deb: Path) -> str:
+    """Return the list of digests that a package brings (deb-md5sums(5)), empty where it has none."""
+    return _about(deb, "md5sums") or ""
+
+
 def configures(deb: Path, folder: str) -> bool:
     """Tell whether a package has configuration files below a folder (deb-conffiles(5))."""
     lines = (_about(deb, "conffiles") or "").splitlines()

@@ -7,12 +7,12 @@ files, the bundle of CA certificates, the links of alternatives, the dynamic lin
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lading.core.bases import Distribution
 from lading.layers import alternatives, libraries
-from lading.layers.deb import control, paths
+from lading.layers.deb import control, paths, place, sums
 from lading.layers.root import BUNDLE, bundle, field, installed
 from lading.layers.tar import LayerWriter
 
@@ -27,7 +27,11 @@ def write(debs: Iterable[Path], base: Distribution, writer: LayerWriter) -> None
     files: dict[str, bytes] = {}
     for name, (stanza, deb) in sorted(found.items()):
         if base.has_dpkg:
-            files[f"var/lib/dpkg/info/{_list_name(stanza)}.list"] = _list(deb, merged=base.is_merged)
+            there = paths(deb, merged=base.is_merged)
+            files[f"var/lib/dpkg/info/{_list_name(stanza)}.list"] = _list(there)
+            files[f"var/lib/dpkg/info/{_list_name(stanza)}.md5sums"] = _sums(
+                deb, there, merged=base.is_merged
+            )
         else:  # as distroless images have it
             files[f"{_STATUS}.d/{name}"] = stanza.encode()
     if base.has_dpkg:
@@ -55,8 +59,17 @@ def _list_name(stanza: str) -> str:
     return f"{name}:{field(stanza, 'Architecture')}" if is_same else name
 
 
-def _list(deb: Path, *, merged: bool) -> bytes:
-    found = {f"/{path}" for path in paths(deb, merged=merged)}
+def _sums(deb: Path, there: Sequence[str], *, merged: bool) -> bytes:
+    """Leave out of a package's own list what is left out of the image."""
+    rows = sums(deb).splitlines(keepends=True)
+    known = set(there)
+    return "".join(
+        row for row in rows if place(row.partition("  ")[2].strip(), merged=merged) in known
+    ).encode()
+
+
+def _list(there: Sequence[str]) -> bytes:
+    found = {f"/{path}" for path in there}
     folders = {parent for path in found for parent in _parents(path)}
     return "".join(f"{path}\n" for path in ("/.", *sorted(found | folders))).encode()
 
