@@ -9,7 +9,6 @@ from pathlib import Path
 
 from lading.sandbox.roots import Root, command_text, find_program
 from lading.sandbox.running import Cell, start
-from lading.sandbox.tree import merge
 
 _KERNEL_WRITABLE = ("/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/sysrq-trigger")
 
@@ -43,7 +42,7 @@ class Bubblewrap:
         root = self.root
         command = command_text(argv)
         binds = root.binds(mounts, network=network)
-        tree = merge(root.paths, root.mount_points(binds), root.folder)
+        tree = root.merged(root.mount_points(binds))
         info_read, info = os.pipe()
         options = ["--unshare-all", "--unshare-user", *(["--share-net"] if network else [])]
         options += ["--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]

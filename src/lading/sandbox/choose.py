@@ -25,6 +25,7 @@ from lading.sandbox.bubblewrap import Bubblewrap
 from lading.sandbox.containers import Engine
 from lading.sandbox.emulator import MACHINES, Emulator
 from lading.sandbox.engine import Docker, Podman
+from lading.sandbox.hold import Hold
 from lading.sandbox.roots import Root, User
 from lading.sandbox.unpack import unpack
 from lading.sandbox.unshare import Unshare
@@ -76,9 +77,21 @@ def open(  # noqa: A001 - `sandbox.open`, as `tarfile.open`
     who = User.parse(user)
     platform = platform or Platform.current()
     found = choose(kind, unpacked, platform)
-    paths = () if found.kind == "docker" and not layers else unpack(layers, source, unpacked, events)
+    hold = Hold()
+    while True:
+        paths = [] if found.kind == "docker" and not layers else unpack(layers, source, unpacked, events)
+        if hold.take(paths):  # else the cache was cleared just now
+            break
     root = Root(
-        tuple(layers), source, unpacked, tuple(paths[::-1]), who, environment or {}, platform, found.emulator
+        tuple(layers),
+        source,
+        unpacked,
+        tuple(paths[::-1]),
+        who,
+        environment or {},
+        platform,
+        found.emulator,
+        hold,
     )
     return _make(found.kind, root, overlay=found.overlay)
 

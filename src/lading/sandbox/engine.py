@@ -21,7 +21,7 @@ from typing import IO
 from lading.core.errors import Issue, VerifyError
 from lading.sandbox.roots import Root, command_text, find_program
 from lading.sandbox.running import Cell, start
-from lading.sandbox.tree import MountPoints, merge
+from lading.sandbox.tree import MountPoints
 
 _ENGINE_S = 600
 _ENGINE_FOLDERS = ("/sys", "/run")
@@ -59,7 +59,7 @@ class Podman:
         binds = self.root.binds(mounts, network=False)
         points = self.root.mount_points(binds)
         engines = MountPoints((*points.folders, *_ENGINE_FOLDERS), (*points.files, *_ENGINE_FILES))
-        tree = merge(self.root.paths, engines, self.root.folder)
+        tree = self.root.merged(engines)
         user = self.root.user
         options = ["--security-opt", "label=disable", "--read-only-tmpfs=false", "--user", str(user)]
         if os.geteuid() != 0:

@@ -13,7 +13,8 @@ from lading.core.image import Layer
 from lading.core.platform import Platform
 from lading.core.ports import BlobSource
 from lading.sandbox.emulator import Emulator
-from lading.sandbox.tree import MountPoints, resolve
+from lading.sandbox.hold import Hold
+from lading.sandbox.tree import MountPoints, merge, resolve
 
 _USER = re.compile(r"(\d{1,9}):(\d{1,9})\Z", re.ASCII)
 _OWN = ("/proc", "/dev", "/tmp")  # noqa: S108 - places in the image
@@ -57,6 +58,7 @@ class Root:
     platform: Platform = field(default_factory=Platform.current)
     emulator: Emulator | None = None
     """What runs its executables, where this machine's kernel cannot by itself."""
+    hold: Hold = field(default_factory=Hold, compare=False)
 
     @property
     def emulated(self) -> str:
@@ -72,6 +74,13 @@ class Root:
     def emulation(self) -> dict[str, str]:
         """Return what an order for a cell says of it."""
         return {"emulator": self.emulator.rule} if self.emulator else {}
+
+    def merged(self, points: MountPoints) -> Path:
+        """Return one tree that looks like the union of the layers, held as they are."""
+        while True:
+            tree = merge(self.paths, points, self.folder)
+            if self.hold.take([tree]):
+                return tree
 
     def binds(self, mounts: Mapping[str, Path] | None, *, network: bool) -> dict[str, Path]:
         """Return what appears read-only, and where, with the links of the image followed."""

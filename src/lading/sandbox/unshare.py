@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lading.sandbox.roots import Root, command_text
 from lading.sandbox.running import Cell, start
-from lading.sandbox.tree import merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Unshare:
         root = self.root
         binds = root.binds(mounts, network=network)
         points = root.mount_points(binds)
-        layers = root.paths if self.overlay else (merge(root.paths, points, root.folder),)
+        layers = root.paths if self.overlay else (root.merged(points),)
         order = {
             "argv": list(argv),
             "env": {**root.environment, **env},
