@@ -66,7 +66,7 @@ def _unpack_one(layer: Layer, source: BlobSource, final: Path) -> None:
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=final.parent))
     try:
         partial.chmod(0o755)
-        with source.open(layer.descriptor.digest) as blob, _plain(blob, layer) as stream:
+        with source.open(layer.descriptor.digest) as blob, plain(blob, layer) as stream:
             digest = extract(stream, partial, layer.title)
         if digest != layer.diff_id:
             raise IntegrityError(Issue(layer.title, f"got diff ID {digest}, expected {layer.diff_id}"))
@@ -76,7 +76,7 @@ def _unpack_one(layer: Layer, source: BlobSource, final: Path) -> None:
 
 
 @contextlib.contextmanager
-def _plain(blob: IO[bytes], layer: Layer) -> Iterator[IO[bytes]]:
+def plain(blob: IO[bytes], layer: Layer) -> Iterator[IO[bytes]]:
     """Open a layer's tar, whatever it is compressed by."""
     kind = layer.descriptor.media_type
     if kind == LAYER_ZSTD:
