@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,7 @@ def test_what_a_name_reaches_stays_and_the_rest_goes(store: Collectable, author:
     assert set(collected.blobs) == gone
     assert collected.bytes == sizes
     assert set(store.digests()) == kept
-    assert now(store) == Collected((), 0)
+    assert now(store) == Collected({}, {})
 
 
 def test_a_dry_run_tells_the_same_and_removes_nothing(store: Collectable, author: Any) -> None:
@@ -67,7 +69,7 @@ def test_a_dry_run_tells_the_same_and_removes_nothing(store: Collectable, author
 
 def test_what_was_written_or_asked_for_lately_stays(store: Collectable, author: Any) -> None:
     author.image(store)
-    assert collect(store, keep=(), older_than_s=HOUR_S, dry_run=False) == Collected((), 0)
+    assert collect(store, keep=(), older_than_s=HOUR_S, dry_run=False) == Collected({}, {})
 
 
 def test_what_was_asked_for_lately_stays_although_it_is_old(tmp_path: Path, author: Any) -> None:
@@ -89,7 +91,7 @@ def test_what_is_kept_by_hand_stays_with_what_it_names(store: Collectable, autho
 def test_an_index_keeps_its_images(store: Collectable, author: Any) -> None:
     index = author.index(store, author.image(store, "one"), author.image(store, "two"))
     store.tag(name("iris:1"), index)
-    assert now(store).blobs == ()
+    assert now(store).blobs == {}
 
 
 def test_a_report_goes_with_its_image_and_a_report_of_the_report_too(store: Collectable, author: Any) -> None:
@@ -100,7 +102,7 @@ def test_a_report_goes_with_its_image_and_a_report_of_the_report_too(store: Coll
     # the newer first: order must not matter
     store.refer(signature)
     store.refer(report)
-    assert now(store).blobs == ()
+    assert now(store).blobs == {}
     assert list(store.referrers(image.digest)) == [report]
     remove(store, name("iris:1"))
     now(store)
@@ -121,7 +123,7 @@ def test_an_image_that_another_tool_left_without_a_name_stays(tmp_path: Path, au
     image = author.image(store)
     index = {"schemaVersion": 2, "manifests": [image.to_json()]}
     (store.folder / "index.json").write_text(json.dumps(index))
-    assert now(store).blobs == ()
+    assert now(store).blobs == {}
 
 
 def test_a_name_of_what_is_lost_does_not_stop_the_collection(store: Collectable, author: Any) -> None:
@@ -129,7 +131,7 @@ def test_a_name_of_what_is_lost_does_not_stop_the_collection(store: Collectable,
     store.tag(name("iris:1"), image)
     store.delete(Digest.of(b"numpy"))
     author.blob(store, b"garbage")
-    assert now(store).blobs == (Digest.of(b"garbage"),)
+    assert list(now(store).blobs) == [Digest.of(b"garbage")]
 
 
 def test_a_broken_manifest_stops_the_collection_before_anything_is_removed(
@@ -185,3 +187,42 @@ def test_exactly_what_is_reached_remains_whatever_is_shared(
         store.tag(name(f"iris:{number}"), root)
     now(store)
     assert set(store.digests()) == everything(store, *kept)
+
+
+def test_what_somebody_at_work_has_asked_for_stays_however_long_it_takes(tmp_path: Path, author: Any) -> None:
+    store, other = LayoutStore(tmp_path / "layout"), LayoutStore(tmp_path / "layout")
+    author.blob(store, b"before")
+    author.blob(store, b"asked for")
+    for digest in store.digests():
+        os.utime(store.path(digest), (0, 0))
+    with other.keeping():
+        assert other.size_bytes(Digest.of(b"asked for")) == 9
+        author.blob(other, b"written")
+        assert set(now(store, dry_run=True).blobs) == {Digest.of(b"before")}
+        assert set(now(store).blobs) == {Digest.of(b"before")}
+    assert set(now(store).blobs) == {Digest.of(b"asked for"), Digest.of(b"written")}
+
+
+def test_who_was_killed_at_work_keeps_nothing(tmp_path: Path, author: Any) -> None:
+    store = LayoutStore(tmp_path / "layout")
+    author.blob(store, b"written")
+    code = (
+        "import os, sys; from pathlib import Path; from lading.store import LayoutStore\n"
+        "with LayoutStore(Path(sys.argv[1])).keeping(): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, store.folder], check=False)
+    [lease] = (store.folder / ".ingest").iterdir()
+    assert store.keeping_for_s() == 0.0
+    os.utime(lease, (0, 0))
+    assert set(now(store).leftovers) == {lease.name}
+
+
+def test_who_asks_for_a_blob_that_was_collected_just_now_is_told_so(tmp_path: Path, author: Any) -> None:
+    store = LayoutStore(tmp_path / "layout")
+    digest = author.blob(store, b"old").digest
+    os.utime(store.path(digest), (0, 0))
+    assert store.discard(digest, older_than_s=HOUR_S) == 3
+    assert store.size_bytes(digest) is None
+    author.blob(store, b"old")
+    assert store.discard(digest, older_than_s=HOUR_S) is None
+    assert store.size_bytes(digest) == 3

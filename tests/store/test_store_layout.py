@@ -269,8 +269,8 @@ def test_only_what_a_dead_writer_left_is_swept(tmp_path: Path) -> None:
         for path in ingest.iterdir():
             if path not in {dead, fresh}:
                 os.utime(path, (0, 0))
-        assert store.sweep(older_than_s=0, dry_run=True) == 4
-        assert store.sweep(older_than_s=0, dry_run=False) == 4
+        assert store.sweep(older_than_s=0, dry_run=True) == {"1-dead": 4}
+        assert store.sweep(older_than_s=0, dry_run=False) == {"1-dead": 4}
         assert not dead.exists()
         assert fresh.exists()
         blob.commit()

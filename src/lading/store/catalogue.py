@@ -6,7 +6,7 @@ A store that keeps its names in an index (`memory`, `layout`) says how the index
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from typing import IO
 
@@ -125,11 +125,11 @@ class Catalogue(ABC):
             if is_candidate and documents.subject(self, descriptor) == subject:
                 yield descriptor
 
-    def _forget(self, digest: Digest) -> None:
-        """Drop a digest from the index, where it stands in it."""
-        if digest in self._read_index().digests:
+    def forget(self, digests: Collection[Digest]) -> None:
+        """Drop digests from the index, with their names, where they stand in it; the blobs stay."""
+        if not self._read_index().digests.isdisjoint(digests):
             with self.lock():
-                self._replace_index(self._read_index().without(digest))
+                self._replace_index(self._read_index().without(digests))
 
     def _require(self, descriptor: Descriptor) -> None:
         for part in documents.walk(self, descriptor):

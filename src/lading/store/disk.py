@@ -69,10 +69,10 @@ class PartialFile:
 
     @classmethod
     @contextmanager
-    def begin(cls, folder: Path) -> Iterator[PartialFile]:
+    def begin(cls, folder: Path, prefix: str = "") -> Iterator[PartialFile]:
         """Begin a file; what was not moved away is gone afterwards. Raises RegistryError."""
         with translated(folder):
-            partial = cls(folder / f"{os.getpid()}-{os.urandom(8).hex()}")
+            partial = cls(folder / f"{prefix}{os.getpid()}-{os.urandom(8).hex()}")
         try:
             yield partial
         finally:
@@ -85,7 +85,8 @@ class PartialFile:
         """Tell whether the writer of a file is gone."""
         with path.open("rb") as file:
             try:
-                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # shared: two who ask at once do not take each other for the writer
+                fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
         return True

@@ -1,12 +1,13 @@
 """A store → the same store without what no name reaches.
 
-Nothing is removed that was written or asked for within the age of grace, so that a package being made at the
-same time loses nothing; names and removals exclude each other by the store's lock.
+Nothing is removed that was written or asked for within the age of grace, nor since anybody who is at work
+began (`LayoutStore.keeping`), so that a package being made at the same time loses nothing; names and removals
+exclude each other by the store's lock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,17 +34,34 @@ class Collectable(Store, Protocol):
         """Return the seconds since a blob was last written or asked for."""
         ...
 
-    def sweep(self, *, older_than_s: float, dry_run: bool) -> int:
-        """Remove what writers that died have left; return its bytes."""
+    def keeping_for_s(self) -> float:
+        """Return the seconds since the oldest work began that relies on what it has asked for; 0 for none."""
+        ...
+
+    def forget(self, digests: Collection[Digest]) -> None:
+        """Drop digests from among the roots."""
+        ...
+
+    def discard(self, digest: Digest, *, older_than_s: float) -> int | None:
+        """Remove a blob; return its size, None where it was asked for meanwhile and stays."""
+        ...
+
+    def sweep(self, *, older_than_s: float, dry_run: bool) -> dict[str, int]:
+        """Remove what writers that died have left; return the names and the bytes of it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What was removed, or would be: blobs, and the bytes they took, leftovers of dead writers included."""
+    """What was removed, or would be: blobs and leftovers of dead writers, with the bytes of each."""
 
-    blobs: tuple[Digest, ...]
-    bytes: int
+    blobs: Mapping[Digest, int]
+    leftovers: Mapping[str, int]
+
+    @property
+    def bytes(self) -> int:
+        """What all of it took."""
+        return sum(self.blobs.values()) + sum(self.leftovers.values())
 
 
 def collect(store: Collectable, *, keep: Iterable[Digest], older_than_s: float, dry_run: bool) -> Collected:
@@ -53,19 +71,40 @@ def collect(store: Collectable, *, keep: Iterable[Digest], older_than_s: float, 
     where a manifest cannot be read.
     """
     with store.lock():
+        older_than_s = max(older_than_s, store.keeping_for_s())
         reached = _reach(store, keep)
-        blobs = []
-        freed_bytes = 0
-        for digest in list(store.digests()):
-            if digest in reached or store.age_s(digest) < older_than_s:
-                continue
-            blobs.append(digest)
-            with store.open(digest) as stream:
-                freed_bytes += stream.seek(0, 2)
-            if not dry_run:
-                store.delete(digest)
-        freed_bytes += store.sweep(older_than_s=older_than_s, dry_run=dry_run)
-    return Collected(tuple(blobs), freed_bytes)
+        doomed = [one for one in store.digests() if one not in reached and store.age_s(one) >= older_than_s]
+        if dry_run:
+            blobs = {one: _size_bytes(store, one) for one in doomed}
+        else:
+            blobs = _discard(store, doomed, older_than_s)
+        leftovers = store.sweep(older_than_s=older_than_s, dry_run=dry_run)
+    return Collected(blobs, leftovers)
+
+
+def _discard(store: Collectable, doomed: Collection[Digest], older_than_s: float) -> dict[Digest, int]:
+    """Remove blobs, so that what is listed is there in full whenever this is killed.
+
+    What no root lists goes first: it may make the room that writing the index anew takes.
+    """
+    going = set(doomed)
+    roots = [root for _, root in store.listed() if root.digest in going]
+    listed = _mark(store, roots, going)
+    freed = {}
+    for step in (False, True):
+        if step:
+            store.forget({root.digest for root in roots})
+        for digest in doomed:
+            if (digest in listed) is step:
+                size_bytes = store.discard(digest, older_than_s=older_than_s)
+                freed.update({} if size_bytes is None else {digest: size_bytes})
+    return dict(sorted(freed.items()))
+
+
+def _size_bytes(store: Collectable, digest: Digest) -> int:
+    """Return a blob's size without asking for it, which would keep it."""
+    with store.open(digest) as stream:
+        return stream.seek(0, 2)
 
 
 def remove(store: Store, reference: Reference) -> tuple[Reference, ...]:
@@ -86,21 +125,12 @@ def _reach(store: Collectable, keep: Iterable[Digest]) -> set[Digest]:
     """List everything that a root or `keep` names, and then the referrers of it."""
     present = set(store.digests())
     reached: set[Digest] = set()
-
-    def mark(root: Descriptor) -> None:
-        waiting = [root]
-        while waiting:
-            descriptor = waiting.pop()
-            if descriptor.digest in present and descriptor.digest not in reached:
-                waiting.extend(documents.children(store, descriptor))
-            reached.add(descriptor.digest)
-
     referrers = []
     for name, root in store.listed():
         is_candidate = name is None and root.digest in present
         subject = documents.subject(store, root) if is_candidate else None
         if subject is None:
-            mark(root)
+            _mark(store, [root], present, reached)
         else:
             referrers.append((subject, root))
     for digest in keep:
@@ -108,9 +138,22 @@ def _reach(store: Collectable, keep: Iterable[Digest]) -> set[Digest]:
         if document is None:
             reached.add(digest)
         else:
-            mark(document)
+            _mark(store, [document], present, reached)
     while found := [root for subject, root in referrers if subject in reached]:
         referrers = [(subject, root) for subject, root in referrers if subject not in reached]
-        for root in found:
-            mark(root)
+        _mark(store, found, present, reached)
+    return reached
+
+
+def _mark(
+    store: Collectable, roots: Iterable[Descriptor], present: set[Digest], reached: set[Digest] | None = None
+) -> set[Digest]:
+    """Add what these roots name, as far as it is present, to what is reached; return that."""
+    reached = set() if reached is None else reached
+    waiting = list(roots)
+    while waiting:
+        descriptor = waiting.pop()
+        if descriptor.digest in present and descriptor.digest not in reached:
+            waiting.extend(documents.children(store, descriptor))
+        reached.add(descriptor.digest)
     return reached

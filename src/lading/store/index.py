@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -101,6 +101,6 @@ class Index:
             return self
         return Index((*self.entries, Entry.of(descriptor, None)))
 
-    def without(self, digest: Digest) -> Index:
-        """Return this index without a digest, under any name."""
-        return Index(tuple(one for one in self.entries if one.descriptor.digest != digest))
+    def without(self, digests: Collection[Digest]) -> Index:
+        """Return this index without some digests, under any name."""
+        return Index(tuple(one for one in self.entries if one.descriptor.digest not in digests))

@@ -9,10 +9,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -39,8 +40,10 @@ INDEX_FILE = "index.json"
 INGEST = ".ingest"
 LOCK = ".lock"
 # the marker too: another thread or process may have written it since it was looked for
-_OURS = {INDEX_FILE, INGEST, LOCK, MARKER, "blobs"}
+KNOWN = frozenset({INDEX_FILE, INGEST, LOCK, MARKER, "blobs"})
+"""What lies in the folder of a layout."""
 MARK = canonical.encode({"imageLayoutVersion": "1.0.0"})
+LEASE = "lease-"
 _FRESH_S = 60.0
 """A blob asked for this recently is not marked as asked for once more."""
 
@@ -62,24 +65,29 @@ class LayoutStore(Catalogue):
         path = self.path(digest)
         try:
             status = path.stat()
+            if time.time() - status.st_mtime > _FRESH_S:
+                _touch(path)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise refusal(path, error, reading=True) from error
-        if time.time() - status.st_mtime > _FRESH_S:
-            with suppress(OSError):  # a store that may only be read is not collected either
-                os.utime(path)
         return status.st_size
 
     def open(self, digest: Digest) -> IO[bytes]:
         """Open a blob for reading; raise RegistryError where it is not there."""
+        path = self.path(digest)
         try:
-            return self.path(digest).open("rb")
+            # somebody else's layout may hold pipes, which would be waited for without end
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            if stat.S_ISREG(os.fstat(handle).st_mode):
+                return os.fdopen(handle, "rb")
+            os.close(handle)
+            raise IntegrityError(Issue(str(path), "is no file", "lading fsck --repair"))
         except FileNotFoundError as error:
             issue = Issue(str(digest), f"is not in the store {self.folder}", "pack or pull it again")
             raise RegistryError(issue) from error
         except OSError as error:
-            raise refusal(self.path(digest), error, reading=True) from error
+            raise refusal(path, error, reading=True) from error
 
     @contextmanager
     def create(self) -> Iterator[_Writer]:
@@ -131,7 +139,7 @@ class LayoutStore(Catalogue):
 
     def delete(self, digest: Digest) -> None:
         """Remove a blob, its names and its place among referrers; no error where it is not there."""
-        self._forget(digest)
+        self.forget({digest})
         with translated(self.folder):
             self.path(digest).unlink(missing_ok=True)
 
@@ -141,25 +149,73 @@ class LayoutStore(Catalogue):
             with suppress(IntegrityError):
                 yield Digest.parse(f"{path.parent.name}:{path.name}")
 
+    def sizes(self) -> dict[Digest, int]:
+        """Return the size of every blob; none of them is asked for."""
+        found = {}
+        for digest in self.digests():
+            with translated(self.path(digest), reading=True), suppress(FileNotFoundError):
+                found[digest] = self.path(digest).lstat().st_size
+        return found
+
+    def unfinished_bytes(self) -> int:
+        """Return what is being written, or was left by writers that died."""
+        total_bytes = 0
+        for path in (self.folder / INGEST).glob("*"):
+            with suppress(FileNotFoundError):
+                total_bytes += path.lstat().st_size
+        return total_bytes
+
     def age_s(self, digest: Digest) -> float:
         """Return the seconds since a blob was last written or asked for."""
         with suppress(FileNotFoundError):
             return time.time() - self.path(digest).stat().st_mtime
         return 0.0
 
-    def sweep(self, *, older_than_s: float, dry_run: bool) -> int:
-        """Remove what writers that died have left; return its bytes."""
-        freed_bytes = 0
+    def discard(self, digest: Digest, *, older_than_s: float) -> int | None:
+        """Remove a blob that no name needs; return its size, None where it was asked for meanwhile."""
+        path = self.path(digest)
+        with translated(path), suppress(FileNotFoundError), _flocked(path.parent, fcntl.LOCK_EX):
+            status = path.lstat()
+            if time.time() - status.st_mtime >= older_than_s:
+                path.unlink()
+                return status.st_size
+        return None
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """While this lasts, nothing is collected that was written or asked for since it began.
+
+        Waits for a collection under way. Where nothing can be written, nothing can be removed either.
+        """
+        with ExitStack() as stack:
+            with suppress(RegistryError), self.lock():
+                stack.enter_context(PartialFile.begin(self.folder / INGEST, prefix=LEASE))
+            yield
+
+    def keeping_for_s(self) -> float:
+        """Return the seconds since the oldest `keeping` that lasts began, in any process; 0 without one."""
+        now_s = time.time()
+        began_s = [now_s]
+        for path in (self.folder / INGEST).glob(f"{LEASE}*"):
+            with suppress(FileNotFoundError):
+                if not PartialFile.is_abandoned(path):
+                    # what was asked for just before is not marked once more
+                    began_s.append(path.stat().st_mtime - _FRESH_S)
+        return now_s - min(began_s)
+
+    def sweep(self, *, older_than_s: float, dry_run: bool) -> dict[str, int]:
+        """Remove what writers that died have left; return the names and the bytes of it."""
+        swept = {}
         for path in sorted((self.folder / INGEST).glob("*")):
             with translated(path), suppress(FileNotFoundError):
                 status = path.stat()
                 # a writer may be between making its file and locking it
                 is_old = time.time() - status.st_mtime >= max(older_than_s, _FRESH_S)
                 if is_old and PartialFile.is_abandoned(path):
-                    freed_bytes += status.st_size
+                    swept[path.name] = status.st_size
                     if not dry_run:
                         path.unlink()
-        return freed_bytes
+        return swept
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -196,9 +252,9 @@ class LayoutStore(Catalogue):
             return
         for folder in (self.folder / INGEST, self.folder / "blobs" / "sha256"):
             if not folder.is_dir():
-                self._check()
+                self.is_layout()
                 make_folder(folder)
-        if not self._check():
+        if not self.is_layout():
             handle = self._locked()
             try:
                 if not (self.folder / INDEX_FILE).exists():
@@ -209,12 +265,12 @@ class LayoutStore(Catalogue):
                 os.close(handle)
         self._is_ready = True
 
-    def _check(self) -> bool:
+    def is_layout(self) -> bool:
         """Tell whether the folder is a layout yet; raise IntegrityError where it is something else."""
         try:
             mark = canonical.decode((self.folder / MARKER).read_bytes(), str(self.folder / MARKER))
         except FileNotFoundError as error:
-            if self.folder.is_dir() and (others := {path.name for path in self.folder.iterdir()} - _OURS):
+            if self.folder.is_dir() and (others := {path.name for path in self.folder.iterdir()} - KNOWN):
                 what = f"is no OCI image layout: it holds {min(others)!r}, but no {MARKER!r}"
                 raise IntegrityError(Issue(str(self.folder), what, "choose an empty folder")) from error
             return False
@@ -236,15 +292,18 @@ class LayoutStore(Catalogue):
                 if self._cached is None or self._cached[0] != version:
                     self._cached = version, Index.parse(file.read(), str(path))
         except FileNotFoundError as error:
-            if self._check():
+            if self.is_layout():
                 fix = "the blobs are there still: pack again, or restore index.json"
                 raise IntegrityError(Issue(str(path), "is missing", fix)) from error
             return Index()
         return self._cached[1]
 
     def _replace_index(self, index: Index) -> None:
-        if index == self._read_index():
-            return
+        if index != self._read_index():
+            self.restore(index)
+
+    def restore(self, index: Index) -> None:
+        """Replace the index, whatever it was; the lock must be held."""
         with translated(self.folder):
             # the names of the blobs reach the disk before the index that relies on them
             sync_folder(self.folder / "blobs" / "sha256")
@@ -252,6 +311,28 @@ class LayoutStore(Catalogue):
 
     def _write(self, name: str, data: bytes) -> None:
         replace_file(self.folder / name, data, ingest=self.folder / INGEST)
+
+
+@contextmanager
+def _flocked(folder: Path, how: int) -> Iterator[None]:
+    """Hold a lock on a folder: to touch a blob it is shared, to look at its age and remove it it is not."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, how)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _touch(path: Path) -> None:
+    """Mark a blob as asked for; raise FileNotFoundError where it was collected just now."""
+    try:
+        with _flocked(path.parent, fcntl.LOCK_SH):
+            os.utime(path)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a store that may only be read is not collected either
+        pass
 
 
 def strip(folder: Path) -> None:

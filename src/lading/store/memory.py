@@ -67,7 +67,7 @@ class MemoryStore(Catalogue):
 
     def delete(self, digest: Digest) -> None:
         """Remove a blob, its names and its place among referrers; no error where it is not there."""
-        self._forget(digest)
+        self.forget({digest})
         self._blobs.pop(digest, None)
 
     def digests(self) -> Iterator[Digest]:
@@ -78,10 +78,18 @@ class MemoryStore(Catalogue):
         """Return the seconds since a blob was last written or asked for."""
         return time.time() - self._asked_s.get(digest, 0.0)
 
-    def sweep(self, *, older_than_s: float, dry_run: bool) -> int:
-        """Remove what writers that died have left, which in memory is nothing; return its bytes."""
+    def discard(self, digest: Digest, *, older_than_s: float) -> int | None:
+        """Remove a blob that no name needs; return its size, None where it was asked for meanwhile."""
+        return len(self._blobs.pop(digest, b"")) if self.age_s(digest) >= older_than_s else None
+
+    def keeping_for_s(self) -> float:
+        """Return how long anybody has kept others from collecting: nobody does, in memory."""
+        return 0.0
+
+    def sweep(self, *, older_than_s: float, dry_run: bool) -> dict[str, int]:
+        """Remove what writers that died have left, which in memory is nothing."""
         del older_than_s, dry_run
-        return 0
+        return {}
 
     def keep(self, data: bytes) -> Digest:
         """Take a blob."""
