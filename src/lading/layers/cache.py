@@ -69,9 +69,13 @@ class FolderCache:
 
     def layers(self) -> Iterator[Layer]:
         """List every layer that is remembered, whether its blob is there still or not; none is asked for."""
+        return (layer for _, layer in self.entries())
+
+    def entries(self) -> Iterator[tuple[Path, Layer]]:
+        """List the file of each layer that is remembered, with what it says."""
         for path in sorted(self.folder.glob("??/*.json")):
             if layer := _read(path):
-                yield layer
+                yield path, layer
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"

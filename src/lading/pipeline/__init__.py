@@ -1,9 +1,11 @@
 """The compositions: the one place where stages meet."""
 
+from lading.pipeline.care import Item, collect, taken
 from lading.pipeline.containers import Started, Wanted, run_package, start_package
 from lading.pipeline.context import Context
 from lading.pipeline.diff import Compared, diff
 from lading.pipeline.foreign import Foreign, listed, look
+from lading.pipeline.fsck import fsck
 from lading.pipeline.locking import Locked, lock
 from lading.pipeline.login import login, logout
 from lading.pipeline.pack import Packed, pack
@@ -12,7 +14,7 @@ from lading.pipeline.rebuild import Checked, check, rebuild
 from lading.pipeline.remote import tags
 from lading.pipeline.run import verify_package
 from lading.pipeline.serve import serve
-from lading.pipeline.shelf import Package, collect, export, find, remove, tag, untag
+from lading.pipeline.shelf import Package, export, find, remove, tag, untag
 from lading.pipeline.summary import of_facts as describe
 from lading.pipeline.transfer import copy, fetch_image, pull, push
 from lading.pipeline.variables import read as variables
@@ -23,6 +25,7 @@ __all__ = [
     "Compared",
     "Context",
     "Foreign",
+    "Item",
     "Locked",
     "Package",
     "Packed",
@@ -37,6 +40,7 @@ __all__ = [
     "facts_json",
     "fetch_image",
     "find",
+    "fsck",
     "init",
     "inspect",
     "listed",
@@ -56,6 +60,7 @@ __all__ = [
     "start_package",
     "tag",
     "tags",
+    "taken",
     "untag",
     "variables",
     "verify_package",

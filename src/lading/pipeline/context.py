@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from lading.core.errors import Issue, RegistryError, VerifyError
 from lading.core.image import Layer
@@ -31,6 +32,20 @@ from lading.store import LayoutStore, RegistryStore
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _HUB_HOST = "registry-1.docker.io"
 """Where Docker's own registry really is."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def keeping(function: Callable[Concatenate[Context, P], R]) -> Callable[Concatenate[Context, P], R]:
+    """Wrap work that relies on what it has found in the store and the caches: nothing of it is collected."""
+
+    @wraps(function)
+    def kept(context: Context, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with context.store.keeping():
+            return function(context, *args, **kwargs)
+
+    return kept
 
 
 class Context:
@@ -176,7 +191,7 @@ class Context:
         events: Events | None = None,
     ) -> Sandbox:
         """Open a sandbox on sealed layers, of another platform where one is named."""
-        with dropping_damaged(self.store, [one.descriptor for one in layers]):
+        with self.store.keeping(), dropping_damaged(self.store, [one.descriptor for one in layers]):
             return open_sandbox(
                 layers,
                 source=self.store,

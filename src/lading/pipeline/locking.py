@@ -17,7 +17,7 @@ from lading.core.spec import Indexes, PackageSpec
 from lading.layers import Cargo, assemble
 from lading.lock import archives, debian
 from lading.pipeline import plan, summary
-from lading.pipeline.context import Context
+from lading.pipeline.context import Context, keeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ def _platform_json(one: PlatformLock) -> dict[str, Any]:
     }
 
 
+@keeping
 def lock(
     context: Context,
     what: PackageSpec,

@@ -30,7 +30,7 @@ from lading.layers.files import Content
 from lading.layers.tar import LayerWriter
 from lading.lock import sealed
 from lading.pipeline import plan, summary
-from lading.pipeline.context import Context
+from lading.pipeline.context import Context, keeping
 from lading.pipeline.locking import fetch_for, lock_facts
 from lading.pipeline.run import attach, temporary_folder, verify_image
 from lading.store import documents
@@ -75,6 +75,7 @@ class Packed:
         }
 
 
+@keeping
 def pack(
     context: Context,
     what: PackageSpec,

@@ -21,7 +21,7 @@ from lading.core.report import Report
 from lading.core.spec import Example
 from lading.image.referrers import EMPTY_CONFIG
 from lading.pipeline import shelf, summary
-from lading.pipeline.context import Context
+from lading.pipeline.context import Context, keeping
 from lading.store import documents
 
 _MAX_EXAMPLES_BYTES = 256 << 20
@@ -62,6 +62,7 @@ def verify_image(
     return report
 
 
+@keeping
 def verify_package(
     context: Context, text: str, sandbox: str | None, platform: Platform | None = None
 ) -> Report:

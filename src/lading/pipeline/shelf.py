@@ -1,10 +1,8 @@
-"""What is done to packages that exist: list, show, name, remove, collect, export."""
+"""What is done to packages that exist: list, show, name, remove, export."""
 
 from __future__ import annotations
 
-import shutil
 import tarfile
-import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,15 +19,13 @@ from lading.core.image import Image, Layer
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
-from lading.pipeline.context import Context
+from lading.pipeline.context import Context, keeping
 from lading.pipeline.mend import dropping_damaged
-from lading.store import documents, gc
+from lading.store import documents
 from lading.store import export as exports
 
 BILL_FILE = "opt/lading/bill.json"
 _MAX_BILL_BYTES = 64 << 20
-CACHED_FOR_S = 7 * 86400.0
-"""How long collection spares what only makes a later pack faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +172,7 @@ def untag(context: Context, names: Sequence[str]) -> None:
 
 
 def remove(context: Context, texts: Sequence[str]) -> list[Reference]:
-    """Remove packages by name, or with every name by digest; `collect` frees their space.
+    """Remove packages by name, or with every name by digest; `care.collect` frees their space.
 
     Raises before the first is removed, if one is unknown.
     """
@@ -193,35 +189,7 @@ def remove(context: Context, texts: Sequence[str]) -> list[Reference]:
     return list(doomed)
 
 
-def collect(context: Context, *, caches: bool, older_than_s: float, dry_run: bool) -> gc.Collected:
-    """Free what no name reaches. What makes a later pack faster is spared for a week, unless `caches`."""
-    store, folder = context.store, context.settings.cache
-    cache = context.layers
-    cached = [] if caches else [one.descriptor.digest for one in cache.layers()]
-    keep = [digest for digest in cached if store.age_s(digest) < CACHED_FOR_S]
-    found = gc.collect(store, keep=keep, older_than_s=older_than_s, dry_run=dry_run)
-    # a layer that is still in the store may be unpacked under a package that is being served
-    present = set(store.digests()) - set(found.blobs)
-    diff_ids = {one.diff_id.hex for one in cache.layers() if one.descriptor.digest in present}
-    doomed = [folder] if caches else _unused(folder, diff_ids)
-    freed_bytes = sum(
-        path.lstat().st_size for one in doomed for path in (one, *one.rglob("*")) if path.exists()
-    )
-    for one in () if dry_run else doomed:
-        if one.is_dir():
-            shutil.rmtree(one, ignore_errors=True)
-        else:
-            one.unlink(missing_ok=True)
-    return gc.Collected(found.blobs, found.bytes + freed_bytes)
-
-
-def _unused(folder: Path, diff_ids: set[str]) -> list[Path]:
-    """List downloads, and unpacked layers that are in no store, which nobody has touched for a week."""
-    found = [*(folder / "downloads" / "sha256").glob("*"), *(folder / "unpacked").glob("*")]
-    now = time.time()
-    return [one for one in found if one.name not in diff_ids and now - one.lstat().st_mtime > CACHED_FOR_S]
-
-
+@keeping
 def export(
     context: Context,
     text: str,

@@ -13,7 +13,7 @@ from lading.core.errors import IntegrityError, Issue, RegistryError, SpecError
 from lading.core.platform import Platform
 from lading.core.ports import BlobSource, Event, Store
 from lading.core.reference import Reference
-from lading.pipeline.context import Context, in_full
+from lading.pipeline.context import Context, in_full, keeping
 from lading.pipeline.foreign import platform_of
 from lading.pipeline.mend import dropping_damaged
 from lading.store import RegistryStore, documents
@@ -56,6 +56,7 @@ class Moved:
         }
 
 
+@keeping
 def push(context: Context, text: str, destination: str | None, *, plain_http: bool = False) -> Moved:
     """Send a package, then what is attached to it, then give it its name in the registry."""
     descriptor = context.store.find(text)
@@ -69,6 +70,7 @@ def push(context: Context, text: str, destination: str | None, *, plain_http: bo
     return moved
 
 
+@keeping
 def pull(
     context: Context,
     text: str,
@@ -115,6 +117,7 @@ def copy(
     return _first(context, reference, move, plain_http=plain_http)
 
 
+@keeping
 def fetch_image(context: Context, reference: Reference, platform: Platform) -> Descriptor:
     """Bring one platform of an image into the store, and return its manifest's descriptor.
 
