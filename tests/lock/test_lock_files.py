@@ -19,6 +19,7 @@ from lading.core.lock import (
     Lock,
     LockedArchive,
     LockedBase,
+    LockedConda,
     LockedDeb,
     LockedSource,
     LockedWheel,
@@ -52,6 +53,8 @@ images = st.builds(Descriptor, st.just(MANIFEST), digests, sizes)
 bases = st.builds(
     LockedBase, texts, st.none() | texts, st.lists(debs, max_size=3).map(tuple), libcs, st.none() | images
 )
+distributions = st.lists(texts, max_size=2).map(tuple)
+condas = st.builds(LockedConda, names, texts, texts, texts, digests, sizes, distributions)
 archives = st.builds(LockedArchive, names, st.just("3.11.2"), texts, texts, digests, sizes)
 interpreters = st.builds(Interpreter, texts, st.just("3.11.2"), st.none() | archives)
 origins = st.sampled_from(["pickle", "mlflow", "spec", "installed"])
@@ -69,6 +72,7 @@ def locks(draw):
             draw(some),
             draw(some),
             draw(st.none() | interpreters),
+            draw(st.lists(condas, max_size=2).map(tuple)),
         )
         for platform in draw(st.sampled_from([(AMD64,), (ARM64, AMD64)]))
     ]

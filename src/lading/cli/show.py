@@ -75,6 +75,8 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     for one in environment.packages:
         origin = f"  ({origins[one.name]})" if one.name in origins else ""
         yield f"             {one.name} {one.version}  {size(one.size_bytes)}{origin}"
+    for conda in environment.conda_packages:
+        yield f"             {conda.name} {conda.version} {conda.build}  {size(conda.size_bytes)}  (conda)"
     yield f"             {len(environment.system_packages)} Debian packages"
     yield f"server       {bill.server.name}, port {bill.server.port}, " + ", ".join(
         f"{key} {route}" for key, route in sorted(bill.server.routes.items())

@@ -49,6 +49,18 @@ class BilledPackage:
 
 
 @dataclass(frozen=True, slots=True)
+class BilledConda:
+    """A conda package, with the Python distributions in it (`numpy==1.26.4`)."""
+
+    name: str
+    version: str
+    build: str
+    digest: Digest
+    size_bytes: int
+    distributions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BilledModel:
     """The model: files with a format, and how they are loaded."""
 
@@ -80,6 +92,7 @@ class BilledEnvironment:
     packages: tuple[BilledPackage, ...]
     system_packages: tuple[BilledPackage, ...]
     variables: Mapping[str, str]
+    conda_packages: tuple[BilledConda, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
@@ -72,6 +73,36 @@ class LockedArchive:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class LockedConda:
+    """One conda package, laid out below `/opt/lading/conda`."""
+
+    name: str
+    version: str
+    build: str
+    url: str
+    """Without credentials."""
+    digest: Digest
+    size_bytes: int
+    distributions: tuple[str, ...] = ()
+    """The Python distributions in it, such as `numpy==1.26.4`."""
+
+    @property
+    def filename(self) -> str:
+        """The last part of its URL."""
+        return unquote(self.url.rpartition("/")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class CondaFacts:
+    """What a conda package's file tells of itself."""
+
+    distributions: tuple[str, ...]
+    """The Python distributions in it, such as `numpy==1.26.4`."""
+    scripts: tuple[str, ...]
+    """What an installer would run, and activating its environment: nothing of it is run here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interpreter:
     """A Python of a package: where it lies in the image and its version (`3.11.2`)."""
@@ -106,6 +137,8 @@ class PlatformLock:
     server: tuple[LockedWheel, ...]
     second: Interpreter | None = None
     """What carries the server, where the model's interpreter is too old for it."""
+    conda: tuple[LockedConda, ...] = ()
+    """The conda packages, where they were solved; the interpreter is then among them."""
 
     @property
     def server_interpreter(self) -> Interpreter:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 
 from lading.core.bill import (
     Bill,
     BilledCode,
+    BilledConda,
     BilledEnvironment,
     BilledFile,
     BilledLayer,
@@ -18,7 +20,7 @@ from lading.core.bill import (
 )
 from lading.core.digest import Digest
 from lading.core.image import Layer
-from lading.core.lock import LockedDeb, LockedWheel, PlatformLock
+from lading.core.lock import LockedConda, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts, Requirement
 from lading.core.server import ServerNeeds
 from lading.core.spec import Example, PackageSpec
@@ -71,7 +73,8 @@ def draw(
             interpreter=lock.interpreter.path,
             packages=_packages(lock.model),
             system_packages=_packages(lock.base.packages),
-            variables=dict(spec.environment_variables),
+            variables={**_conda_variables(lock), **spec.environment_variables},
+            conda_packages=tuple(map(_conda, lock.conda)),
         ),
         server=BilledServer(
             name=server.name,
@@ -104,6 +107,21 @@ def without_secrets(requirement: str) -> str:
 def _packages(locked: Iterable[LockedWheel | LockedDeb]) -> tuple[BilledPackage, ...]:
     found = (BilledPackage(one.name, one.version, one.digest, one.size_bytes) for one in locked)
     return tuple(sorted(found, key=lambda one: (one.name, one.version)))
+
+
+def _conda(one: LockedConda) -> BilledConda:
+    return BilledConda(one.name, one.version, one.build, one.digest, one.size_bytes, one.distributions)
+
+
+def _conda_variables(lock: PlatformLock) -> dict[str, str]:
+    """Say where conda's packages lie, as activating their environment would."""
+    if not lock.conda:
+        return {}
+    programs = str(PurePosixPath(lock.interpreter.path).parent)
+    return {
+        "CONDA_PREFIX": programs.removesuffix("/bin"),
+        "PATH": f"{ENVIRONMENT_PATH}/bin:{programs}:/usr/local/bin:/usr/bin:/bin",
+    }
 
 
 def _model(

@@ -15,6 +15,7 @@ from lading.layers.tar import LayerWriter
 ENV = "opt/lading/env"
 SERVER = "opt/lading/server"
 MODEL = "opt/lading/model"
+CONDA = "opt/lading/conda"
 _RUNTIME = "lading_runtime"
 
 
@@ -27,11 +28,12 @@ def links(prefix: str, interpreter: Interpreter) -> dict[str, str]:
     }
 
 
-def configuration(interpreter: Interpreter) -> bytes:
-    """Return the text of `pyvenv.cfg`."""
+def configuration(interpreter: Interpreter, *, shares: bool = False) -> bytes:
+    """Return the text of `pyvenv.cfg`; `shares` lets it see what the interpreter's own folder holds."""
     home = PurePosixPath(interpreter.path).parent
     version = interpreter.version
-    return f"home = {home}\ninclude-system-site-packages = false\nversion = {version}\n".encode()
+    shared = str(shares).lower()
+    return f"home = {home}\ninclude-system-site-packages = {shared}\nversion = {version}\n".encode()
 
 
 def paths(prefix: str, interpreter: Interpreter) -> frozenset[str]:
@@ -39,12 +41,12 @@ def paths(prefix: str, interpreter: Interpreter) -> frozenset[str]:
     return frozenset({f"{prefix}/pyvenv.cfg", *links(prefix, interpreter)})
 
 
-def write(prefix: str, interpreter: Interpreter, writer: LayerWriter) -> None:
+def write(prefix: str, interpreter: Interpreter, writer: LayerWriter, *, shares: bool = False) -> None:
     """Write an environment without packages."""
     for path, target in sorted(links(prefix, interpreter).items()):
         writer.symlink(path, target)
     writer.directory(f"{prefix}/lib/python{interpreter.minor}/site-packages")
-    writer.file(f"{prefix}/pyvenv.cfg", configuration(interpreter))
+    writer.file(f"{prefix}/pyvenv.cfg", configuration(interpreter, shares=shares))
 
 
 def runtime(prefix: str, interpreter: Interpreter) -> list[tuple[str, Path]]:

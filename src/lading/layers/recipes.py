@@ -12,8 +12,8 @@ from typing import Any
 from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
 from lading.core.image import Kind
-from lading.core.lock import Interpreter, LockedArchive, LockedDeb, LockedWheel
-from lading.layers import archive, deb, environment, files, overlap, root, wheel
+from lading.core.lock import Interpreter, LockedArchive, LockedConda, LockedDeb, LockedWheel
+from lading.layers import archive, conda, deb, environment, files, overlap, root, wheel
 from lading.layers.cargo import Cargo
 from lading.layers.file_digests import FileDigests
 from lading.layers.grouping import group
@@ -24,12 +24,14 @@ LAYERS_MAX = 60  # some engines break near 70
 _RESERVED = 3  # byte code of both environments and the bill, which are made later
 _DEBS_ALONE, _DEBS_SHARED = 34, 8
 _WHEELS_ALONE, _WHEELS_SHARED = 4, 2
+_CONDA_ALONE_MOST = 8
+_WHEELS_ALONE_BESIDE_CONDA = 1
 _BIG_FILE_BYTES = 64 << 20
 NATIVE = "lading"
 CODE = "opt/lading/code"
 ASSETS = "opt/lading/assets"
 
-Package = LockedDeb | LockedWheel | LockedArchive
+Package = LockedDeb | LockedWheel | LockedArchive | LockedConda
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,10 @@ def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()
     `overlaps` says which wheels leave out what; where it is not so, writing the layer of the environments
     raises OverlapError. Raises SpecError and ModelError for files that cannot be packed.
     """
-    found = [*_base(cargo), *_interpreters(cargo), _skeleton(cargo, overlaps)]
-    found += _wheels(cargo.lock.model, _env(cargo), "environment", overlaps)
+    below = [*_base(cargo), *_interpreters(cargo)]
+    found = [_skeleton(cargo, overlaps)]
+    alone = _WHEELS_ALONE_BESIDE_CONDA if cargo.lock.conda else _WHEELS_ALONE
+    found += _wheels(cargo.lock.model, _env(cargo), "environment", overlaps, alone=alone)
     if cargo.server == NATIVE:
         # the server's packages change with lading alone: one layer
         found += _wheels(cargo.lock.server, _server(cargo), "server", overlaps, alone=0, shared=1)
@@ -68,7 +72,9 @@ def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()
         found.append(_files("assets", "assets", assets(cargo, digests)))
     if cargo.examples:
         found.append(_examples(cargo.examples))
-    return found + _model(cargo, digests, most=max(1, LAYERS_MAX - _RESERVED - len(found)))
+    room = LAYERS_MAX - _RESERVED - len(below) - len(found)
+    below += _conda(cargo, most=room - 1)
+    return [*below, *found, *_model(cargo, digests, most=max(1, LAYERS_MAX - _RESERVED - len(below + found)))]
 
 
 def code(cargo: Cargo, digests: FileDigests) -> tuple[files.Content, ...]:
@@ -127,8 +133,33 @@ def _interpreters(cargo: Cargo) -> Iterator[Recipe]:
             yield Recipe("interpreter", f"Python {one.version}", made_from, write, (packed,))
 
 
+def _conda(cargo: Cargo, most: int) -> Iterator[Recipe]:
+    """Lay out conda packages, the interpreter among them: the largest in a layer each, the rest in one."""
+    lock = cargo.lock
+    alone = min(_CONDA_ALONE_MOST, max(0, most - 1))
+    target = conda.Target(environment.CONDA, lock.interpreter.minor)
+    for group_of in group(lock.conda, alone=alone, shared=1):
+        made_from = {
+            "conda": [[one.name, one.version, one.build, str(one.digest)] for one in group_of],
+            "target": [target.prefix, target.python],
+        }
+        write = partial(_write_conda, group_of, target)
+        yield Recipe("interpreter", f"conda {_title(group_of)}", made_from, write, group_of)
+
+
+def _write_conda(
+    packages: Sequence[LockedConda], target: conda.Target, paths: Sequence[Path], writer: LayerWriter
+) -> None:
+    conda.write(zip(packages, paths, strict=True), target, writer)
+
+
 def _write_archive(prefix: str, program: str, paths: Sequence[Path], writer: LayerWriter) -> None:
     archive.write(paths[0], prefix, program, writer)
+
+
+def _shares(cargo: Cargo, target: wheel.Target) -> bool:
+    """Tell whether an environment sees the interpreter's own packages: the model's does conda's."""
+    return bool(cargo.lock.conda) and target.prefix == environment.ENV
 
 
 def environments(cargo: Cargo) -> dict[str, Any]:
@@ -162,7 +193,8 @@ def _skeleton(cargo: Cargo, overlaps: Sequence[Overlap]) -> Recipe:
             raise OverlapError(found)
         writer.symlink("models", f"/{environment.MODEL}")
         for target, _, interpreter in parts:
-            environment.write(target.prefix, interpreter, writer)
+            shares = _shares(cargo, target)
+            environment.write(target.prefix, interpreter, writer, shares=shares)
 
     made_from = environments(cargo)
     if overlaps:

@@ -16,6 +16,7 @@ from lading.core.lock import (
     Lock,
     LockedArchive,
     LockedBase,
+    LockedConda,
     LockedDeb,
     LockedSource,
     LockedWheel,
@@ -60,6 +61,8 @@ def write(lock: Lock, folder: Path) -> tuple[Path, ...]:
             written[name] = _pylock(wheels, part, interpreter)
             table[environment] = {"file": name, "digest": str(Digest.of(written[name]))}
         table["packages"] = [_deb_to_toml(one) for one in part.base.packages]
+        if part.conda:
+            table["conda"] = [_conda_to_toml(one) for one in part.conda]
         platforms.append(table)
     document = {
         "format": FORMAT,
@@ -187,6 +190,7 @@ def _platform(table: Mapping[str, Any], folder: Path) -> PlatformLock:
         _wheels(table, "model", folder),
         _wheels(table, "server", folder) if "server" in table else (),
         None if second is None else _interpreter(_table(table, "server-interpreter")),
+        tuple(_conda(one) for one in _tables(table, "conda")),
     )
 
 
@@ -251,6 +255,22 @@ def _deb(table: Mapping[str, Any]) -> LockedDeb:
             )
         case _:
             raise _MalformedError(f"got system package {table.get('name')!r} without a size and a sha256")
+
+
+def _conda_to_toml(one: LockedConda) -> dict[str, Any]:
+    table = {"name": one.name, "version": one.version, "build": one.build, "url": one.url}
+    sealed = {"size": one.size_bytes, one.digest.algorithm: one.digest.hex}
+    return {**table, **sealed, "distributions": list(one.distributions)}
+
+
+def _conda(table: Mapping[str, Any]) -> LockedConda:
+    match table:
+        case {"size": int(size), "sha256": str(sha256), "distributions": list(found)} if size >= 0:
+            name, version, build, url = (_text(table, key) for key in ("name", "version", "build", "url"))
+            digest = Digest.parse(f"sha256:{sha256}")
+            return LockedConda(name, version, build, url, digest, size, tuple(map(str, found)))
+        case _:
+            raise _MalformedError(f"got conda package {table.get('name')!r} without a size and a sha256")
 
 
 def _requirement_to_toml(one: Requirement) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lading.core.bill import Bill, BilledPackage
+from lading.core.bill import Bill, BilledEnvironment, BilledPackage
 from lading.core.errors import VerifyError
 from lading.core.ports import Running, Sandbox
 from lading.core.report import Check
@@ -111,10 +111,12 @@ def _finish(running: Running, bill: Bill, tmp: Path, timeout_s: float) -> list[C
         return [Check("environment", passed=False, detail=detail)]
     checks = [
         _interpreter(seen, bill),
-        _distributions("distributions", seen.get("model"), bill.environment.packages),
+        _distributions("distributions", seen.get("model"), _billed(bill.environment)),
     ]
     if bill.server.path != bill.environment.path:
-        checks.append(_distributions("server distributions", seen.get("server"), bill.server.packages))
+        checks.append(
+            _distributions("server distributions", seen.get("server"), _versions(bill.server.packages))
+        )
     return [*checks, _read_only(seen), _no_network(seen)]
 
 
@@ -138,9 +140,18 @@ def _interpreter(seen: Mapping[str, Any], bill: Bill) -> Check:
     return Check("interpreter", got == expected, detail)
 
 
-def _distributions(name: str, seen: object, billed: Iterable[BilledPackage]) -> Check:
+def _billed(environment: BilledEnvironment) -> dict[str, str]:
+    """Return the version of each distribution, those of conda packages among them."""
+    of_conda = (one.partition("==") for each in environment.conda_packages for one in each.distributions)
+    return {_normal(name): version for name, _, version in of_conda} | _versions(environment.packages)
+
+
+def _versions(packages: Iterable[BilledPackage]) -> dict[str, str]:
+    return {_normal(one.name): one.version for one in packages}
+
+
+def _distributions(name: str, seen: object, expected: Mapping[str, str]) -> Check:
     """Every locked distribution at its version, none missing, none besides."""
-    expected = {_normal(one.name): one.version for one in billed}
     got: dict[str, str] = {}
     problems = []
     for entry in seen if isinstance(seen, list) else ():
