@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from lading import pipeline
 from lading.core.bases import BaseName
 from lading.core.platform import Platform
-from lading.core.spec import Indexes, PackageSpec
+from lading.core.spec import CondaWay, Indexes, PackageSpec
 
 
 @Parameter(name="*")
@@ -29,6 +29,9 @@ class What:
     requirement: Annotated[
         tuple[str, ...], Parameter(alias="-r", negative="", help="A requirement; may be repeated.")
     ] = ()
+    conda: Annotated[
+        CondaWay | None, Parameter(help="Packages of a conda.yaml: map them to wheels, or solve them.")
+    ] = None
     index_url: Annotated[str | None, Parameter(help="Python package index, without credentials.")] = None
     find_links: Annotated[
         tuple[str, ...], Parameter(negative="", help="Folder or page of wheels; may be repeated.")
@@ -45,6 +48,7 @@ class What:
         changes: dict[str, object] = {
             "python": self.python or spec.python,
             "base": BaseName.parse(self.base, Path.cwd()) if self.base else spec.base,
+            "conda": self.conda or spec.conda,
             "code": self.code.absolute() if self.code else spec.code,
             "entry": self.entry or spec.entry,
             "allow_unsafe": (*spec.allow_unsafe, *self.allow_unsafe),

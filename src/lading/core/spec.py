@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from lading.core.bases import BaseName
@@ -43,6 +43,10 @@ class Indexes:
     find_links: tuple[str, ...] = ()
 
 
+CondaWay = Literal["map", "solve"]
+"""What becomes of the packages in a conda.yaml: wheels stand for them, or they are solved as conda would."""
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """Inputs to replay, and the outputs to expect (None: shape, types and signature alone are checked).
@@ -72,6 +76,7 @@ class PackageSpec:
     python: str | None = None
     """Minor version, such as `3.11`."""
     requirements: tuple[str, ...] | Path | None = None
+    conda: CondaWay = "map"
     system_packages: tuple[str, ...] = ()
     indexes: Indexes = Indexes()
     code: Path | None = None

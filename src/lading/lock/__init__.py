@@ -2,10 +2,12 @@
 
 from lading.lock.build import Build, Job, NoCompilerError, build_in, kept
 from lading.lock.builder import BuildingFetch
+from lading.lock.conda_solve import Solver as CondaSolver
 from lading.lock.files import is_fresh, read, write
 from lading.lock.interpreter import BringPython, Chosen, choose
+from lading.lock.places import ResolveBase
 from lading.lock.question import Question
-from lading.lock.resolve import ResolveBase, resolve
+from lading.lock.resolve import resolve
 from lading.lock.sources import surroundings
 
 __all__ = [
@@ -13,6 +15,7 @@ __all__ = [
     "Build",
     "BuildingFetch",
     "Chosen",
+    "CondaSolver",
     "Job",
     "NoCompilerError",
     "Question",

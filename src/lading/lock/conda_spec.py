@@ -55,7 +55,8 @@ class MatchSpec:
 
 def parse(text: str) -> MatchSpec:
     """Read `channel::name version build[key=value]` in any of conda's spellings; raise NotASpecError."""
-    rest, further = re.sub(r"(?:\A|\s)#.*", "", text).strip(), {}
+    rest = plain = re.sub(r"(?:\A|\s)#.*", "", text).strip()
+    further: dict[str, str] = {}
     if _FILE.search(rest):
         raise NotASpecError("it is the file of one build")
     if match := _BRACKETS.search(rest):
@@ -67,7 +68,7 @@ def parse(text: str) -> MatchSpec:
         raise NotASpecError("expected a name, then versions")
     version, build = _version_and_build(head["rest"].strip())
     return MatchSpec(
-        text.strip(),
+        plain,
         head["name"].lower(),
         further.pop("version", version),
         further.pop("build", build),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from lading.core.bases import BASES
@@ -89,12 +90,19 @@ def settle(
     if model is None:
         wanted = (chosen.minor,) if chosen.minor else tuple(filter(allows, known()))
         base, model = bring(wanted, platform, base)
-    if not serves or not _is_old(model.minor):
-        return base, model, None
-    second = next((one for one in own if not _is_old(one.minor)), None)
-    if second is None:
-        base, second = bring(_SECOND, platform, base)
+    base, second = beside(model, platform, replace(facts, base=base), bring) if serves else (base, None)
     return base, model, second
+
+
+def beside(
+    model: Interpreter, platform: Platform, facts: BaseFacts, bring: BringPython
+) -> tuple[LockedBase, Interpreter | None]:
+    """Take a second Python from a base, or add it, for the native server where the model's is old."""
+    if not _is_old(model.minor):
+        return facts.base, None
+    own = sorted(facts.interpreters, key=lambda one: (_numbers(one.minor), one.path), reverse=True)
+    second = next((one for one in own if not _is_old(one.minor)), None)
+    return (facts.base, second) if second else bring(_SECOND, platform, facts.base)
 
 
 def ways() -> str:

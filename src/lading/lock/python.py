@@ -72,6 +72,8 @@ class Demand:
     constraints: tuple[str, ...] = ()
     prereleases: bool = False
     find_links: tuple[str, ...] = ()
+    unemitted: tuple[str, ...] = ()
+    """Distributions that are left out of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,7 @@ def _sources(folder: Path, demand: Demand, *, flat: bool) -> list[str]:
         lines.append(f"./{side}")
         arguments += ["--no-emit-package", f"the-{side}"]
     (folder / "all.in").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    arguments += [word for name in demand.unemitted for word in ("--no-emit-package", name)]
     if demand.constraints:
         (folder / "constraints.in").write_text("\n".join(demand.constraints), encoding="utf-8")
         arguments += ["--constraints", "constraints.in"]

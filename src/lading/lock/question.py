@@ -11,7 +11,7 @@ from lading.core.digest import Digest
 from lading.core.model import Origin, Requirement
 from lading.core.platform import Platform
 from lading.core.server import ServerNeeds
-from lading.core.spec import Indexes
+from lading.core.spec import CondaWay, Indexes
 from lading.lock import sources
 
 RESOLVER_FORMAT = 2
@@ -38,6 +38,7 @@ class Question:
     base: str | None = None
     indexes: Indexes = field(default_factory=Indexes)
     system_packages: tuple[str, ...] = ()
+    conda: CondaWay = "map"
 
     @property
     def digest(self) -> Digest:
@@ -47,6 +48,8 @@ class Question:
     def _document(self) -> dict[str, Any]:
         path = self.requirements_file
         return {
+            # a way that is not gone leaves the digests of older questions as they were
+            **({"conda": self.conda} if self.conda != "map" else {}),
             "format": RESOLVER_FORMAT,
             "requirements": [[one.text, one.origin] for one in self.requirements],
             # the name tells which grammar is read

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lading.core.digest import Digest
 from lading.core.errors import Issue, LockError
-from lading.core.lock import BaseFacts, Interpreter, Lock, LockedBase, LockedWheel, PlatformLock
+from lading.core.lock import Lock, LockedWheel
 from lading.core.model import Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event, Events, Fetch, ignore
 from lading.core.spec import Indexes
-from lading.lock import conflicts, credentials, interpreter, prose, sources, wheels
+from lading.lock import conflicts, credentials, interpreter, prose, provided, sources, wheels
 from lading.lock.build import Build, CannotRun, own_alone
 from lading.lock.builder import Builder, Made
+from lading.lock.conda_solve import SolveConda
 from lading.lock.conflicts import Asked
-from lading.lock.interpreter import BringPython, Chosen, settle
+from lading.lock.interpreter import BringPython, Chosen
+from lading.lock.places import Holds, Pin, Place, ResolveBase
 from lading.lock.python import Answer, Demand, Target, Uv
 from lading.lock.question import NATIVE_SERVER, Question
 from lading.lock.requirements import Entry
@@ -30,11 +34,6 @@ if TYPE_CHECKING:
 
 _TOLD = {"pickle", "installed"}
 """Origins of requirements that no author has written."""
-ResolveBase = Callable[[str, Platform], BaseFacts]
-"""A base's reference → what of it a package gets; system packages are the caller's to add."""
-
-Holds = Literal["model", "server", "both"]
-"""What an environment is of."""
 _MOST_BUILDS = 50
 
 
@@ -48,6 +47,7 @@ def resolve(
     events: Events = ignore,
     build: Build | None = None,
     cannot_run: CannotRun = own_alone,
+    solve_conda: SolveConda | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Lock:
     """Pin every byte of the environments that a question asks for.
@@ -60,7 +60,7 @@ def resolve(
 
     environ = os.environ if environ is None else environ
     path = question.requirements_file
-    read = sources.load(path, environ) if path else Sources()
+    read = sources.load(path, environ, solves=question.conda == "solve") if path else Sources()
     for note in read.notes:
         events(Event("lock", "step", note))
     for warning in (*read.warnings, *_misfits(question, read)):
@@ -74,17 +74,9 @@ def resolve(
     resolver = _Resolver(uv, read, fetch, events, Tally(events), build, cannot_run)
     environments = _environments(question, requirements)
 
-    def pin(platform: Platform) -> _Pinned:
-        facts = resolve_base(chosen.reference, platform)
-        serves = question.server.name == NATIVE_SERVER
-        pinned = settle(chosen, platform, facts, bring_python, allows=allows, serves=serves)
-        if not allows(pinned[1].minor):
-            what = f"got Python {pinned[1].minor}, and the requirements are for Python {read.requires_python}"
-            raise LockError(Issue("python", what, "choose another base, or another Python"))
-        return _Pinned(*pinned)
-
+    pin = Pin(question, read, chosen, allows, resolve_base, bring_python, solve_conda, events)
     with ThreadPoolExecutor(max_workers=8) as pool:
-        places = [_Place(one, chosen, pool.submit(pin, one)) for one in question.platforms]
+        places = [Place(one, chosen, pool.submit(pin, one)) for one in question.platforms]
         found = [[pool.submit(resolver.find, one, place) for one in environments] for place in places]
     _raise_all([*(place.pinned for place in places), *(one for row in found for one in row)])
     lock = Lock(
@@ -97,42 +89,6 @@ def resolve(
     for warning in _apart(lock):
         events(Event("lock", "warning", warning))
     return lock
-
-
-class _Pinned(NamedTuple):
-    """A base, the model's Python, and the server's where that needs another."""
-
-    base: LockedBase
-    interpreter: Interpreter
-    second: Interpreter | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where wheels are to run."""
-
-    platform: Platform
-    chosen: Chosen
-    pinned: Future[_Pinned]
-    """The base, while it is being pinned beside all else."""
-
-    def assumed(self, holds: Holds) -> Target | None:
-        """Return the target that wheels are probably for, None where the base has to be read first."""
-        suite = self.chosen.suite
-        if suite is None or suite.python != self.chosen.minor:
-            return None
-        return Target(self.platform, suite.release, suite.libc) if holds != "server" else None
-
-    def target(self, holds: Holds) -> Target:
-        """Return the target of an environment, once the base is pinned."""
-        base, interpreter, second = self.pinned.result()
-        python = second if second and holds == "server" else interpreter
-        return Target(self.platform, python.version, base.libc)
-
-    def locked(self, model: tuple[LockedWheel, ...], server: tuple[LockedWheel, ...]) -> PlatformLock:
-        """Put together what this place gets."""
-        base, interpreter, second = self.pinned.result()
-        return PlatformLock(self.platform, base, interpreter, model, server, second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +111,7 @@ class _Resolver:
     made: dict[Digest, Made] = field(default_factory=dict)
     """What was built on the way, by the wheel's digest."""
 
-    def find(self, environment: _Environment, place: _Place) -> tuple[LockedWheel, ...]:
+    def find(self, environment: _Environment, place: Place) -> tuple[LockedWheel, ...]:
         """Find and measure the wheels of one environment in one place.
 
         To pin a base takes as long as uv's answer: the Python that its suite is known for is assumed, and
@@ -174,7 +130,7 @@ class _Resolver:
                 found = self._find(environment, place, place.target(environment.holds))
         return tuple(map(self._from_source, wheels.measure(found, self.fetch, self.tally)))
 
-    def _find(self, environment: _Environment, place: _Place, target: Target) -> list[Found]:
+    def _find(self, environment: _Environment, place: Place, target: Target) -> list[Found]:
         asked = environment.asked
         if self.read.pylock and environment.holds == "model":
             return self._as_locked(asked, target)
@@ -184,15 +140,29 @@ class _Resolver:
             asked = (*asked, *pins)
         if not asked:
             return []
-        answer = self._compiled(asked, place, target)
+        there = place.provided(environment.holds) if self.read.conda_file else {}
+        # what a file or this machine tells of gives way to what conda brings
+        asked = tuple(
+            one for one in asked if one.origin not in _TOLD or sources.name_of(one.text) not in there
+        )
+        with tempfile.TemporaryDirectory(prefix="lading-lock-") as folder:
+            answer = self._compiled(asked, place, target, there, Path(folder))
         found = wheels.select(answer.text, target, f"uv's answer for {target}", answer.folder)
         if environment.holds != "server":
             wheels.check_hashes(found, self.read.hashes, target)
         return found
 
-    def _compiled(self, asked: tuple[Asked, ...], place: _Place, target: Target) -> Answer:
-        """Ask uv, building what has no wheel, until it has an answer."""
-        limits = Demand({}, self.read.constraints, self.read.prereleases)
+    def _compiled(
+        self,
+        asked: tuple[Asked, ...],
+        place: Place,
+        target: Target,
+        there: Mapping[str, str],
+        folder: Path,
+    ) -> Answer:
+        """Ask uv, building what has no wheel, until it has an answer; what is `there` is left out of it."""
+        constraints = (*self.read.constraints, *provided.constraints(there, folder))
+        limits = Demand({}, constraints, self.read.prereleases, unemitted=tuple(there))
         for _ in range(_MOST_BUILDS):
             answer = self.uv.compile(conflicts.demand_for(asked, limits), target)
             if answer.solved:
@@ -209,14 +179,14 @@ class _Resolver:
         made = self.made.get(wheel.digest)
         return replace(wheel, url=made.url, source=made.source) if made else wheel
 
-    def _built(self, explanation: str, place: _Place, target: Target) -> list[str]:
+    def _built(self, explanation: str, place: Place, target: Target) -> list[str]:
         if self.build is None or self.cannot_run(place.platform):
             return []
         told = prose.parse(explanation)
         wanted = [name + _versions_of(name, told) for name in told.wheelless]
         if wanted:
             self.events(Event("lock", "step", f"building {', '.join(wanted)} from source"))
-        base, interpreter, second = place.pinned.result()
+        base, interpreter, second, _ = place.pinned.result()
         # the target may have been a guess; a build is for the Python that is really there
         python = second if second and second.minor == target.minor else interpreter
         settled = Target(place.platform, python.version, base.libc)
@@ -253,6 +223,9 @@ def _allowing(read: Sources) -> Callable[[str], bool]:
 def _choose(question: Question, read: Sources, allows: Callable[[str], bool]) -> Chosen:
     """Choose base and Python: the user's word first, then the file's, then what its range allows."""
     python = question.python or read.python
+    if read.conda_file:
+        # the base's own Python carries nothing of the model's
+        return interpreter.choose(question.base, None)._replace(minor=None)
     if python is None and question.base is None:
         python = next(filter(allows, interpreter.known()), None)
     return interpreter.choose(question.base, python)
@@ -260,8 +233,9 @@ def _choose(question: Question, read: Sources, allows: Callable[[str], bool]) ->
 
 def _misfits(question: Question, read: Sources) -> Iterator[str]:
     """Tell where the file was written for another Python or another platform than is locked."""
-    if question.python and read.python and question.python.split(".")[:2] != read.python.split(".")[:2]:
-        yield f"Python {question.python} is chosen, and the requirements are for Python {read.python}"
+    python = None if read.conda_file else read.python
+    if question.python and python and question.python.split(".")[:2] != python.split(".")[:2]:
+        yield f"Python {question.python} is chosen, and the requirements are for Python {python}"
     for platform in question.platforms if read.platforms else ():
         if str(platform) not in read.platforms:
             yield f"the requirements are for {', '.join(read.platforms)}, and not for {platform}"
@@ -347,7 +321,9 @@ def _refuse_secrets(lock: Lock, secrets: frozenset[str]) -> None:
     texts = {one.text: f"requirement ({one.origin})" for one in lock.requirements}
     locked = [one for part in lock.platforms for one in (*part.model, *part.server)]
     needed = [need for one in locked if one.source for need in one.source.requirements]
+    of_conda = [one for part in lock.platforms for one in part.conda]
     texts |= {f"{one.url} {one.filename}": f"package {one.name!r}" for one in (*locked, *needed)}
+    texts |= {one.url: f"conda package {one.name!r}" for one in of_conda}
     issues = [
         Issue(
             where,

@@ -12,6 +12,7 @@ from typing import Any
 from lading.core.errors import Issue, LockError
 from lading.core.spec import Indexes
 from lading.lock import conda, conda_wheels, credentials, toml
+from lading.lock.conda_wheels import Mapped
 from lading.lock.requirements import Entry, Listing, Reader
 
 _INCLUDE = re.compile(
@@ -45,37 +46,44 @@ class Sources:
     """Of the environment, as a conda file sets them."""
     platforms: tuple[str, ...] = ()
     """What a conda file is for, such as `linux/amd64` or `osx-arm64`; empty where it does not say."""
+    conda_file: conda.CondaFile | None = None
+    """What is to be solved by conda's rules."""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Sources:
+def load(path: Path, environ: Mapping[str, str], *, solves: bool = False) -> Sources:
     """Read requirements.txt, pyproject.toml, pylock.toml, conda.yaml or python_env.yaml.
 
-    Raises LockError with everything that is wrong, each with its file and line.
+    With `solves` a conda file's packages are left as they are, else wheels stand for them. Raises LockError
+    with everything that is wrong, each with its file and line.
     """
     if not path.is_file():
         raise LockError(Issue(str(path), "there is no such file", "see 'requirements' in the spec"))
+    if solves and path.suffix not in {".yaml", ".yml"}:
+        fix = "name a conda.yaml in 'requirements'"
+        raise LockError(Issue(path.name, "holds no conda packages that could be solved", fix))
     if _PYLOCK.match(path.name):
         return Sources(pylock=path)
     if path.suffix == ".toml":
         return _pyproject(path)
     if path.suffix in {".yaml", ".yml"}:
-        return _conda(path, environ)
+        return _conda(path, environ, solves=solves)
     listing = Listing()
     Reader(listing, environ).file(path)
     return _sources(listing)
 
 
-def surroundings(path: Path | None) -> tuple[tuple[str, ...], Mapping[str, str]]:
+def surroundings(path: Path | None, *, solves: bool) -> tuple[tuple[str, ...], Mapping[str, str]]:
     """Return the Debian packages and the environment variables that a conda file asks for.
 
-    What is wrong with the file is left for `load` to tell.
+    Where conda's packages are solved, no other stands for them. `load` tells what is wrong with the file.
     """
     if path is None or path.suffix not in {".yaml", ".yml"} or not path.is_file():
         return (), {}
     found = conda.load(path)
-    return tuple(dict.fromkeys(conda_wheels.translate(found).system_packages)), found.variables
+    mapped = () if solves else conda_wheels.translate(found).system_packages
+    return tuple(dict.fromkeys(mapped)), found.variables
 
 
 def contents(path: Path) -> list[bytes]:
@@ -150,9 +158,9 @@ def _sources(listing: Listing, **more: Any) -> Sources:  # noqa: ANN401 - fields
     )
 
 
-def _conda(path: Path, environ: Mapping[str, str]) -> Sources:
+def _conda(path: Path, environ: Mapping[str, str], *, solves: bool) -> Sources:
     found = conda.load(path)
-    mapped = conda_wheels.translate(found)
+    mapped = Mapped() if solves else conda_wheels.translate(found)
     entries = [Entry(where, text, mapped_from=spec) for where, text, spec in mapped.wheels]
     listing = Listing(entries, issues=[*found.issues, *mapped.issues])
     reader = Reader(listing, environ)
@@ -164,6 +172,7 @@ def _conda(path: Path, environ: Mapping[str, str]) -> Sources:
         requires_python=found.requires_python,
         system_packages=tuple(dict.fromkeys(mapped.system_packages)),
         variables=found.variables,
+        conda_file=found if solves else None,
         platforms=tuple(conda.SUBDIRS.get(one, one) for one in found.platforms),
         notes=(*found.notes, *mapped.notes),
         warnings=(*found.warnings, *mapped.warnings),

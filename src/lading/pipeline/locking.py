@@ -14,7 +14,7 @@ from lading.core.lock import Lock, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts
 from lading.core.ports import Event, Fetch
 from lading.core.spec import Indexes, PackageSpec
-from lading.layers import Cargo, assemble
+from lading.layers import Cargo, assemble, conda
 from lading.lock import archives, debian
 from lading.pipeline import plan, summary
 from lading.pipeline.context import Context, keeping
@@ -109,10 +109,26 @@ def lock_facts(
             environ=context.environ,
             build=partial(_build, context, what.system_packages),
             cannot_run=context.cannot_run,
+            solve_conda=_conda_solver(context, what, question),
         )
         made = Locked(resolved, _write(context, resolved, place, question), fresh=False)
     context.events(Event("lock", "stage", summary.of_lock(made.lock, fresh=made.fresh)))
     return made
+
+
+def _conda_solver(context: Context, what: PackageSpec, question: locks.Question) -> locks.CondaSolver | None:
+    """Solve conda's packages where they are not mapped to wheels."""
+    if question.conda != "solve" or question.requirements_file is None:
+        return None
+    return locks.CondaSolver(
+        fetch=context.fetch(what.indexes),
+        look=conda.facts,
+        cache=context.settings.cache / "conda",
+        environ=context.environ,
+        folder=question.requirements_file.parent,
+        offline=context.offline,
+        events=context.events,
+    )
 
 
 def _read(context: Context, folder: Path, *, must_be_there: bool) -> Lock | None:

@@ -62,7 +62,9 @@ def examine(context: Context, what: PackageSpec) -> ModelFacts:
 
 def complete(what: PackageSpec, facts: ModelFacts) -> PackageSpec:
     """Add to a spec what its conda file says besides libraries: programs of Debian, and variables."""
-    system_packages, variables = locks.surroundings(_requirements_file(what, facts))
+    system_packages, variables = locks.surroundings(
+        _requirements_file(what, facts), solves=what.conda == "solve"
+    )
     return replace(
         what,
         system_packages=tuple(dict.fromkeys((*what.system_packages, *system_packages))),
@@ -94,6 +96,7 @@ def question(what: PackageSpec, facts: ModelFacts) -> locks.Question:
         base=str(what.base) if what.base else None,
         indexes=what.indexes,
         system_packages=what.system_packages,
+        conda=what.conda,
     )
 
 

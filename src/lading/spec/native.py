@@ -69,6 +69,9 @@ class Document:
         str | tuple[str, ...] | None,
         "a list, or a path: requirements.txt, pyproject.toml, pylock.toml, conda.yaml",
     ] = None
+    conda: Annotated[
+        Literal["map", "solve"], "packages of a conda.yaml: map them to wheels, or solve them as conda does"
+    ] = "map"
     system_packages: Annotated[tuple[str, ...], "Debian packages that the model needs"] = ()
     indexes: Annotated[IndexesText, "where Python packages come from"] = field(default_factory=IndexesText)
     code: Annotated[str | None, "file or folder of the inference routine"] = None
@@ -139,6 +142,7 @@ class _Checker:
             base=self._base(text.base),
             python=self._python(text.python),
             requirements=self._requirements(text.requirements),
+            conda=text.conda,
             system_packages=text.system_packages,
             indexes=Indexes(text.indexes.url, text.indexes.extra, self._find_links(text.indexes)),
             code=self._path("code", text.code),
