@@ -230,7 +230,7 @@ def _opened(path: Path, part: str) -> Iterator[tarfile.TarFile]:
                 yield archive
     except IntegrityError:
         raise
-    except _DAMAGED as error:
+    except (*_DAMAGED, _zstd().ZstdError) as error:
         raise IntegrityError(Issue(path.name, f"cannot be read as a conda package: {error}")) from error
 
 
@@ -240,11 +240,14 @@ def _packed(path: Path, part: str, stack: ExitStack) -> IO[bytes]:
 
         return stack.enter_context(bz2.open(path, "rb"))
     archive = stack.enter_context(zipfile.ZipFile(path))
-    name = next(one for one in archive.namelist() if one.startswith(f"{part}-") and one.endswith(".tar.zst"))
-    return stack.enter_context(_zstd(stack.enter_context(archive.open(name))))
+    names = [one for one in archive.namelist() if one.startswith(f"{part}-") and one.endswith(".tar.zst")]
+    if not names:
+        raise zipfile.BadZipFile(f"it has no {part}-….tar.zst")
+    opened: IO[bytes] = _zstd().open(stack.enter_context(archive.open(names[0])), "rb")
+    return stack.enter_context(opened)
 
 
-def _zstd(source: IO[bytes]) -> IO[bytes]:
+def _zstd() -> Any:  # noqa: ANN401 - a module
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore] # Python 3.14 and later
     except ImportError:
@@ -252,8 +255,7 @@ def _zstd(source: IO[bytes]) -> IO[bytes]:
             from backports import zstd  # type: ignore[import-not-found,unused-ignore]
         except ImportError:
             raise SpecError(Issue("conda", "zstd is not installed", "install 'lading[conda]'")) from None
-    opened: IO[bytes] = zstd.open(source, "rb")
-    return opened
+    return zstd
 
 
 def _copy(source: IO[bytes], into: IO[bytes], path: Path) -> None:

@@ -87,7 +87,9 @@ class Solver:
 
         cache_action = "force-cache-only" if self.offline else "cache-or-fetch"
         gateway = rattler.Gateway(
-            cache_dir=self.cache, default_config=rattler.SourceConfig(cache_action=cache_action)
+            cache_dir=self.cache,
+            default_config=rattler.SourceConfig(cache_action=cache_action),
+            client=rattler.Client.default_client(),
         )
         subdir = next(conda for conda, ours in SUBDIRS.items() if ours == str(platform))
         try:
@@ -198,8 +200,9 @@ def _configured(environ: Mapping[str, str]) -> _Configured:
         raise LockError(Issue(str(path), "not YAML")) from error
     told = document if isinstance(document, dict) else {}
     custom, defaults = told.get("custom_channels"), told.get("default_channels")
+    alias = environ.get(ALIAS) or told.get("channel_alias")
     return _Configured(
-        environ.get(ALIAS) or told.get("channel_alias"),
+        f"{str(alias).rstrip('/')}/" if alias else None,
         {str(key): str(value) for key, value in custom.items()} if isinstance(custom, dict) else {},
         tuple(map(str, defaults)) if isinstance(defaults, list) else (),
     )

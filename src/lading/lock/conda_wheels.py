@@ -35,7 +35,10 @@ _PUBLIC = frozenset(
 )
 _CUDA = re.compile(r"(?:cuda|cu)_?(\d{1,2})\.?(\d)?", re.IGNORECASE)
 _OPERATOR = re.compile(r"(>=|<=|==|!=|~=|>|<)(.*)\Z")
-_WAYS = "name the same library under 'pip:', or what it is for in 'system_packages', or remove it"
+_WAYS = (
+    "name the same library under 'pip:', or what it is for in 'system_packages', or remove it, or take all "
+    "of conda's packages as they are with --conda solve"
+)
 
 
 @dataclass(slots=True)
