@@ -13,7 +13,6 @@ from lading.core.digest import Digest
 from lading.core.errors import Issue, LockError
 from lading.core.lock import Lock, LockedWheel
 from lading.core.model import Requirement
-from lading.core.platform import Platform
 from lading.core.ports import Event, Events, Fetch, ignore
 from lading.core.spec import Indexes
 from lading.lock import conflicts, credentials, interpreter, prose, provided, sources, wheels
