@@ -9,7 +9,10 @@ from lading.core.descriptor import CONFIG, MANIFEST, Descriptor
 from lading.core.digest import Digest
 from lading.core.platform import Platform
 
-Kind = Literal["base", "interpreter", "environment", "server", "bytecode", "code", "assets", "model", "bill"]
+Kind = Literal[
+    "image", "base", "interpreter", "environment", "server", "bytecode", "code", "assets", "model", "bill"
+]
+"""`image`: of a base that is an image, as it is; such a layer may delete what lies below it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from lading.core.digest import Digest
 from lading.core.image import Layer
 from lading.core.ports import BlobSource
 from lading.sandbox.tar import Member, members
-from lading.sandbox.unpack import CHUNK_BYTES, plain
+from lading.sandbox.blob import plain
+from lading.sandbox.write import CHUNK_BYTES
 
 
 def diff_id(layer: Layer, source: BlobSource, folder: Path | None = None) -> tuple[Digest, str]:

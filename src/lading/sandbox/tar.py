@@ -16,7 +16,7 @@ BLOCK_BYTES = 512
 _META_BYTES_MAX = 1 << 20
 _NUL_BLOCK = bytes(BLOCK_BYTES)
 _MODES = 0o1777  # neither setuid nor setgid
-Kind = Literal["file", "folder", "symlink", "hardlink"]
+Kind = Literal["file", "folder", "symlink", "hardlink", "special"]
 _KINDS: dict[bytes, Kind] = {
     b"0": "file",
     b"\0": "file",
@@ -25,6 +25,9 @@ _KINDS: dict[bytes, Kind] = {
     b"2": "symlink",
     b"5": "folder",
 }
+_SPECIAL = frozenset({b"3", b"4", b"6"})
+"""Devices and pipes."""
+_KNOWN_KEYS = frozenset({b"path", b"linkpath", b"size"})
 _PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK = b"x", b"g", b"L", b"K"
 
 
@@ -41,11 +44,12 @@ class Member:
 
 
 def members(
-    stream: IO[bytes], seen: Callable[[bytes], object], where: str
+    stream: IO[bytes], seen: Callable[[bytes], object], where: str, *, foreign: bool = False
 ) -> Iterator[tuple[Member, Callable[[int], bytes]]]:
     """Yield each member with a function that reads its contents; `seen` is given every byte of the tar.
 
-    Raises IntegrityError where the tar is broken, escapes, or holds devices.
+    Raises IntegrityError where the tar is broken, escapes, or holds devices. In a `foreign` tar, which lading
+    did not make, devices are `special` members, and a path that begins with a slash is one below the root.
     """
     reader = _Reader(stream, seen, where)
     extended: dict[str, str] = {}
@@ -58,11 +62,11 @@ def members(
             reader.skip_padding(size_bytes)
             extended |= _metadata(kind, data, where)
             continue
-        member = _member(header, kind, size_bytes, extended, where)
+        member = _member(header, kind, size_bytes, extended, where, foreign=foreign)
         extended = {}
         yield member, reader.exactly
         reader.skip_padding(member.size_bytes)
-    reader.drain()
+    reader.drain(strict=not foreign)
 
 
 class _Reader:
@@ -82,10 +86,10 @@ class _Reader:
         if padding := -size_bytes % BLOCK_BYTES:
             self.exactly(padding)
 
-    def drain(self) -> None:
+    def drain(self, *, strict: bool) -> None:
         """Take what follows the end mark: zeros, which count for the digest."""
         while data := self._read(1 << 16):
-            if data.count(0) != len(data):
+            if strict and data.count(0) != len(data):
                 raise IntegrityError(Issue(self._where, "bytes follow the end of the layer's tar"))
             self._seen(data)
 
@@ -114,17 +118,19 @@ def _metadata(kind: bytes, data: bytes, where: str) -> dict[str, str]:
         return {"path": _text(data, where)}
     if kind == _GNU_LINK:
         return {"linkpath": _text(data, where)}
-    records = {}
+    records, is_sparse = {}, False
     while data:
         length, space, _ = data.partition(b" ")
         if not space or not length.isdigit() or not 0 < int(length) <= len(data):
             raise IntegrityError(Issue(where, "a pax header of the layer's tar is broken"))
         key, _, value = data[len(length) + 1 : int(length) - 1].partition(b"=")
-        records[_text(key, where)] = _text(value, where)
+        if key in _KNOWN_KEYS:  # an extended attribute's value may be any bytes
+            records[key.decode()] = _text(value, where)
+        is_sparse |= key.startswith(b"GNU.sparse")
         data = data[int(length) :]
     if kind == _PAX_GLOBAL:
         return {}
-    if any(key.startswith("GNU.sparse") for key in records):
+    if is_sparse:
         raise IntegrityError(Issue(where, "a sparse member in the layer's tar is not supported"))
     return records
 
@@ -136,19 +142,24 @@ def _text(data: bytes, where: str) -> str:
         raise IntegrityError(Issue(where, f"got name {data[:80]!r}, expected UTF-8")) from None
 
 
-def _member(header: bytes, kind: bytes, size_bytes: int, extended: dict[str, str], where: str) -> Member:
+def _member(
+    header: bytes, kind: bytes, size_bytes: int, extended: dict[str, str], where: str, *, foreign: bool
+) -> Member:
     name = extended.get("path")
     if name is None:
         name = _text(header[:100].partition(b"\0")[0], where)
         prefix = header[345:500].partition(b"\0")[0] if header[257:263] == b"ustar\0" else b""
         name = f"{_text(prefix, where)}/{name}" if prefix else name
-    if kind not in _KINDS:
+    known: Kind | None = "special" if foreign and kind in _SPECIAL else _KINDS.get(kind)
+    if known is None:
         what = f"got a member of type {kind!r}, expected a file, folder or link"
         raise IntegrityError(Issue(f"{where}: {name}", what))
     target = extended.get("linkpath")
     if target is None:
         target = _text(header[157:257].partition(b"\0")[0], where)
-    known = _KINDS[kind]
+    if foreign:
+        name = name.lstrip("/")
+        target = target.lstrip("/") if known == "hardlink" else target
     if known == "file":
         size = extended.get("size", "")
         size_bytes = int(size) if size.isdecimal() else size_bytes

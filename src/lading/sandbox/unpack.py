@@ -10,37 +10,40 @@ follow a link that came before it, be a device, or delete what lies below (a whi
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
-from lading.core.descriptor import LAYER_GZIP, LAYER_ZSTD
 from lading.core.digest import Digest
-from lading.core.errors import IntegrityError, Issue, VerifyError
+from lading.core.errors import IntegrityError, Issue
 from lading.core.image import Layer
 from lading.core.ports import BlobSource, Event, Events
+from lading.sandbox.blob import plain
+from lading.sandbox.flatten import flatten
 from lading.sandbox.tar import Member, members
 from lading.sandbox.tree import keep
+from lading.sandbox.write import write_file
 
-CHUNK_BYTES = 1 << 20
-_ZEROS = bytes(CHUNK_BYTES)
 _STALE_S = 24 * 3600
 _WHITEOUT = ".wh."
 
 
 def unpack(layers: Sequence[Layer], source: BlobSource, folder: Path, events: Events) -> list[Path]:
-    """Return the folder of each layer, unpacking in parallel those that are not there yet.
+    """Return the folders of layers, lowest first, unpacking in parallel those that are not there yet.
 
+    Those of an image that is a base have one folder together, the lowest.
     Raises IntegrityError for a layer that is not what its diff ID says, or that holds what it must not.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    image = [layer for layer in layers if layer.kind == "image"]
+    flat = [flatten(image, source, folder, events)] if image else []
+    layers = [layer for layer in layers if layer.kind != "image"]
     wanted = {folder / layer.diff_id.hex: layer for layer in layers}
     missing = {path: layer for path, layer in wanted.items() if not path.is_dir()}
     if missing:
@@ -51,7 +54,7 @@ def unpack(layers: Sequence[Layer], source: BlobSource, folder: Path, events: Ev
             for done, job in enumerate(as_completed(jobs), 1):
                 job.result()
                 events(Event("verify", "progress", "unpack", done, len(jobs), "layers"))
-    return [folder / layer.diff_id.hex for layer in layers]
+    return flat + [folder / layer.diff_id.hex for layer in layers]
 
 
 def _remove_stale(folder: Path) -> None:
@@ -75,38 +78,6 @@ def _unpack_one(layer: Layer, source: BlobSource, final: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def plain(blob: IO[bytes], layer: Layer) -> Iterator[IO[bytes]]:
-    """Open a layer's tar, whatever it is compressed by."""
-    kind = layer.descriptor.media_type
-    if kind == LAYER_ZSTD:
-        opened, broken = _open_zstd(blob, layer)
-    elif kind == LAYER_GZIP:
-        from zlib_ng import gzip_ng, zlib_ng
-
-        opened = cast("IO[bytes]", gzip_ng.open(blob, "rb"))  # type: ignore[no-untyped-call]
-        broken = cast("type[Exception]", zlib_ng.error)
-    else:
-        raise IntegrityError(Issue(layer.title, f"got media type {kind!r}, expected {LAYER_GZIP!r}"))
-    try:
-        with opened as stream:
-            yield stream
-    except (EOFError, gzip.BadGzipFile, broken) as error:
-        raise IntegrityError(Issue(layer.title, f"its compressed bytes are broken: {error}")) from error
-
-
-def _open_zstd(blob: IO[bytes], layer: Layer) -> tuple[IO[bytes], type[Exception]]:
-    try:
-        from compression import zstd  # type: ignore[import-not-found,unused-ignore] # Python 3.14 and later
-    except ImportError:
-        try:
-            from backports import zstd  # type: ignore[import-not-found,unused-ignore]
-        except ImportError as error:
-            issue = Issue(layer.title, "zstd is not installed", "install 'lading[zstd]', or pack with gzip")
-            raise VerifyError(issue) from error
-    return zstd.open(blob, "rb"), zstd.ZstdError
-
-
 def extract(stream: IO[bytes], root: Path, where: str) -> Digest:
     """Write a tar's members below `root`, an empty folder; return the digest of the whole stream."""
     kinds: dict[str, str] = {"": "folder"}
@@ -117,7 +88,7 @@ def extract(stream: IO[bytes], root: Path, where: str) -> Digest:
         _enter(member, kinds, at, where)
         path = at + member.path
         if member.kind == "file":
-            _write(path, member, read)
+            write_file(path, member, read)
         elif member.kind == "folder":
             if member.path:
                 with contextlib.suppress(FileExistsError):
@@ -156,25 +127,3 @@ def _enter(member: Member, kinds: dict[str, str], at: str, where: str) -> None:
         os.mkdir(at + path)
         kinds[path] = "folder"
     kinds[member.path] = "file" if member.kind == "hardlink" else member.kind
-
-
-def _write(path: str, member: Member, read: Callable[[int], bytes]) -> None:
-    """Write a regular file; blocks of zeros in a long one become holes."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        left = member.size_bytes
-        while left:
-            chunk = read(min(left, CHUNK_BYTES))
-            left -= len(chunk)
-            if chunk == _ZEROS:
-                os.lseek(fd, len(chunk), os.SEEK_CUR)
-                continue
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(fd, view) :]
-        if member.size_bytes >= CHUNK_BYTES:
-            os.ftruncate(fd, member.size_bytes)
-        os.fchmod(fd, member.mode)
-        os.utime(fd, (member.mtime_s, member.mtime_s))
-    finally:
-        os.close(fd)
