@@ -21,6 +21,7 @@ STAGES = (
     "image",
     "store",
     "sandbox",
+    "bases",
     "verify",
     "fetch",
     "logins",

@@ -1,7 +1,5 @@
 """A member of a tar in; a file with its contents out."""
 
-
-
 from __future__ import annotations
 
 import os

@@ -1,0 +1,90 @@
+"""An image's config and manifest → its layers, and how it wants to be run (OCI image spec, config.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lading.core import canonical
+from lading.core.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Descriptor
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, Issue, LockError
+from lading.core.image import Layer
+from lading.core.platform import Platform
+
+_DOCKER = "application/vnd.docker.image.rootfs.diff.tar"
+_KINDS = {
+    LAYER_TAR: LAYER_TAR,
+    LAYER_GZIP: LAYER_GZIP,
+    LAYER_ZSTD: LAYER_ZSTD,
+    _DOCKER: LAYER_TAR,
+    f"{_DOCKER}.gzip": LAYER_GZIP,
+    f"{_DOCKER}.zstd": LAYER_ZSTD,
+}
+"""By media type, the image specification's word for the same bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an image's config says."""
+
+    diff_ids: tuple[Digest, ...]
+    history: tuple[str, ...]
+    """What made each layer, as far as it is told."""
+    variables: Mapping[str, str]
+    user: str
+    working_dir: str
+
+
+def parse(data: bytes, platform: Platform, where: str) -> Settings:
+    """Read a config; IntegrityError where it is none, LockError where it is another platform's."""
+    document = canonical.decode(data, where)
+    match document:
+        case {"rootfs": {"diff_ids": list(diff_ids)}, "os": str(system), "architecture": str(architecture)}:
+            pass
+        case _:
+            raise IntegrityError(Issue(where, "has no config of an image: os, architecture and diff_ids"))
+    if (system, architecture) != (platform.os, platform.architecture):
+        what = f"is for {system}/{architecture}, expected {platform}"
+        raise LockError(Issue(where, what, "take a base for the platform, or name another --platform"))
+    settings = document.get("config") or {}
+    return Settings(
+        tuple(Digest.parse(str(one)) for one in diff_ids),
+        tuple(_made_by(document.get("history"))),
+        dict(_variables(settings.get("Env"))),
+        str(settings.get("User") or ""),
+        str(settings.get("WorkingDir") or ""),
+    )
+
+
+def layers(found: Sequence[Descriptor], settings: Settings, where: str) -> tuple[Layer, ...]:
+    """Return an image's layers, lowest first; LockError for those that cannot be taken along."""
+    if len(found) != len(settings.diff_ids):
+        what = f"got {len(found)} layers, and its config has {len(settings.diff_ids)}"
+        raise IntegrityError(Issue(where, what))
+    strange = [one for one in found if one.media_type not in _KINDS]
+    if strange:
+        fix = "take an image whose layers may be pushed and are compressed by gzip or zstd"
+        raise LockError(*(Issue(where, f"got a layer of type {one.media_type!r}", fix) for one in strange))
+    count = len(found)
+    titles = settings.history if len(settings.history) == count else ("",) * count
+    return tuple(
+        Layer(
+            replace(Descriptor(_KINDS[one.media_type], one.digest, one.size_bytes)),
+            diff_id,
+            "image",
+            f"base {number} of {count}" + (f": {title}" if title else ""),
+        )
+        for number, (one, diff_id, title) in enumerate(zip(found, settings.diff_ids, titles, strict=True), 1)
+    )
+
+
+def _made_by(history: object) -> list[str]:
+    rows = history if isinstance(history, list) else []
+    told = [one for one in rows if isinstance(one, dict) and not one.get("empty_layer")]
+    return [" ".join(str(one.get("created_by") or "").split())[:100] for one in told]
+
+
+def _variables(texts: object) -> list[tuple[str, str]]:
+    pairs = [str(one).partition("=") for one in texts] if isinstance(texts, list) else []
+    return [(key, value) for key, equals, value in pairs if key and equals]
