@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lading.core import canonical
 from lading.core.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Descriptor
@@ -70,7 +70,7 @@ def layers(found: Sequence[Descriptor], settings: Settings, where: str) -> tuple
     titles = settings.history if len(settings.history) == count else ("",) * count
     return tuple(
         Layer(
-            replace(Descriptor(_KINDS[one.media_type], one.digest, one.size_bytes)),
+            Descriptor(_KINDS[one.media_type], one.digest, one.size_bytes),
             diff_id,
             "image",
             f"base {number} of {count}" + (f": {title}" if title else ""),

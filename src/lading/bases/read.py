@@ -67,9 +67,22 @@ def read(folder: Path, settings: Settings, platform: Platform, where: str) -> Fo
         interpreters=pythons.find(root, settings.variables.get("PATH") or USUAL_PATH, platform),
         user=user,
         certificates=next((one for one in _CERTIFICATES if root.file(one)), None),
-        passwd=root.text("/etc/passwd") if root.is_plain("/etc/passwd") else None,
+        passwd=_passwd(root),
         has_tmp=root.folder_at("/tmp") is not None,  # noqa: S108 - in the image
         distribution=_distribution(root),
+    )
+
+
+def _passwd(root: Root) -> str | None:
+    """Return the text of /etc/passwd, empty where there is none; None where it lies behind a link."""
+    if root.resolve("/etc") not in {None, "/etc"}:
+        return None
+    return (
+        root.text("/etc/passwd")
+        if root.is_plain("/etc/passwd")
+        else ""
+        if not root.is_there("/etc/passwd")
+        else None
     )
 
 

@@ -60,6 +60,11 @@ class Root:
         real = self.resolve(parent or "/")
         return real is not None and self.file(path) == f"{real.rstrip('/')}/{name}"
 
+    def is_there(self, path: str) -> bool:
+        """Tell whether a path names anything, a link that leads nowhere too."""
+        parent, _, name = path.rpartition("/")
+        return name in self.names(parent or "/")
+
     def folder_at(self, path: str) -> str | None:
         """Return the real path of a folder, None where there is none."""
         real = self.resolve(path)

@@ -112,7 +112,7 @@ class BaseImage:
     certificates: str | None = None
     """The bundle of certificates in it, by path."""
     passwd: str | None = None
-    """Its /etc/passwd, None where that is no file."""
+    """Its /etc/passwd, empty where it has none; None where that is no plain file."""
     has_tmp: bool = True
     distribution: Distribution = Distribution("", "", "")
 

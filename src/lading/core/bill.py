@@ -93,6 +93,8 @@ class BilledEnvironment:
     system_packages: tuple[BilledPackage, ...]
     variables: Mapping[str, str]
     conda_packages: tuple[BilledConda, ...] = ()
+    base_digest: Digest | None = None
+    """Of the image's manifest, where the base is one."""
 
 
 @dataclass(frozen=True, slots=True)

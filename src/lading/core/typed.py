@@ -10,10 +10,10 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, LadingError
-from lading.core.platform import Platform
+from lading.core.platform import Libc, Platform
 
 T = TypeVar("T")
-_TEXTS = (Digest, Platform)
+_TEXTS = (Digest, Platform, Libc)
 """Nouns that a document writes as text: `str` and `parse` are each other's inverse."""
 _NAMES: dict[Any, str] = {
     str: "a text",
@@ -24,6 +24,7 @@ _NAMES: dict[Any, str] = {
     Mapping: "an object",
     Digest: "a digest",
     Platform: "a platform",
+    Libc: "a C library",
 }
 
 

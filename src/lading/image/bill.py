@@ -75,6 +75,7 @@ def draw(
             system_packages=_packages(lock.base.packages),
             variables={**_conda_variables(lock), **spec.environment_variables},
             conda_packages=tuple(map(_conda, lock.conda)),
+            base_digest=lock.base.image.digest if lock.base.image else None,
         ),
         server=BilledServer(
             name=server.name,

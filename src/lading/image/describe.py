@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from lading.core import canonical
+from lading.core.bases import BaseImage
 from lading.core.bill import Bill
 from lading.core.descriptor import CONFIG, INDEX, MANIFEST, Descriptor
 from lading.core.digest import Digest
@@ -17,6 +18,9 @@ from lading.core.server import ServerNeeds
 MAX_LAYERS = 60
 """Some engines break near 70."""
 USER = "65532:0"
+_CERTIFICATES = "SSL_CERT_FILE"
+_REACHING_IN = frozenset({"PYTHONHOME", "PYTHONPATH"})
+"""Variables of a base that would put its own modules into the environments."""
 _ENVIRONMENT = {
     "HOME": "/tmp",  # noqa: S108 (the one folder that a package may write)
     "LANG": "C.UTF-8",
@@ -24,7 +28,7 @@ _ENVIRONMENT = {
     # the root file system is read-only: do not try
     "PYTHONDONTWRITEBYTECODE": "1",
     # no maintainer script has made the hashed links that OpenSSL looks for by default
-    "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+    _CERTIFICATES: "/etc/ssl/certs/ca-certificates.crt",
 }
 # where the server listens is for its variables to say, as lading_runtime's settings read them
 _PROBE = """\
@@ -49,11 +53,13 @@ def describe(
     *,
     created_s: int = 0,
     revision: str | None = None,
+    base: BaseImage | None = None,
 ) -> Image:
     """Describe one platform's image: what the bill says, over these layers, the bill's own last.
 
-    `created_s` is SOURCE_DATE_EPOCH, else 0; `revision` the model's source, where known. Equal arguments,
-    equal bytes. Raises IntegrityError for more than MAX_LAYERS layers.
+    `created_s` is SOURCE_DATE_EPOCH, else 0; `revision` the model's source, where known; `base` the image
+    below, whose variables, user and working directory are kept. Equal arguments, equal bytes.
+    Raises IntegrityError for more than MAX_LAYERS layers.
     """
     if len(layers) > MAX_LAYERS:
         raise IntegrityError(Issue("image", f"got {len(layers)} layers, expected at most {MAX_LAYERS}"))
@@ -63,7 +69,7 @@ def describe(
         "architecture": bill.platform.architecture,
         "os": bill.platform.os,
         "created": created,
-        "config": _settings(bill, server, facts),
+        "config": _settings(bill, server, facts, base),
         "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in layers]},
         # one for each layer: there are registries that refuse another number
         "history": [{"created": created, "created_by": "lading", "comment": layer.title} for layer in layers],
@@ -93,16 +99,33 @@ def index(images: Sequence[Image], annotations: Mapping[str, str]) -> tuple[byte
     return data, Descriptor(INDEX, Digest.of(data), len(data))
 
 
-def _settings(bill: Bill, server: ServerNeeds, labels: Mapping[str, str]) -> dict[str, Any]:
+def _environment(base: BaseImage | None) -> dict[str, str]:
+    """Return the variables, those of the image below under our own; the PATH is both."""
+    if base is None:
+        return _ENVIRONMENT
+    theirs = {key: value for key, value in base.variables.items() if key not in _REACHING_IN}
+    environment = theirs | _ENVIRONMENT
+    path = _ENVIRONMENT["PATH"].partition(":")
+    environment["PATH"] = f"{path[0]}:{theirs.get('PATH') or path[2]}"
+    if named := theirs.get(_CERTIFICATES) or base.certificates:
+        environment[_CERTIFICATES] = named
+    else:
+        del environment[_CERTIFICATES]
+    return environment
+
+
+def _settings(
+    bill: Bill, server: ServerNeeds, labels: Mapping[str, str], base: BaseImage | None
+) -> dict[str, Any]:
     """Say how a container of the image runs (OCI image spec, config.md, "config")."""
-    environment = _ENVIRONMENT | dict(bill.environment.variables)
+    environment = _environment(base) | dict(bill.environment.variables)
     settings: dict[str, Any] = {
-        "User": USER,
+        "User": (base and base.user) or USER,
         "ExposedPorts": {f"{server.port}/tcp": {}},
         "Env": [f"{key}={environment[key]}" for key in sorted(environment)],
         "Entrypoint": list(server.entrypoint),
         "Cmd": list(server.command),
-        "WorkingDir": bill.code.path if bill.code else "/opt/lading",
+        "WorkingDir": bill.code.path if bill.code else (base and base.working_dir) or "/opt/lading",
         "Labels": {**labels, _BIND_TO_PORT: "true"},
         "StopSignal": "SIGTERM",
     }
@@ -126,6 +149,7 @@ def _annotations(bill: Bill, created: str, revision: str | None) -> dict[str, st
         "description": bill.description,
         "created": created,
         "base.name": bill.environment.base,
+        "base.digest": bill.environment.base_digest and str(bill.environment.base_digest),
         "revision": revision,
     }
     return {f"{_IMAGE}{key}": text for key, text in known.items() if text}

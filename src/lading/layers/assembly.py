@@ -81,7 +81,9 @@ def assemble(
             events(Event("assemble", "progress", layer.title, len(layers), len(planned), "layers"))
         if unmade := scripts.warning(cargo.lock.base.packages, fetch_deb, cache):
             events(unmade)
-        return Assembled(tuple(layers[index] for index in range(len(planned))), cached)
+        below = cargo.base.layers if cargo.base else ()
+        made = (layers[index] for index in range(len(planned)))
+        return Assembled((*below, *made), len(below) + cached)
 
     # how wheels overlap is known once they are all here: most do not, so none is waited for
     question = key({"overlaps": environments(cargo)}, compression)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lading.core.bases import BaseImage
 from lading.core.lock import PlatformLock
 from lading.core.model import ModelFile
 
@@ -16,6 +17,8 @@ class Cargo:
     lock: PlatformLock
     server: str
     """Name of the inference server; the native one, `lading`, brings an environment of its own."""
+    base: BaseImage | None = None
+    """The image that all of it is laid upon, if the base is one."""
     model: tuple[ModelFile, ...] = ()
     code: Path | None = None
     """Folder or file of the inference routine; its contents go to /opt/lading/code."""

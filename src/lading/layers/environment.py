@@ -63,7 +63,7 @@ def runtime(prefix: str, interpreter: Interpreter) -> list[tuple[str, Path]]:
 def standard_library(interpreter: Interpreter) -> tuple[str, ...]:
     """Return the folders, in the image, that an interpreter's own modules lie in."""
     prefix = PurePosixPath(interpreter.path).parent.parent
-    folders = [prefix / "lib" / f"python{interpreter.minor}"]
+    folders = [prefix / lib / f"python{interpreter.minor}" for lib in ("lib", "lib64")]
     if prefix == PurePosixPath("/usr"):
         folders.append(prefix / "lib/python3")  # Debian's, of any Python 3
     return tuple(str(one)[1:] for one in folders)

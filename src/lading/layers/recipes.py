@@ -13,7 +13,7 @@ from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
 from lading.core.image import Kind
 from lading.core.lock import Interpreter, LockedArchive, LockedConda, LockedDeb, LockedWheel
-from lading.layers import archive, conda, deb, environment, files, overlap, root, wheel
+from lading.layers import archive, completion, conda, deb, environment, files, overlap, root, wheel
 from lading.layers.cargo import Cargo
 from lading.layers.file_digests import FileDigests
 from lading.layers.grouping import group
@@ -26,6 +26,8 @@ _DEBS_ALONE, _DEBS_SHARED = 34, 8
 _WHEELS_ALONE, _WHEELS_SHARED = 4, 2
 _CONDA_ALONE_MOST = 8
 _WHEELS_ALONE_BESIDE_CONDA = 1
+_BASE_MANY, _BASE_MAX = 36, 44
+"""With so many layers of an image below there is room for few of ours."""
 _BIG_FILE_BYTES = 64 << 20
 NATIVE = "lading"
 CODE = "opt/lading/code"
@@ -55,10 +57,15 @@ def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()
     `overlaps` says which wheels leave out what; where it is not so, writing the layer of the environments
     raises OverlapError. Raises SpecError and ModelError for files that cannot be packed.
     """
+    image = len(cargo.base.layers) if cargo.base else 0
+    if image > _BASE_MAX:
+        what = f"its image has {image} layers, expected at most {_BASE_MAX}"
+        raise SpecError(Issue("base", what, "squash it: podman build --squash-all"))
     below = [*_base(cargo), *_interpreters(cargo)]
     found = [_skeleton(cargo, overlaps)]
     alone = _WHEELS_ALONE_BESIDE_CONDA if cargo.lock.conda else _WHEELS_ALONE
-    found += _wheels(cargo.lock.model, _env(cargo), "environment", overlaps, alone=alone)
+    alone, shared = (alone, _WHEELS_SHARED) if image <= _BASE_MANY else (0, 1)
+    found += _wheels(cargo.lock.model, _env(cargo), "environment", overlaps, alone=alone, shared=shared)
     if cargo.server == NATIVE:
         # the server's packages change with lading alone: one layer
         found += _wheels(cargo.lock.server, _server(cargo), "server", overlaps, alone=0, shared=1)
@@ -72,9 +79,10 @@ def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()
         found.append(_files("assets", "assets", assets(cargo, digests)))
     if cargo.examples:
         found.append(_examples(cargo.examples))
-    room = LAYERS_MAX - _RESERVED - len(below) - len(found)
-    below += _conda(cargo, most=room - 1)
-    return [*below, *found, *_model(cargo, digests, most=max(1, LAYERS_MAX - _RESERVED - len(below + found)))]
+    room = LAYERS_MAX - _RESERVED - image - len(below) - len(found)
+    conda_layers = list(_conda(cargo, most=room - 1))
+    model = _model(cargo, digests, most=max(1, room - len(conda_layers)))
+    return [*below, *conda_layers, *found, *model]
 
 
 def code(cargo: Cargo, digests: FileDigests) -> tuple[files.Content, ...]:
@@ -106,6 +114,10 @@ def _server(cargo: Cargo) -> wheel.Target:
 
 def _base(cargo: Cargo) -> Iterator[Recipe]:
     """Give each Debian package a layer, or share some where they are many; then what ties them together."""
+    if cargo.base:
+        if recipe := completion.recipe(cargo.base):
+            yield Recipe("base", "user and /tmp", *recipe)
+        return
     debs = cargo.lock.base.packages
     few = len(debs) <= _DEBS_ALONE + _DEBS_SHARED
     grouped = group(debs, alone=len(debs) if few else _DEBS_ALONE, shared=_DEBS_SHARED)

@@ -18,6 +18,7 @@ from lading.core.ports import Events, Sandbox, ignore
 from lading.core.reference import Reference
 from lading.core.spec import Indexes
 from lading.fetch import HttpFetch
+from lading.image.describe import USER
 from lading.layers import FileDigests, FolderCache
 from lading.lock import archives, debian
 from lading.lock.debian_mirror import Mirror, find_mirror
@@ -188,9 +189,10 @@ class Context:
         kind: str | None = None,
         *,
         platform: Platform | None = None,
+        user: str = USER,
         events: Events | None = None,
     ) -> Sandbox:
-        """Open a sandbox on sealed layers, of another platform where one is named."""
+        """Open a sandbox on sealed layers, of another platform or with another user where one is named."""
         with self.store.keeping(), dropping_damaged(self.store, [one.descriptor for one in layers]):
             return open_sandbox(
                 layers,
@@ -198,6 +200,7 @@ class Context:
                 unpacked=self.settings.cache / "unpacked",
                 kind=kind or self.settings.sandbox,
                 platform=platform,
+                user=user,
                 events=events or self.events,
             )
 

@@ -16,7 +16,7 @@ from lading.core.ports import Event, Fetch
 from lading.core.spec import Indexes, PackageSpec
 from lading.layers import Cargo, assemble, conda
 from lading.lock import archives, debian
-from lading.pipeline import plan, summary
+from lading.pipeline import bases, plan, summary
 from lading.pipeline.context import Context, keeping
 
 
@@ -102,7 +102,7 @@ def lock_facts(
         resolved = locks.resolve(
             question,
             fetch=context.fetch(what.indexes),
-            resolve_base=partial(context.base, system_packages=what.system_packages),
+            resolve_base=partial(bases.resolve, context, what.base, system_packages=what.system_packages),
             bring_python=context.python,
             offline=context.offline,
             events=context.events,
@@ -178,10 +178,13 @@ def _wheelhouse(context: Context) -> Path:
 
 def _build(context: Context, system_packages: Sequence[str], job: locks.Job) -> Path:
     """Build a source distribution in the package's own base, with a compiler where it wants one."""
-    if not job.needs.compiled:
+    if not job.needs.compiled or job.base.image:
         try:
             return _build_in_base(context, job)
         except locks.NoCompilerError as error:
+            if job.base.image:
+                fix = "take a base with gcc, or one of Debian: debian:bookworm"
+                raise LockError(*(replace(one, fix=fix) for one in error.issues)) from error
             context.events(Event("lock", "step", f"{error.issues[0].what}: building it again with one"))
     wanted = (*system_packages, *debian.toolchain(job.base, job.interpreter))
     platform, minor = job.target.platform, job.interpreter.minor
@@ -199,7 +202,7 @@ def _build_in_base(context: Context, job: locks.Job) -> Path:
     context.events(Event("lock", "step", f"building {job.name} {job.version} from source, in a sandbox"))
     base = PlatformLock(job.target.platform, job.base, job.interpreter, (), ())
     made = assemble(
-        Cargo(base, "none"),
+        Cargo(base, "none", base=bases.read(context, job.base, job.target.platform)),
         fetch=context.fetch(Indexes()),
         fetch_deb=context.deb,
         store=context.store,

@@ -29,7 +29,7 @@ from lading.layers.environment import standard_library
 from lading.layers.files import Content
 from lading.layers.tar import LayerWriter
 from lading.lock import sealed
-from lading.pipeline import plan, summary
+from lading.pipeline import bases, plan, summary
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.locking import fetch_for, lock_facts
 from lading.pipeline.run import attach, temporary_folder, verify_image
@@ -159,9 +159,11 @@ class Builder:
     def build(self, lock: PlatformLock) -> Built:
         """Assemble, compile byte code, draw the bill, describe the image and write it."""
         context = self.context
+        bases.ensure(context, self.what.base, lock.base, lock.platform)
         cargo = Cargo(
             lock=lock,
             server=self.server.name,
+            base=bases.read(context, lock.base, lock.platform),
             model=self.facts.files,
             code=self.facts.code,
             code_is_model=self.facts.root.is_dir() and self.facts.code == self.facts.root,
@@ -181,7 +183,9 @@ class Builder:
         layers = (*assembled.layers, *compiled)
         bill = self._bill(cargo, layers)
         last, was_there = self._sealed(_bill_recipe(bill, lock))
-        described = image.describe(bill, (*layers, last), self.server, created_s=self.created_s)
+        described = image.describe(
+            bill, (*layers, last), self.server, created_s=self.created_s, base=cargo.base
+        )
         return Built(described, bill, self.examples, assembled.cached + reused + was_there)
 
     def _bill(self, cargo: Cargo, layers: Sequence[Layer]) -> Bill:
@@ -212,7 +216,7 @@ class Builder:
             self.context.events(Event("assemble", "warning", summary.of_foreign(lock.platform, problem)))
             return [], 0
         server_path = self.server.entrypoint[0].rpartition("/bin/")[0]
-        base = {"base", "interpreter", "server"}
+        base = {"image", "base", "interpreter", "server"}
         parts = (
             ("server", server_path, self.server.modules, base, lock.server_interpreter),
             ("environment", ENVIRONMENT_PATH, self.facts.modules, {*base, "environment"}, lock.interpreter),

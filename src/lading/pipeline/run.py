@@ -19,6 +19,7 @@ from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.report import Report
 from lading.core.spec import Example
+from lading.image.describe import USER
 from lading.image.referrers import EMPTY_CONFIG
 from lading.pipeline import shelf, summary
 from lading.pipeline.context import Context, keeping
@@ -46,7 +47,7 @@ def verify_image(
     argv, env = command(image)
     with temporary_folder() as tmp:
         report = verify.check(
-            context.sandbox(image.layers, sandbox, platform=image.platform),
+            context.sandbox(image.layers, sandbox, platform=image.platform, user=user(image)),
             bill=bill,
             examples=examples,
             image=image.descriptor.digest,
@@ -107,6 +108,12 @@ def command(image: Image) -> tuple[list[str], dict[str, str]]:
     settings = canonical.decode(image.config, "image config").get("config") or {}
     env = dict(one.split("=", 1) for one in settings.get("Env") or ())
     return [*(settings.get("Entrypoint") or ()), *(settings.get("Cmd") or ())], env
+
+
+def user(image: Image) -> str:
+    """Read from the image's config whom it runs as."""
+    settings = canonical.decode(image.config, "image config").get("config") or {}
+    return str(settings.get("User") or USER)
 
 
 def recorded_examples(context: Context, package: shelf.Package) -> tuple[Example, ...]:

@@ -11,7 +11,7 @@ from lading.core.ports import Event
 from lading.pipeline import shelf
 from lading.pipeline.context import Context
 from lading.pipeline.publish import refuse_taken
-from lading.pipeline.run import command, temporary_folder
+from lading.pipeline.run import command, temporary_folder, user
 
 _STOP_S = 30.0
 # what a user may set for a server (docs/server.md), but where it listens and what it serves
@@ -62,7 +62,9 @@ def serve_package(
     log: IO[bytes],
 ) -> int:
     """Run a command on a package's layers until it ends or is interrupted; return its exit status."""
-    opened = context.sandbox(package.image.layers, sandbox, platform=package.image.platform)
+    opened = context.sandbox(
+        package.image.layers, sandbox, platform=package.image.platform, user=user(package.image)
+    )
     if opened.emulated:
         context.events(Event("serve", "warning", f"{package.image.platform} runs emulated: {opened.name}"))
     with temporary_folder() as tmp:

@@ -11,8 +11,8 @@ from pathlib import Path
 from lading.core.digest import Digest
 from lading.core.image import Layer
 from lading.core.ports import BlobSource
-from lading.sandbox.tar import Member, members
 from lading.sandbox.blob import plain
+from lading.sandbox.tar import Member, members
 from lading.sandbox.write import CHUNK_BYTES
 
 

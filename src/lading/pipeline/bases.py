@@ -1,0 +1,160 @@
+"""The name of a base goes in; what of it a package gets comes out: pinned, fetched, read, never run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lading import bases
+from lading.core import canonical, typed
+from lading.core.bases import BaseImage, BaseName
+from lading.core.descriptor import Descriptor
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, Issue, LockError, RegistryError
+from lading.core.lock import BaseFacts, LockedBase
+from lading.core.platform import Platform
+from lading.core.ports import Event
+from lading.core.reference import Reference
+from lading.layers.cache import key, remember
+from lading.layers.compress import BLOCK_BYTES, compressor
+from lading.pipeline.context import Context
+from lading.pipeline.transfer import fetch_image
+from lading.sandbox import flatten
+from lading.store import documents, saved
+
+_READ_FORMAT = 1
+"""Raise it whenever the same image is read otherwise."""
+
+
+def resolve(
+    context: Context,
+    name: BaseName | None,
+    reference: str,
+    platform: Platform,
+    *,
+    system_packages: Sequence[str] = (),
+) -> BaseFacts:
+    """Pin a base for a platform and read it; `reference` is that of the default where none is named.
+
+    LockError where no package can be laid upon it, SpecError where there is no such image or platform.
+    """
+    if name is None or name.form == "debian":
+        return context.base(reference, platform, system_packages=system_packages)
+    context.events(Event("base", "step", f"reading {name} for {platform}"))
+    manifest = _bring(context, name, platform)
+    pinned = Descriptor(manifest.media_type, manifest.digest, manifest.size_bytes)
+    _, found = _read(context, pinned, platform, str(name))
+    if system_packages:
+        what = "are added to Debian bases that lading makes, not to an image yet"
+        raise LockError(Issue("system_packages", what, "put them into the image"))
+    return BaseFacts(LockedBase(str(name), None, (), found.libc, pinned), found.interpreters)
+
+
+def ensure(context: Context, name: BaseName | None, base: LockedBase, platform: Platform) -> None:
+    """Have the pinned image of a base in the store, whatever its name means by now.
+
+    Raises LockError where it is not what was pinned, RegistryError where it cannot be had.
+    """
+    if base.image is None or _is_whole(context, base.image):
+        return
+    if name is not None and name.path is not None:
+        if _bring(context, name, platform).digest != base.image.digest:
+            what = f"{base.reference} is not the image that was locked any more"
+            raise LockError(Issue("base", what, "run `lading lock`, or bring the old one back"))
+        return
+    if base.reference.startswith(("environment:", "oci:", "oci-archive:", "docker-archive:")):
+        what = f"{base.reference} ({base.image.digest.short}) is not in the store"
+        raise LockError(Issue("base", what, "pull or import it, or name it with --base"))
+    fetch_image(context, replace(Reference.parse(base.reference), digest=base.image.digest), platform)
+
+
+def read(context: Context, base: LockedBase, platform: Platform) -> BaseImage | None:
+    """Read the image of a base that is in the store; None where the base is none."""
+    if base.image is None:
+        return None
+    settings, found = _read(context, base.image, platform, base.reference)
+    layers = documents.children(context.store, base.image)[1:]
+    return BaseImage(
+        bases.layers(layers, settings, base.reference),
+        dict(settings.variables),
+        found.user,
+        settings.working_dir if settings.working_dir not in {"", "/"} else None,
+        found.certificates,
+        found.passwd,
+        found.has_tmp,
+        found.distribution,
+    )
+
+
+def kept(context: Context, age_s: float) -> Iterator[Digest]:
+    """List the images that were used as bases within an age: collection spares them."""
+    for path in (context.settings.cache / "bases").glob("*.json"):
+        if time.time() - path.stat().st_mtime < age_s:
+            yield Digest("sha256", path.stem)
+
+
+def _bring(context: Context, name: BaseName, platform: Platform) -> Descriptor:
+    """Have an image in the store, as its name means it now."""
+    if name.path is not None:
+        return saved.take(
+            name.path,
+            context.store,
+            platform,
+            tag=name.tag,
+            compress=saved.Compress(compressor("gzip"), BLOCK_BYTES),
+            scratch=context.settings.cache / "inflated",
+            events=context.events,
+        )
+    reference = Reference.parse(name.name)
+    question = key({"base": str(reference), "platform": str(platform)}, "gzip")
+    if context.offline and not reference.digest:
+        known = _known(context.layers.recall(question))
+        if known is None or not _is_whole(context, known):
+            what = "was not used here before, and its registry is out of reach offline"
+            raise RegistryError(Issue(str(reference), what, "leave out --offline"))
+        return known
+    found = fetch_image(context, reference, platform)
+    context.layers.note(question, replace(found, annotations={}).to_json())
+    return found
+
+
+def _known(document: Any) -> Descriptor | None:  # noqa: ANN401 - any JSON value
+    try:
+        return Descriptor.from_json(document) if isinstance(document, dict) else None
+    except IntegrityError:
+        return None
+
+
+def _is_whole(context: Context, manifest: Descriptor) -> bool:
+    """Tell whether an image is in the store with all that it names."""
+    store = context.store
+    if store.size_bytes(manifest.digest) != manifest.size_bytes:
+        return False
+    parts = documents.children(store, manifest)
+    return all(store.size_bytes(one.digest) == one.size_bytes for one in parts)
+
+
+def _read(
+    context: Context, manifest: Descriptor, platform: Platform, where: str
+) -> tuple[bases.Settings, bases.Found]:
+    """Read an image's config, and its files once: what was found is kept."""
+    parts = documents.children(context.store, manifest)
+    if not parts:
+        raise IntegrityError(Issue(where, "is no image: its manifest names nothing"))
+    settings = bases.parse(documents.read(context.store, parts[0]), platform, where)
+    layers = bases.layers(parts[1:], settings, where)
+    path = context.settings.cache / "bases" / f"{manifest.digest.hex}.json"
+    try:
+        document = canonical.decode(path.read_bytes(), path.name)
+        if isinstance(document, dict) and document.get("format") == _READ_FORMAT:
+            found = typed.from_json(bases.Found, document.get("found"), path.name)
+            remember(path, canonical.encode(document))
+            return settings, found
+    except (OSError, IntegrityError):
+        pass  # it is read anew
+    folder = flatten(layers, context.store, context.settings.cache / "unpacked", context.events)
+    found = bases.read(folder, settings, platform, where)
+    remember(path, canonical.encode({"format": _READ_FORMAT, "found": typed.to_json(found)}))
+    return settings, found
