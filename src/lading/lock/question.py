@@ -36,6 +36,8 @@ class Question:
     """Distributions that are left out of the model's requirements, such as `mlflow`."""
     python: str | None = None
     base: str | None = None
+    base_digest: Digest | None = None
+    """Of what lies at the base's path, where it has one."""
     indexes: Indexes = field(default_factory=Indexes)
     system_packages: tuple[str, ...] = ()
     conda: CondaWay = "map"
@@ -58,6 +60,7 @@ class Question:
             "without": sorted(map(sources.normalise, self.without)),
             "python": self.python,
             "base": self.base,
+            **({"base_digest": str(self.base_digest)} if self.base_digest else {}),
             "server": [self.server.name, list(self.server.requirements)],
             "platforms": [str(platform) for platform in self.platforms],
             "indexes": [self.indexes.url, list(self.indexes.extra)],

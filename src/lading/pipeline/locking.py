@@ -87,7 +87,7 @@ def lock_facts(
     upgrade: bool,
 ) -> Locked:
     """Use the lock in `folder` (None: in the cache) while it is fresh; resolve otherwise, unless `locked`."""
-    question = plan.question(what, facts)
+    question = plan.question(context, what, facts)
     place = folder or context.settings.cache / "locks" / question.digest.hex
     old = _read(context, place, must_be_there=locked)
     if old and locks.is_fresh(old, question) and not upgrade:

@@ -9,6 +9,8 @@ from typing import Any
 
 from lading import lock as locks
 from lading import model, servers, spec
+from lading.core.bases import BaseName
+from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
 from lading.core.model import ModelFacts, Origin, Requirement
 from lading.core.platform import Platform
@@ -79,7 +81,7 @@ def _requirements_file(what: PackageSpec, facts: ModelFacts) -> Path | None:
     return facts.requirements_file if what.requirements is None else None
 
 
-def question(what: PackageSpec, facts: ModelFacts) -> locks.Question:
+def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Question:
     """Put together what the resolver is asked: what the author writes, and what the model tells."""
     _refuse_credentials(what)
     listed = what.requirements if isinstance(what.requirements, tuple) else ()
@@ -94,10 +96,20 @@ def question(what: PackageSpec, facts: ModelFacts) -> locks.Question:
         without=() if facts.loader == "pyfunc" else _SAVING_TOOLS,
         python=what.python or _python(facts),
         base=str(what.base) if what.base else None,
+        base_digest=_base_digest(context, what.base),
         indexes=what.indexes,
         system_packages=what.system_packages,
         conda=what.conda,
     )
+
+
+def _base_digest(context: Context, base: BaseName | None) -> Digest | None:
+    """Tell what lies at a base's path: of an image layout its index, of an archive all of it."""
+    if base is None or base.path is None:
+        return None
+    path = base.path / "index.json" if base.path.is_dir() else base.path
+    # what is no image is told of when it is read
+    return context.digests.of(path) if path.is_file() else None
 
 
 def _refuse_credentials(what: PackageSpec) -> None:
