@@ -171,6 +171,10 @@ def test_who_cannot_be_asked_is_told_how_to_give_the_password(person, guarded):
     said = person.fails(2, "login", guarded.host, "-u", USER)
     assert "--password-stdin" in said
     assert "--username" in person.fails(2, "login", guarded.host, "--password-stdin")
+    command = [*LADING, "login", guarded.host, "-u", USER, "--password-stdin"]
+    done = subprocess.run(command, input=b"hunter2\xff", capture_output=True, env=person.env, check=False)
+    assert done.returncode == 2
+    assert b"hunter2" not in done.stderr
 
 
 @pytest.mark.parametrize("guarded", ["tls_registry"], indirect=True)
@@ -181,6 +185,36 @@ def test_an_unknown_authority_is_told(person, guarded):
     assert said.returncode == 8
     assert "certificate" in said.stderr
     assert "SSL_CERT_FILE" in said.stderr
+
+
+KEEPER = """#!/bin/sh
+cd "$(dirname "$0")"
+case $1 in
+  store) cat > kept ;;
+  get) test -f kept && exec cat kept; echo 'credentials not found in native keychain'; exit 1 ;;
+  erase) rm -f kept ;;
+esac
+"""
+
+
+@over_tls
+def test_a_credential_helper_serves_docker_and_us(person, guarded, pushed, docker):
+    program = person.folder / "bin/docker-credential-keeper"
+    config = person.folder / ".docker/config.json"
+    for path, text in ((program, KEEPER), (config, '{"credsStore": "keeper"}')):
+        path.parent.mkdir()
+        path.write_text(text)
+    program.chmod(0o755)
+    person.env["PATH"] = f"{program.parent}:{person.env['PATH']}"
+    done = person.tool(docker, "login", "-u", USER, "--password-stdin", guarded.host)
+    assert done.returncode == 0, done.stderr
+    assert pushed in person("list", pushed.rpartition(":")[0])
+    person("logout", guarded.host)
+    assert not (program.parent / "kept").exists()
+    assert person.log_in(guarded.host).returncode == 0
+    assert json.loads((program.parent / "kept").read_text())["Username"] == USER
+    assert json.loads(config.read_text())["auths"] == {guarded.host: {}}
+    assert person.tool(docker, "pull", pushed).returncode == 0
 
 
 @over_tls

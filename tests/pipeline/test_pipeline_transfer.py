@@ -10,7 +10,7 @@ from engines import serving
 from lading.core import canonical
 from lading.core.descriptor import INDEX
 from lading.core.digest import Digest
-from lading.core.errors import RegistryError, SpecError
+from lading.core.errors import IntegrityError, RegistryError, SpecError
 from lading.core.reference import Reference
 from lading.pipeline import copy, fetch_image, look, pull, push, tags
 from lading.settings import RegistryMirror
@@ -87,6 +87,33 @@ def test_a_base_is_fetched_once_and_then_found_by_its_digest(desk, other, severa
         fetch_image(other.context, single, ARM64)
     with pytest.raises(RegistryError, match="offline"):
         fetch_image(offline.context, pinned, ARM64)
+
+
+def test_a_damaged_layer_is_told_and_its_package_gets_no_name(desk, several, place):
+    layer = documents.children(desk.store, documents.children(desk.store, several)[0])[1]
+    path = desk.store.path(layer.digest)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"pack it again"):
+        push(desk.context, "hello:1", place)
+    assert desk.store.size_bytes(layer.digest) is None
+    with pytest.raises(RegistryError, match="no tags"):
+        tags(desk.context, place)
+
+
+def test_what_is_here_by_no_name_is_had_by_the_command_that_is_told(desk, place):
+    with pytest.raises(RegistryError, match=re.escape(f"lading pull {place}:1")):
+        look(desk.context, f"{place}:1")
+
+
+def test_an_image_is_pulled_by_its_digest(desk, other, several, place):
+    push(desk.context, "hello:1", place)
+    by_digest = f"{place}@{several.digest}"
+    assert [str(one) for one in pull(other.context, by_digest).names] == [place]
+    assert look(other.context, by_digest).descriptor.digest == several.digest
+    with pytest.raises(RegistryError, match="is not in"):
+        pull(other.context, f"{place}@{Digest.of(b'else')}")
 
 
 def mirrored(registry, *others):

@@ -52,7 +52,11 @@ def _ask(username: str | None, *, from_stdin: bool) -> tuple[str, str]:
     if from_stdin:
         if username is None:
             raise SpecError(Issue("login", "--password-stdin needs a user", "name it with --username"))
-        password = sys.stdin.read().rstrip("\r\n")
+        try:
+            password = sys.stdin.buffer.read().decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            # the exception holds what was read
+            raise SpecError(Issue("login", "the password is not text in UTF-8")) from None
     elif sys.stdin.isatty():
         if username is None:
             print("Username: ", end="", file=sys.stderr, flush=True)

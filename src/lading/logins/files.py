@@ -130,7 +130,7 @@ class LoginFiles:
     def _paths(self) -> Iterator[tuple[Path, bool]]:
         """List the files in order, each with whether it is of the oldest form."""
         environ = self._environ
-        home = Path(environ.get("HOME") or Path.home())
+        home = Path(environ.get("HOME") or "/")
         runtime = environ.get("XDG_RUNTIME_DIR")
         if named := environ.get("REGISTRY_AUTH_FILE"):
             yield Path(named), False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import IO
 
 from lading.core.descriptor import Descriptor
@@ -159,4 +159,7 @@ class Catalogue(ABC):
         near = [name for name in names if name.rsplit(":", 1)[0] == text.rsplit(":", 1)[0]]
         near = near[:3] or difflib.get_close_matches(text, names, n=3)
         fix = f"did you mean {' or '.join(map(repr, near))}?" if near else "list the names: lading list"
+        with suppress(SpecError):
+            if Reference.parse(text).registry:
+                fix += f"; or fetch it: lading pull {text}"
         return Issue(repr(text), "is not in the store", fix)
