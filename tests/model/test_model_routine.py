@@ -205,8 +205,16 @@ def test_requirements_are_the_installed_distributions_of_what_is_imported(write)
     assert found.keys() == {"joblib", "numpy", "pyyaml", "scikit-learn"}
     assert found["numpy"].text == f"numpy=={importlib.metadata.version('numpy')}"
     assert {one.origin for one in found.values()} == {"installed"}
-    assert "nothing installed provides module 'not_here_at_all': name it in requirements" in facts.notes
+    assert "not_here_at_all" in facts.missing
     assert facts.modules == ("json", "not_here_at_all", "numpy", "sklearn", "yaml")
+
+
+def test_what_the_standard_library_is_does_not_depend_on_the_python_that_looks(write):
+    write("m/score.py", "import distutils, tomllib, imp, compression.zstd, telnetlib, chunk\n" + INIT_RUN)
+    write("m/chunk.py", "import not_here_at_all\n")  # some Pythons have a module of this name
+    facts = inspect(write("m/data.csv", "a,b").parent)
+    assert facts.missing == ("not_here_at_all",)
+    assert {one.text.partition("==")[0] for one in facts.requirements} == {"numpy"}
 
 
 def test_optional_and_typing_imports_are_not_demanded(write):

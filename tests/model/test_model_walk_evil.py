@@ -362,7 +362,9 @@ def test_a_class_of_a_script_is_a_risk_that_says_what_to_do(write):
 def test_an_unknown_module_is_a_risk_that_says_what_to_do(write):
     facts = inspect(write("model.pkl", whole(name("mypkg_not_here.transforms", "Mine") + b")\x81")))
     assert facts.risks[0].name == "mypkg_not_here.transforms.Mine"
-    assert "ship it as code" in facts.risks[0].why
+    assert facts.missing == ("mypkg_not_here",)
+    with pytest.raises(ModelError, match="'mypkg_not_here': ship it as code"):
+        refuse(facts, ())
 
 
 def test_a_module_that_the_author_ships_is_no_risk(write):

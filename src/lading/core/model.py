@@ -90,3 +90,5 @@ class ModelFacts:
     """`file.py`, `file.py:function` or `file.py:Class`, relative to `code`."""
     notes: tuple[str, ...] = ()
     """Short facts for people, such as `pickle protocol 5`."""
+    missing: tuple[str, ...] = ()
+    """Modules that nothing installed here provides: no bill has them, for elsewhere they may be."""

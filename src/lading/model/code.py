@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
 from lading.model.allowlist import OWN_CLASS, OWN_FUNCTION
-from lading.model.distributions import STANDARD
+from lading.model.distributions import ALWAYS_STANDARD
 from lading.model.files import read_text
 
 _LONGEST_FILE_BYTES = 4 << 20
@@ -35,7 +35,7 @@ def top_level_modules(code: Path) -> frozenset[str]:
         found = {code.stem}
     else:
         found = {one.stem for one in code.iterdir() if one.suffix == ".py" or _is_package(one)}
-    return frozenset(filter(str.isidentifier, found)) - STANDARD
+    return frozenset(filter(str.isidentifier, found)) - ALWAYS_STANDARD
 
 
 class FirstParty:

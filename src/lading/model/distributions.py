@@ -49,7 +49,17 @@ _KNOWN = {
     "torch",
     "xgboost",
 }
-STANDARD = frozenset(sys.stdlib_module_names) | {"__builtin__", "__main__", "copy_reg"}
+_OF_SOME_VERSIONS = frozenset(
+    {
+        *("aifc", "annotationlib", "asynchat", "asyncore", "audioop", "binhex", "cgi", "cgitb", "chunk"),
+        *("compression", "crypt", "distutils", "dummy_threading", "formatter", "imghdr", "imp", "lib2to3"),
+        *("mailcap", "msilib", "nis", "nntplib", "ossaudiodev", "parser", "pipes", "smtpd", "sndhdr", "spwd"),
+        *("sunau", "symbol", "telnetlib", "tomllib", "uu", "xdrlib"),
+    }
+)
+"""What not every Python from 3.8 on has, so that facts do not depend on the one that runs lading."""
+STANDARD = frozenset(sys.stdlib_module_names) | _OF_SOME_VERSIONS | {"__builtin__", "__main__", "copy_reg"}
+ALWAYS_STANDARD = STANDARD - _OF_SOME_VERSIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,9 +70,6 @@ def inspect(request: Request) -> ModelFacts:
         if "==" in one.text or distribution_of(one) not in requirements:
             requirements[distribution_of(one)] = one
     requirements_file = requirements_beside(folder) or requirements_beside(request.path)
-    missing = [
-        f"nothing installed provides module {name!r}: name it in requirements" for name in installed.unknown
-    ]
     entry = routine.file.relative_to(folder).as_posix() + (f":{routine.name}" if routine.name else "")
     return ModelFacts(
         root=request.path,
@@ -90,7 +87,8 @@ def inspect(request: Request) -> ModelFacts:
         modules=tuple(sorted(imports.top_level)),
         code=code,
         entry=entry,
-        notes=(*pickles.notes, *(() if requirements_file else missing)),
+        notes=pickles.notes,
+        missing=() if requirements_file else (*pickles.missing, *installed.unknown),
     )
 
 
@@ -106,6 +104,7 @@ class _Pickles:
     risks: tuple[Risk, ...] = ()
     notes: tuple[str, ...] = ()
     framework: str | None = None
+    missing: tuple[str, ...] = ()
 
 
 def _pickles(request: Request, first_party: FirstParty) -> _Pickles:
@@ -113,6 +112,7 @@ def _pickles(request: Request, first_party: FirstParty) -> _Pickles:
     requirements: list[Requirement] = []
     risks: list[Risk] = []
     notes: list[str] = []
+    missing: list[str] = []
     framework = None
     for pickled in follow_data(request.files, first_party):
         if isinstance(pickled, Risk):
@@ -120,11 +120,12 @@ def _pickles(request: Request, first_party: FirstParty) -> _Pickles:
             continue
         found = requirements_of(pickled, first_party)
         requirements += found.requirements
-        risks += risks_of(pickled, found.unknown)
+        risks += risks_of(pickled)
+        missing += found.unknown
         notes += (f"{pickled.file.path}: {note}" for note in notes_of(pickled)[:2])
         if pickled.estimator and pickled.estimator.version:
             framework = pickled.estimator.version
-    return _Pickles(tuple(requirements), tuple(risks), tuple(notes), framework)
+    return _Pickles(tuple(requirements), tuple(risks), tuple(notes), framework, tuple(missing))
 
 
 def _named(code: Path, entry: str) -> Routine:

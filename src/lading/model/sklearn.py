@@ -6,7 +6,7 @@ other files are data that lie beside it. Nothing is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,10 +97,11 @@ def inspect(request: Request) -> ModelFacts:
         signature=estimator.signature,
         requirements=() if requirements_file else found.requirements,
         requirements_file=requirements_file,
-        risks=risks_of(pickled, () if requirements_file else found.unknown),
+        risks=risks_of(pickled),
         modules=tuple(sorted({module for module, _ in pickled.walked.names})),
         code=request.code,
         notes=notes_of(pickled),
+        missing=() if requirements_file else found.unknown,
     )
 
 
@@ -175,16 +176,14 @@ def requirements_of(pickled: Pickled, first_party: FirstParty) -> Found:
     return pickled_requirements(modules, pins, trained_here=trained_here)
 
 
-def risks_of(pickled: Pickled, unknown: Collection[str] = ()) -> tuple[Risk, ...]:
-    """List the risks; say of the unknown modules, which nothing provides, how to provide them."""
+def risks_of(pickled: Pickled) -> tuple[Risk, ...]:
+    """List the risks; say of what was defined in a script how to provide it."""
     risks = []
     for risk in pickled.walked.risks.values():
         top = risk.name.partition(".")[0]
         if top == "__main__":
             why = "defined in the script that saved the model: move it to a module and ship that as code"
             risks.append(replace(risk, why=why))
-        elif top in unknown:
-            risks.append(replace(risk, why=f"no installed distribution has module {top!r}: ship it as code"))
         else:
             risks.append(risk)
     return tuple(risks)

@@ -16,6 +16,9 @@ from lading.core.signature import Field, Signature
 def of_facts(facts: ModelFacts) -> str:
     """Print `sklearn RandomForestClassifier, pickle protocol 5, signature 4 columns → 1, no risks`."""
     parts = [facts.flavour, *facts.notes, _signature(facts.signature)]
+    if facts.missing:
+        modules = ", ".join(map(repr, facts.missing))
+        parts.append(f"nothing installed provides {modules}: name it in requirements, or ship it as code")
     names = sorted({risk.name for risk in facts.risks})
     more = ", …" if len(names) > 5 else ""
     parts.append(f"{_count(len(facts.risks), 'risk')}: {', '.join(names[:5])}{more}" if names else "no risks")
