@@ -71,6 +71,8 @@ def build(chosen: str | None = None) -> App:
 
 def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for each way to end
     """Run one command; return its exit status."""
+    if arguments is None:
+        _insist_on_utf8()
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     _heed_signals()
     for stream in (sys.stdout, sys.stderr):
@@ -122,6 +124,12 @@ def _heed_signals() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:  # what nohup has us ignore, we ignore
             signal.signal(number, _interrupt)
+
+
+def _insist_on_utf8() -> None:
+    """Begin again in UTF-8 mode where the locale is another: names of files become paths in images."""
+    if sys.getfilesystemencoding().lower() != "utf-8" and not sys.flags.utf8_mode:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", "-m", "lading", *sys.argv[1:]])  # noqa: S606 - itself
 
 
 def _interrupt(*_: object) -> None:
