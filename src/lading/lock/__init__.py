@@ -8,6 +8,7 @@ from lading.lock.interpreter import BringPython, Chosen, choose
 from lading.lock.places import ResolveBase
 from lading.lock.question import Question
 from lading.lock.resolve import resolve
+from lading.lock.settle import settled
 from lading.lock.sources import surroundings
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "kept",
     "read",
     "resolve",
+    "settled",
     "surroundings",
     "write",
 ]

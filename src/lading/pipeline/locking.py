@@ -90,7 +90,7 @@ def lock_facts(
     question = plan.question(context, what, facts)
     place = folder or context.settings.cache / "locks" / question.digest.hex
     old = _read(context, place, must_be_there=locked)
-    if old and locks.is_fresh(old, question) and not upgrade:
+    if old and not upgrade and _is_fresh(context, old, question, what, facts):
         made = Locked(old, place, fresh=True)
     elif locked:
         fix = "run `lading lock`, look at what changed, and keep it with the spec"
@@ -129,6 +129,23 @@ def _conda_solver(context: Context, what: PackageSpec, question: locks.Question)
         offline=context.offline,
         events=context.events,
     )
+
+
+def _is_fresh(
+    context: Context, lock: Lock, question: locks.Question, what: PackageSpec, facts: ModelFacts
+) -> bool:
+    """Tell whether a lock answers a question, whatever is installed here; say which versions it prefers."""
+    if locks.is_fresh(lock, question):
+        return True
+    python_told = bool(what.python or facts.python)
+    asked = locks.settled(question, lock, python_told=python_told, missing=bool(facts.missing))
+    if not any(locks.is_fresh(lock, one) for one in asked):
+        return False
+    here = {one.text for one in facts.requirements if one.origin == "installed"}
+    if differing := sorted(here - {one.text for one in lock.requirements}):
+        text = f"installed here are {', '.join(differing)}, but the lock has other versions"
+        context.events(Event("lock", "warning", f"{text}: `lading lock --upgrade` takes these"))
+    return True
 
 
 def _read(context: Context, folder: Path, *, must_be_there: bool) -> Lock | None:
