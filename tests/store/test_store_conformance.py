@@ -86,6 +86,9 @@ class Breaking(io.BytesIO):
             raise RegistryError
         return super().read(min(size or 0, self.after - self.tell()))
 
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return self.read(size)
+
 
 def opening(data: bytes, starts: list[int] | None = None, *, breaks_after: int | None = None) -> OpenAt:
     """Open bytes at an offset, and note it."""

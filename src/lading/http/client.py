@@ -34,6 +34,7 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CONTENT_RANGE = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<total>\d+|\*)\Z")
 _READ_TIMEOUT_S, _CONNECT_TIMEOUT_S = 30.0, 10.0
 _CONNECTIONS = 32
+_STRAIGHT_BYTES = 1 << 20
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
 """What OpenSSL calls an answer that is no TLS."""
 
@@ -130,9 +131,39 @@ class Response:
         return {ask: self._response.headers[told] for ask, told in pairs if told in self._response.headers}
 
     def raw(self, piece_bytes: int | None = None) -> Iterator[bytes]:
-        """Read the body as it was sent; Transient when the connection breaks."""
+        """Read the body as it was sent, in pieces as they come or of a size; Transient when it breaks off."""
         with _translated(self.url):
-            yield from self._response.iter_raw(piece_bytes)
+            if piece_bytes is None and (self.length_bytes or 0) > _STRAIGHT_BYTES and self._is_straight:
+                yield from self._straight(self.length_bytes or 0)
+            else:
+                yield from self._response.iter_raw(piece_bytes)
+
+    @property
+    def _is_straight(self) -> bool:
+        """Tell whether the rest of the connection is nothing but the body."""
+        framed = "transfer-encoding" in self._response.headers or self._response.http_version != "HTTP/1.1"
+        return not framed and "network_stream" in self._response.extensions
+
+    def _straight(self, left_bytes: int) -> Iterator[bytes]:
+        """Read a long body from its connection, which costs half of reading it through the parser.
+
+        The parser is never told that it has ended, so the connection is not used again.
+        """
+        import httpcore2
+
+        parsed = self._response.iter_raw()  # it would close the connection if it were let go
+        stream = self._response.extensions["network_stream"]
+        piece = next(parsed, b"")  # all that came with the headers
+        while piece:
+            yield piece
+            left_bytes -= len(piece)
+            if not left_bytes:
+                return
+            try:
+                piece = stream.read(min(left_bytes, _STRAIGHT_BYTES), timeout=_READ_TIMEOUT_S)
+            except (httpcore2.NetworkError, httpcore2.TimeoutException) as error:
+                raise Transient(f"the connection broke: {str(error) or type(error).__name__}") from error
+        raise Transient(f"the connection ended {left_bytes} bytes too early")
 
     def text(self, limit_bytes: int) -> bytes | None:
         """Read the body, uncompressed; None where it is longer than the limit. Transient when it breaks."""

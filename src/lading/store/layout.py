@@ -349,7 +349,9 @@ def _fill(partial: Partial, descriptor: Descriptor, open_at: OpenAt, told: Calla
     if partial.size_bytes == descriptor.size_bytes:
         return
     with open_at(partial.size_bytes) as stream:
-        while chunk := stream.read(min(CHUNK_BYTES, descriptor.size_bytes + 1 - partial.size_bytes)):
+        # what has come is not gathered first, where the stream can tell
+        read = getattr(stream, "read1", stream.read)
+        while chunk := read(min(CHUNK_BYTES, descriptor.size_bytes + 1 - partial.size_bytes)):
             partial.write(chunk)
             told(min(partial.size_bytes, descriptor.size_bytes))
 

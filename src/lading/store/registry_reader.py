@@ -57,6 +57,13 @@ class BlobReader(io.RawIOBase):
         self._spare = data[wanted:]
         return data[:wanted]
 
+    def read1(self, size: int = -1, /) -> bytes:
+        """Read what has come, up to a size; nothing only at the end."""
+        if not self._spare:
+            self._spare = self._next()
+        data, self._spare = (self._spare, b"") if size < 0 else (self._spare[:size], self._spare[size:])
+        return data
+
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override] # any buffer that is written
         """Read into a buffer, as the layers of `io` do."""
         data = self.read(len(buffer))
