@@ -21,6 +21,7 @@ KEYS = {
     "home": ("LADING_HOME", "folder of the store and the caches"),
     "debian_mirror": ("LADING_DEBIAN_MIRROR", "mirror of Debian packages"),
     "ubuntu_mirror": ("LADING_UBUNTU_MIRROR", "mirror of Ubuntu packages"),
+    "pytorch_index": ("LADING_PYTORCH_INDEX", "mirror of PyTorch's indexes, a folder for each accelerator"),
     "sandbox": ("LADING_SANDBOX", "sandbox to verify in: unshare, bwrap, podman or docker"),
 }
 MIRRORS = "mirrors"
@@ -63,6 +64,7 @@ class Settings:
     debian_mirror: str | None = None
     ubuntu_mirror: str | None = None
     sandbox: str | None = None
+    pytorch_index: str | None = None
     mirrors: Mapping[str, tuple[RegistryMirror, ...]] = field(default_factory=dict)
     """By registry, in the order in which they are tried; the registry itself comes last."""
 
@@ -110,6 +112,7 @@ def load(environ: Mapping[str, str] = os.environ, *, home: Path | None = None) -
         home=(home or Path(values["home"])).expanduser().absolute(),
         debian_mirror=values.get("debian_mirror"),
         ubuntu_mirror=values.get("ubuntu_mirror"),
+        pytorch_index=values.get("pytorch_index"),
         sandbox=values.get("sandbox"),
         mirrors=mirrors,
     )

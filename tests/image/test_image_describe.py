@@ -55,6 +55,28 @@ def test_a_container_runs_as_nobody_and_starts_the_server(
     assert labels["org.opencontainers.image.title"] == "iris"
 
 
+@pytest.mark.parametrize(("accelerator", "needs"), [("cu126", "cuda>=12.0"), ("cu118", "cuda>=11.0")])
+def test_a_package_for_cuda_asks_for_the_gpus(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds, accelerator: str, needs: str
+) -> None:
+    environment = replace(bill.environment, accelerator=accelerator)
+    variables = config_of(replace(bill, environment=environment), layers, server)["config"]["Env"]
+    told = {one for one in variables if one.startswith("NVIDIA_")}
+    assert told == {
+        "NVIDIA_VISIBLE_DEVICES=all",
+        "NVIDIA_DRIVER_CAPABILITIES=compute,utility",
+        f"NVIDIA_REQUIRE_CUDA={needs}",
+    }
+
+
+@pytest.mark.parametrize("accelerator", [None, "cpu", "rocm6.4", "xpu"])
+def test_no_other_package_speaks_of_nvidia(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds, accelerator: str | None
+) -> None:
+    environment = replace(bill.environment, accelerator=accelerator)
+    assert b"NVIDIA" not in describe(replace(bill, environment=environment), layers, server).config
+
+
 def test_variables_of_the_author_count_more_than_ours(
     bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds
 ) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import io
 import os
-import tarfile
 import threading
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,56 +21,11 @@ from lading.core.platform import Platform
 from lading.core.server import ServerNeeds
 from lading.lock import Question
 from lading.lock.interpreter import SUITES
+from smithing import Wheelsmith, hex_of
 
 AMD64 = Platform.parse("linux/amd64")
 ARM64 = Platform.parse("linux/arm64")
 PYTHONS = {"bookworm": "3.11.2", "trixie": "3.13.5", "bullseye": "3.9.2"}
-
-
-class Wheelsmith:
-    """Makes wheels and source distributions in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def wheel(self, name, version, *requires, tag="py3-none-any", python=None, size_bytes=0) -> Path:
-        stem = f"{name.replace('-', '_')}-{version}"
-        metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
-        metadata += [f"Requires-Dist: {one}\n" for one in requires]
-        metadata += [f"Requires-Python: {python}\n"] if python else []
-        files = {
-            f"{name.replace('-', '_')}.py": "x" * size_bytes,
-            f"{stem}.dist-info/METADATA": "".join(metadata),
-            f"{stem}.dist-info/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
-        }
-        record = "".join(f"{path},{_sha256(text)},{len(text)}\n" for path, text in files.items())
-        files[f"{stem}.dist-info/RECORD"] = f"{record}{stem}.dist-info/RECORD,,\n"
-        path = self.folder / f"{stem}-{tag}.whl"
-        with zipfile.ZipFile(path, "w") as archive:
-            for inner, text in files.items():
-                archive.writestr(zipfile.ZipInfo(inner), text)
-        return path
-
-    def sdist(self, name, version, files) -> Path:
-        stem = f"{name.replace('-', '_')}-{version}"
-        files = {"PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", **files}
-        path = self.folder / f"{stem}.tar.gz"
-        with tarfile.open(path, "w:gz") as archive:
-            for inner, text in files.items():
-                member = tarfile.TarInfo(f"{stem}/{inner}")
-                member.size = len(text.encode())
-                archive.addfile(member, io.BytesIO(text.encode()))
-        return path
-
-
-def _sha256(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def _hex(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class PlainFetch:
@@ -169,7 +120,7 @@ class Index:
             return file.read_bytes() if file.is_file() else None
         name = path.removeprefix("/simple/").strip("/")
         links = [
-            f'<a href="/files/{one.name}{self.query}#sha256={_hex(one)}">{one.name}</a>'
+            f'<a href="/files/{one.name}{self.query}#sha256={hex_of(one)}">{one.name}</a>'
             for one in sorted(self.folder.iterdir())
             if one.name.split("-")[0].replace("_", "-").lower() == name
         ]

@@ -112,6 +112,7 @@ def test_all_issues_come_at_once_in_order_with_line_and_column(folder):
         ("model: models:/iris/3", "got the URI 'models:/iris/3'"),
         ("entry: score", "expected 'file.py'"),
         ("base: debian:bokworm", "did you mean 'debian:bookworm'?"),
+        ("accelerator: cu127", "got 'cu127', expected one such as 'cu126', 'cu128'"),
         ("python: 3.7", "got '3.7', expected 3.8 to 3.14"),
         (
             "requirements: [numpy, scikit-learn=1.2]",

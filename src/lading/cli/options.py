@@ -23,6 +23,9 @@ class What:
     base: Annotated[
         str | None, Parameter(help="Base: debian:bookworm, python:3.12-slim, oci:PATH, environment:NAME, …")
     ] = None
+    accelerator: Annotated[
+        str | None, Parameter(help="What PyTorch's builds are for: cpu, cu126, rocm6.4, xpu.")
+    ] = None
     platform: Annotated[
         tuple[str, ...], Parameter(negative="", help="Platform, such as linux/amd64; may be repeated.")
     ] = ()
@@ -47,6 +50,7 @@ class What:
         spec = pipeline.plan(target)
         changes: dict[str, object] = {
             "python": self.python or spec.python,
+            "accelerator": self.accelerator or spec.accelerator,
             "base": BaseName.parse(self.base, Path.cwd()) if self.base else spec.base,
             "conda": self.conda or spec.conda,
             "code": self.code.absolute() if self.code else spec.code,

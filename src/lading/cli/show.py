@@ -70,7 +70,8 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
             yield f"{title:<12} " + ", ".join(_field(one) for one in fields)
     for risk in model.risks:
         yield f"risk         {risk.name} at {risk.where}: {risk.why}"
-    yield f"environment  {environment.base}, Python {environment.python}"
+    accelerator = f", {environment.accelerator}" if environment.accelerator else ""
+    yield f"environment  {environment.base}, Python {environment.python}{accelerator}"
     origins = {_name_of(one.requirement): _origin(one) for one in model.requirements}
     for one in environment.packages:
         origin = f"  ({origins[one.name]})" if one.name in origins else ""

@@ -95,6 +95,8 @@ class BilledEnvironment:
     conda_packages: tuple[BilledConda, ...] = ()
     base_digest: Digest | None = None
     """Of the image's manifest, where the base is one."""
+    accelerator: str | None = None
+    """What PyTorch's builds are for, such as `cu126`, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,6 +156,8 @@ class Lock:
     requirements: tuple[Requirement, ...]
     """What was asked for, and where each was learnt."""
     platforms: tuple[PlatformLock, ...]
+    accelerator: str | None = None
+    """What the builds of PyTorch are for, where that was asked for."""
 
     def on(self, platform: Platform) -> PlatformLock:
         """Return the part for one platform."""

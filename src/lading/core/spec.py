@@ -73,6 +73,8 @@ class PackageSpec:
     tags: Mapping[str, str] = field(default_factory=dict)
     model: Path | None = None
     base: BaseName | None = None
+    accelerator: str | None = None
+    """What PyTorch's builds are for, such as `cu126`; None is what the index has, and PyPI's are for CUDA."""
     python: str | None = None
     """Minor version, such as `3.11`."""
     requirements: tuple[str, ...] | Path | None = None

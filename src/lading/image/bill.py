@@ -76,6 +76,7 @@ def draw(
             variables={**_conda_variables(lock), **spec.environment_variables},
             conda_packages=tuple(map(_conda, lock.conda)),
             base_digest=lock.base.image.digest if lock.base.image else None,
+            accelerator=spec.accelerator,
         ),
         server=BilledServer(
             name=server.name,

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from lading.core import canonical
+from lading.core.accelerator import cuda
 from lading.core.bases import BaseImage
 from lading.core.bill import Bill
 from lading.core.descriptor import CONFIG, INDEX, MANIFEST, Descriptor
@@ -118,7 +119,8 @@ def _settings(
     bill: Bill, server: ServerNeeds, labels: Mapping[str, str], base: BaseImage | None
 ) -> dict[str, Any]:
     """Say how a container of the image runs (OCI image spec, config.md, "config")."""
-    environment = _environment(base) | dict(bill.environment.variables)
+    environment = _environment(base) | _accelerated(bill.environment.accelerator)
+    environment |= dict(bill.environment.variables)
     settings: dict[str, Any] = {
         "User": (base and base.user) or USER,
         "ExposedPorts": {f"{server.port}/tcp": {}},
@@ -139,6 +141,21 @@ def _settings(
             "Retries": 3,
         }
     return settings
+
+
+def _accelerated(accelerator: str | None) -> dict[str, str]:
+    """Ask for the machine's GPUs, as NVIDIA's container runtime reads it.
+
+    A driver for an older CUDA of the same major version will do (CUDA Compatibility, "Minor version").
+    """
+    version = cuda(accelerator)
+    if version is None:
+        return {}
+    return {
+        "NVIDIA_VISIBLE_DEVICES": "all",
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+        "NVIDIA_REQUIRE_CUDA": f"cuda>={version[0]}.0",
+    }
 
 
 def _annotations(bill: Bill, created: str, revision: str | None) -> dict[str, str]:

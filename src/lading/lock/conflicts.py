@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from lading.core.errors import Issue, LockError
 from lading.core.platform import Platform
 from lading.lock import interpreter, prose, toml
+from lading.lock.accelerators import FAMILY
 from lading.lock.prose import Edge, Prose
 from lading.lock.python import Answer, Demand, Target, Uv, last_lines
 from lading.lock.sources import name_of
@@ -158,6 +159,8 @@ def _wheelless(core: Sequence[Asked], told: Prose, place: _Place) -> Iterator[Is
             ways.append(f"let its source be built: {place.no_builds.fix or place.no_builds.what}")
         if place.target.platform != Platform.current():
             ways.append(f"leave {place.target.platform} out of 'platforms'")
+        if place.uv.torch and name in FAMILY:
+            ways.append(f"choose another accelerator than {place.uv.torch.accelerator}")
         ways.append("name the folder of a wheel of it in 'indexes.find_links'")
         yield Issue(_chain_text(core, told, name), what, ", or ".join(ways))
 

@@ -68,6 +68,7 @@ def write(lock: Lock, folder: Path) -> tuple[Path, ...]:
         "format": FORMAT,
         "spec": str(lock.spec_digest),
         "server": lock.server,
+        **({"accelerator": lock.accelerator} if lock.accelerator else {}),
         "requirements": [_requirement_to_toml(one) for one in lock.requirements],
         "platforms": platforms,
     }
@@ -92,6 +93,7 @@ def read(folder: Path) -> Lock:
             _text(document, "server"),
             tuple(_requirement(one) for one in _tables(document, "requirements")),
             tuple(_platform(one, folder) for one in _tables(document, "platforms")),
+            _text(document, "accelerator") if "accelerator" in document else None,
         )
     except (_MalformedError, IntegrityError, SpecError) as error:
         what = error.issues[0].what if isinstance(error, (IntegrityError, SpecError)) else str(error)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from lading.core.errors import Issue, LockError, RegistryError
 from lading.core.platform import Libc, Platform
 from lading.core.spec import Indexes
-from lading.lock import credentials, indexes
+from lading.lock import credentials, indexes, sources, toml
+from lading.lock.accelerators import MIRROR_FIX, Torch
 
 if TYPE_CHECKING:
     import subprocess
@@ -101,16 +102,26 @@ class Uv:
     no_index: bool = False
     offline: bool = False
     timeout_s: float = _TIMEOUT_S
+    torch: Torch | None = None
+    """Which builds of PyTorch are chosen."""
 
     @classmethod
-    def configured(cls, places: Indexes, environ: Mapping[str, str], *, no_index: bool, offline: bool) -> Uv:
+    def configured(
+        cls,
+        places: Indexes,
+        environ: Mapping[str, str],
+        *,
+        no_index: bool,
+        offline: bool,
+        torch: Torch | None = None,
+    ) -> Uv:
         """Prepare uv for the spec's places and this machine's configuration."""
         own = {name: value for name, value in environ.items() if name not in _NOT_OURS}
         found = indexes.settings(places, environ, no_index=no_index)
         own |= found.variables
         own |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
         texts = [*indexes.configured_texts(environ), *own.values()]
-        return cls(_binary(), own, credentials.known(environ, texts), found.no_index, offline)
+        return cls(_binary(), own, credentials.known(environ, texts), found.no_index, offline, torch=torch)
 
     def without_network(self) -> Uv:
         """Return the same uv, answering from its cache alone."""
@@ -122,13 +133,25 @@ class Uv:
         `sources_only` finds the source distributions of the requirements themselves: without dependencies,
         so that uv has no reason to build, that is to run, any of them.
         """
+        answer = self._compile(demand, target, sources_only=sources_only)
+        if self.torch is None or sources_only or not answer.solved:
+            return answer
+        unsaid = self.torch.unsaid(_names(answer.text), _asked(demand))
+        if not unsaid:
+            return answer
+        side = next(iter(demand.sides))
+        sides = {**demand.sides, side: (*demand.sides[side], *unsaid)}
+        return self.compile(replace(demand, sides=sides), target)
+
+    def _compile(self, demand: Demand, target: Target, *, sources_only: bool) -> Answer:
         import tempfile
 
         with tempfile.TemporaryDirectory(prefix="lading-lock-") as name:
             folder = Path(name).resolve()
             # an empty configuration here keeps uv from looking for one in the folders above
             (folder / "uv.toml").touch()
-            arguments = [*_targeting(target), *_sources(folder, demand, flat=sources_only)]
+            arguments = [*_targeting(target), *_sources(folder, demand, self.torch, flat=sources_only)]
+            arguments += self.torch.arguments if self.torch else []
             if sources_only:
                 arguments += ["--no-deps", "--no-binary", ":all:"]
             else:
@@ -136,7 +159,7 @@ class Uv:
             arguments += ["--format", "pylock.toml"]
             arguments += ["--no-index"] if self.no_index else []
             with_links = replace(self, environ=_with_links(self.environ, demand.find_links))
-            return _answer(with_links.run(["pip", "compile", *arguments], folder), folder)
+            return _answer(with_links.run(["pip", "compile", *arguments], folder), folder, self.torch)
 
     def install(self, wheels: Sequence[Path], target: Target, into: Path) -> None:
         """Unpack wheels into a folder, for a build to import; raise LockError where one does not fit."""
@@ -195,7 +218,15 @@ def _no_uv(error: OSError) -> LockError:
     return LockError(Issue("uv", f"cannot be run: {error}", "install lading again: it depends on uv"))
 
 
-def _answer(done: subprocess.CompletedProcess[str], folder: Path) -> Answer:
+def _asked(demand: Demand) -> set[str]:
+    return {sources.name_of(text) for side in demand.sides.values() for text in side}
+
+
+def _names(pylock: str) -> list[str]:
+    return [str(one.get("name")) for one in toml.parse(pylock.encode(), "pylock.toml").get("packages", [])]
+
+
+def _answer(done: subprocess.CompletedProcess[str], folder: Path, torch: Torch | None) -> Answer:
     if done.returncode == 0:
         return Answer(solved=True, text=done.stdout, folder=folder)
     if _OFFLINE not in done.stderr and _UNREACHABLE.search(done.stderr):
@@ -203,6 +234,8 @@ def _answer(done: subprocess.CompletedProcess[str], folder: Path) -> Answer:
             "look at the network, proxies and SSL_CERT_FILE; for a private index give credentials "
             "by netrc, keyring or UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD"
         )
+        if torch and f"/{torch.accelerator}/" in done.stderr:
+            fix = f"look at the network, or {MIRROR_FIX}"
         raise RegistryError(Issue("package index", last_lines(done.stderr), fix))
     if done.returncode != 1:
         raise LockError(Issue("uv", f"exit status {done.returncode}: {last_lines(done.stderr)}"))
@@ -233,7 +266,7 @@ def _targeting(target: Target) -> list[str]:
     ]
 
 
-def _sources(folder: Path, demand: Demand, *, flat: bool) -> list[str]:
+def _sources(folder: Path, demand: Demand, torch: Torch | None, *, flat: bool) -> list[str]:
     """Write each side as a tiny static project: uv then says which of them wants what."""
     arguments = ["--no-header"]
     lines: list[str] = []
@@ -246,6 +279,7 @@ def _sources(folder: Path, demand: Demand, *, flat: bool) -> list[str]:
         # JSON's strings and arrays are TOML's; ASCII would need surrogates, which TOML has not
         listed = json.dumps(list(requirements), ensure_ascii=False)
         text = f'[project]\nname = "the-{side}"\nversion = "0"\ndependencies = {listed}\n'
+        text += torch.sources(map(sources.name_of, requirements)) if torch else ""
         (project / "pyproject.toml").write_text(text, encoding="utf-8")
         lines.append(f"./{side}")
         arguments += ["--no-emit-package", f"the-{side}"]

@@ -41,6 +41,8 @@ class Question:
     indexes: Indexes = field(default_factory=Indexes)
     system_packages: tuple[str, ...] = ()
     conda: CondaWay = "map"
+    accelerator: str | None = None
+    """Which builds of PyTorch are chosen; see `core.accelerator`."""
 
     @property
     def digest(self) -> Digest:
@@ -66,6 +68,7 @@ class Question:
             "indexes": [self.indexes.url, list(self.indexes.extra)],
             "find_links": [_links(place) for place in self.indexes.find_links],
             "system_packages": sorted(self.system_packages),
+            **({"accelerator": self.accelerator} if self.accelerator else {}),
         }
 
 

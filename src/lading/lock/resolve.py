@@ -15,7 +15,8 @@ from lading.core.lock import Lock, LockedWheel
 from lading.core.model import Requirement
 from lading.core.ports import Event, Events, Fetch, ignore
 from lading.core.spec import Indexes
-from lading.lock import conflicts, credentials, interpreter, prose, provided, sources, wheels
+from lading.lock import advice, conflicts, credentials, interpreter, prose, provided, sources, wheels
+from lading.lock.accelerators import Torch
 from lading.lock.build import Build, CannotRun, own_alone
 from lading.lock.builder import Builder, Made
 from lading.lock.conda_solve import SolveConda
@@ -47,13 +48,14 @@ def resolve(
     build: Build | None = None,
     cannot_run: CannotRun = own_alone,
     solve_conda: SolveConda | None = None,
+    pytorch_index: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Lock:
     """Pin every byte of the environments that a question asks for.
 
-    `build` makes wheels of source distributions, for the platforms that can be run here. With `offline` uv
-    answers from its cache. Raises LockError where nothing satisfies the requirements or a package has no
-    wheel, RegistryError where an index cannot be asked.
+    `build` makes wheels of source distributions, for the platforms that can be run here. `pytorch_index` is a
+    mirror of PyTorch's indexes. With `offline` uv answers from its cache. Raises LockError where nothing
+    satisfies the requirements or a package has no wheel, RegistryError where an index cannot be asked.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -68,7 +70,11 @@ def resolve(
     chosen = _choose(question, read, allows)
     requirements = _requirements(question, read, events)
     uv = Uv.configured(
-        _places(question.indexes, read.indexes), environ, no_index=read.no_index, offline=offline
+        _places(question.indexes, read.indexes),
+        environ,
+        no_index=read.no_index,
+        offline=offline,
+        torch=Torch(question.accelerator, pytorch_index) if question.accelerator else None,
     )
     resolver = _Resolver(uv, read, fetch, events, Tally(events), build, cannot_run)
     environments = _environments(question, requirements)
@@ -83,9 +89,10 @@ def resolve(
         question.server.name,
         requirements,
         tuple(place.locked(row[0].result(), _rest(row)) for place, row in zip(places, found, strict=True)),
+        question.accelerator,
     )
     _refuse_secrets(lock, uv.secrets)
-    for warning in _apart(lock):
+    for warning in advice.of(lock):
         events(Event("lock", "warning", warning))
     return lock
 
@@ -262,19 +269,6 @@ def _requirements(question: Question, read: Sources, events: Events) -> tuple[Re
             what = f"the model was saved with {one.text}, and {authors[name].text!r} is asked for"
             events(Event("lock", "warning", what))
     return tuple(kept)
-
-
-def _apart(lock: Lock) -> Iterator[str]:
-    """Tell which packages have another version on one platform than on another."""
-    versions: dict[str, dict[str, set[str]]] = {}
-    for part in lock.platforms:
-        for one in (*part.model, *part.server):
-            versions.setdefault(one.name, {}).setdefault(one.version, set()).add(str(part.platform))
-    for name, found in sorted(versions.items()):
-        # an environment of the server's own may well have another version than the model's
-        if len(found) > 1 and len({frozenset(on) for on in found.values()}) > 1:
-            told = ", ".join(f"{version} for {' and '.join(sorted(on))}" for version, on in found.items())
-            yield f"{name} is {told}: pin a version that has wheels for all, to have the same everywhere"
 
 
 def _environments(question: Question, requirements: tuple[Requirement, ...]) -> list[_Environment]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from lading import lock as locks
-from lading.core.errors import Issue, LockError, disk_fix
+from lading.core.errors import Issue, LockError, SpecError, disk_fix
 from lading.core.lock import Lock, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts
 from lading.core.ports import Event, Fetch
-from lading.core.spec import Indexes, PackageSpec
+from lading.core.spec import Indexes, PackageSpec, index_problem
 from lading.layers import Cargo, assemble, conda
 from lading.lock import archives, debian
 from lading.pipeline import bases, plan, summary
@@ -110,6 +110,7 @@ def lock_facts(
             build=partial(_build, context, what.system_packages),
             cannot_run=context.cannot_run,
             solve_conda=_conda_solver(context, what, question),
+            pytorch_index=_pytorch_index(context),
         )
         made = Locked(resolved, _write(context, resolved, place, question), fresh=False)
     context.events(Event("lock", "stage", summary.of_lock(made.lock, fresh=made.fresh)))
@@ -187,6 +188,17 @@ def fetch_for(context: Context, what: PackageSpec, part: PlatformLock) -> Fetch:
         return fetch
     build = partial(_build, context, what.system_packages)
     return locks.BuildingFetch(part, fetch, build, _wheelhouse(context), context.environ, context.cannot_run)
+
+
+def _pytorch_index(context: Context) -> str | None:
+    """Spell a mirror of PyTorch's indexes as a URL; it has no credentials, which would reach the lock."""
+    place = context.settings.pytorch_index
+    if not place or "://" not in place:
+        return place and Path(place).expanduser().absolute().as_uri()
+    if found := index_problem(place):
+        fix = "use UV_INDEX_PYTORCH_USERNAME and UV_INDEX_PYTORCH_PASSWORD, netrc or a keyring"
+        raise SpecError(Issue("pytorch_index", found, fix))
+    return place
 
 
 def _wheelhouse(context: Context) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lading import lock as locks
 from lading import model, servers, spec
+from lading.core import accelerator
 from lading.core.bases import BaseName
 from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
@@ -100,6 +101,7 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
         indexes=what.indexes,
         system_packages=what.system_packages,
         conda=what.conda,
+        accelerator=_accelerator(what),
     )
 
 
@@ -110,6 +112,13 @@ def _base_digest(context: Context, base: BaseName | None) -> Digest | None:
     path = base.path / "index.json" if base.path.is_dir() else base.path
     # what is no image is told of when it is read
     return context.digests.of(path) if path.is_file() else None
+
+
+def _accelerator(what: PackageSpec) -> str | None:
+    """Look at the accelerator once more: that of the command line has not been through a spec file."""
+    if what.accelerator and (found := accelerator.problem(what.accelerator)):
+        raise SpecError(Issue("accelerator", found))
+    return what.accelerator
 
 
 def _refuse_credentials(what: PackageSpec) -> None:

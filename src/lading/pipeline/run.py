@@ -58,8 +58,10 @@ def verify_image(
         )
     attach(context, image.descriptor, canonical.encode(report.to_json()), REPORT)
     if not report.passed:
-        raise VerifyError(*_issues(report))
+        raise VerifyError(*_issues(report, bill))
     context.events(Event("verify", "stage", summary.of_report(report, image.platform, again=False)))
+    if accelerator := _untried(bill):
+        context.events(Event("verify", "warning", f"{accelerator} was not tried: a sandbox has no GPU"))
     return report
 
 
@@ -73,13 +75,22 @@ def verify_package(
     return verify_image(context, package.image, package.bill, examples, sandbox=sandbox, again=True)
 
 
-def _issues(report: Report) -> Iterator[Issue]:
+def _untried(bill: Bill) -> str | None:
+    """Name the accelerator that a package was made for and has not been run on."""
+    accelerator = bill.environment.accelerator
+    return None if accelerator == "cpu" else accelerator
+
+
+def _issues(report: Report, bill: Bill) -> Iterator[Issue]:
     for check in report.checks:
         if not check.passed:
             yield Issue(check.name, check.detail)
     if report.emulator:
         what = f"it ran under {report.emulator}, which may lack what a real processor has"
         yield Issue("emulated", what, "verify it on such a machine, and pack here with --no-verify")
+    if accelerator := _untried(bill):
+        what = f"it ran without {accelerator}: a sandbox has no GPU"
+        yield Issue("accelerator", what, "a model that needs one is packed with --no-verify")
     if report.output:
         yield Issue("the package's last output", "\n" + report.output.rstrip()[-4000:])
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from lading.core import accelerator
 from lading.core.bases import BaseName
 from lading.core.errors import Issue, LadingError, SpecError
 from lading.core.platform import Platform
@@ -63,6 +64,9 @@ class Document:
         str | None,
         "debian:bookworm (default), debian:bullseye, debian:trixie, or an image: python:3.12-slim, "
         "oci:PATH, oci-archive:PATH, docker-archive:PATH, ./PATH, environment:NAME",
+    ] = None
+    accelerator: Annotated[
+        str | None, "what PyTorch's builds are for: cpu, cu118 to cu132, rocm6.0 to rocm7.2, xpu"
     ] = None
     python: Annotated[str | None, "Python version of the model's environment, such as 3.11"] = None
     requirements: Annotated[
@@ -140,6 +144,7 @@ class _Checker:
             tags=text.tags,
             model=self._path("model", text.model),
             base=self._base(text.base),
+            accelerator=self._accelerator(text.accelerator),
             python=self._python(text.python),
             requirements=self._requirements(text.requirements),
             conda=text.conda,
@@ -190,6 +195,11 @@ class _Checker:
             for issue in error.issues:
                 self.reader.complain("base", issue.what, issue.fix)
             return None
+
+    def _accelerator(self, text: str | None) -> str | None:
+        if text is not None and (found := accelerator.problem(text)):
+            self.reader.complain("accelerator", found)
+        return text
 
     def _python(self, text: str | None) -> str | None:
         if text is None:
