@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shlex
 from dataclasses import dataclass
@@ -119,7 +120,15 @@ def _distribution(root: Root) -> Distribution:
             told[key.strip()] = " ".join(shlex.split(value))
         except ValueError:
             continue
-    return Distribution(told.get("ID", ""), told.get("VERSION_CODENAME", ""), _status(root))
+    return Distribution(
+        told.get("ID", ""),
+        told.get("VERSION_CODENAME", ""),
+        _status(root),
+        has_dpkg=root.file("/var/lib/dpkg/status") is not None,
+        is_merged=root.resolve("/lib") == "/usr/lib",
+        linker_cache=base64.b64encode(root.data("/etc/ld.so.cache")).decode(),
+        alternatives=tuple(root.names("/etc/alternatives")),
+    )
 
 
 def _status(root: Root) -> str:

@@ -24,7 +24,7 @@ from lading.pipeline.transfer import fetch_image
 from lading.sandbox import flatten
 from lading.store import documents, saved
 
-_READ_FORMAT = 1
+_READ_FORMAT = 2
 """Raise it whenever the same image is read otherwise."""
 
 

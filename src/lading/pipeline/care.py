@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lading.pipeline import bases
 from lading.pipeline.context import Context
 from lading.store import gc
 from lading.store.usage import Usage, usage
@@ -60,7 +61,7 @@ def collect(context: Context, *, caches: bool, older_than_s: float, dry_run: boo
     remembered = list(context.layers.layers())
     titles = {one.descriptor.digest: one.title for one in remembered}
     with store.lock():
-        cached = [] if caches else list(titles)
+        cached = [] if caches else [*titles, *bases.kept(context, CACHED_FOR_S)]
         keep = [digest for digest in cached if store.age_s(digest) < CACHED_FOR_S]
         found = gc.collect(store, keep=keep, older_than_s=older_than_s, dry_run=dry_run)
         items = [Item("blob", str(one), size, titles.get(one, "")) for one, size in found.blobs.items()]
