@@ -293,3 +293,16 @@ def test_what_is_built_from_source_is_a_source_distribution_to_others(tmp_path):
     assert (package.sdist.name, package.sdist.url, package.sdist.size) == ("own-1.0.tar.gz", url, 3)
     assert package.sdist.hashes == {"sha256": Digest.of(b"s").hex}
     assert not package.wheels
+
+
+@given(lock=locks())
+def test_what_travels_in_a_package_is_the_lock_without_folders_of_this_machine(lock):
+    for part in lock.platforms:
+        moved = dataclasses.replace(
+            part,
+            conda=tuple(dataclasses.replace(one, url="file:///home/me/x-1-0.conda") for one in part.conda),
+        )
+        data = sealed.encode(moved)
+        assert b"/home/me" not in data
+        assert sealed.encode(sealed.parse(data)) == data
+        assert [one.filename for one in sealed.parse(data).conda] == ["x-1-0.conda"] * len(part.conda)

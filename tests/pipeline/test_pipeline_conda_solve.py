@@ -142,6 +142,21 @@ def test_another_home_gives_the_same_digest(packed, project, tmp_path):
     assert again["layers"][0] <= 60
 
 
+def test_a_solved_package_is_made_again_from_its_own_lock(lading, packed):
+    assert lading.json("rebuild", "solved:1", "--check")["same"]
+
+
+def test_programs_of_conda_are_on_the_path(lading, packed, tmp_path):
+    lading("export", "solved:1", tmp_path / "layout", "--format", "oci")
+    blobs = tmp_path / "layout/blobs/sha256"
+    (entry,) = json.loads((tmp_path / "layout/index.json").read_text())["manifests"]
+    manifest = json.loads((blobs / entry["digest"].partition(":")[2]).read_text())
+    config = json.loads((blobs / manifest["config"]["digest"].partition(":")[2]).read_text())
+    environment = config["config"]["Env"]
+    assert "CONDA_PREFIX=/opt/lading/conda" in environment
+    assert "PATH=/opt/lading/env/bin:/opt/lading/conda/bin:/usr/local/bin:/usr/bin:/bin" in environment
+
+
 def test_a_wheel_that_clashes_with_what_conda_brings_is_named(lading, packed, project, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(project, copy)

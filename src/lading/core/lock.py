@@ -89,8 +89,8 @@ class LockedConda:
 
     @property
     def filename(self) -> str:
-        """The last part of its URL."""
-        return unquote(self.url.rpartition("/")[2])
+        """The last part of its URL; a package's own lock has of a local file's its name alone."""
+        return unquote(self.url.rpartition("/")[2].removeprefix("file:"))
 
 
 @dataclass(frozen=True, slots=True)

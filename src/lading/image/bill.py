@@ -117,13 +117,7 @@ def _conda(one: LockedConda) -> BilledConda:
 
 def _conda_variables(lock: PlatformLock) -> dict[str, str]:
     """Say where conda's packages lie, as activating their environment would."""
-    if not lock.conda:
-        return {}
-    programs = str(PurePosixPath(lock.interpreter.path).parent)
-    return {
-        "CONDA_PREFIX": programs.removesuffix("/bin"),
-        "PATH": f"{ENVIRONMENT_PATH}/bin:{programs}:/usr/local/bin:/usr/bin:/bin",
-    }
+    return {"CONDA_PREFIX": str(PurePosixPath(lock.interpreter.path).parents[1])} if lock.conda else {}
 
 
 def _model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from pathlib import PurePosixPath
 from typing import Any
 
 from lading.core import canonical
@@ -120,6 +121,10 @@ def _settings(
 ) -> dict[str, Any]:
     """Say how a container of the image runs (OCI image spec, config.md, "config")."""
     environment = _environment(base) | _accelerated(bill.environment.accelerator)
+    if bill.environment.conda_packages:
+        ours, _, rest = environment["PATH"].partition(":")
+        programs = PurePosixPath(bill.environment.interpreter).parent
+        environment["PATH"] = f"{ours}:{programs}:{rest}"
     environment |= dict(bill.environment.variables)
     settings: dict[str, Any] = {
         "User": (base and base.user) or USER,

@@ -33,7 +33,7 @@ def _public(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Leave of a local file's URL its name alone."""
     if isinstance(value, dict):
         return {
-            key: _LOCAL + one.rpartition("/")[2]
+            key: _LOCAL + one.removeprefix(_LOCAL).rpartition("/")[2]
             if key == "url" and isinstance(one, str) and one.startswith(_LOCAL)
             else _public(one)
             for key, one in value.items()

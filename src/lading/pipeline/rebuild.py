@@ -16,7 +16,7 @@ from lading import __version__
 from lading.core import canonical
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, LadingError, RegistryError, SpecError
-from lading.core.lock import LockedArchive, LockedDeb, LockedWheel, PlatformLock
+from lading.core.lock import LockedArchive, LockedConda, LockedDeb, LockedWheel, PlatformLock
 from lading.core.ports import Event, Fetch
 from lading.core.reference import Reference
 from lading.core.spec import Indexes
@@ -27,6 +27,7 @@ from lading.pipeline.locking import fetch_for
 from lading.pipeline.pack import Builder, Built, Packed, finish, seal_images
 from lading.pipeline.recover import Recovered, recover
 
+Pinned = LockedWheel | LockedDeb | LockedArchive | LockedConda
 _DOWNLOADS = 8
 _GONE = "name a folder that has it with --find-links, or a mirror that does"
 
@@ -180,7 +181,7 @@ def _bring(context: Context, found: Recovered, find_links: Sequence[Path]) -> No
     wanted = _pinned(lock)
     context.events(Event("rebuild", "progress", "fetching", 0, len(wanted), "packages"))
 
-    def bring(one: LockedWheel | LockedDeb | LockedArchive) -> Issue | None:
+    def bring(one: Pinned) -> Issue | None:
         try:
             _bring_one(context, fetch, one, find_links)
         except LadingError as error:
@@ -194,16 +195,16 @@ def _bring(context: Context, found: Recovered, find_links: Sequence[Path]) -> No
         raise RegistryError(*issues)
 
 
-def _pinned(lock: PlatformLock) -> list[LockedWheel | LockedDeb | LockedArchive]:
+def _pinned(lock: PlatformLock) -> list[Pinned]:
     interpreters = (lock.interpreter, lock.second)
     archives = [one.archive for one in interpreters if one and one.archive]
-    return [*lock.model, *lock.server, *lock.base.packages, *archives]
+    return [*lock.model, *lock.server, *lock.base.packages, *archives, *lock.conda]
 
 
 def _bring_one(
     context: Context,
     fetch: Fetch,
-    one: LockedWheel | LockedDeb | LockedArchive,
+    one: Pinned,
     find_links: Sequence[Path],
 ) -> None:
     name = one.filename.rpartition("/")[2]
