@@ -12,7 +12,7 @@ from lading import sandbox
 from lading.core.errors import Issue, VerifyError
 from lading.core.image import Layer
 from lading.core.ports import Sandbox
-from lading.sandbox.choose import _try
+from lading.sandbox.kinds import _try
 from sealing import Blobs, blobs, foreign_platform, python_layer
 
 __all__ = ["blobs", "docker", "engine_folder", "python_layer"]
@@ -57,14 +57,14 @@ def open_sandbox(
 ) -> Open:
     """Open a sandbox of the kind under test: Python, and more layers above."""
     if kind == "linked":
-        trial = sandbox.choose._run_trial
+        trial = sandbox.kinds._run_trial
 
         def refuse(*of: object, overlay: bool) -> None:
             if overlay:
                 raise VerifyError(Issue("sandbox unshare", "mount overlay: refused"))
             trial(*of, overlay=overlay)
 
-        monkeypatch.setattr(sandbox.choose, "_run_trial", refuse)
+        monkeypatch.setattr(sandbox.kinds, "_run_trial", refuse)
         _try.cache_clear()
 
     def opened(more: Sequence[Layer] = (), **options: object) -> Sandbox:

@@ -14,7 +14,7 @@ import lading
 from lading import sandbox
 from lading.core.errors import VerifyError
 from lading.core.platform import Platform
-from lading.sandbox.choose import _choose, _program, _try
+from lading.sandbox.kinds import _choose, _program, _try
 from sealing import PYTHON, Blobs, foreign_platform, python_files
 
 NOBODY = 65534
@@ -55,9 +55,9 @@ def test_where_none_works_each_says_why_and_how_to_get_it(tmp_path, monkeypatch)
 
 def test_a_trial_is_made_once_in_a_process(tmp_path, monkeypatch):
     calls = []
-    trial = sandbox.choose._run_trial
+    trial = sandbox.kinds._run_trial
     monkeypatch.setattr(
-        sandbox.choose, "_run_trial", lambda *of, overlay: calls.append(of) or trial(*of, overlay=overlay)
+        sandbox.kinds, "_run_trial", lambda *of, overlay: calls.append(of) or trial(*of, overlay=overlay)
     )
     first = sandbox.available(tmp_path)
     count = len(calls)
@@ -94,7 +94,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from lading import sandbox
 from lading.core.platform import Platform
-from lading.sandbox.choose import _program
+from lading.sandbox.kinds import _program
 from sealing import Blobs, python_files
 blobs = Blobs()
 folder, platform = Path(sys.argv[2]), Platform.parse(sys.argv[3])

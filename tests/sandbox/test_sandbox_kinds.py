@@ -300,7 +300,7 @@ import sys, time
 from pathlib import Path
 from lading import sandbox
 from lading.core.platform import Platform
-from lading.sandbox.choose import _make
+from lading.sandbox.kinds import _make
 from lading.sandbox.emulator import find
 from lading.sandbox.roots import Root, User
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
