@@ -228,6 +228,9 @@ def test_a_referrer_to_something_else_is_left_where_it_is(desk, other, place, ti
         (lambda desk: copy(desk, "hello:1", "a.example.com/hello"), "names no registry"),
         (lambda desk: copy(desk, "a.example.com/hello:1", "hello"), "names no registry"),
         (lambda desk: tags(desk, "hello"), "list the store"),
+        (lambda desk: push(desk, "hello:1", "localhost:5000"), "such as 'localhost:5000/hello'"),
+        (lambda desk: push(desk, "hello:1", "a.example.com/"), "such as 'a.example.com/hello'"),
+        (lambda desk: push(desk, "hello:1", "https://a.example.com/x"), "leave it out: a.example.com/x"),
         (lambda desk: tags(desk, "a.example.com/hello:1"), "lading list a.example.com/hello"),
     ],
 )

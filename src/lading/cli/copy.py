@@ -18,6 +18,8 @@ def run(
     *,
     platform: str | None = None,
     plain_http: Annotated[bool, Parameter(negative="")] = False,
+    plain_http_source: Annotated[bool, Parameter(negative="")] = False,
+    plain_http_destination: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
     """Copy an image from one registry to another, with what is attached to it, without landing on disk.
@@ -35,10 +37,13 @@ def run(
         destination: Registry, repository and perhaps a tag; default: the source's.
         platform: Only this one of several; default: all of them, under the digest they share.
         plain_http: Speak to both registries without TLS, which loopback is spoken to without anyway.
+        plain_http_source: Speak to the source alone without TLS.
+        plain_http_destination: Speak to the destination alone without TLS.
     """
     console = Console(common)
     context = pipeline.Context(common.settings(), console.event)
     chosen = Platform.parse(platform) if platform else None
-    moved = pipeline.copy(context, source, destination, platform=chosen, plain_http=plain_http)
+    plain = plain_http or plain_http_source, plain_http or plain_http_destination
+    moved = pipeline.copy(context, source, destination, platform=chosen, plain_http=plain)
     console.result(f"{moved.reference}  {moved.digest}  {size(moved.size_bytes)}", moved.to_json())
     return 0

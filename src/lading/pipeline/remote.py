@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lading.core.descriptor import Descriptor
-from lading.core.errors import Issue, RegistryError, SpecError
+from lading.core.errors import Issue, RegistryError
 from lading.core.reference import Reference
+from lading.pipeline import places
 from lading.pipeline.context import Context
 from lading.pipeline.foreign import platform_of
 from lading.store import RegistryStore, documents
@@ -38,12 +39,7 @@ class Tagged:
 
 def tags(context: Context, text: str, *, plain_http: bool = False) -> list[Tagged]:
     """List the tags of `registry/repository`, in order; RegistryError where it is unknown or out of reach."""
-    reference = Reference.parse(text)
-    if reference.registry is None:
-        raise SpecError(Issue(repr(text), "names no registry", "list the store: lading list"))
-    if reference.tag or reference.digest:
-        bare = replace(reference, tag=None, digest=None)
-        raise SpecError(Issue(repr(text), "names one image of a repository", f"lading list {bare}"))
+    reference = places.repository(text)
     with context.registry(reference, plain_http=plain_http) as store, ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(store.tags())
         if not found:

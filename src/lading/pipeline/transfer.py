@@ -13,6 +13,7 @@ from lading.core.errors import IntegrityError, Issue, RegistryError, SpecError
 from lading.core.platform import Platform
 from lading.core.ports import BlobSource, Event, Store
 from lading.core.reference import Reference
+from lading.pipeline import places
 from lading.pipeline.context import Context, in_full, keeping
 from lading.pipeline.foreign import platform_of
 from lading.pipeline.mend import dropping_damaged
@@ -60,7 +61,7 @@ class Moved:
 def push(context: Context, text: str, destination: str | None, *, plain_http: bool = False) -> Moved:
     """Send a package, then what is attached to it, then give it its name in the registry."""
     descriptor = context.store.find(text)
-    target = _destination(text, destination)
+    target = places.destination(text, destination)
     with (
         context.registry(target, plain_http=plain_http) as remote,
         dropping_damaged(context.store, documents.walk(context.store, descriptor)),
@@ -80,7 +81,7 @@ def pull(
     plain_http: bool = False,
 ) -> Moved:
     """Fetch a package or any image, then what is attached to it, then name it in this store."""
-    reference = _remote(text)
+    reference = places.image(text)
     named = tuple(map(Reference.parse, names)) or (replace(reference, digest=None),)
 
     def fetch(remote: RegistryStore, there: Reference) -> Moved:
@@ -99,14 +100,17 @@ def copy(
     destination: str,
     *,
     platform: Platform | None = None,
-    plain_http: bool = False,
+    plain_http: tuple[bool, bool] = (False, False),
 ) -> Moved:
-    """Move an image and what is attached to it between registries; nothing of it lands on this disk."""
-    reference = _remote(source)
-    target = _destination(source, destination)
+    """Move an image and what is attached to it between registries; nothing of it lands on this disk.
+
+    `plain_http` is of the source and of the destination.
+    """
+    reference = places.image(source)
+    target = places.destination(source, destination)
 
     def move(remote: RegistryStore, there: Reference) -> Moved:
-        with context.registry(target, plain_http=plain_http) as sink:
+        with context.registry(target, plain_http=plain_http[1]) as sink:
             if remote.registry == sink.registry:
                 sink.knows(remote.repository)
             descriptor = _one_platform(remote, remote.resolve(there), platform, reference)
@@ -114,7 +118,7 @@ def copy(
             sink.tag(in_full(target), descriptor)
         return moved
 
-    return _first(context, reference, move, plain_http=plain_http)
+    return _first(context, reference, move, plain_http=plain_http[0])
 
 
 @keeping
@@ -215,26 +219,3 @@ def _stored(context: Context, digest: Digest, platform: Platform) -> Descriptor 
     except RegistryError:
         return None
     return manifest if whole else None
-
-
-def _remote(text: str) -> Reference:
-    """Read a reference that names a registry, and a tag or digest: latest where it has neither."""
-    reference = Reference.parse(text)
-    if reference.registry is None:
-        hub = f"docker.io/{'' if '/' in reference.repository else 'library/'}{text}"
-        raise SpecError(Issue(repr(text), "names no registry", f"did you mean {hub!r}?"))
-    return reference if reference.tag or reference.digest else reference.with_tag("latest")
-
-
-def _destination(source: str, destination: str | None) -> Reference:
-    """Read where something is to go; the tag is the source's where none is given."""
-    reference = Reference.parse(source if destination is None else destination)
-    if reference.registry is None:
-        fix = f"name it: lading push {source} registry.example.com/team/{reference.repository}"
-        raise SpecError(Issue(repr(destination or source), "names no registry", fix))
-    if reference.digest and destination is not None:
-        raise SpecError(Issue(repr(destination), "got a digest, expected a name to give"))
-    if reference.tag:
-        return reference.with_tag(reference.tag)
-    found = Reference.parse(source) if ":" in source and not source.startswith("sha256:") else None
-    return reference.with_tag((found and found.tag) or "latest")
