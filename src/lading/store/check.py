@@ -219,8 +219,8 @@ def _note_others(store: LayoutStore, found: Findings) -> None:
         if path.name not in KNOWN:
             found.notes.append(_stray(path))
     for path in _listed(store.folder / INGEST, found):
-        with suppress(FileNotFoundError, PermissionError):
-            if PartialFile.is_abandoned(path):
+        with suppress(FileNotFoundError, PermissionError), PartialFile.abandoned(path) as is_dead:
+            if is_dead:
                 what = f"{path.lstat().st_size} bytes that a writer left when it died"
                 found.notes.append(Issue(str(path), what, "lading gc removes it in time"))
     for path in (store.folder, store.folder / "blobs" / "sha256", store.folder / INGEST):

@@ -81,15 +81,17 @@ class PartialFile:
             partial.path.unlink(missing_ok=True)
 
     @staticmethod
-    def is_abandoned(path: Path) -> bool:
-        """Tell whether the writer of a file is gone."""
+    @contextmanager
+    def abandoned(path: Path) -> Iterator[bool]:
+        """Tell whether the writer of a file is gone; if so, nobody takes the file up while this lasts."""
         with path.open("rb") as file:
             try:
                 # shared: two who ask at once do not take each other for the writer
                 fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return False
-        return True
+                yield False
+            else:
+                yield True
 
     def move_to(self, path: Path) -> None:
         """Bring the contents to the disk, then give them their name."""

@@ -197,8 +197,8 @@ class LayoutStore(Catalogue):
         now_s = time.time()
         began_s = [now_s]
         for path in (self.folder / INGEST).glob(f"{LEASE}*"):
-            with suppress(FileNotFoundError):
-                if not PartialFile.is_abandoned(path):
+            with suppress(FileNotFoundError), PartialFile.abandoned(path) as is_dead:
+                if not is_dead:
                     # what was asked for just before is not marked once more
                     began_s.append(path.stat().st_mtime - _FRESH_S)
         return now_s - min(began_s)
@@ -211,7 +211,9 @@ class LayoutStore(Catalogue):
                 status = path.stat()
                 # a writer may be between making its file and locking it
                 is_old = time.time() - status.st_mtime >= max(older_than_s, _FRESH_S)
-                if is_old and PartialFile.is_abandoned(path):
+                with PartialFile.abandoned(path) as is_dead:
+                    if not is_old or not is_dead:
+                        continue
                     swept[path.name] = status.st_size
                     if not dry_run:
                         path.unlink()

@@ -1,0 +1,87 @@
+"""Killed with SIGKILL at every point: the store passes its own check, and the same command then succeeds."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from running import Lading
+
+KILLING = Path(__file__).parents[1] / "killing.py"
+SEED = int(os.environ.get("LADING_TEST_SEED", "20"))
+
+
+def trials(kind, count, home, folder="", registry=""):
+    """Run a kind of work this many times, each killed once; return what was seen."""
+    command = [sys.executable, KILLING, kind, home, folder or home, "--trials", str(count)]
+    command += ["--seed", str(SEED), "--registry", registry]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-5000:]
+    return json.loads(done.stdout)
+
+
+def survives(seen, count):
+    assert seen["failures"] == [], json.dumps(seen["failures"][:5], indent=1)
+    # some die of old age: what is killed after a time may be done by then
+    assert seen["killed"] > count * 0.7
+
+
+FEW = {"gc": 80, "name": 40, "pack": 40, "push": 30, "pull": 30}
+MANY = {"gc": 1000, "name": 500, "pack": 500, "push": 500, "pull": 500}
+
+
+def counts(*kinds):
+    """Give the trials of some kinds of work: a few, and, when there is time, many."""
+    return [
+        *(pytest.param(kind, FEW[kind], id=kind) for kind in kinds),
+        *(
+            pytest.param(
+                kind, MANY[kind], id=f"{kind}-often", marks=[pytest.mark.slow, pytest.mark.timeout(3000)]
+            )
+            for kind in kinds
+        ),
+    ]
+
+
+@pytest.mark.parametrize(("kind", "count"), counts("gc", "name"))
+def test_collecting_and_naming_may_be_killed_at_any_point(kind, count, tmp_path):
+    survives(trials(kind, count, tmp_path / "home"), count)
+
+
+@pytest.mark.parametrize(("kind", "count"), counts("push", "pull"))
+def test_pushing_and_pulling_may_be_killed_at_any_point(kind, count, tmp_path, registry):
+    survives(trials(kind, count, tmp_path / "home", registry=registry.host), count)
+
+
+@pytest.fixture(scope="module")
+def routine(lading, tmp_path_factory):
+    """A routine and a home where everything that it needs is cached, but nothing of itself."""
+    folder = tmp_path_factory.mktemp("echo") / "echo"
+    folder.mkdir()
+    (folder / "score.py").write_text("def run(data):\n    return data\n")
+    own = Lading(tmp_path_factory.mktemp("killed") / "home")
+    lading("pack", folder, "-t", "echo:killed", "--no-verify")
+    shutil.copytree(lading.home / "cache/downloads", own.home / "cache/downloads")
+    own("pack", folder, "-t", "echo:0", "--no-verify")
+    shutil.rmtree(own.home / "cache/downloads")
+    return own.home, folder
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(("kind", "count"), counts("pack"))
+def test_packing_may_be_killed_at_any_point(kind, count, routine, tmp_path):
+    home, folder = routine
+    shutil.copytree(home, tmp_path / "home", symlinks=True)
+    survives(trials(kind, count, tmp_path / "home", folder), count)
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_packing_with_verification_may_be_killed_at_any_point(routine, tmp_path):
+    home, folder = routine
+    shutil.copytree(home, tmp_path / "home", symlinks=True)
+    survives(trials("verify", 60, tmp_path / "home", folder), 60)
