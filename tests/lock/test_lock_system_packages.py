@@ -250,3 +250,18 @@ def test_apts_sources_of_ubuntu_are_read(tmp_path):
     assert (mirror.main, mirror.security) == ("http://a.example/ubuntu", "http://s.example/ubuntu")
     with pytest.raises(LockError, match="LADING_UBUNTU_MIRROR"):
         find_mirror(distribution=UBUNTU, environ={}, apt=tmp_path / "nowhere", acquire={})
+
+
+def test_a_mirror_that_signs_with_its_own_key_is_trusted_by_name_alone(archive, fetch, tmp_path):
+    uri = archive.folder.as_uri()
+    environ = {"LADING_UBUNTU_MIRROR": uri}
+
+    def add():
+        mirror = find_mirror(distribution=UBUNTU, environ=environ, apt=tmp_path / "nowhere", acquire={})
+        return system_packages.add("", "noble", "amd64", ["libgomp1"], fetch=fetch, mirror=mirror)
+
+    archive.publish("noble", {"main": [stanza("libgomp1")]})
+    with pytest.raises(LockError, match="LADING_UBUNTU_KEYRING"):
+        add()
+    environ["LADING_UBUNTU_KEYRING"] = str(archive.folder / "key.pgp")
+    assert [one.name for one in add()] == ["libgomp1"]

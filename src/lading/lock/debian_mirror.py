@@ -97,6 +97,8 @@ def find_mirror(
     keyrings = {
         one.signed_by for one in (main, security) if one and one.signed_by and one.signed_by.is_file()
     }
+    if named := environ.get(distribution.keyring_variable):
+        keyrings.add(Path(named))
     mirror = Mirror(
         uri,
         None if security_uri == "none" else security_uri,

@@ -49,7 +49,7 @@ class Release:
         `keyrings` are accepted beside the distribution's own keys. LockError where nobody known signed it;
         IntegrityError where it is of another suite or malformed.
         """
-        text = _verify(signed, where, distribution.title, (distribution.keys, *keyrings))
+        text = _verify(signed, where, distribution, keyrings)
         fields, files = _split(text.decode("utf-8", "replace"), where)
         got, pocket = fields.get("Codename"), fields.get("Suite", "")
         # Ubuntu's `noble-updates` has the codename `noble`, and is not taken for it
@@ -66,20 +66,23 @@ class Release:
         )
 
 
-def _verify(signed: bytes, where: str, title: str, keyrings: Sequence[Path]) -> bytes:
+def _verify(signed: bytes, where: str, distribution: Distribution, keyrings: Sequence[Path]) -> bytes:
     """Return the signed text, and nothing that stands outside the signature."""
     from pysequoia import Cert, verify
 
     try:
         certificates = [
-            certificate for keyring in keyrings for certificate in Cert.split_bytes(keyring.read_bytes())
+            certificate
+            for keyring in (distribution.keys, *keyrings)
+            for certificate in Cert.split_bytes(keyring.read_bytes())
         ]
         signed_text = verify(signed, lambda _: certificates).bytes
     # pysequoia raises plain exceptions of several built-in kinds, whose text may end in a stack trace
     except (RuntimeError, ValueError, TypeError, OSError) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
-        what = f"no signature of a known {title} archive key: {reason}"
-        fix = "take another mirror; where it signs with its own key, name that in apt's sources (signed-by)"
+        variable = distribution.keyring_variable
+        what = f"no signature of a known {distribution.title} archive key: {reason}"
+        fix = f"take another mirror; where it signs with a key of its own, name that in {variable}"
         raise LockError(Issue(where, what, fix)) from error
     if signed_text is None:
         raise LockError(Issue(where, "is not signed"))

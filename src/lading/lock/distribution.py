@@ -28,6 +28,8 @@ class Distribution:
     """How the URIs of its mirrors usually end."""
     variable: str
     security_variable: str
+    keyring_variable: str
+    """Names a file of further keys, for a mirror that signs with its own."""
     ports_variable: str | None = None
     """Names the mirror of the architectures that are not on the main one."""
 
@@ -45,6 +47,7 @@ DEBIAN = Distribution(
     ("/debian", "/debian-security"),
     "LADING_DEBIAN_MIRROR",
     "LADING_DEBIAN_SECURITY_MIRROR",
+    "LADING_DEBIAN_KEYRING",
 )
 UBUNTU = Distribution(
     "ubuntu",
@@ -56,6 +59,7 @@ UBUNTU = Distribution(
     ("/ubuntu", "/ubuntu-ports"),
     "LADING_UBUNTU_MIRROR",
     "LADING_UBUNTU_SECURITY_MIRROR",
+    "LADING_UBUNTU_KEYRING",
     "LADING_UBUNTU_PORTS_MIRROR",
 )
 BY_NAME = {one.name: one for one in (DEBIAN, UBUNTU)}
