@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-import io
-import lzma
 import random
 import shutil
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import debs
 from lading.core.bases import Distribution
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError
@@ -33,38 +31,11 @@ update-alternatives --install /usr/lib/x86_64-linux-gnu/libblas.so.3 \\
 """
 
 
-def packed(files, compress=lzma.compress):
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as tar:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            if isinstance(data, str):
-                info.type, info.linkname = tarfile.SYMTYPE, data
-            else:
-                info.size = len(data)
-            tar.addfile(info, io.BytesIO(data if isinstance(data, bytes) else b""))
-    return compress(file.getvalue())
-
-
 @pytest.fixture
 def package(tmp_path):
-    def make(
-        name, files=None, *, script="", sums="", conffiles="", fields="", suffix=".xz", compress=lzma.compress
-    ):
-        control = f"Package: {name}\nVersion: 1\nArchitecture: amd64\n{fields}Description: short\n"
-        about = {"./control": control.encode()}
-        about |= {"./postinst": script.encode()} if script else {}
-        about |= {"./md5sums": sums.encode()} if sums else {}
-        about |= {"./conffiles": conffiles.encode()} if conffiles else {}
-        members = {
-            "debian-binary": b"2.0\n",
-            f"control.tar{suffix}": packed(about, compress),
-            f"data.tar{suffix}": packed(files or {}, compress),
-        }
-        data = b"!<arch>\n"
-        for member, body in members.items():
-            data += f"{member:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(body):<10}`\n".encode()
-            data += body + b"\n" * (len(body) % 2)
+    def make(name, files=None, *, script="", sums="", conffiles="", **options):
+        about = {"postinst": script, "md5sums": sums, "conffiles": conffiles}
+        data = debs.deb(name, files or {}, about=about, **options)
         path = tmp_path / f"{name}.deb"
         path.write_bytes(data)
         return path

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import lzma
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pysequoia import SignatureMode, Tsk, sign
 
-from lading.core.digest import Digest
+from debs import Archive, stanza
 from lading.core.errors import LockError
 from lading.fetch import HttpFetch
 from lading.lock import system_packages
-from lading.lock.debian_mirror import Mirror, find_mirror
+from lading.lock.debian_mirror import find_mirror
 from lading.lock.debian_packages import Packages
 from lading.lock.distribution import DEBIAN, UBUNTU
 
-KEY = Tsk.generate("Test Archive <archive@example.org>")
 STATUS = """\
 Package: libc6
 Status: install ok installed
@@ -50,13 +45,6 @@ Status: install ok installed
 Architecture: i386
 Version: 1
 """
-
-
-def stanza(name, version="1", depends="", **fields):
-    rows = {"Package": name, "Version": version, "Architecture": "amd64", "Depends": depends, **fields}
-    rows |= {"Filename": f"pool/main/{name}_{version}_amd64.deb", "Size": "7"}
-    rows["SHA256"] = Digest.of(f"{name} {version}".encode()).hex
-    return "".join(f"{key}: {value}\n" for key, value in rows.items() if value)
 
 
 def added(stanzas, *names, status=STATUS):
@@ -156,36 +144,6 @@ def test_what_is_added_is_closed_and_disjoint_from_the_base(needs, there, asked)
     assert all(needs.get(name, set()) <= found | there for name in found)
 
 
-class Archive:
-    """An archive in a folder as Ubuntu has it: all pockets in one place, two components, one codename."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        (folder / "key.pgp").write_bytes(bytes(KEY.extract_certificate()))
-        for pocket in ("", "-updates", "-security"):
-            self.publish(f"noble{pocket}", {})
-
-    def publish(self, suite: str, components: dict[str, list[str]], architecture: str = "amd64") -> None:
-        rows = []
-        for component in UBUNTU.components:
-            plain = "\n".join(components.get(component, ())).encode()
-            path = f"{component}/binary-{architecture}/Packages"
-            for name, data in ((path, plain), (f"{path}.xz", lzma.compress(plain))):
-                file = self.folder / "dists" / suite / name
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(data)
-                rows.append(f" {Digest.of(data).hex} {len(data)} {name}\n")
-        release = f"Origin: Ubuntu\nSuite: {suite}\nCodename: noble\nSHA256:\n{''.join(rows)}"
-        signed = sign(KEY.signer(), release.encode(), mode=SignatureMode.CLEAR)
-        (self.folder / "dists" / suite / "InRelease").write_bytes(signed)
-
-    @property
-    def mirror(self) -> Mirror:
-        uri = self.folder.as_uri()
-        return Mirror(uri, uri, (self.folder / "key.pgp",), distribution=UBUNTU)
-
-
 @pytest.fixture
 def archive(tmp_path):
     return Archive(tmp_path / "ubuntu")
@@ -263,5 +221,5 @@ def test_a_mirror_that_signs_with_its_own_key_is_trusted_by_name_alone(archive, 
     archive.publish("noble", {"main": [stanza("libgomp1")]})
     with pytest.raises(LockError, match="LADING_UBUNTU_KEYRING"):
         add()
-    environ["LADING_UBUNTU_KEYRING"] = str(archive.folder / "key.pgp")
+    environ["LADING_UBUNTU_KEYRING"] = str(archive.keyring)
     assert [one.name for one in add()] == ["libgomp1"]
