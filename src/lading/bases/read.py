@@ -120,9 +120,11 @@ def _distribution(root: Root) -> Distribution:
             told[key.strip()] = " ".join(shlex.split(value))
         except ValueError:
             continue
+    # distroless images say it in brackets alone: `12 (bookworm)`
+    named = re.search(r"\(([a-z]+)\)", told.get("VERSION", ""))
     return Distribution(
         told.get("ID", ""),
-        told.get("VERSION_CODENAME", ""),
+        told.get("VERSION_CODENAME") or (named[1] if named else ""),
         _status(root),
         has_dpkg=root.file("/var/lib/dpkg/status") is not None,
         is_merged=root.resolve("/lib") == "/usr/lib",
