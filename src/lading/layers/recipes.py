@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lading.core.bases import BaseImage
 from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
 from lading.core.image import Kind
-from lading.core.lock import Interpreter, LockedArchive, LockedConda, LockedDeb, LockedWheel
-from lading.layers import archive, completion, conda, deb, environment, files, overlap, root, wheel
+from lading.core.lock import Interpreter, LockedArchive, LockedBase, LockedConda, LockedDeb, LockedWheel
+from lading.layers import archive, completion, conda, deb, environment, files, overlap, root, system, wheel
 from lading.layers.cargo import Cargo
 from lading.layers.file_digests import FileDigests
 from lading.layers.grouping import group
@@ -23,6 +24,8 @@ from lading.layers.tar import LayerWriter
 LAYERS_MAX = 60  # some engines break near 70
 _RESERVED = 3  # byte code of both environments and the bill, which are made later
 _DEBS_ALONE, _DEBS_SHARED = 34, 8
+_DEBS_ADDED = 36
+"""Layers that an image and what is added to it have together, if the image leaves that room."""
 _WHEELS_ALONE, _WHEELS_SHARED = 4, 2
 _CONDA_ALONE_MOST = 8
 _WHEELS_ALONE_BESIDE_CONDA = 1
@@ -117,6 +120,7 @@ def _base(cargo: Cargo) -> Iterator[Recipe]:
     if cargo.base:
         if recipe := completion.recipe(cargo.base):
             yield Recipe("base", "user and /tmp", *recipe)
+        yield from _system(cargo.base, cargo.lock.base)
         return
     debs = cargo.lock.base.packages
     few = len(debs) <= _DEBS_ALONE + _DEBS_SHARED
@@ -131,6 +135,30 @@ def _base(cargo: Cargo) -> Iterator[Recipe]:
     packages = tuple(sorted(debs))
     made_from = {"root": _digests(packages), "version": root.VERSION}
     yield Recipe("base", cargo.lock.base.reference, made_from, root.write, packages)
+
+
+def _system(image: BaseImage, base: LockedBase) -> Iterator[Recipe]:
+    """Give what is added to an image a layer each while there is room; then what ties it to the image."""
+    room = max(1, _DEBS_ADDED - len(image.layers))
+    shared = min(_DEBS_SHARED, room) if len(base.packages) > room else 0
+    is_merged = image.distribution.is_merged
+
+    def write(paths: Sequence[Path], writer: LayerWriter) -> None:
+        for path in paths:
+            deb.write(path, writer, merged=is_merged)
+
+    def tie(paths: Sequence[Path], writer: LayerWriter) -> None:
+        system.write(paths, image.distribution, writer)
+
+    for packages in group(base.packages, alone=room - shared, shared=shared) if base.packages else ():
+        made_from: dict[str, Any] = {"debs": _digests(packages)}
+        if not is_merged:
+            made_from["merged"] = False
+        yield Recipe("base", _title(packages), made_from, write, packages)
+    if base.packages and base.image:
+        packages = tuple(sorted(base.packages))
+        made_from = {"system": _digests(packages), "on": str(base.image.digest), "version": system.VERSION}
+        yield Recipe("base", "system packages", made_from, tie, packages)
 
 
 def _interpreters(cargo: Cargo) -> Iterator[Recipe]:
