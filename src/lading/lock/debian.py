@@ -129,8 +129,10 @@ def interpreter(base: LockedBase) -> Interpreter:
 
 
 def toolchain(base: LockedBase, python: Interpreter) -> tuple[str, ...]:
-    """Name the packages that a base lacks for building C and C++ extensions; uv's Pythons have headers."""
+    """Name the packages for building C and C++ extensions in a base; other Pythons have their headers."""
     is_own = base.suite in SUITES and SUITES[base.suite].python == python.minor and not python.archive
+    if base.image:
+        is_own = python.path == f"/usr/bin/python{python.minor}"
     return (*_TOOLCHAIN, *([f"libpython{python.minor}-dev"] if is_own else ()))
 
 

@@ -19,6 +19,8 @@ from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.layers.cache import key, remember
 from lading.layers.compress import BLOCK_BYTES, compressor
+from lading.layers.root import BUNDLE
+from lading.pipeline import system
 from lading.pipeline.context import Context
 from lading.pipeline.transfer import fetch_image
 from lading.sandbox import flatten
@@ -46,10 +48,8 @@ def resolve(
     manifest = _bring(context, name, platform)
     pinned = Descriptor(manifest.media_type, manifest.digest, manifest.size_bytes)
     _, found = _read(context, pinned, platform, str(name))
-    if system_packages:
-        what = "are added to Debian bases that lading makes, not to an image yet"
-        raise LockError(Issue("system_packages", what, "put them into the image"))
-    return BaseFacts(LockedBase(str(name), None, (), found.libc, pinned), found.interpreters)
+    suite, debs = system.add(context, found.distribution, platform, system_packages, str(name))
+    return BaseFacts(LockedBase(str(name), suite, debs, found.libc, pinned), found.interpreters)
 
 
 def ensure(context: Context, name: BaseName | None, base: LockedBase, platform: Platform) -> None:
@@ -76,12 +76,13 @@ def read(context: Context, base: LockedBase, platform: Platform) -> BaseImage | 
         return None
     settings, found = _read(context, base.image, platform, base.reference)
     layers = documents.children(context.store, base.image)[1:]
+    is_brought = any(one.name == "ca-certificates" for one in base.packages)
     return BaseImage(
         bases.layers(layers, settings, base.reference),
         dict(settings.variables),
         found.user,
         settings.working_dir if settings.working_dir not in {"", "/"} else None,
-        found.certificates,
+        found.certificates or (f"/{BUNDLE}" if is_brought else None),
         found.passwd,
         found.has_tmp,
         found.distribution,

@@ -16,7 +16,7 @@ from lading.core.ports import Event, Fetch
 from lading.core.spec import Indexes, PackageSpec, index_problem
 from lading.layers import Cargo, assemble, conda
 from lading.lock import archives, debian
-from lading.pipeline import bases, plan, summary
+from lading.pipeline import bases, plan, summary, system
 from lading.pipeline.context import Context, keeping
 
 
@@ -211,12 +211,17 @@ def _build(context: Context, system_packages: Sequence[str], job: locks.Job) -> 
         try:
             return _build_in_base(context, job)
         except locks.NoCompilerError as error:
-            if job.base.image:
-                fix = "take a base with gcc, or one of Debian: debian:bookworm"
-                raise LockError(*(replace(one, fix=fix) for one in error.issues)) from error
             context.events(Event("lock", "step", f"{error.issues[0].what}: building it again with one"))
+            lacking = error
     wanted = (*system_packages, *debian.toolchain(job.base, job.interpreter))
     platform, minor = job.target.platform, job.interpreter.minor
+    if image := bases.read(context, job.base, platform):
+        try:
+            suite, debs = system.add(context, image.distribution, platform, wanted, job.base.reference)
+        except LockError as error:
+            fix = "take a base with gcc, or one of Debian: debian:bookworm"
+            raise LockError(*(replace(one, fix=fix) for one in lacking.issues), *error.issues) from error
+        return _build_in_base(context, replace(job, base=replace(job.base, suite=suite, packages=debs)))
     facts = context.base(job.base.reference, platform, system_packages=wanted)
     own = next((one for one in facts.interpreters if one.minor == minor), None)
     base, python = (facts.base, own) if own else context.python((minor,), platform, facts.base)
@@ -233,7 +238,7 @@ def _build_in_base(context: Context, job: locks.Job) -> Path:
     made = assemble(
         Cargo(base, "none", base=bases.read(context, job.base, job.target.platform)),
         fetch=context.fetch(Indexes()),
-        fetch_deb=context.deb,
+        fetch_deb=system.bring(context, job.base, job.target.platform),
         store=context.store,
         cache=context.layers,
         digests=context.digests,

@@ -29,7 +29,7 @@ from lading.layers.environment import standard_library
 from lading.layers.files import Content
 from lading.layers.tar import LayerWriter
 from lading.lock import sealed
-from lading.pipeline import bases, plan, summary
+from lading.pipeline import bases, plan, summary, system
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.locking import fetch_for, lock_facts
 from lading.pipeline.run import attach, temporary_folder, verify_image
@@ -173,7 +173,7 @@ class Builder:
         assembled = assemble(
             cargo,
             fetch=fetch_for(context, self.what, lock),
-            fetch_deb=context.deb,
+            fetch_deb=system.bring(context, lock.base, lock.platform),
             store=context.store,
             cache=context.layers,
             digests=context.digests,

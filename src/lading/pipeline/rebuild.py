@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from lading.core.lock import LockedArchive, LockedConda, LockedDeb, LockedWheel,
 from lading.core.ports import Event, Fetch
 from lading.core.reference import Reference
 from lading.core.spec import Indexes
-from lading.pipeline import shelf
+from lading.pipeline import shelf, system
 from lading.pipeline.alike import Side, differences
 from lading.pipeline.context import Context
 from lading.pipeline.locking import fetch_for
@@ -178,12 +178,13 @@ def _bring(context: Context, found: Recovered, find_links: Sequence[Path]) -> No
     """Have all that the lock pins among the downloads; RegistryError names every package that is gone."""
     lock = found.lock
     fetch = fetch_for(context, found.spec, lock)
+    fetch_deb = system.bring(context, lock.base, lock.platform)
     wanted = _pinned(lock)
     context.events(Event("rebuild", "progress", "fetching", 0, len(wanted), "packages"))
 
     def bring(one: Pinned) -> Issue | None:
         try:
-            _bring_one(context, fetch, one, find_links)
+            _bring_one(context, fetch, fetch_deb, one, find_links)
         except LadingError as error:
             why = error.issues[-1]
             return Issue(f"{one.name} {one.version}", f"{why.where}: {why.what}", _GONE)
@@ -204,6 +205,7 @@ def _pinned(lock: PlatformLock) -> list[Pinned]:
 def _bring_one(
     context: Context,
     fetch: Fetch,
+    fetch_deb: Callable[[LockedDeb], Path],
     one: Pinned,
     find_links: Sequence[Path],
 ) -> None:
@@ -214,6 +216,6 @@ def _bring_one(
             context.fetch(Indexes()).file(path.absolute().as_uri(), one.digest, one.size_bytes)
             return
     if isinstance(one, LockedDeb):
-        context.deb(one)
+        fetch_deb(one)
     else:
         fetch.file(one.url, one.digest, one.size_bytes)
