@@ -70,6 +70,7 @@ class Registry:
     host: str
     certificate: Path | None = None
     """The authority that vouches for it, where it speaks TLS."""
+    pid: int = 0
 
 
 def require(name: str, package: str) -> str:
@@ -177,16 +178,24 @@ def docker(engine_folder: Path) -> Iterator[Tool]:
 
 
 @contextmanager
-def serving(folder: Path, *, guarded: bool = False, tls: bool = False) -> Iterator[Registry]:
-    """Serve a registry that allows deleting; `guarded` lets USER in alone."""
+def serving(
+    folder: Path,
+    *,
+    guarded: bool = False,
+    tls: bool = False,
+    deleting: bool = True,
+    auth: dict[str, object] | None = None,
+    port: int = 0,
+) -> Iterator[Registry]:
+    """Serve a registry; `guarded` lets USER in alone. One that served before goes on with what it had."""
     program = require("docker-registry", "docker-registry")
-    folder.mkdir(parents=True)
-    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
     settings: dict[str, object] = {
         "version": 0.1,
         "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": f"{folder}/data"}, "delete": {"enabled": True}},
-        "http": {"addr": f"127.0.0.1:{port}"},
+        "storage": {"filesystem": {"rootdirectory": f"{folder}/data"}, "delete": {"enabled": deleting}},
+        "http": {"addr": f"127.0.0.1:{port}", "secret": "the same after a restart"},
     }
     if tls:
         certificate, key = _certificate(folder)
@@ -196,14 +205,16 @@ def serving(folder: Path, *, guarded: bool = False, tls: bool = False) -> Iterat
         }
     if guarded:
         (folder / "htpasswd").write_text(_HTPASSWD)
-        settings["auth"] = {"htpasswd": {"realm": "test", "path": f"{folder}/htpasswd"}}
+        auth = {"htpasswd": {"realm": "test", "path": f"{folder}/htpasswd"}}
+    if auth:
+        settings["auth"] = auth
     configuration, log = folder / "config.yml", folder / "log"
     configuration.write_text(json.dumps(settings))  # JSON is YAML
     with log.open("wb") as output:
         server = subprocess.Popen([program, "serve", configuration], stdout=output, stderr=output)
     try:
         wait_until(lambda: answers(port), server, log)
-        yield Registry(f"localhost:{port}", folder / "ca.crt" if tls else None)
+        yield Registry(f"localhost:{port}", folder / "ca.crt" if tls else None, server.pid)
     finally:
         end(server)
 

@@ -34,6 +34,7 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CONTENT_RANGE = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<total>\d+|\*)\Z")
 _READ_TIMEOUT_S, _CONNECT_TIMEOUT_S = 30.0, 10.0
 _CONNECTIONS = 32
+_DISTRUST = "name the certificates of your network in SSL_CERT_FILE"
 _STRAIGHT_BYTES = 1 << 20
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
 """What OpenSSL calls an answer that is no TLS."""
@@ -189,14 +190,17 @@ class Client:
         *,
         proxies: Mapping[str, str | None] | None = None,
         certificates: Mapping[str, Path] | None = None,
+        distrust: str = _DISTRUST,
     ) -> None:
         """Ask `authorize` for every host's credentials, where a request brings no other way to log in.
 
         `proxies` are by host and come before HTTP_PROXY and its kin, None is none; `certificates` are folders
         by `host:port`, as container engines have them: CAs in `*.crt`, `client.cert` with `client.key`.
+        `distrust` is what to do where a certificate is refused.
         """
         self._authorize = authorize or nobody
         self._proxies, self._certificates = proxies or {}, certificates or {}
+        self._distrust = distrust
         self._lock = threading.Lock()
         self._client: httpx2.Client | None = None
 
@@ -234,7 +238,7 @@ class Client:
             content = body() if callable(body) else body
             sent = {**wanted, **authorization}
             with (
-                _translated(bare),
+                _translated(bare, self._distrust),
                 client.stream(method, bare, headers=sent, content=content, timeout=timeout) as response,
             ):
                 if response.status_code not in _REDIRECTS or "location" not in response.headers:
@@ -307,7 +311,7 @@ def _trust(folder: Path | None) -> ssl.SSLContext:
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
+def _translated(url: str, distrust: str = _DISTRUST) -> Iterator[None]:
     """Turn httpx2's errors into ours."""
     import httpx2
 
@@ -318,10 +322,8 @@ def _translated(url: str) -> Iterator[None]:
     except httpx2.TransportError as error:
         certificate, is_spoken = _certificate_problem(error)
         if certificate:
-            fix = "name the certificates of your network in SSL_CERT_FILE"
-            raise RegistryError(
-                Issue(public(url), f"its certificate is refused: {certificate}", fix)
-            ) from error
+            what = f"its certificate is refused: {certificate}"
+            raise RegistryError(Issue(public(url), what, distrust)) from error
         if not is_spoken:
             raise NotSpoken("does not speak TLS") from error
         what = str(error) or type(error).__name__

@@ -60,8 +60,13 @@ class Authorization:
                 return {} if login is None else _basic(login)
             return {"Authorization": f"Bearer {self._token(way, frozenset(scopes))}"}
 
-    def challenged(self, response: Response, scopes: Iterable[str]) -> frozenset[str] | None:
-        """Learn from a 401 how to log in; return the scopes to ask with again, None where that is no use."""
+    def challenged(
+        self, response: Response, scopes: Iterable[str], sent: Mapping[str, str]
+    ) -> frozenset[str] | None:
+        """Learn from a 401 how to log in; return the scopes to ask with again, None where that is no use.
+
+        `sent` is the header that was refused: a token may have expired, a password stays wrong.
+        """
         offered = challenge.parse(response.headers.get("www-authenticate", ""))
         with self._lock:
             for way in offered:
@@ -70,7 +75,7 @@ class Authorization:
                     wanted = frozenset({*scopes, *way.parameters.get("scope", "").split()})
                     self._tokens = [one for one in self._tokens if not one.scopes & wanted]
                     return wanted
-                if way.scheme == "basic" and self._login() is not None:
+                if way.scheme == "basic" and not sent and self._login() is not None:
                     self._challenge = way
                     return frozenset(scopes)
         return None

@@ -74,6 +74,7 @@ class RegistryApi:
             # no proxy knows this machine's loopback
             proxies={registry: None} if self._is_loopback else {},
             certificates={registry: folder} if folder else {},
+            distrust=f"name its CA in SSL_CERT_FILE, or in ~/.config/containers/certs.d/{registry}/ca.crt",
         )
         self._authorization = Authorization(self._client, registry, lambda: self._base or "", logins)
         self._patience = Patience("registry", events, attempts, backoff_s, longest_wait_s=120.0)
@@ -140,11 +141,11 @@ class RegistryApi:
         answer_within_s: float = 60.0,
         final: Container[int] = (),
     ) -> Iterator[Response]:
-        """Ask once, and once more with a login where one is wanted; Transient for what may pass."""
+        """Ask, and again with a login or a new token where one is wanted; Transient for what may pass."""
         url = self.url(path)
         home = origin(self.url(""))
         wanted: frozenset[str] = frozenset(scopes)
-        for is_last in (False, True):
+        for is_last in (False, False, True):
             login = self._authorization.header(wanted)
 
             def authorize(target: str, login: Mapping[str, str] = login) -> tuple[str, Mapping[str, str]]:
@@ -160,7 +161,7 @@ class RegistryApi:
                 final=final,
             ) as response:
                 if response.status == 401:
-                    again = None if is_last else self._authorization.challenged(response, wanted)
+                    again = None if is_last else self._authorization.challenged(response, wanted, login)
                     if again is None:
                         raise self._authorization.refused("the registry denies access")
                     wanted = again
@@ -195,7 +196,7 @@ class RegistryApi:
         try:
             with self._client.send("GET", base, {}) as response:
                 if response.status == 401:
-                    self._authorization.challenged(response, ())
+                    self._authorization.challenged(response, (), {})
                 return base
         except NotSpoken as error:
             if self._is_loopback:
