@@ -2,6 +2,7 @@
 
 import json
 import re
+import urllib.request
 
 import pytest
 
@@ -217,6 +218,20 @@ def test_a_referrer_to_something_else_is_left_where_it_is(desk, other, place, ti
     assert not attached(other.store, stranger)
 
 
+def test_a_referrer_that_was_deleted_behind_its_list_is_told_and_left_out(desk, other, place, tiny_layer):
+    image = desk.image(*tiny_layer)
+    desk.store.tag(Reference.parse("hello:1"), image)
+    lost, kept = desk.attach(image, b"lost"), desk.attach(image, b"kept")
+    push(desk.context, "hello:1", place)
+    host, _, repository = place.partition("/")
+    url = f"http://{host}/v2/{repository}/manifests/{lost.digest}"
+    with urllib.request.urlopen(urllib.request.Request(url, method="DELETE")) as answer:
+        assert answer.status == 202
+    assert pull(other.context, f"{place}:1").attached == 1
+    assert attached(other.store, image) == [kept.digest]
+    assert str(lost.digest) in other.told("warning")[0]
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
@@ -228,6 +243,7 @@ def test_a_referrer_to_something_else_is_left_where_it_is(desk, other, place, ti
         (lambda desk: copy(desk, "hello:1", "a.example.com/hello"), "names no registry"),
         (lambda desk: copy(desk, "a.example.com/hello:1", "hello"), "names no registry"),
         (lambda desk: tags(desk, "hello"), "list the store"),
+        (lambda desk: push(desk, f"a.example.com/hello@{desk.store.find('hello:1').digest}", None), "no tag"),
         (lambda desk: push(desk, "hello:1", "localhost:5000"), "such as 'localhost:5000/hello'"),
         (lambda desk: push(desk, "hello:1", "a.example.com/"), "such as 'a.example.com/hello'"),
         (lambda desk: push(desk, "hello:1", "https://a.example.com/x"), "leave it out: a.example.com/x"),

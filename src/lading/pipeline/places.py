@@ -28,6 +28,9 @@ def destination(source: str, text: str | None) -> Reference:
         named = None  # a digest, or the beginning of one
     if text is None:
         reference = _parse(source)
+        if reference.digest and not reference.tag:
+            what = "names no tag that could be given to it"
+            raise SpecError(Issue(repr(source), what, f"lading push {source} NAME:TAG"))
     elif _HOST.match(text):
         whole = f"{text.rstrip('/')}/{named.repository if named else 'team/model'}"
         raise SpecError(Issue(repr(text), "names a registry, and no repository in it", f"such as {whole!r}"))

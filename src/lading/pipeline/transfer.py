@@ -21,6 +21,8 @@ from lading.store import RegistryStore, documents
 from lading.store.copy import copy as copy_blobs
 
 _T = TypeVar("_T")
+_MOST_ATTACHED = 1000
+"""More are not carried along: a registry could go on for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +153,10 @@ def _carry(
     subjects = [one for one in parts.values() if documents.is_manifest(one) or documents.is_index(one)]
     carried = {one.digest for one in subjects}
     attached = 0
-    while subjects:
+    while subjects and attached < _MOST_ATTACHED:
         subject = subjects.pop()
         for referrer in source.referrers(subject.digest):
-            # a registry may list what it likes
-            if referrer.digest in carried or documents.subject(source, referrer) != subject.digest:
+            if referrer.digest in carried or not _refers(context, stage, source, referrer, subject=subject):
                 continue
             moved_bytes += copy_blobs(source, referrer, sink, stage=stage).moved_bytes
             sink.refer(referrer)
@@ -166,6 +167,20 @@ def _carry(
     what = f"{moved_bytes / 1e6:.1f} MB of {size_bytes / 1e6:.1f} MB had to travel, {attached} attached"
     context.events(Event(stage, "stage", what))
     return Moved(reference, descriptor, size_bytes, attached, moved_bytes)
+
+
+def _refers(
+    context: Context, stage: str, source: Store, referrer: Descriptor, *, subject: Descriptor
+) -> bool:
+    """Tell whether a referrer is one: a registry may list what it likes, or what has been deleted since."""
+    try:
+        return documents.subject(source, referrer) == subject.digest
+    except RegistryError:
+        if source.size_bytes(referrer.digest) is not None:
+            raise
+    what = f"{referrer.digest} is listed among what is attached, and is not there; left out"
+    context.events(Event(stage, "warning", what))
+    return False
 
 
 def _first(
