@@ -155,6 +155,33 @@ def test_slaves_come_along_and_what_is_not_plain_does_not():
         assert list(alternatives.parse(script)) == []
 
 
+def test_plain_variables_and_loops_are_followed_as_openjdk_has_them():
+    script = """\
+priority=1711
+basedir=/usr/lib/jvm/java-17
+tools='java keytool'
+if [ "$old" ]; then priority=$(expr $priority - 1); fi
+for i in $tools; do
+    unset slave
+    while false; do echo; done
+    update-alternatives \\
+        --install /usr/bin/$i $i ${basedir}/bin/$i \\
+        $priority $slave
+done
+for name in $(ls); do update-alternatives --install /usr/bin/x x /usr/bin/$name 1; done
+"""
+    found = list(alternatives.parse(script))
+    assert [(one.name, one.priority, one.links[0][2]) for one in found] == [
+        ("java", 1711, "/usr/lib/jvm/java-17/bin/java"),
+        ("keytool", 1711, "/usr/lib/jvm/java-17/bin/keytool"),
+    ]
+    assert alternatives.has_others(script)
+    assert not alternatives.has_others(script.rpartition("for name")[0])
+    # which of two values holds is not known without running the script
+    twice = "a=x\nif true; then\na=y\nfi\nupdate-alternatives --install /usr/bin/$a a /usr/bin/b 1"
+    assert alternatives.has_others(twice)
+
+
 @given(st.text(alphabet=st.sampled_from("a-/ '\"\\\n$;|>0")))
 def test_no_script_breaks_the_reading_of_alternatives(tail):
     assert len(list(alternatives.parse(f"update-alternatives --install {tail}"))) <= 1

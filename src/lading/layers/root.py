@@ -16,7 +16,7 @@ from lading.layers import alternatives, libraries
 from lading.layers.deb import control, read
 from lading.layers.tar import LayerWriter
 
-VERSION = 2
+VERSION = 3
 """Of what the layer holds: part of its key, raised when it comes out otherwise."""
 _USERS = """\
 root:x:0:0:root:/root:/usr/sbin/nologin

@@ -16,7 +16,7 @@ from lading.layers.deb import control, paths, place, sums
 from lading.layers.root import BUNDLE, bundle, field, installed
 from lading.layers.tar import LayerWriter
 
-VERSION = 1
+VERSION = 2
 """Of what the layer holds: part of its key, raised when it comes out otherwise."""
 _STATUS = "var/lib/dpkg/status"
 
