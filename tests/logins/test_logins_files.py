@@ -284,6 +284,16 @@ def test_a_helper_that_does_not_work_is_told_and_passed_over(home, monkeypatch, 
     assert SECRET not in f"{caught.value} {caught.value.__cause__!r} {caught.value.__context__!r}"
 
 
+def test_a_missing_helper_is_no_hindrance_to_logging_out_elsewhere(home):
+    home.write(home.runtime, {"auths": {HOST: auth("anna", SECRET)}})
+    home.write(home.docker, {"credsStore": "missing"})
+    assert home.files().forget(HOST) == [home.runtime]
+    assert home.files().find(HOST) is None
+    home.write(home.docker, {"credsStore": "missing", "auths": {HOST: {}}})
+    with pytest.raises(RegistryError, match="docker-credential-missing"):
+        home.files().forget(HOST)  # what the helper holds would stay
+
+
 def test_a_helper_is_a_program_on_path_and_no_file_elsewhere(home, monkeypatch):
     folder = home.program(monkeypatch, "keeper", KEEPER)
     home.write(home.docker, {"credsStore": f"x/../../{folder}/docker-credential-keeper"})

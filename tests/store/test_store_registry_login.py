@@ -207,6 +207,12 @@ def test_a_wrong_password_is_refused_and_not_printed(guarded: Registry, opened: 
         assert "a-wrong-secret" not in f"{caught.value!r} {caught.value} {login!r}"
 
 
+def test_a_login_is_checked_without_a_repository(guarded: Registry, opened: Open) -> None:
+    opened(guarded, LOGIN).check()
+    with pytest.raises(RegistryError, match=f"to {USER!r}"):
+        opened(guarded, Login(USER, "a-wrong-secret")).check()
+
+
 def test_anybody_reads_what_is_public_and_no_more(
     token_registry: Registry, opened: Open, author: Any
 ) -> None:

@@ -73,7 +73,8 @@ class LoginFiles:
             document = load(path, is_legacy=is_legacy)
             program = document.helper(name) if "/" not in name else None
             is_known = document.entry(name) is not None
-            if program and (is_known or helper.get(program, _server(name))):
+            # a helper that does not work, for a registry that its file does not list, is no hindrance
+            if program and (is_known or self._ask(document, name)):
                 helper.erase(program, _server(name))
                 is_known = True
             if is_known:
