@@ -119,11 +119,13 @@ class Console:
             self._progress.remove_task(self._tasks.pop(event.stage))
             return
         amount = _amount(event)
+        is_digest = event.text.startswith("sha256:")
         self._progress.update(
             self._tasks[event.stage],
             completed=event.done,
             total=event.total,
-            amount=f"{amount} {event.text}"[:60],
+            # twelve digits of a digest, so that the bar has room
+            amount=f"{amount} {event.text.removeprefix('sha256:')[:12] if is_digest else event.text}"[:60],
         )
 
 
