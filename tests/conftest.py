@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["engines", "meddler", "running"]
+pytest_plugins = ["baking", "engines", "meddler", "running"]
 
 # machines differ in speed: a law is about values, never about time
 settings.register_profile(

@@ -71,7 +71,8 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     for risk in model.risks:
         yield f"risk         {risk.name} at {risk.where}: {risk.why}"
     accelerator = f", {environment.accelerator}" if environment.accelerator else ""
-    yield f"environment  {environment.base}, Python {environment.python}{accelerator}"
+    image = f" ({environment.base_digest})" if environment.base_digest else ""
+    yield f"environment  {environment.base}{image}, Python {environment.python}{accelerator}"
     origins = {_name_of(one.requirement): _origin(one) for one in model.requirements}
     for one in environment.packages:
         origin = f"  ({origins[one.name]})" if one.name in origins else ""
