@@ -72,9 +72,10 @@ class Manifests:
         if answer.status != 200:
             raise self._api.refusal(answer, "the manifest cannot be read")
         claimed = answer.headers.get("docker-content-digest")
-        for text in {name if ":" in name else None, claimed} - {None}:
-            digest = Digest.parse(str(text))
+        digests = [Digest.parse(text) for text in (claimed, name) if text and ":" in text]
+        for digest in digests:
             documents.check(Descriptor("", digest, len(answer.body)), answer.body)
+        for digest in digests:
             self._keep(digest, answer.body)
         media_type = _media_type(answer)
         if media_type in documents.INDEXES:
