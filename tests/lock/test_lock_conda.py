@@ -258,6 +258,17 @@ def test_programs_come_from_debian(read):
 def test_a_build_for_cuda_is_told(read, spec, told):
     (warning,) = read(spec).warnings
     assert told in warning
+    if "11.8" in spec:
+        assert "'accelerator: cu118'" in warning
+
+
+@pytest.mark.parametrize(
+    "spec", ["cpuonly", "pytorch=2.0=py3.9_cpu_0", "pytorch-cpu", "pytorch[build=*cpu*]"]
+)
+def test_a_build_for_the_processor_alone_is_noted(read, spec):
+    found = read(spec)
+    assert any(f"'{spec}' means the build for the processor alone" in note for note in found.notes)
+    assert found.warnings == ()
 
 
 def test_everything_without_a_wheel_is_named_at_once_with_its_line(issues):

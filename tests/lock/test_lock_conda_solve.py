@@ -236,6 +236,8 @@ def test_only_a_conda_file_can_be_solved(tmp_path):
     path.write_text("lib\n")
     with pytest.raises(LockError, match="holds no conda packages"):
         sources.load(path, {}, solves=True)
+    with pytest.raises(LockError, match=r"there is no conda\.yaml"):
+        sources.load(None, {}, solves=True)
 
 
 def test_nothing_stands_for_what_is_solved(tmp_path):

@@ -162,7 +162,8 @@ class _Reader:
                 elif key == "pip":
                     self._pip(value, condition)
                 else:
-                    self._issue(value, f"got {key!r}, expected 'pip'")
+                    fix = f"write '{key}={value.value}'" if _is_scalar(value) else None
+                    self._issue(value, f"got {key!r}, expected 'pip'", fix)
         else:
             self._package(node, condition)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from lading.core.accelerator import cuda
 from lading.core.digest import Digest
 from lading.core.errors import Issue, LockError, RegistryError
 from lading.core.lock import CondaFacts, Interpreter, LockedBase, LockedConda
@@ -26,7 +26,6 @@ ALIAS = "CONDA_CHANNEL_ALIAS"
 """conda's own variable: where channels are that are named without a URL."""
 _LINUX = "5.10"
 """The oldest kernel that a package may count on."""
-_CUDA = re.compile(r"cu(\d{2})(\d)\Z")
 _DOWNLOADS = 8
 _FIX = "name 'channels:' that have it, ask for other versions, or take it under 'pip:'"
 _CREDENTIALS = "give credentials by netrc, and name the channel without them"
@@ -153,8 +152,8 @@ class Solver:
             "__glibc": (f"{base.libc.major}.{base.libc.minor}", "0"),
             "__archspec": ("1", MACHINES[platform.architecture]),
         }
-        if match := _CUDA.match(self.accelerator or ""):
-            there["__cuda"] = (f"{match[1]}.{match[2]}", "0")
+        if version := cuda(self.accelerator):
+            there["__cuda"] = (f"{version[0]}.{version[1]}", "0")
         return [
             rattler.GenericVirtualPackage(
                 rattler.PackageName(name), rattler.Version(version), rattler.BuildString(build)

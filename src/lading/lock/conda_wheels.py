@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lading.core import accelerator
 from lading.core.errors import Issue
 from lading.lock import toml
 from lading.lock.conda import CondaFile, Package, plain
@@ -70,8 +71,8 @@ def translate(file: CondaFile) -> Mapped:
             )
         else:
             _wheel(mapped, package)
-        if accelerator := _accelerator(spec, accelerated=bool(reason and reason.get("accelerated"))):
-            meant.setdefault(accelerator, f"{package.where}: {spec.text!r}")
+        if kind := _accelerator(spec, accelerated=bool(reason and reason.get("accelerated"))):
+            meant.setdefault(kind, f"{package.where}: {spec.text!r}")
     for reason_text, names in left_out.items():
         mapped.notes.append(f"left out, for {reason_text}: {', '.join(names)}")
     _tell_of_accelerators(mapped, meant)
@@ -151,13 +152,16 @@ def _accelerator(spec: MatchSpec, *, accelerated: bool) -> str | None:
 
 
 def _tell_of_accelerators(mapped: Mapped, meant: Mapping[str, str]) -> None:
-    versions = sorted(one for one in meant if one.startswith("cu") and one != "cuda")
+    versions = sorted(one for one in meant if accelerator.problem(one) is None and one != "cpu")
     if "cpu" in meant and len(meant) == 1:
-        mapped.notes.append(f"{meant['cpu']} means the build for the processor alone")
+        way = "'accelerator: cpu' chooses such builds of PyTorch"
+        mapped.notes.append(f"{meant['cpu']} means the build for the processor alone: {way}")
     elif versions:
-        mapped.warnings.append(f"{meant[versions[0]]} asks for CUDA: see which CUDA the wheels bring")
-    elif "cuda" in meant:
-        mapped.warnings.append(f"{meant['cuda']} asks for CUDA: see which CUDA the wheels bring")
+        way = f"'accelerator: {versions[0]}' chooses such builds of PyTorch"
+        mapped.warnings.append(f"{meant[versions[0]]} asks for CUDA: {way}")
+    elif cuda := next((one for one in meant if one != "cpu"), None):
+        way = "'accelerator' chooses builds of PyTorch for one"
+        mapped.warnings.append(f"{meant[cuda]} asks for CUDA: {way}")
 
 
 def _tell_of_channels(mapped: Mapped, file: CondaFile) -> None:

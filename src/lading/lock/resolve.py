@@ -61,7 +61,7 @@ def resolve(
 
     environ = os.environ if environ is None else environ
     path = question.requirements_file
-    read = sources.load(path, environ, solves=question.conda == "solve") if path else Sources()
+    read = sources.load(path, environ, solves=question.conda == "solve")
     for note in read.notes:
         events(Event("lock", "step", note))
     for warning in (*read.warnings, *_misfits(question, read)):

@@ -52,12 +52,17 @@ class Sources:
     warnings: tuple[str, ...] = ()
 
 
-def load(path: Path, environ: Mapping[str, str], *, solves: bool = False) -> Sources:
+def load(path: Path | None, environ: Mapping[str, str], *, solves: bool = False) -> Sources:
     """Read requirements.txt, pyproject.toml, pylock.toml, conda.yaml or python_env.yaml.
 
     With `solves` a conda file's packages are left as they are, else wheels stand for them. Raises LockError
     with everything that is wrong, each with its file and line.
     """
+    if path is None:
+        if solves:
+            fix = "name it in 'requirements'"
+            raise LockError(Issue("conda", "there is no conda.yaml whose packages could be solved", fix))
+        return Sources()
     if not path.is_file():
         raise LockError(Issue(str(path), "there is no such file", "see 'requirements' in the spec"))
     if solves and path.suffix not in {".yaml", ".yml"}:

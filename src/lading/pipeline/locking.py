@@ -127,6 +127,7 @@ def _conda_solver(context: Context, what: PackageSpec, question: locks.Question)
         cache=context.settings.cache / "conda",
         environ=context.environ,
         folder=question.requirements_file.parent,
+        accelerator=question.accelerator,
         offline=context.offline,
         events=context.events,
     )
