@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ ALIAS = "CONDA_CHANNEL_ALIAS"
 _LINUX = "5.10"
 """The oldest kernel that a package may count on."""
 _DOWNLOADS = 8
+_LETTING_GO_S = 0.05
 _FIX = "name 'channels:' that have it, ask for other versions, or take it under 'pip:'"
 _CREDENTIALS = "give credentials by netrc, and name the channel without them"
 
@@ -93,12 +94,14 @@ class Solver:
         subdir = next(conda for conda, ours in SUBDIRS.items() if ours == str(platform))
         try:
             return asyncio.run(
-                rattler.solve(
-                    self._channels(file, rattler),
-                    specs,
-                    gateway=gateway,
-                    platforms=[subdir, "noarch"],
-                    virtual_packages=self._virtual(platform, base, rattler),
+                _settled(
+                    rattler.solve(
+                        self._channels(file, rattler),
+                        specs,
+                        gateway=gateway,
+                        platforms=[subdir, "noarch"],
+                        virtual_packages=self._virtual(platform, base, rattler),
+                    )
                 )
             )
         except SolverError as error:
@@ -229,6 +232,16 @@ def _specs(file: CondaFile, platform: Platform, python: str | None) -> list[str]
         raise LockError(*issues)
     own = file.python_spec.spec.text if file.python_spec else f"python {minor}.*" if minor else "python"
     return [own, *found]
+
+
+async def _settled(solving: Awaitable[list[RepoDataRecord]]) -> list[RepoDataRecord]:
+    """Wait for an answer, and for rattler's own thread to let go of the interpreter, which may end next."""
+    import asyncio
+
+    try:
+        return await solving
+    finally:
+        await asyncio.sleep(_LETTING_GO_S)
 
 
 def _pinned(record: RepoDataRecord) -> LockedConda:
