@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ import pytest
 from channels import Channel, distribution
 from lading.core.errors import LockError, RegistryError
 from lading.core.lock import LockedBase
+from lading.core.model import Requirement
 from lading.core.platform import Libc, Platform
 from lading.core.spec import Indexes
 from lading.fetch import HttpFetch
@@ -217,6 +219,10 @@ def test_wheels_are_resolved_around_what_conda_holds(  # noqa: PLR0917 - fixture
     )
     question = ask(requirements_file=path, conda="solve")
     assert question.digest != ask(requirements_file=path).digest
+    # what the model was saved with gives way to what its author names
+    told = (Requirement("lib-of-c==5.0", "pickle"), Requirement("other==1.0", "pickle"))
+    question = dataclasses.replace(question, requirements=told)
+    said = []
     lock = resolve(
         question,
         fetch=fetch,
@@ -224,11 +230,14 @@ def test_wheels_are_resolved_around_what_conda_holds(  # noqa: PLR0917 - fixture
         bring_python=bring_python,
         environ=offline_environ,
         solve_conda=solver,
+        events=said.append,
     )
     (part,) = lock.platforms
     assert names(part.conda) == ["lib-of-c 1.0", "libx 2.0", "python 3.11.4"]
     assert names(part.model) == ["app 1.0", "other 1.0"]
     assert part.interpreter.path == "/opt/lading/conda/bin/python3.11"
+    warnings = [one.text for one in said if one.kind == "warning"]
+    assert warnings == ["the model was saved with lib-of-c==5.0, and conda brings 1.0"]
 
 
 def test_only_a_conda_file_can_be_solved(tmp_path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lading.core.lock import Lock
+from lading.lock import provided
+from lading.lock.sources import name_of
 
 _MANY_BYTES = 1 << 30
 _CUDA_PREFIXES = ("nvidia-", "cuda-", "triton")
@@ -14,6 +16,18 @@ def of(lock: Lock) -> Iterator[str]:
     """Tell what is not an error, and probably not meant."""
     yield from _apart(lock)
     yield from _heavy(lock)
+    yield from _of_conda(lock)
+
+
+def _of_conda(lock: Lock) -> Iterator[str]:
+    """Tell where conda brings another version than the model was saved with."""
+    saved = {name_of(one.text): one.text for one in lock.requirements if one.origin == "pickle"}
+    told: dict[str, None] = {}
+    for part in lock.platforms:
+        for name, version in provided.versions(part.conda).items():
+            if f"=={version}" not in saved.get(name, f"=={version}"):
+                told[f"the model was saved with {saved[name]}, and conda brings {version}"] = None
+    yield from told
 
 
 def _apart(lock: Lock) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lading import lock as locks
 from lading.core.errors import Issue, LockError, SpecError, disk_fix
-from lading.core.lock import Lock, LockedDeb, LockedWheel, PlatformLock
+from lading.core.lock import Lock, LockedConda, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts
 from lading.core.ports import Event, Fetch
 from lading.core.spec import Indexes, PackageSpec, index_problem
@@ -41,10 +41,11 @@ class Locked:
 
 
 def _platform_json(one: PlatformLock) -> dict[str, Any]:
-    packages: dict[str, Sequence[LockedWheel | LockedDeb]] = {
+    packages: dict[str, Sequence[LockedWheel | LockedDeb | LockedConda]] = {
         "model": one.model,
         "server": one.server,
         "system": one.base.packages,
+        "conda": one.conda,
     }
     return {
         "platform": str(one.platform),
