@@ -73,6 +73,10 @@ def test_the_image_asks_for_the_gpus_as_nvidias_runtime_reads_it(lading, packed,
     assert {"NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_REQUIRE_CUDA=cuda>=12.0"} <= set(config["config"]["Env"])
 
 
+def test_it_can_be_made_again_from_itself(lading, packed):
+    assert lading.json("rebuild", "gpu:1", "--check")["same"]
+
+
 def test_another_accelerator_makes_a_lock_stale_and_another_package(lading, project, tmp_path):
     folder, mirror = project
     copy = shutil.copytree(folder, tmp_path / "model")

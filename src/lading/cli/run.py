@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from lading import pipeline
 from lading.cli.console import Common, Console
+from lading.core.platform import Platform
 
 
 def run(
@@ -22,6 +23,7 @@ def run(
     env_file: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     network: str | None = None,
     name: str | None = None,
+    platform: str | None = None,
     detach: Annotated[bool, Parameter(alias="-d", negative="")] = False,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
@@ -47,6 +49,7 @@ def run(
         env_file: File of such lines.
         network: The engine's network to join, or host; default: the engine's own.
         name: What the engine calls the container.
+        platform: One of a package of several platforms; default: this machine's.
         detach: Leave it running; print the container's ID.
     """
     console = Console(common)
@@ -58,6 +61,7 @@ def run(
         arguments=arguments,
         network=network,
         name=name,
+        platform=Platform.parse(platform) if platform else None,
     )
     if not detach:
         return pipeline.run_package(context, package, wanted, log=sys.stderr.buffer)

@@ -11,6 +11,7 @@ from typing import IO
 from lading.core import canonical
 from lading.core.errors import Issue, RegistryError, SpecError
 from lading.core.image import Image
+from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.pipeline import shelf, transfer
@@ -43,6 +44,7 @@ class Wanted:
     arguments: tuple[str, ...] = ()
     network: str | None = None
     name: str | None = None
+    platform: Platform | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def run_package(context: Context, text: str, wanted: Wanted, *, log: IO[bytes]) 
     Raises SpecError where a port is taken, VerifyError where the engine asked for does not work.
     """
     published = [Published.parse(one) for one in wanted.publish]
-    package = _find(context, text)
+    package = _find(context, text, wanted.platform)
     engine = _engine(context, wanted, package)
     if engine is None:
         return _run_in_sandbox(context, package, wanted, published, log)
@@ -76,7 +78,7 @@ def run_package(context: Context, text: str, wanted: Wanted, *, log: IO[bytes]) 
 def start_package(context: Context, text: str, wanted: Wanted) -> Started:
     """Start a package in an engine and leave it running."""
     published = [Published.parse(one) for one in wanted.publish]
-    package = _find(context, text)
+    package = _find(context, text, wanted.platform)
     engine = _engine(context, wanted, package)
     if engine is None:
         what = "the sandbox ends with lading, so it cannot be detached"
@@ -86,10 +88,10 @@ def start_package(context: Context, text: str, wanted: Wanted) -> Started:
     return Started(engine.name, container, tuple(_addresses(engine, container, published)))
 
 
-def _find(context: Context, text: str) -> shelf.Package:
+def _find(context: Context, text: str, platform: Platform | None) -> shelf.Package:
     """Find a package here, else in the registry that its name begins with."""
     try:
-        return shelf.find(context, text)
+        return shelf.find(context, text, platform)
     except RegistryError:
         try:
             is_here = Reference.parse(text).registry is None
@@ -97,9 +99,9 @@ def _find(context: Context, text: str) -> shelf.Package:
             is_here = True
         if is_here:
             raise
-    moved = transfer.pull(context, text)
+    moved = transfer.pull(context, text, platform=platform)
     context.events(Event("pull", "stage", f"{text}: {moved.digest}"))
-    return shelf.find(context, text)
+    return shelf.find(context, text, platform)
 
 
 def _engine(context: Context, wanted: Wanted, package: shelf.Package) -> Engine | None:

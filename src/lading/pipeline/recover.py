@@ -56,6 +56,7 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
         # what is built from source again may want them
         system_packages=tuple(one.name for one in lock.base.packages),
         environment_variables=bill.environment.variables,
+        accelerator=bill.environment.accelerator,
         assets=tuple(_assets(folders)),
         examples=run.recorded_examples(context, package),
         platforms=(bill.platform,),
