@@ -65,7 +65,11 @@ def run(
     )
     if not detach:
         return pipeline.run_package(context, package, wanted, log=sys.stderr.buffer)
-    started = pipeline.start_package(context, package, wanted)
+    _tell(console, pipeline.start_package(context, package, wanted))
+    return 0
+
+
+def _tell(console: Console, started: pipeline.Started) -> None:
     for address in started.addresses:
         console.stage("run", f"{started.engine}: {address}")
     console.stage("run", f"stop it with: {started.engine} stop {started.container[:12]}")
@@ -75,4 +79,3 @@ def run(
         "addresses": list(started.addresses),
     }
     console.result(started.container, document)
-    return 0
