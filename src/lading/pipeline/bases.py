@@ -26,6 +26,8 @@ from lading.pipeline.transfer import fetch_image
 from lading.sandbox import flatten
 from lading.store import documents, saved
 
+MANIFEST_PATH = "/opt/lading/base/manifest.json"
+CONFIG_PATH = "/opt/lading/base/config.json"
 _READ_FORMAT = 2
 """Raise it whenever the same image is read otherwise."""
 
@@ -57,7 +59,7 @@ def ensure(context: Context, name: BaseName | None, base: LockedBase, platform: 
 
     Raises LockError where it is not what was pinned, RegistryError where it cannot be had.
     """
-    if base.image is None or _is_whole(context, base.image):
+    if base.image is None or is_whole(context, base.image):
         return
     if name is not None and name.path is not None:
         if _bring(context, name, platform).digest != base.image.digest:
@@ -89,6 +91,20 @@ def read(context: Context, base: LockedBase, platform: Platform) -> BaseImage | 
     )
 
 
+def travelling(context: Context, base: LockedBase) -> dict[str, bytes]:
+    """Give, by their paths in a package, the documents of a base's image: its layers are the package's own.
+
+    With them the package can be made again where nobody knows the base.
+    """
+    if base.image is None:
+        return {}
+    config = documents.children(context.store, base.image)[0]
+    return {
+        MANIFEST_PATH: documents.read(context.store, base.image),
+        CONFIG_PATH: documents.read(context.store, config),
+    }
+
+
 def kept(context: Context, age_s: float) -> Iterator[Digest]:
     """List the images that were used as bases within an age: collection spares them."""
     for path in (context.settings.cache / "bases").glob("*.json"):
@@ -112,7 +128,7 @@ def _bring(context: Context, name: BaseName, platform: Platform) -> Descriptor:
     question = key({"base": str(reference), "platform": str(platform)}, "gzip")
     if context.offline and not reference.digest:
         known = _known(context.layers.recall(question))
-        if known is None or not _is_whole(context, known):
+        if known is None or not is_whole(context, known):
             what = "was not used here before, and its registry is out of reach offline"
             raise RegistryError(Issue(str(reference), what, "leave out --offline"))
         return known
@@ -128,7 +144,7 @@ def _known(document: Any) -> Descriptor | None:  # noqa: ANN401 - any JSON value
         return None
 
 
-def _is_whole(context: Context, manifest: Descriptor) -> bool:
+def is_whole(context: Context, manifest: Descriptor) -> bool:
     """Tell whether an image is in the store with all that it names."""
     store = context.store
     if store.size_bytes(manifest.digest) != manifest.size_bytes:

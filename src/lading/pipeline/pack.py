@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -182,7 +182,8 @@ class Builder:
         compiled, reused = self._bytecode(lock, assembled.layers) if self.compiles else ([], 0)
         layers = (*assembled.layers, *compiled)
         bill = self._bill(cargo, layers)
-        last, was_there = self._sealed(_bill_recipe(bill, lock))
+        beside = {LOCK_PATH: sealed.encode(lock), **bases.travelling(context, lock.base)}
+        last, was_there = self._sealed(_bill_recipe(bill, beside))
         described = image.describe(
             bill, (*layers, last), self.server, created_s=self.created_s, base=cargo.base
         )
@@ -278,13 +279,13 @@ def _billed(contents: Sequence[Content], folder: str) -> tuple[BilledFile, ...]:
     return tuple(found)
 
 
-def _bill_recipe(bill: Bill, lock: PlatformLock) -> Recipe:
-    """Lay the lock beside the bill, which has its digest."""
+def _bill_recipe(bill: Bill, beside: Mapping[str, bytes]) -> Recipe:
+    """Lay the lock beside the bill, which has its digest, and what the lock pins of a base's image."""
     data = bill.encode()
 
     def write(_: Sequence[Path], writer: LayerWriter) -> None:
-        writer.file(BILL_PATH[1:], data)
-        writer.file(LOCK_PATH[1:], sealed.encode(lock))
+        for path, contents in sorted({BILL_PATH: data, **beside}.items()):
+            writer.file(path[1:], contents)
 
     return Recipe("bill", "bill of lading", {"bill": str(Digest.of(data))}, write)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,15 +21,18 @@ from lading.core.lock import LockedArchive, LockedConda, LockedDeb, LockedWheel,
 from lading.core.ports import Event, Fetch
 from lading.core.reference import Reference
 from lading.core.spec import Indexes
-from lading.pipeline import shelf, system
+from lading.pipeline import bases, shelf, system
 from lading.pipeline.alike import Side, differences
-from lading.pipeline.context import Context
+from lading.pipeline.context import Context, keeping
 from lading.pipeline.locking import fetch_for
 from lading.pipeline.pack import Builder, Built, Packed, finish, seal_images
 from lading.pipeline.recover import Recovered, recover
+from lading.store import documents
+from lading.store.copy import copy
 
 Pinned = LockedWheel | LockedDeb | LockedArchive | LockedConda
 _DOWNLOADS = 8
+_STALE_S = 86400.0
 _GONE = "name a folder that has it with --find-links, or a mirror that does"
 
 
@@ -50,6 +54,7 @@ class Checked:
         }
 
 
+@keeping
 def check(
     context: Context, text: str, *, find_links: Sequence[Path] = (), sandbox: str | None = None
 ) -> Checked:
@@ -92,6 +97,7 @@ def check(
     return Checked(got.digest, tuple(str(one.image.platform) for one in packages), layers)
 
 
+@keeping
 def rebuild(
     context: Context,
     text: str,
@@ -127,6 +133,9 @@ def _workshop(context: Context) -> Iterator[Path]:
     """Lend a folder on the disk of the caches: a whole package may be made in it."""
     place = context.settings.cache / "rebuild"
     place.mkdir(parents=True, exist_ok=True)
+    for path in place.iterdir():  # what a run left that was killed a day ago or longer
+        if time.time() - path.stat().st_mtime > _STALE_S:
+            shutil.rmtree(path, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(dir=place))
     try:
         yield folder
@@ -152,6 +161,7 @@ def _again(
             context.events(Event("rebuild", "warning", what))
         found = recover(context, package, folder / f"files-{number}")
         _bring(context, found, find_links)
+        _bring_base(context, where, found)
         builder = Builder(
             where,
             found.spec,
@@ -163,6 +173,18 @@ def _again(
             compiles=any(one.kind == "bytecode" for one in bill.layers),
         )
         yield builder.build(found.lock)
+
+
+def _bring_base(context: Context, where: Context, found: Recovered) -> None:
+    """Have the image of a base where the package is made: its layers are the package's own."""
+    image = found.lock.base.image
+    if image is None or not found.base:
+        return
+    for document in found.base:
+        documents.write(context.store, document)
+    if bases.is_whole(context, image):
+        # what is not what the lock pins is noticed on the way
+        copy(context.store, image, where.store)
 
 
 def _created_s(package: shelf.Package) -> int:

@@ -23,11 +23,12 @@ from lading.image.bill import CODE_PATH, LOCK_PATH, MODEL_PATH
 from lading.layers.recipes import ASSETS
 from lading.layers.tar import check_path
 from lading.lock import sealed
-from lading.pipeline import run, shelf
+from lading.pipeline import bases, run, shelf
 from lading.pipeline.context import Context
 from lading.sandbox.unpack import unpack
 
 _MAX_LOCK_BYTES = 64 << 20
+_BESIDE = frozenset({LOCK_PATH, bases.MANIFEST_PATH, bases.CONFIG_PATH})
 _OWN = ("model", "code", "assets")
 
 
@@ -38,12 +39,15 @@ class Recovered:
     lock: PlatformLock
     spec: PackageSpec
     facts: ModelFacts
+    base: tuple[bytes, ...]
+    """Manifest and config of the image that the base is, where it is one."""
 
 
 def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered:
     """Read lock and bill, and unpack the author's files below `folder`; else IntegrityError."""
     bill = package.bill
-    lock = _lock(context, package)
+    beside = _beside(context, package)
+    lock = _lock(package, beside.get(LOCK_PATH))
     own = [layer for layer in package.image.layers if layer.kind in _OWN]
     folders = unpack(own, context.store, folder, ignore)
     _refuse_links(dict(zip(folders, own, strict=True)))
@@ -61,24 +65,33 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
         examples=run.recorded_examples(context, package),
         platforms=(bill.platform,),
     )
-    return Recovered(lock, spec, _facts(bill, folders))
+    base = tuple(beside[path] for path in (bases.MANIFEST_PATH, bases.CONFIG_PATH) if path in beside)
+    return Recovered(lock, spec, _facts(bill, folders), base)
 
 
-def _lock(context: Context, package: shelf.Package) -> PlatformLock:
-    """Read the lock that lies beside the bill, and has the digest that the bill says."""
-    name = package.bill.name
-    with shelf.reading(context, package.image.layers[-1].descriptor, f"lock of {name}") as archive:
+def _beside(context: Context, package: shelf.Package) -> dict[str, bytes]:
+    """Read what lies beside the bill, by absolute path."""
+    found = {}
+    where = f"lock of {package.bill.name}"
+    with shelf.reading(context, package.image.layers[-1].descriptor, where) as archive:
         for member in archive:
-            if member.name == LOCK_PATH[1:] and member.isreg() and member.size <= _MAX_LOCK_BYTES:
+            if f"/{member.name}" in _BESIDE and member.isreg() and member.size <= _MAX_LOCK_BYTES:
                 stream = archive.extractfile(member)
                 assert stream
-                data = stream.read()
-                if Digest.of(data) != package.bill.lock:
-                    what = f"got {Digest.of(data)}, and the bill says {package.bill.lock}"
-                    raise IntegrityError(Issue(f"lock of {name}", what))
-                return sealed.parse(data, f"lock of {name}")
-    what = f"there is no {LOCK_PATH} in it: it was sealed by lading {package.bill.lading}"
-    raise IntegrityError(Issue(f"lock of {name}", what, "pack it again from its source"))
+                found[f"/{member.name}"] = stream.read()
+    return found
+
+
+def _lock(package: shelf.Package, data: bytes | None) -> PlatformLock:
+    """Read the lock that lies beside the bill, and has the digest that the bill says."""
+    where = f"lock of {package.bill.name}"
+    if data is None:
+        what = f"there is no {LOCK_PATH} in it: it was sealed by lading {package.bill.lading}"
+        raise IntegrityError(Issue(where, what, "pack it again from its source"))
+    if Digest.of(data) != package.bill.lock:
+        what = f"got {Digest.of(data)}, and the bill says {package.bill.lock}"
+        raise IntegrityError(Issue(where, what))
+    return sealed.parse(data, where)
 
 
 def _refuse_links(layers: dict[Path, Layer]) -> None:
