@@ -158,6 +158,16 @@ def test_a_registry_that_takes_no_pieces_is_sent_the_blob_whole(
     assert_same(layout, remote, big)
 
 
+def test_a_registry_that_takes_small_pieces_alone_gets_small_pieces(
+    meddler: Meddler, remote: RegistryStore, layout: LayoutStore, big: Descriptor, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(registry_upload, "SMALLEST_PIECE_BYTES", PIECE // 16)
+    meddler.harm("PATCH", "uploads", status=413, times=2)
+    copy(layout, big, remote)
+    assert {one.sent_bytes for one in meddler.asked("PATCH")[2:]} == {PIECE // 16}
+    assert_same(layout, remote, big)
+
+
 def test_a_bit_that_flips_on_the_way_there_is_caught_and_the_blob_sent_again(
     meddler: Meddler, remote: RegistryStore, layout: LayoutStore, big: Descriptor
 ) -> None:
@@ -318,6 +328,14 @@ def test_what_another_repository_has_is_mounted_and_does_not_travel(
     assert copied == [Copied(size_bytes, 0), mounted]
     # the manifest alone: to each repository, and once more with its tag
     assert meddler.sent_bytes == size_bytes + 3 * big.size_bytes
+    # what was pulled from there is known to be there, too
+    notes.kept.clear()
+    with (
+        RegistryStore(meddler.host, repository, notes=notes) as store,
+        RegistryStore(meddler.host, uuid.uuid4().hex, notes=notes) as another,
+    ):
+        copy(store, big, LayoutStore(layout.folder.parent / "there"))
+        assert copy(layout, big, another) == mounted
     # without notes, from a store of the same registry
     with RegistryStore(meddler.host, repository) as store:
         assert copy(store, big, remote) == mounted

@@ -92,6 +92,8 @@ def copy(
         told = progress.of(part)
         is_new = sink.take(part, _opening(source, part.digest), told)
         told(part.size_bytes)
+        if isinstance(source, RegistryStore):
+            source.has(part)
         return is_new
 
     blobs = [part for part in parts if not _is_document(part)]

@@ -142,12 +142,18 @@ class RegistryStore:
                 )
                 path = f"{self.repository}/blobs/uploads/"
                 self._api.persist(path, upload, lambda: upload.reached_bytes)
-        self._note(descriptor)
+        self.has(descriptor)
         return is_new
 
     def knows(self, repository: str) -> None:
         """Try to mount blobs from this repository of the same registry from now on."""
         self._mounts.knows(repository)
+
+    def has(self, descriptor: Descriptor) -> None:
+        """Note that a blob is known to be in this repository, so that another may mount it from here."""
+        self._present.add(descriptor.digest)
+        if not _is_document(descriptor):
+            self._mounts.noted(descriptor.digest)
 
     def mount(self, digest: Digest, from_repository: str) -> bool:
         """Take a blob from another repository of the same registry; return whether it could be had."""
@@ -272,11 +278,6 @@ class RegistryStore:
             found = self._manifests.describe(str(descriptor.digest))
             return found is not None and found.size_bytes == descriptor.size_bytes
         return self._blob_size(descriptor.digest) == descriptor.size_bytes
-
-    def _note(self, descriptor: Descriptor) -> None:
-        self._present.add(descriptor.digest)
-        if not _is_document(descriptor):
-            self._mounts.noted(descriptor.digest)
 
     def _require(self, descriptor: Descriptor) -> None:
         """Raise RegistryError unless everything that a manifest names is there."""

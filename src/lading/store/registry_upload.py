@@ -20,11 +20,12 @@ from lading.store.registry_api import RegistryApi, scopes
 
 PIECE_BYTES = 64 << 20
 """What travels in one request: some servers in front of registries refuse bodies of 100 MB."""
+SMALLEST_PIECE_BYTES = 1 << 20
 _READ_BYTES = CHUNK_BYTES // 4
 _RANGE = re.compile(r"(?:bytes=)?0-(?P<last>\d+)\Z")
 _SEALING_S = 600.0
 """How long a registry may take to move and hash what it has got."""
-_NO_PIECES = frozenset({400, 405, 411, 413, 415, 501})
+_NO_PIECES = frozenset({400, 405, 411, 415, 501})
 
 
 class Upload:
@@ -128,6 +129,10 @@ class Upload:
             self._location = None
             self._check_source()
             raise Transient("what arrived at the registry is not what was sent")
+        sent_bytes = end - self._at
+        if answer.status == 413 and sent_bytes > SMALLEST_PIECE_BYTES:
+            self._piece_bytes = max(sent_bytes // 4, SMALLEST_PIECE_BYTES)
+            raise Transient(f"a piece of {sent_bytes} bytes is too large for the registry", wait_s=0.0)
         if method == "PATCH" and not self._at and answer.status in _NO_PIECES:
             # some registries take a blob whole or not at all
             self._location, self._piece_bytes = None, self._descriptor.size_bytes
