@@ -327,7 +327,7 @@ def _translated(url: str, distrust: str = _DISTRUST) -> Iterator[None]:
         if not is_spoken:
             raise NotSpoken("does not speak TLS") from error
         what = str(error) or type(error).__name__
-        fix = "check the network and the proxy settings, or use --offline with what is cached"
+        fix = "check the name, the network and the proxies; --offline, where there is one, uses the cache"
         raise Transient(f"cannot be reached: {what}", fix=fix) from error
     except httpx2.DecodingError as error:
         raise Transient(f"its compressed body is damaged: {error}") from error
