@@ -255,3 +255,32 @@ def test_it_runs_in_an_engine_as_the_image_s_user(lading, packed, engine, reques
     finally:
         process.kill()
         process.wait()
+
+
+def test_another_package_s_environment_is_taken_as_it_is(lading, packed, tmp_path):
+    """In a store that has nothing but that package, offline: no wheel is there to be layered again."""
+    shutil.copytree(lading.home / "store", tmp_path / "home" / "store")
+    folder = write_iris(tmp_path / "another", seed=5)
+    own = Lading(tmp_path / "home")
+    options = ("--base", "environment:iris:slim", "--offline", "--no-verify")
+    made = json.loads(own("pack", folder, "-t", "iris:env", *options, "--json"))
+    bills = [own.json("show", name)["bill"] for name in ("iris:slim", "iris:env")]
+    taken = [
+        [one["digest"] for one in bill["layers"] if one["kind"] in {"image", "base", "environment", "server"}]
+        for bill in bills
+    ]
+    assert taken[0] == taken[1]
+    assert bills[0]["environment"] == bills[1]["environment"]
+    assert made["digest"] != packed["digest"]
+
+
+def test_what_an_environment_lacks_is_named(lading, packed, model):
+    requirements = ("-r", "scikit-learn==1.4", "-r", "torch>=2", "-r", "numpy")
+    said = lading.fails(4, "pack", model, "--base", "environment:iris:slim", *requirements)
+    assert "has no torch" in said
+    assert "'scikit-learn==1.4' (spec): environment:iris has scikit-learn" in said
+    assert "'numpy'" not in said
+    assert "has 3.11.2" in lading.fails(
+        4, "pack", model, "--base", "environment:iris:slim", "--python", "3.12"
+    )
+    assert "'nope:1'" in lading.fails(8, "pack", model, "--base", "environment:nope:1")

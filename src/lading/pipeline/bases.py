@@ -12,7 +12,7 @@ from lading.core import canonical, typed
 from lading.core.bases import BaseImage, BaseName
 from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
-from lading.core.errors import IntegrityError, Issue, LockError, RegistryError
+from lading.core.errors import IntegrityError, Issue, LockError, RegistryError, SpecError
 from lading.core.lock import BaseFacts, LockedBase
 from lading.core.platform import Platform
 from lading.core.ports import Event
@@ -66,10 +66,14 @@ def ensure(context: Context, name: BaseName | None, base: LockedBase, platform: 
             what = f"{base.reference} is not the image that was locked any more"
             raise LockError(Issue("base", what, "run `lading lock`, or bring the old one back"))
         return
-    if base.reference.startswith(("environment:", "oci:", "oci-archive:", "docker-archive:")):
+    try:
+        reference = Reference.parse(base.reference)
+    except SpecError:
+        reference = Reference(None, "")
+    if reference.registry is None:
         what = f"{base.reference} ({base.image.digest.short}) is not in the store"
         raise LockError(Issue("base", what, "pull or import it, or name it with --base"))
-    fetch_image(context, replace(Reference.parse(base.reference), digest=base.image.digest), platform)
+    fetch_image(context, replace(reference, digest=base.image.digest), platform)
 
 
 def read(context: Context, base: LockedBase, platform: Platform) -> BaseImage | None:

@@ -16,7 +16,7 @@ from lading.core.ports import Event, Fetch
 from lading.core.spec import Indexes, PackageSpec, index_problem
 from lading.layers import Cargo, assemble, conda
 from lading.lock import archives, debian
-from lading.pipeline import bases, plan, summary, system
+from lading.pipeline import bases, environments, plan, summary, system
 from lading.pipeline.context import Context, keeping
 
 
@@ -100,22 +100,29 @@ def lock_facts(
         )
     else:
         context.events(Event("lock", "progress", "resolving"))
-        resolved = locks.resolve(
-            question,
-            fetch=context.fetch(what.indexes),
-            resolve_base=partial(bases.resolve, context, what.base, system_packages=what.system_packages),
-            bring_python=context.python,
-            offline=context.offline,
-            events=context.events,
-            environ=context.environ,
-            build=partial(_build, context, what.system_packages),
-            cannot_run=context.cannot_run,
-            solve_conda=_conda_solver(context, what, question),
-            pytorch_index=_pytorch_index(context),
-        )
+        resolved = _resolve(context, what, facts, question)
         made = Locked(resolved, _write(context, resolved, place, question), fresh=False)
     context.events(Event("lock", "stage", summary.of_lock(made.lock, fresh=made.fresh)))
     return made
+
+
+def _resolve(context: Context, what: PackageSpec, facts: ModelFacts, question: locks.Question) -> Lock:
+    """Resolve a question; on the environment of another package, look that it is answered there."""
+    if what.base and what.base.form == "environment":
+        return environments.adopt(context, question, what.base, what.python or facts.python)
+    return locks.resolve(
+        question,
+        fetch=context.fetch(what.indexes),
+        resolve_base=partial(bases.resolve, context, what.base, system_packages=what.system_packages),
+        bring_python=context.python,
+        offline=context.offline,
+        events=context.events,
+        environ=context.environ,
+        build=partial(_build, context, what.system_packages),
+        cannot_run=context.cannot_run,
+        solve_conda=_conda_solver(context, what, question),
+        pytorch_index=_pytorch_index(context),
+    )
 
 
 def _conda_solver(context: Context, what: PackageSpec, question: locks.Question) -> locks.CondaSolver | None:

@@ -29,7 +29,7 @@ from lading.layers.environment import standard_library
 from lading.layers.files import Content
 from lading.layers.tar import LayerWriter
 from lading.lock import sealed
-from lading.pipeline import bases, plan, summary, system
+from lading.pipeline import bases, environments, plan, summary, system
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.locking import fetch_for, lock_facts
 from lading.pipeline.run import attach, temporary_folder, verify_image
@@ -170,6 +170,8 @@ class Builder:
             assets=self.what.assets,
             examples=tuple(encode_example(one) for one in self.examples),
         )
+        if self.what.base and self.what.base.form == "environment":
+            environments.share(context, self.what.base, cargo)
         assembled = assemble(
             cargo,
             fetch=fetch_for(context, self.what, lock),

@@ -26,6 +26,7 @@ from lading.lock import sealed
 from lading.pipeline import bases, run, shelf
 from lading.pipeline.context import Context
 from lading.sandbox.unpack import unpack
+from lading.store import documents
 
 _MAX_LOCK_BYTES = 64 << 20
 _BESIDE = frozenset({LOCK_PATH, bases.MANIFEST_PATH, bases.CONFIG_PATH})
@@ -67,6 +68,18 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
     )
     base = tuple(beside[path] for path in (bases.MANIFEST_PATH, bases.CONFIG_PATH) if path in beside)
     return Recovered(lock, spec, _facts(bill, folders), base)
+
+
+def read_lock(context: Context, package: shelf.Package) -> PlatformLock:
+    """Read the lock of a sealed package; IntegrityError where it has none, or another than its bill says."""
+    return _lock(package, _beside(context, package).get(LOCK_PATH))
+
+
+def bring_base(context: Context, package: shelf.Package) -> None:
+    """Have the documents of a package's base in the store, which lie beside its bill where that is an image."""
+    for path, data in _beside(context, package).items():
+        if path != LOCK_PATH:
+            documents.write(context.store, data)
 
 
 def _beside(context: Context, package: shelf.Package) -> dict[str, bytes]:
