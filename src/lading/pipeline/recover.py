@@ -76,7 +76,7 @@ def read_lock(context: Context, package: shelf.Package) -> PlatformLock:
 
 
 def bring_base(context: Context, package: shelf.Package) -> None:
-    """Have the documents of a package's base in the store, which lie beside its bill where that is an image."""
+    """Have the documents of the image that is a package's base in the store: they lie beside its bill."""
     for path, data in _beside(context, package).items():
         if path != LOCK_PATH:
             documents.write(context.store, data)
