@@ -6,7 +6,7 @@ import ipaddress
 import json
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -228,7 +228,9 @@ def is_loopback(registry: str) -> bool:
 def _certificates(registry: str) -> Path | None:
     """Return the folder in which a container engine has further certificates for a registry."""
     for folder in _CERTIFICATES:
-        path = folder.expanduser() / registry
-        if path.is_dir():
-            return path
+        # who may not look there, or has no home, has none
+        with suppress(OSError, RuntimeError):
+            path = folder.expanduser() / registry
+            if path.is_dir():
+                return path
     return None

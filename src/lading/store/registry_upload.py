@@ -25,6 +25,7 @@ _READ_BYTES = CHUNK_BYTES // 4
 _RANGE = re.compile(r"(?:bytes=)?0-(?P<last>\d+)\Z")
 _SEALING_S = 600.0
 """How long a registry may take to move and hash what it has got."""
+_PIECE_S = 120.0
 _NO_PIECES = frozenset({400, 405, 411, 415, 501})
 
 
@@ -102,7 +103,7 @@ class Upload:
             self._scopes,
             headers=headers,
             body=lambda: self._pieces(start, end),
-            answer_within_s=_SEALING_S,
+            answer_within_s=_SEALING_S if method == "PUT" else _PIECE_S,
         ) as response:
             self._judge(method, end, response)
 
