@@ -181,6 +181,16 @@ class Name(Work):
         pipeline.remove(self.context, ["moved:1"])
 
 
+class Begin(Work):
+    """Make a store where there is none."""
+
+    def prepare(self) -> None:
+        self.home = self.source / str(self.number)
+
+    def act(self) -> None:
+        self.context.store.tag(Reference.parse("one:1"), self.image(b"first", report=True))
+
+
 class Push(Work):
     """Push an image to a registry, where a name must never stand for what is not there in full."""
 
@@ -260,7 +270,15 @@ def broken(registry: str, repository: str) -> list[str]:
     return problems
 
 
-KINDS = {"pack": Pack, "verify": Verify, "gc": Collect, "name": Name, "push": Push, "pull": Pull}
+KINDS = {
+    "begin": Begin,
+    "pack": Pack,
+    "verify": Verify,
+    "gc": Collect,
+    "name": Name,
+    "push": Push,
+    "pull": Pull,
+}
 
 
 def measure(work: Work) -> tuple[int, float]:

@@ -30,8 +30,8 @@ def survives(seen, count):
     assert seen["killed"] > count * 0.7
 
 
-FEW = {"gc": 80, "name": 40, "pack": 40, "push": 30, "pull": 30}
-MANY = {"gc": 1000, "name": 500, "pack": 500, "push": 500, "pull": 500}
+FEW = {"begin": 40, "gc": 80, "name": 40, "pack": 40, "push": 30, "pull": 30}
+MANY = {"begin": 500, "gc": 1000, "name": 500, "pack": 500, "push": 500, "pull": 500}
 
 
 def counts(*kinds):
@@ -47,8 +47,8 @@ def counts(*kinds):
     ]
 
 
-@pytest.mark.parametrize(("kind", "count"), counts("gc", "name"))
-def test_collecting_and_naming_may_be_killed_at_any_point(kind, count, tmp_path):
+@pytest.mark.parametrize(("kind", "count"), counts("begin", "gc", "name"))
+def test_beginning_collecting_and_naming_may_be_killed_at_any_point(kind, count, tmp_path):
     survives(trials(kind, count, tmp_path / "home"), count)
 
 

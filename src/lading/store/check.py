@@ -58,9 +58,11 @@ def check(store: LayoutStore, *, events: Events = ignore) -> Findings:
     needed: dict[Digest, list[str]] = {}
     lost: dict[Digest, str] = {}
     with _unchanging(store):
-        _check_marker(store, found)
         blobs = _blobs(store, found)
-        entries = _entries(store, found)
+        has_marker = _check_marker(store, found)
+        entries = _entries(store, found, is_begun=has_marker or bool(blobs))
+        if not has_marker and (blobs or entries):
+            found.faults.append(Fault(Issue(str(store.folder), "has no file 'oci-layout'", REPAIR)))
         for entry in entries:
             name = entry.name or f"{entry.descriptor.digest.short}, which has no name"
             walked = walk(store, entry.descriptor, blobs)
@@ -140,11 +142,10 @@ def _unchanging(store: LayoutStore) -> Iterator[None]:
         os.close(handle)
 
 
-def _check_marker(store: LayoutStore, found: Findings) -> None:
+def _check_marker(store: LayoutStore, found: Findings) -> bool:
+    """Tell whether the marker is there, be it as it may."""
     try:
-        if store.is_layout() or not any((store.folder / one).exists() for one in (INDEX_FILE, "blobs")):
-            return
-        issue = Issue(str(store.folder), "has no file 'oci-layout'", REPAIR)
+        return store.is_layout()
     except IntegrityError as error:
         if not (store.folder / INDEX_FILE).exists():
             raise
@@ -152,14 +153,15 @@ def _check_marker(store: LayoutStore, found: Findings) -> None:
     except OSError as error:
         issue = Issue(str(store.folder), f"cannot be read: {error.strerror}", f"chmod -R a+rX {store.folder}")
     found.faults.append(Fault(issue))
+    return True
 
 
-def _entries(store: LayoutStore, found: Findings) -> list[Entry]:
+def _entries(store: LayoutStore, found: Findings, *, is_begun: bool) -> list[Entry]:
     path = store.folder / INDEX_FILE
     try:
         entries, issues = entries_of(path.read_bytes(), str(path))
     except FileNotFoundError:
-        if not (store.folder / "blobs").exists():
+        if not is_begun:  # whoever was making the store was killed before anything was in it
             return []
         entries, issues = [], [Issue(str(path), "is missing", f"list again what is there: {REPAIR}")]
     except OSError as error:
