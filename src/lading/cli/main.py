@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from lading import __version__
-from lading.core.errors import LadingError, RegistryError, without_secrets
+from lading.core.errors import Issue, LadingError, RegistryError, disk_fix, without_secrets
 
 # name → what it does; the file of a command is imported when it is called
 COMMANDS = {
@@ -93,9 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
         _discard_output()
         return 141
     except OSError as error:
-        # what stages do with files they report themselves: this is our own output
+        # what stages do with files they report themselves: this is our own output, or a temporary folder
         _discard_output()
-        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        issue = Issue(
+            str(error.filename or "temporary file or output"), error.strerror or str(error), disk_fix(error)
+        )
+        print(f"error: {issue}", file=sys.stderr)
         return RegistryError.exit_status
     except Exception as error:  # noqa: BLE001 - the one place that turns a defect into a line
         if "--verbose" in tokens or "-v" in tokens:

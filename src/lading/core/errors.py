@@ -14,12 +14,18 @@ LadingError                                              1
 from __future__ import annotations
 
 import errno
+import os
 import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNSUITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+_ROOM = (
+    "free some space (lading gc --cache), or take another disk: "
+    "LADING_HOME for lading's data, UV_CACHE_DIR for uv's cache, TMPDIR for temporary files"
+)
+_FULL_TEXT = re.compile("|".join(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT)))
 _USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]*@")
 
 
@@ -54,13 +60,25 @@ def without_secrets(text: str) -> str:
 def disk_fix(error: OSError) -> str | None:
     """Name the way out of what a disk refused to write, None where there is no general one.
 
-    >>> disk_fix(OSError(errno.ENOSPC, "No space left on device"))
-    "free some space, or put lading's data on another disk with LADING_HOME"
+    >>> disk_fix(OSError(errno.ENOSPC, "No space left on device")).split(",")[0]
+    'free some space (lading gc --cache)'
     """
     if error.errno in _FULL:
-        return "free some space, or put lading's data on another disk with LADING_HOME"
+        return _ROOM
     if error.errno in _UNSUITABLE:
         return "choose another folder; lading's own is named by LADING_HOME"
+    return None
+
+
+def full_disk(output: str) -> Issue | None:
+    """Tell whether a program's output says that it found a disk full.
+
+    >>> full_disk("error: failed to write to `/tmp/x`: No space left on device (os error 28)").what
+    'error: failed to write to `/tmp/x`: No space left on device (os error 28)'
+    """
+    for line in output.splitlines():
+        if _FULL_TEXT.search(line):
+            return Issue("disk", line.strip(), _ROOM)
     return None
 
 

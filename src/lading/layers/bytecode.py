@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from lading.core.errors import IntegrityError, Issue, VerifyError
+from lading.core.errors import IntegrityError, Issue, RegistryError, VerifyError, full_disk
 from lading.core.ports import Sandbox
 from lading.layers.tar import LayerWriter, check_path
 
@@ -132,6 +132,8 @@ def _run(sandbox: Sandbox, argv: Sequence[str], tmp: Path, timeout_s: float) -> 
         raise VerifyError(Issue("byte code", str(error))) from error
     finally:
         running.stop(0)
+    if status and (issue := full_disk(running.output())):
+        raise RegistryError(issue)
     if status:
         raise VerifyError(Issue("byte code", f"{argv[0]} ended with {status}: {running.output()[-1000:]}"))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.core.errors import Issue, LockError, RegistryError
+from lading.core.errors import Issue, LockError, RegistryError, full_disk
 from lading.core.platform import Libc, Platform
 from lading.core.spec import Indexes
 from lading.lock import credentials, indexes, sources, toml
@@ -229,6 +229,8 @@ def _names(pylock: str) -> list[str]:
 def _answer(done: subprocess.CompletedProcess[str], folder: Path, torch: Torch | None) -> Answer:
     if done.returncode == 0:
         return Answer(solved=True, text=done.stdout, folder=folder)
+    if issue := full_disk(done.stderr):
+        raise RegistryError(issue)
     if _OFFLINE not in done.stderr and _UNREACHABLE.search(done.stderr):
         fix = (
             "look at the network, proxies and SSL_CERT_FILE; for a private index give credentials "

@@ -29,6 +29,7 @@ from lading.sandbox import choose as choose_sandbox
 from lading.sandbox import open as open_sandbox
 from lading.settings import Settings
 from lading.store import LayoutStore, RegistryStore
+from lading.store.disk import translated
 
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _HUB_HOST = "registry-1.docker.io"
@@ -193,11 +194,13 @@ class Context:
         events: Events | None = None,
     ) -> Sandbox:
         """Open a sandbox on sealed layers, of another platform or with another user where one is named."""
-        with self.store.keeping(), dropping_damaged(self.store, [one.descriptor for one in layers]):
+        unpacked = self.settings.cache / "unpacked"
+        blobs = [one.descriptor for one in layers]
+        with self.store.keeping(), dropping_damaged(self.store, blobs), translated(unpacked):
             return open_sandbox(
                 layers,
                 source=self.store,
-                unpacked=self.settings.cache / "unpacked",
+                unpacked=unpacked,
                 kind=kind or self.settings.sandbox,
                 platform=platform,
                 user=user,
