@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import functools
+import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -163,6 +164,64 @@ def test_channels_are_found_by_path_and_as_conda_is_configured(solve, channel, t
     )
     assert names(solve(text=text("channel"))) == expected
     assert names(solve(text=text("defaults"))) == expected
+
+
+def test_a_package_may_name_its_channel(solve, tmp_path):
+    other = Channel(tmp_path / "other")
+    other.package("libx", "9.0")
+    other.index()
+    alias = {"CONDA_CHANNEL_ALIAS": tmp_path.as_uri()}
+    text = "channels: [channel]\ndependencies: [python, '{}']\n".format
+    assert "libx 2.0" in names(solve(text=text("libx"), environ=alias))
+    for asked in ("other::libx", "other/linux-64::libx>=3", "channel::libx"):
+        version = "2.0" if asked.startswith("channel") else "9.0"
+        assert f"libx {version}" in names(solve(text=text(asked), environ=alias))
+
+
+@pytest.mark.parametrize(
+    ("asked", "version"),
+    [
+        ("python = 3.10", "3.10.9"),
+        ("python >= 3.9 , < 3.11", "3.10.9"),
+        ("python 3.10.*", "3.10.9"),
+        ("python=3.10.9=0", "3.10.9"),
+        ("python[version='>=3.10,<3.11', build=0]", "3.10.9"),
+        ("python>=3,!=3.11.4", "3.10.9"),
+        ("python=3", "3.11.4"),
+        ("python 3.10.9|3.10.8", "3.10.9"),
+        ("python==3.10.9", "3.10.9"),
+    ],
+)
+def test_versions_mean_what_they_mean_to_conda(solve, asked, version):
+    assert f"python {version}" in names(solve(f'"{asked}"'))
+
+
+def test_an_old_python_of_conda_s_leaves_the_server_to_the_base_s(  # noqa: PLR0917 - fixtures
+    channel, ask, fetch, resolve_base, bring_python, offline_environ, tmp_path
+):
+    channel.package("python", "3.9.1")
+    channel.index()
+    path = tmp_path / "conda.yaml"
+    path.write_text(f"channels: [{channel.url}]\ndependencies: [python=3.9]\n")
+    lock = resolve(
+        ask(requirements_file=path, conda="solve"),
+        fetch=fetch,
+        resolve_base=resolve_base,
+        bring_python=bring_python,
+        environ=offline_environ,
+        solve_conda=CondaSolver(
+            fetch=fetch, look=layers.facts, cache=tmp_path / "c", environ=offline_environ, folder=tmp_path
+        ),
+    )
+    (part,) = lock.platforms
+    assert part.interpreter.path == "/opt/lading/conda/bin/python3.9"
+    assert part.server_interpreter.path == "/usr/bin/python3.11"
+
+
+def test_without_rattler_it_is_told_how_to_get_it(solve, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rattler", None)
+    with pytest.raises(LockError, match=r"install 'lading\[conda\]'"):
+        solve("python")
 
 
 @pytest.fixture

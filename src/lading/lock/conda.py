@@ -78,6 +78,8 @@ class CondaFile:
     variables: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    unmapped: list[Issue] = field(default_factory=list)
+    """What is wrong only where the packages are not solved by conda's rules."""
     issues: list[Issue] = field(default_factory=list)
 
 
@@ -225,7 +227,8 @@ class _Reader:
         try:
             specifier = spec.specifier
         except NotASpecError as error:
-            self._issue(node, f"got {spec.text!r}, expected a version of Python: {error}")
+            what = f"got {spec.text!r}, expected a version of Python: {error}"
+            found.unmapped.append(Issue(package.where, what))
             return
         exact = re.match(r"==(\d+\.\d+(?:\.\d+)?)(?:\.\*)?\Z", specifier)
         found.python = exact[1] if exact else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from lading.core.lock import CondaFacts, Interpreter, LockedBase, LockedConda
 from lading.core.platform import Platform
 from lading.core.ports import Event, Events, Fetch, ignore
 from lading.lock.conda import SUBDIRS, CondaFile, Package, plain
+from lading.lock.conda_spec import MatchSpec
 from lading.lock.python import MACHINES
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ ALIAS = "CONDA_CHANNEL_ALIAS"
 """conda's own variable: where channels are that are named without a URL."""
 _LINUX = "5.10"
 """The oldest kernel that a package may count on."""
+_BARE = re.compile(r"(\A|[,|]\s*)(\d[^,|*]*)(?=[,|]|\Z)")
 _DOWNLOADS = 8
 _LETTING_GO_S = 0.05
 _FIX = "name 'channels:' that have it, ask for other versions, or take it under 'pip:'"
@@ -62,8 +65,8 @@ class Solver:
         if base.libc.name != "glibc":
             what = f"conda packages are made for glibc, and the base has {base.libc}"
             raise LockError(Issue("base", what, "take another base"))
-        specs = _specs(file, platform, python)
-        records = self._solved(specs, file, platform, base)
+        wanted = _wanted(file, platform, python)
+        records = self._solved(wanted, file, platform, base)
         pinned = [_pinned(one) for one in records]
         with ThreadPoolExecutor(_DOWNLOADS) as pool:
             found = list(pool.map(self._facts, pinned))
@@ -78,7 +81,7 @@ class Solver:
         return self.look(self.fetch.file(one.url, one.digest, one.size_bytes))
 
     def _solved(
-        self, specs: Sequence[str], file: CondaFile, platform: Platform, base: LockedBase
+        self, wanted: Sequence[Package], file: CondaFile, platform: Platform, base: LockedBase
     ) -> list[RepoDataRecord]:
         import asyncio
 
@@ -91,13 +94,15 @@ class Solver:
             default_config=rattler.SourceConfig(cache_action=cache_action),
             client=rattler.Client.default_client(),
         )
+        named = [(one.where, _without_subdir(one.spec.channel)) for one in wanted if one.spec.channel]
+        channels = self._channels([*file.channels, *named], rattler)
         subdir = next(conda for conda, ours in SUBDIRS.items() if ours == str(platform))
         try:
             return asyncio.run(
                 _settled(
                     rattler.solve(
-                        self._channels(file, rattler),
-                        specs,
+                        list({one.base_url: one for one in channels.values()}.values()),
+                        [_text(one.spec, channels) for one in wanted],
                         gateway=gateway,
                         platforms=[subdir, "noarch"],
                         virtual_packages=self._virtual(platform, base, rattler),
@@ -114,11 +119,16 @@ class Solver:
             fix = "look at the network and at the channel's name; credentials come from netrc"
             raise RegistryError(Issue("conda channel", plain(_first_lines(str(error))), fix)) from error
 
-    def _channels(self, file: CondaFile, rattler: Any) -> list[Channel]:  # noqa: ANN401 - a module
+    def _channels(
+        self,
+        named: Iterable[tuple[str, str]],
+        rattler: Any,  # noqa: ANN401 - a module
+    ) -> dict[str, Channel]:
+        """Find the channels that are named, each with its place; LockError for those that cannot be asked."""
         issues: list[Issue] = []
         found: dict[str, Channel] = {}
         configured = _configured(self.environ)
-        for where, name in file.channels:
+        for where, name in named:
             if name == "nodefaults":
                 continue
             if _has_credentials(name):
@@ -126,21 +136,20 @@ class Solver:
                 issues.append(Issue(where, what, _CREDENTIALS))
                 continue
             for place in configured.places(name):
-                if name == "defaults" and place == name:
+                if place == "defaults":
                     fix = "set default_channels in .condarc, or name 'conda-forge'"
                     issues.append(Issue(where, "it is not known which channels 'defaults' means here", fix))
                 elif place.startswith((".", "/")):
-                    found[place] = rattler.Channel((self.folder / place).resolve().as_uri())
+                    found[name] = rattler.Channel((self.folder / place).resolve().as_uri())
                 else:
-                    config = (
-                        rattler.ChannelConfig(channel_alias=configured.alias) if configured.alias else None
-                    )
-                    found[place] = rattler.Channel(place, config)
+                    alias = configured.alias
+                    config = rattler.ChannelConfig(channel_alias=alias) if alias else None
+                    found[name if name != "defaults" else place] = rattler.Channel(place, config)
         if not found and not issues:
             issues.append(Issue("channels", "no channel is named", "add 'channels: [conda-forge]'"))
         if issues:
-            raise LockError(*issues)
-        return list(found.values())
+            raise LockError(*dict.fromkeys(issues))
+        return found
 
     def _virtual(
         self,
@@ -210,14 +219,14 @@ def _configured(environ: Mapping[str, str]) -> _Configured:
     )
 
 
-def _specs(file: CondaFile, platform: Platform, python: str | None) -> list[str]:
+def _wanted(file: CondaFile, platform: Platform, python: str | None) -> list[Package]:
     """List what counts on a platform; LockError where that depends on a Python that is not named."""
     from packaging.markers import Marker
 
     named = file.python or python
     minor = ".".join(named.split(".")[:2]) if named else None
     environment = {"platform_machine": MACHINES[platform.architecture], "python_version": minor or "0"}
-    issues, found = [], []
+    issues: list[Issue] = []
 
     def counts(package: Package) -> bool:
         if isinstance(package.condition, bool):
@@ -227,11 +236,28 @@ def _specs(file: CondaFile, platform: Platform, python: str | None) -> list[str]
             issues.append(Issue(package.where, what, "name one, such as 'python=3.11'"))
         return Marker(package.condition).evaluate(environment)
 
-    found = [package.spec.text for package in file.packages if counts(package)]
+    found = [package for package in file.packages if counts(package)]
     if issues:
         raise LockError(*issues)
-    own = file.python_spec.spec.text if file.python_spec else f"python {minor}.*" if minor else "python"
-    return [own, *found]
+    version = f"{minor}.*" if minor else None
+    return [file.python_spec or Package("python", MatchSpec("python", "python", version)), *found]
+
+
+def _text(spec: MatchSpec, channels: Mapping[str, Channel]) -> str:
+    """Write a specification in the one form that leaves nothing to be guessed."""
+    # a version by itself is exact, which rattler wants to be said
+    version = _BARE.sub(r"\1==\2", spec.version) if spec.version else None
+    further = {"version": version, "build": spec.build, **spec.further}
+    listed = ",".join(f"{key}={value!r}" for key, value in further.items() if value is not None)
+    channel = channels.get(_without_subdir(spec.channel)) if spec.channel else None
+    source = f"{channel.base_url.rstrip('/')}::" if channel else ""
+    return f"{source}{spec.name}" + (f"[{listed}]" if listed else "")
+
+
+def _without_subdir(channel: str) -> str:
+    """Return `conda-forge` of `conda-forge/linux-64`."""
+    head, _, last = channel.rpartition("/")
+    return head if last in {*SUBDIRS, "noarch"} else channel
 
 
 async def _settled(solving: Awaitable[list[RepoDataRecord]]) -> list[RepoDataRecord]:

@@ -56,7 +56,7 @@ class Mapped:
 
 def translate(file: CondaFile) -> Mapped:
     """Find what stands for each conda package of a file; `issues` has all for which nothing does."""
-    mapped = Mapped()
+    mapped = Mapped(issues=list(file.unmapped))
     left_out: dict[str, list[str]] = {}
     meant: dict[str, str] = {}
     for package in file.packages:
