@@ -157,6 +157,17 @@ def test_programs_of_conda_are_on_the_path(lading, packed, tmp_path):
     assert "PATH=/opt/lading/env/bin:/opt/lading/conda/bin:/usr/local/bin:/usr/bin:/bin" in environment
 
 
+def test_the_conda_file_of_an_mlflow_model_is_solved_when_asked(lading, channel, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: greet\n    data: .\n")
+    (folder / "requirements.txt").write_text("absent-from-every-index\n")
+    (folder / "conda.yaml").write_text(f"channels: [{channel.url}]\ndependencies: [python=3.11, greet]\n")
+    locked = lading.json("lock", folder, "--conda", "solve", "--output", tmp_path / "lock")
+    (part,) = locked["platforms"]
+    assert [one["name"] for one in part["conda"]] == ["greet", "python"]
+
+
 def test_a_wheel_that_clashes_with_what_conda_brings_is_named(lading, packed, project, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(project, copy)

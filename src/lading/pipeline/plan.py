@@ -76,10 +76,15 @@ def complete(what: PackageSpec, facts: ModelFacts) -> PackageSpec:
 
 
 def _requirements_file(what: PackageSpec, facts: ModelFacts) -> Path | None:
-    """Find the file of requirements: the author's, else the model's own."""
+    """Find the file of requirements: the author's, else the model's own, a conda.yaml where it is solved."""
     if isinstance(what.requirements, Path):
         return what.requirements
-    return facts.requirements_file if what.requirements is None else None
+    if what.requirements is not None:
+        return None
+    folder = facts.root if facts.root.is_dir() else facts.root.parent
+    if what.conda == "solve" and (beside := folder / "conda.yaml").is_file():
+        return beside
+    return facts.requirements_file
 
 
 def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Question:
