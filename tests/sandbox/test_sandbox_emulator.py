@@ -132,3 +132,39 @@ def test_a_path_that_no_rule_can_hold_is_told(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _: str(program))
     with pytest.raises(VerifyError, match="cannot be told to the kernel"):
         emulator.find(Platform.parse("arm64"))
+
+
+def parsed(rule: str) -> tuple[bytes, bytes]:
+    """Read magic and mask of a rule as the kernel does (fs/binfmt_misc.c, create_entry)."""
+    _, name, kind, offset, magic, mask, path, flags = rule.split(":")
+    assert (name, kind, offset, path, flags) == (name, "M", "", "/q", "F")
+    return (bytes.fromhex(magic.replace("\\x", "")), bytes.fromhex(mask.replace("\\x", "")))
+
+
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+def test_a_rule_is_for_executables_of_one_processor_alone(architecture):
+    magic, mask = parsed(emulator._rule(architecture, "/q"))
+    assert len(magic) == len(mask)
+
+    def fits(data: bytes) -> bool:
+        return all((got ^ want) & keep == 0 for got, want, keep in zip(data, magic, mask, strict=False))
+
+    own = _program(Platform("linux", architecture))
+    shared = own[:16] + b"\x03" + own[17:]  # ET_DYN, as a position independent executable is
+    gnu = own[:7] + b"\x03" + own[8:]  # an executable for GNU/Linux says so
+    for data in (own, shared, gnu):
+        assert fits(data)
+    other = _program(Platform("linux", {"amd64": "arm64", "arm64": "amd64"}[architecture]))
+    for data in (other, b"#!/bin/sh\n".ljust(200), own[:4] + b"\x01" + own[5:]):
+        assert not fits(data)
+
+
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+def test_the_emulator_of_either_processor_is_found_by_qemus_name_for_it(architecture, tmp_path, monkeypatch):
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}[architecture]
+    for name in (f"qemu-{machine}", f"qemu-{machine}-static"):
+        (tmp_path / name).write_bytes(b"")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = emulator.find(Platform("linux", architecture))
+    assert (found.name, found.path) == (f"qemu-{machine}", str(tmp_path / f"qemu-{machine}-static"))
