@@ -8,6 +8,7 @@ import json
 import shutil
 import tarfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from lading.core.platform import Platform
 from lading.core.reference import Reference
 from lading.store import LayoutStore, MemoryStore, documents
 from lading.store.export import export
+from lading.store.files import opened
 from lading.store.saved import Compress, take
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
@@ -260,6 +262,21 @@ def test_a_layout_whose_blobs_are_links_out_of_it_is_refused(tmp_path):
     blob.symlink_to(tmp_path / "moved")
     with pytest.raises(IntegrityError, match="leads out of the folder"):
         taken(tmp_path / "layout", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x.tar", "x.tar.gz"])
+def test_files_of_an_archive_are_read_at_once_and_each_is_its_own(tmp_path, name):
+    contents = {str(number): bytes([number]) * (1 << 21) for number in range(8)}
+    data = tar(**contents)
+    (tmp_path / name).write_bytes(gzip.compress(data, 1) if name.endswith("gz") else data)
+
+    def read(files, one):
+        with files.open(one) as stream:
+            return b"".join(iter(lambda: stream.read(1 << 10), b""))
+
+    with opened(tmp_path / name, tmp_path / "scratch") as files, ThreadPoolExecutor(8) as pool:
+        found = dict(zip(contents, pool.map(lambda one: read(files, one), contents), strict=True))
+    assert found == contents
 
 
 def test_a_bomb_is_not_inflated(tmp_path, monkeypatch):

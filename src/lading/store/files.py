@@ -6,6 +6,8 @@ A tar may be compressed by gzip. Paths and links stay inside, and lengths are bo
 from __future__ import annotations
 
 import gzip
+import io
+import os
 import posixpath
 import tarfile
 import tempfile
@@ -14,10 +16,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from lading.core.digest import CHUNK_BYTES
 from lading.core.errors import IntegrityError, Issue
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _MEMBERS_MAX = 100_000
 _LINKS_MAX = 8
@@ -77,6 +82,7 @@ def _plain(file: IO[bytes], path: Path, scratch: Path) -> Iterator[IO[bytes]]:
             if left_bytes < 0:
                 raise IntegrityError(Issue(str(path), "inflates to far more than an image does"))
             whole.write(chunk)
+        whole.flush()
         whole.seek(0)
         yield whole
 
@@ -105,11 +111,38 @@ class _Folder:
         return path
 
 
+class _Part(io.RawIOBase):
+    """A part of a file, read where it lies: several may be read at once."""
+
+    def __init__(self, fd: int, start: int, size_bytes: int) -> None:
+        super().__init__()
+        self._fd, self._start, self._end = fd, start, start + size_bytes
+        self._at = start
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: self._start, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
+        self._at = min(max(origin + offset, self._start), self._end)
+        return self._at - self._start
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        data = os.pread(self._fd, min(len(view), self._end - self._at), self._at)
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
 @dataclass(frozen=True, slots=True)
 class _Tar:
     """Members of a tar, read from where they lie in it."""
 
-    archive: tarfile.TarFile
+    stream: IO[bytes]
     members: Mapping[str, tarfile.TarInfo]
     where: str
 
@@ -121,7 +154,7 @@ class _Tar:
             if number > _MEMBERS_MAX:
                 raise IntegrityError(Issue(where, f"holds more than {_MEMBERS_MAX} files"))
             members[posixpath.normpath(member.name)] = member
-        return cls(archive, members, where)
+        return cls(stream, members, where)
 
     def size_bytes(self, name: str) -> int | None:
         member = self._find(name)
@@ -129,10 +162,9 @@ class _Tar:
 
     def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
         member = self._find(name)
-        stream = self.archive.extractfile(member) if member else None
-        if stream is None:
+        if member is None:
             raise IntegrityError(Issue(self.where, f"holds no file {name!r}"))
-        return stream
+        return io.BufferedReader(_Part(self.stream.fileno(), member.offset_data, member.size))
 
     def _find(self, name: str) -> tarfile.TarInfo | None:
         """Find a file, following links: `docker save` writes a layer once, and links to it."""
