@@ -76,7 +76,10 @@ class Document:
     conda: Annotated[
         Literal["map", "solve"], "packages of a conda.yaml: map them to wheels, or solve them as conda does"
     ] = "map"
-    system_packages: Annotated[tuple[str, ...], "Debian packages that the model needs"] = ()
+    system_packages: Annotated[
+        tuple[str, ...],
+        "packages of Debian or Ubuntu that the model needs; what the base has is not added again",
+    ] = ()
     indexes: Annotated[IndexesText, "where Python packages come from"] = field(default_factory=IndexesText)
     code: Annotated[str | None, "file or folder of the inference routine"] = None
     entry: Annotated[
