@@ -134,6 +134,24 @@ def test_many_bytes_of_cuda_that_nobody_asked_for_are_told(ask, lock_of, smith, 
     assert [one for one in events if one.kind == "warning"] == []
 
 
+def warnings_of(lock_of, question, **more):
+    events = []
+    lock_of(question, events=events.append, **more)
+    return [one.text for one in events if one.kind == "warning"]
+
+
+def test_an_accelerator_that_chooses_nothing_is_told(ask, lock_of, pytorch):
+    (warning,) = warnings_of(lock_of, ask("filelock", accelerator="cpu"))
+    assert warning.startswith("accelerator cpu has chosen nothing")
+
+
+def test_a_pylock_is_used_as_it_is_whatever_the_accelerator(ask, lock_of, pytorch, tmp_path):
+    write(lock_of(ask("torch")), tmp_path)
+    question = ask(accelerator="cpu", requirements_file=tmp_path / "pylock.toml")
+    (warning,) = warnings_of(lock_of, question)
+    assert warning == "pylock.toml is used as it is: accelerator cpu chooses nothing in it"
+
+
 class PyTorchsHost:
     """A proxy on loopback that answers for PyTorch's host, with a certificate of its own authority."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lading.core.lock import Lock
 from lading.lock import provided
+from lading.lock.accelerators import FAMILY
 from lading.lock.sources import name_of
 
 _MANY_BYTES = 1 << 30
@@ -16,6 +17,9 @@ def of(lock: Lock) -> Iterator[str]:
     """Tell what is not an error, and probably not meant."""
     yield from _apart(lock)
     yield from _heavy(lock)
+    locked = {one.name for part in lock.platforms for one in part.model}
+    if lock.accelerator and not locked & FAMILY:
+        yield f"accelerator {lock.accelerator} has chosen nothing: nothing of PyTorch's is asked for"
     yield from _of_conda(lock)
 
 

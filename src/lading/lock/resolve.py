@@ -242,6 +242,8 @@ def _misfits(question: Question, read: Sources) -> Iterator[str]:
     python = None if read.conda_file else read.python
     if question.python and python and question.python.split(".")[:2] != python.split(".")[:2]:
         yield f"Python {question.python} is chosen, and the requirements are for Python {python}"
+    if question.accelerator and read.pylock:
+        yield f"{read.pylock.name} is used as it is: accelerator {question.accelerator} chooses nothing in it"
     for platform in question.platforms if read.platforms else ():
         if str(platform) not in read.platforms:
             yield f"the requirements are for {', '.join(read.platforms)}, and not for {platform}"
