@@ -313,6 +313,20 @@ def test_one_blob_that_fails_ends_the_others(
     assert remote.tag_names() == []
 
 
+def test_one_blob_that_fails_ends_those_that_wait(
+    meddler: Meddler, remote: RegistryStore, layout: LayoutStore, author: Any
+) -> None:
+    image = image_of(author, layout, os.urandom(2000), os.urandom(1000))
+    # the larger one is begun first
+    waits = threading.Event()
+    meddler.harm("PUT", "uploads", status=429, headers={"Retry-After": "100"}, first=waits.set)
+    meddler.harm("PUT", "uploads", status=400, times=9, first=lambda: waits.wait(60))
+    begun_s = time.monotonic()
+    with pytest.raises(RegistryError, match="the registry refuses the blob"):
+        copy(layout, image, remote)
+    assert time.monotonic() - begun_s < 60
+
+
 def test_what_another_repository_has_is_mounted_and_does_not_travel(
     meddler: Meddler, remote: RegistryStore, layout: LayoutStore, big: Descriptor
 ) -> None:

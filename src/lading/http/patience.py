@@ -14,6 +14,7 @@ from lading.core.ports import Event, Events
 from lading.http.client import Transient, public
 
 _T = TypeVar("_T")
+_LOOK_UP_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Patience:
         """Repeat an attempt while what fails may pass; one that brought bytes does not count.
 
         A server that says when to come again is heeded, unless that is too long. RegistryError after the last
-        try.
+        try. `reached` is asked while waiting, too: what it raises ends that.
         """
         failures = 0
         while True:
@@ -50,4 +51,7 @@ class Patience:
                     # spread out those that failed at the same moment
                     wait_s = self.backoff_s * 2 ** (failures - 1) * random.uniform(0.8, 1.2)  # noqa: S311 no secret
                 self.events(Event(self.stage, "warning", f"{public(url)}: {error}; trying again"))
-                time.sleep(wait_s)
+                until_s = time.monotonic() + wait_s
+                while (left_s := until_s - time.monotonic()) > 0:
+                    time.sleep(min(left_s, _LOOK_UP_S))
+                    reached()

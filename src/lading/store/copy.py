@@ -48,14 +48,18 @@ class _Progress:
         self._lock = threading.Lock()
         self.is_stopped = False
 
+    def check(self) -> None:
+        """Raise where what is on its way is not wanted any more."""
+        if self.is_stopped:
+            raise _Stopped
+
     def of(self, part: Descriptor) -> Callable[[int], None]:
         """Return what hears how much of a part is there."""
         had = 0
 
         def told(done: int) -> None:
             nonlocal had
-            if self.is_stopped:
-                raise _Stopped
+            self.check()
             with self._lock:
                 self._done += done - had
                 had = done
@@ -90,7 +94,7 @@ def copy(
 
     def take(part: Descriptor) -> bool:
         told = progress.of(part)
-        is_new = sink.take(part, _opening(source, part.digest), told)
+        is_new = sink.take(part, _opening(source, part.digest, progress.check), told)
         told(part.size_bytes)
         if isinstance(source, RegistryStore):
             source.has(part)
@@ -123,9 +127,9 @@ def _is_document(part: Descriptor) -> bool:
     return documents.is_manifest(part) or documents.is_index(part)
 
 
-def _opening(source: BlobSource, digest: Digest) -> OpenAt:
+def _opening(source: BlobSource, digest: Digest, waiting: Callable[[], None]) -> OpenAt:
     if isinstance(source, RegistryStore):
-        return partial(source.open_at, digest)
+        return partial(source.open_at, digest, waiting=waiting)
 
     @contextmanager
     def opened(start_bytes: int) -> Iterator[IO[bytes]]:

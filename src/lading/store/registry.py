@@ -108,9 +108,14 @@ class RegistryStore:
             yield stream
 
     @contextmanager
-    def open_at(self, digest: Digest, start_bytes: int) -> Iterator[IO[bytes]]:
-        """Open a blob at an offset; the bytes are checked by whoever takes them."""
-        with self._opened(digest, start_bytes) as stream:
+    def open_at(
+        self, digest: Digest, start_bytes: int, *, waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[IO[bytes]]:
+        """Open a blob at an offset; the bytes are checked by whoever takes them.
+
+        `waiting` is called while a broken connection is waited for: what it raises ends that.
+        """
+        with self._opened(digest, start_bytes, waiting) as stream:
             yield stream
 
     @contextmanager
@@ -141,7 +146,7 @@ class RegistryStore:
                     self._api, self.repository, descriptor, open_at=open_at, told=told, location=location
                 )
                 path = f"{self.repository}/blobs/uploads/"
-                self._api.persist(path, upload, lambda: upload.reached_bytes)
+                self._api.persist(path, upload, upload.reached)
         self.has(descriptor)
         return is_new
 
@@ -245,12 +250,15 @@ class RegistryStore:
         return iter(sorted(reached))
 
     @contextmanager
-    def _opened(self, digest: Digest, start_bytes: int | None) -> Iterator[IO[bytes]]:
+    def _opened(
+        self, digest: Digest, start_bytes: int | None, waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[IO[bytes]]:
         data = self._manifests.kept(digest)
         if data is None:
             if not self._manifests.has_heard_of(digest):
                 path = f"{self.repository}/blobs/{digest}"
-                with closing(BlobReader(self._api, path, self._pull, digest, start_bytes)) as reader:
+                reading = BlobReader(self._api, path, digest, start_bytes, scopes=self._pull, waiting=waiting)
+                with closing(reading) as reader:
                     if reader.is_there:
                         yield reader  # type: ignore[misc] # an IO[bytes] in all but name
                         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from lading.core.digest import Digest
@@ -23,11 +23,19 @@ class BlobReader(io.RawIOBase):
     """
 
     def __init__(
-        self, api: RegistryApi, path: str, scopes: tuple[str, ...], digest: Digest, start_bytes: int | None
+        self,
+        api: RegistryApi,
+        path: str,
+        digest: Digest,
+        start_bytes: int | None,
+        *,
+        scopes: tuple[str, ...],
+        waiting: Callable[[], None],
     ) -> None:
         """Ask for the blob; `start_bytes` is None where all of it is wanted, checked."""
         super().__init__()
         self._api, self._path, self._scopes, self._digest = api, path, scopes, digest
+        self._waiting = waiting
         self._at = start_bytes or 0
         self._hash = hashlib.new(digest.algorithm) if start_bytes is None else None
         self._stack = ExitStack()
@@ -76,7 +84,7 @@ class BlobReader(io.RawIOBase):
         super().close()
 
     def _next(self) -> bytes:
-        piece = b"" if self._is_over else self._api.persist(self._path, self._receive, lambda: self._at)
+        piece = b"" if self._is_over else self._api.persist(self._path, self._receive, self._reached)
         if piece:
             self._at += len(piece)
             if self._hash:
@@ -87,6 +95,10 @@ class BlobReader(io.RawIOBase):
                 got = f"{self._digest.algorithm}:{self._hash.hexdigest()}"
                 raise IntegrityError(Issue(str(self._digest), f"got {got}, the bytes were changed", _FIX))
         return piece
+
+    def _reached(self) -> int:
+        self._waiting()
+        return self._at
 
     def _receive(self) -> bytes:
         """Return the next piece, nothing at the end; Transient where the connection breaks."""

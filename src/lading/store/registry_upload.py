@@ -50,8 +50,7 @@ class Upload:
         self._at = 0
         self._is_broken = False
         self._piece_bytes = PIECE_BYTES
-        self.reached_bytes = 0
-        """The farthest that the registry has said to have come."""
+        self._reached_bytes = 0
 
     def __call__(self) -> None:
         """Send what is missing and seal it; Transient where the connection breaks."""
@@ -64,6 +63,11 @@ class Upload:
         while size_bytes - self._at > self._piece_bytes:
             self._send("PATCH", self._at + self._piece_bytes)
         self._send("PUT", size_bytes)
+
+    def reached(self) -> int:
+        """Return the farthest that the registry has said to have come; who hears of it may end the upload."""
+        self._told(self._at)
+        return self._reached_bytes
 
     def _begin(self) -> None:
         answer = self._api.call("POST", f"{self._repository}/blobs/uploads/", self._scopes)
@@ -142,7 +146,7 @@ class Upload:
 
     def _reach(self, at: int) -> None:
         self._at = at
-        self.reached_bytes = max(self.reached_bytes, at)
+        self._reached_bytes = max(self._reached_bytes, at)
 
     def _pieces(self, start: int, end: int) -> Iterator[bytes]:
         """Read the source from `start` to `end`."""
