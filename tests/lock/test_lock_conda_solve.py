@@ -117,7 +117,6 @@ def test_an_accelerator_is_there_for_those_that_want_one(solve):
 @pytest.mark.parametrize(
     ("asked", "why"),
     [
-        (["absent"], r"No candidates were found for absent"),
         (["new"], r"__glibc >=2\.99"),
         (["torn"], r"libx <2"),
         (["python=3.10", "lib-of-c"], r"python >=3\.11,<3\.12"),
@@ -126,6 +125,16 @@ def test_an_accelerator_is_there_for_those_that_want_one(solve):
 def test_what_cannot_be_solved_says_why(solve, asked, why):
     with pytest.raises(LockError, match=why):
         solve(*asked)
+
+
+def test_all_that_no_channel_has_is_named_at_once_with_its_line(solve):
+    with pytest.raises(LockError) as caught:
+        solve("absent", "libx>=3", "pure", "python=2.7")
+    assert sorted(f"{one.where}: {one.what}" for one in caught.value.issues) == [
+        "conda.yaml:3: no channel has 'absent' for linux/amd64",
+        "conda.yaml:4: no channel has 'libx>=3' for linux/amd64",
+        "conda.yaml:6: no channel has 'python=2.7' for linux/amd64",
+    ]
 
 
 def test_a_base_without_glibc_is_refused(solve):

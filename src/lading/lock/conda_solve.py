@@ -28,6 +28,7 @@ ALIAS = "CONDA_CHANNEL_ALIAS"
 """conda's own variable: where channels are that are named without a URL."""
 _LINUX = "5.10"
 """The oldest kernel that a package may count on."""
+_ABSENT = re.compile(r"No candidates were found for (\S+)")
 _BARE = re.compile(r"(\A|[,|]\s*)(\d[^,|*]*)(?=[,|]|\Z)")
 _DOWNLOADS = 8
 _LETTING_GO_S = 0.05
@@ -65,8 +66,7 @@ class Solver:
         if base.libc.name != "glibc":
             what = f"conda packages are made for glibc, and the base has {base.libc}"
             raise LockError(Issue("base", what, "take another base"))
-        wanted = _wanted(file, platform, python)
-        records = self._solved(wanted, file, platform, base)
+        records = self._answered(_wanted(file, platform, python), file, platform, base)
         pinned = [_pinned(one) for one in records]
         with ThreadPoolExecutor(_DOWNLOADS) as pool:
             found = list(pool.map(self._facts, pinned))
@@ -76,6 +76,27 @@ class Solver:
                 self.events(Event("lock", "warning", what))
         held = zip(pinned, found, strict=True)
         return tuple(sorted(replace(one, distributions=facts.distributions) for one, facts in held))
+
+    def _answered(
+        self, wanted: list[Package], file: CondaFile, platform: Platform, base: LockedBase
+    ) -> list[RepoDataRecord]:
+        """Solve; where a package is in no channel go on without it, so that all of them are named."""
+        issues: list[Issue] = []
+        while True:
+            try:
+                records = self._solved(wanted, file, platform, base)
+            except LockError as error:
+                match = _ABSENT.search(str(error))
+                absent = next((one for one in wanted if match and one.spec.name == match[1]), None)
+                if absent is None:
+                    raise LockError(*issues, *error.issues) from error
+                what = f"no channel has {plain(absent.spec.text)!r} for {platform}"
+                issues.append(Issue(absent.where, what, _FIX))
+                wanted = [one for one in wanted if one is not absent]
+                continue
+            if issues:
+                raise LockError(*issues)
+            return records
 
     def _facts(self, one: LockedConda) -> CondaFacts:
         return self.look(self.fetch.file(one.url, one.digest, one.size_bytes))
