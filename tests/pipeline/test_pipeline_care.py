@@ -174,3 +174,18 @@ def test_any_layout_folder_is_checked(own, tmp_path):
     assert "is damaged" in lading.fails(5, "fsck", tmp_path / "layout")
     assert "is not there" in lading.fails(8, "fsck", tmp_path / "nowhere")
     assert "is no OCI image layout" in lading.fails(5, "fsck", tmp_path)
+
+
+def test_a_lost_index_is_made_again_and_what_it_lists_is_named_or_removed(own):
+    lading, _ = own
+    digest = lading.json("show", "echo:1")["digest"]
+    (lading.home / "store/index.json").unlink()
+    assert "index.json: is missing" in lading.fails(5, "fsck")
+    assert any(digest in one for one in lading.json("fsck", "--repair")["repaired"])
+    assert lading.json("list") == []
+    lading("tag", digest, "echo:found")
+    assert lading.json("show", "echo:found")["digest"] == digest
+    assert lading.json("fsck")["issues"] == []
+    lading("rm", digest)
+    lading("gc", "--cache", "--older-than-s", "0")
+    assert lading.json("du")["store"]["blobs"] == 0

@@ -178,14 +178,18 @@ def remove(context: Context, texts: Sequence[str]) -> list[Reference]:
     """
     names = {str(name): name for name, _ in context.store.tags()}
     doomed: dict[Reference, None] = {}
+    unnamed: set[Digest] = set()
     for text in texts:
         digest = context.store.find(text).digest
         if text in names:
             doomed[names[text]] = None
         else:
             doomed.update({name: None for name, one in context.store.tags() if one.digest == digest})
+            unnamed.add(digest)
     for name in doomed:
         context.store.untag(name)
+    # what another tool, or the repair of a lost index, has listed without a name
+    context.store.forget(unnamed)
     return list(doomed)
 
 
@@ -204,6 +208,7 @@ def export(
     A docker-archive holds one platform: this machine's, or the first, where none is named.
     """
     descriptor = context.store.find(text)
+    context.store.ask_for(descriptor)
     if platform or (form == "docker-archive" and documents.is_index(descriptor)):
         whole, descriptor = descriptor, find(context, text, platform).image.descriptor
         if not platform and len(documents.children(context.store, whole)) > 1:
