@@ -186,7 +186,9 @@ def _image(context: Context, package: shelf.Package, engine: Engine) -> str:
         if made is not None and made.removeprefix("sha256:") in digests:
             return known
     context.events(Event("run", "step", f"{engine.name} is given the image"))
-    with dropping_damaged(context.store, documents.walk(context.store, image.descriptor)):
+    store = context.store
+    with store.keeping(), dropping_damaged(store, documents.walk(store, image.descriptor)):
+        store.ask_for(image.descriptor)
         if engine.name == "docker":
             events = context.events
             engine.tell(

@@ -197,6 +197,8 @@ class Context:
         unpacked = self.settings.cache / "unpacked"
         blobs = [one.descriptor for one in layers]
         with self.store.keeping(), dropping_damaged(self.store, blobs), translated(unpacked):
+            for blob in blobs:
+                self.store.size_bytes(blob.digest)  # so that none is collected before it is unpacked
             return open_sandbox(
                 layers,
                 source=self.store,

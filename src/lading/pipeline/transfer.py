@@ -63,6 +63,7 @@ class Moved:
 def push(context: Context, text: str, destination: str | None, *, plain_http: bool = False) -> Moved:
     """Send a package, then what is attached to it, then give it its name in the registry."""
     descriptor = context.store.find(text)
+    context.store.ask_for(descriptor)
     target = places.destination(text, destination)
     with (
         context.registry(target, plain_http=plain_http) as remote,

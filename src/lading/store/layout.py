@@ -20,7 +20,7 @@ from typing import IO
 from lading.core import canonical
 from lading.core.descriptor import Descriptor
 from lading.core.digest import CHUNK_BYTES, Digest
-from lading.core.errors import IntegrityError, Issue, RegistryError
+from lading.core.errors import IntegrityError, Issue, LadingError, RegistryError
 from lading.core.ports import OpenAt
 from lading.http.partial import Partial, hold
 from lading.store import documents
@@ -191,6 +191,14 @@ class LayoutStore(Catalogue):
             with suppress(RegistryError), self.lock():
                 stack.enter_context(PartialFile.begin(self.folder / INGEST, prefix=LEASE))
             yield
+
+    def ask_for(self, descriptor: Descriptor) -> None:
+        """Mark everything that a manifest or index names as asked for, and what refers to it."""
+        for part in documents.walk(self, descriptor):
+            self.size_bytes(part.digest)
+            with suppress(LadingError):  # one that is damaged is no matter of this manifest
+                for referrer in self.referrers(part.digest) if documents.is_manifest(part) else ():
+                    self.ask_for(referrer)
 
     def keeping_for_s(self) -> float:
         """Return the seconds since the oldest `keeping` that lasts began, in any process; 0 without one."""
