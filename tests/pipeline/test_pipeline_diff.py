@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from running import Lading
+
 pytestmark = pytest.mark.network
 
 CODE = """\
@@ -67,6 +69,17 @@ def test_the_exit_status_tells_where_it_is_asked_to(packed, other, condition, st
     done = packed.run("diff", "times:double", f"times:{other}", "--fail-if", condition)
     assert (done.returncode, "Traceback" in done.stderr) == (status, False)
     assert packed.run("diff", "times:double", f"times:{other}").returncode == 0
+
+
+def test_a_package_in_a_registry_is_compared_without_its_layers(packed, registry, tmp_path):
+    there = f"{registry.host}/team/times:double"
+    packed("push", "times:double", there)
+    other = Lading(tmp_path / "home")
+    found = other.json("diff", there, there)
+    assert (found["same"], found["answers"]["rows"]) == (True, 3)
+    assert not list((other.home / "store").rglob("sha256/*"))
+    local, remote = (packed.json("diff", name, "times:triple") for name in ("times:double", there))
+    assert remote == local
 
 
 def test_a_package_that_is_not_there_is_named(packed):

@@ -29,12 +29,14 @@ def run(
 
         lading diff iris:1 iris:2
 
+        lading diff registry.example.com/team/iris:prod iris:2
+
         lading diff iris:1 iris:2 --json | jq .reasons
 
         lading diff iris:prod iris:new --fail-if yes   # in CI: exit status 6 where a client would notice
 
     Args:
-        before: A name, a digest, or the beginning of one.
+        before: A name, a digest, the beginning of one, or the name of a package in a registry.
         after: The package to compare it with.
         fail_if: Exit with 6 where they differ, or a client may (maybe) or would (yes) notice; default: 0.
         platform: One of packages of several platforms; default: this machine's.

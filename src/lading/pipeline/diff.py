@@ -12,6 +12,8 @@ from lading.core.spec import Example
 from lading.image.diff import Answers, Difference
 from lading.pipeline import run, shelf
 from lading.pipeline.context import Context
+from lading.pipeline.glance import glance
+from lading.pipeline.run import temporary_folder
 from lading.verify.compare import differences, predictions, rows
 
 
@@ -43,32 +45,35 @@ class Compared:
 
 
 def diff(context: Context, before: str, after: str, platform: Platform | None = None) -> Compared:
-    """Compare two packages by their bills, reports and recorded examples; of several platforms, one."""
-    old = shelf.find(context, before, platform)
-    each = [shelf.find(context, after, platform)] if platform else shelf.find_each(context, after)
-    # the same platform of both, where there is one
-    new = next((one for one in each if one.image.platform == old.image.platform), each[0])
-    found = image.compare(
-        old.bill, new.bill, answers=_answers(context, old, new), reports=(old.report, new.report)
-    )
+    """Compare two packages by their bills, reports and recorded examples; of several platforms, one.
+
+    Of a package in a registry no more is fetched than these.
+    """
+    with temporary_folder() as folder:
+        there, before = glance(context, before, folder / "before")
+        here, after = glance(context, after, folder / "after")
+        old = shelf.find(there, before, platform)
+        each = [shelf.find(here, after, platform)] if platform else shelf.find_each(here, after)
+        # the same platform of both, where there is one
+        new = next((one for one in each if one.image.platform == old.image.platform), each[0])
+        answers = _answers((there, old), (here, new))
+    found = image.compare(old.bill, new.bill, answers=answers, reports=(old.report, new.report))
     return Compared(old, new, found)
 
 
-def _answers(context: Context, before: shelf.Package, after: shelf.Package) -> Answers | None:
+def _answers(before: tuple[Context, shelf.Package], after: tuple[Context, shelf.Package]) -> Answers | None:
     """Compare what both recorded for the same requests; None where they have none in common."""
     old, new = (
-        {one.digest: one for one in each.bill.examples if one.has_outputs} for each in (before, after)
+        {one.digest: one for one in each.bill.examples if one.has_outputs} for _, each in (before, after)
     )
     if not old or not new:
         return None
     if old.keys() == new.keys():  # inputs and outputs are the same bytes
         return Answers(sum(one.rows for one in old.values()), 0)
-    asked = {
-        canonical.encode(one.inputs): one for one in run.recorded_examples(context, before) if _answered(one)
-    }
+    asked = {canonical.encode(one.inputs): one for one in run.recorded_examples(*before) if _answered(one)}
     total = differing = 0
     first = ""
-    for one in run.recorded_examples(context, after):
+    for one in run.recorded_examples(*after):
         recorded = asked.get(canonical.encode(one.inputs))
         if recorded is None or not _answered(one):
             continue
