@@ -17,6 +17,7 @@ from lading.core.digest import CHUNK_BYTES
 from lading.core.errors import Issue
 from lading.core.image import Image, Layer
 from lading.core.ports import BlobSource
+from lading.layers.compress import VERSION
 
 _MOST = 5
 _LONGEST = 60
@@ -74,7 +75,7 @@ def _named(layers: Sequence[Layer]) -> dict[str, Layer]:
 def _inside(one: Layer, source: BlobSource, other: Layer, made: BlobSource) -> Iterator[str]:
     """Tell which files of two layers differ, and how."""
     if one.diff_id == other.diff_id:
-        yield "the same files, compressed otherwise"
+        yield f"the same files, compressed otherwise; here zlib-ng {VERSION} does it"
         return
     try:
         expected, got = _entries(one, source), _entries(other, made)
