@@ -194,6 +194,7 @@ def test_an_image_that_is_not_there_is_told(lading, model, registry):
     assert "offline" in lading.fails(8, "pack", model, "--base", "python:never-seen", "--offline")
 
 
+@pytest.mark.slow
 def test_one_of_an_index_s_platforms_is_the_base(lading, model, tmp_path):
     """A package for another processor is made on its image, with nothing run."""
     arm64 = Platform("linux", "arm64")
@@ -232,7 +233,7 @@ def wait_for(url, process, timeout_s=90.0):
     raise AssertionError(f"{url} does not answer")
 
 
-@pytest.mark.parametrize("engine", ["podman", "docker"])
+@pytest.mark.parametrize("engine", ["podman", pytest.param("docker", marks=pytest.mark.slow)])
 def test_it_runs_in_an_engine_as_the_image_s_user(lading, packed, engine, request, tmp_path):
     tool = request.getfixturevalue(engine)
     lading("export", "iris:slim", tmp_path / "iris.tar", "--format", "docker-archive")
