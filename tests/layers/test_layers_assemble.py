@@ -110,7 +110,9 @@ def cargo(shop, make_wheel, tmp_path) -> Cargo:
         (tmp_path / path).write_text(path)
     model = tuple(ModelFile(n, tmp_path / "model" / n, 9) for n in ("model.pkl", "MLmodel"))
     assets = (tmp_path / "words", tmp_path / "table.csv")
-    return Cargo(lock, "lading", model, code=tmp_path / "code", assets=assets, examples=(b'{"inputs":[]}',))
+    return Cargo(
+        lock, "lading", model=model, code=tmp_path / "code", assets=assets, examples=(b'{"inputs":[]}',)
+    )
 
 
 @dataclass
