@@ -1,8 +1,13 @@
 """Settings that every test shares."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["baking", "engines", "meddler", "running"]
+
+# a shell starts its background jobs deaf to interrupts, and whatever they start inherits that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # machines differ in speed: a law is about values, never about time
 settings.register_profile(
