@@ -206,6 +206,34 @@ def test_the_tags_of_a_repository_are_listed_without_those_that_hold_referrers(d
     assert listed["1"].size_bytes == sum(sizes.values())
 
 
+def put_manifest(place, tag, document):
+    """Write a manifest as it is, whatever it says."""
+    host, _, repository = place.partition("/")
+    url = f"http://{host}/v2/{repository}/manifests/{tag}"
+    headers = {"Content-Type": document["mediaType"]}
+    request = urllib.request.Request(url, json.dumps(document).encode(), headers, method="PUT")
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 201
+
+
+def test_a_tag_that_cannot_be_read_is_told_by_name_and_the_others_are_listed(desk, several, place):
+    push(desk.context, "hello:1", place)
+    row = {**documents.children(desk.store, several)[0].to_json(), "size": 7}
+    put_manifest(place, "bad", {"schemaVersion": 2, "mediaType": INDEX, "manifests": [row]})
+    assert [one.reference.tag for one in tags(desk.context, place)] == ["1"]
+    (said,) = desk.told("warning")
+    assert f"{place}:bad" in said
+    assert "expected 7 bytes" in said
+
+
+def test_where_no_tag_can_be_read_listing_fails_and_names_them(desk, several, place):
+    push(desk.context, "hello:1", f"{place}:bad")
+    row = {**documents.children(desk.store, several)[0].to_json(), "size": 7}
+    put_manifest(place, "bad", {"schemaVersion": 2, "mediaType": INDEX, "manifests": [row]})
+    with pytest.raises(IntegrityError, match=f"{place}:bad"):
+        tags(desk.context, place)
+
+
 def test_a_referrer_to_something_else_is_left_where_it_is(desk, other, place, tiny_layer, registry):
     image, stranger = desk.image(*tiny_layer), desk.image(*tiny_layer, ARM64)
     desk.store.tag(Reference.parse("hello:1"), image)

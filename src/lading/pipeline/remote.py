@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lading.core.descriptor import Descriptor
-from lading.core.errors import Issue, RegistryError
+from lading.core.errors import IntegrityError, Issue, LadingError, RegistryError
+from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.pipeline import places
 from lading.pipeline.context import Context
@@ -38,17 +39,34 @@ class Tagged:
 
 
 def tags(context: Context, text: str, *, plain_http: bool = False) -> list[Tagged]:
-    """List the tags of `registry/repository`, in order; RegistryError where it is unknown or out of reach."""
+    """List the tags of `registry/repository`, in order; what cannot be read is told and passed over.
+
+    RegistryError where the repository is unknown or out of reach; IntegrityError where no tag can be read.
+    """
     reference = places.repository(text)
     with context.registry(reference, plain_http=plain_http) as store, ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(store.tags())
         if not found:
             raise RegistryError(Issue(repr(text), "has no tags, or is not known to the registry"))
-        described = pool.map(lambda one: _describe(store, one[1]), found)
-        return [
-            Tagged(replace(reference, tag=name.tag), descriptor, *rest)
-            for (name, descriptor), rest in zip(found, described, strict=True)
-        ]
+        described = list(
+            pool.map(lambda one: _tagged(store, replace(reference, tag=one[0].tag), one[1]), found)
+        )
+    listed = [one for one in described if isinstance(one, Tagged)]
+    failures = [one for one in described if isinstance(one, LadingError)]
+    if not listed:
+        raise failures[0]
+    for failure in failures:
+        context.events(Event("list", "warning", f"{failure.issues[0].where}: {failure.issues[0].what}"))
+    return listed
+
+
+def _tagged(store: RegistryStore, name: Reference, descriptor: Descriptor) -> Tagged | LadingError:
+    """Read what a tag stands for; return, with the tag's name, why that cannot be done."""
+    try:
+        return Tagged(name, descriptor, *_describe(store, descriptor))
+    except (IntegrityError, RegistryError) as error:
+        (first, *others) = error.issues
+        return type(error)(Issue(str(name), f"{first.where}: {first.what}", first.fix), *others)
 
 
 def _describe(store: RegistryStore, descriptor: Descriptor) -> tuple[tuple[str, ...], int]:
