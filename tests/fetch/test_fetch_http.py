@@ -51,6 +51,14 @@ def test_a_file_is_downloaded_once_and_lies_under_its_digest(site, fetch, tmp_pa
     assert left_over(tmp_path) == []
 
 
+def test_a_download_that_is_used_again_is_marked_as_used(site, fetch):
+    site.answers["/a"] = lambda one: site.reply(one, BODY)
+    path = fetch.file(f"{site.url}/a", DIGEST)
+    os.utime(path, (0, 0))
+    assert fetch.file(f"{site.url}/a", DIGEST) == path
+    assert path.stat().st_mtime > time.time() - 3600
+
+
 def test_a_broken_connection_is_resumed_where_it_broke(site, fetch):
     site.in_turn("/a", partial(site.break_after, body=BODY, count=2 << 20), partial(site.reply, body=BODY))
     assert fetch.file(f"{site.url}/a", DIGEST, len(BODY)).read_bytes() == BODY

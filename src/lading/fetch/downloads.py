@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lading.core.digest import Digest
 from lading.http.partial import Partial, hold
+
+_FRESH_S = 3600.0
+"""A download used this recently is not marked as used once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +39,18 @@ class Downloads:
         self.folder = folder
 
     def find(self, digest: Digest, size_bytes: int | None) -> Path | None:
-        """Return a finished download; one of another length was damaged and is forgotten."""
+        """Return a finished download, marked as used; one of another length was damaged and is forgotten."""
         path = self.folder / digest.algorithm / digest.hex
         try:
-            found_bytes = path.stat().st_size
+            status = path.stat()
         except OSError:
             return None
-        if size_bytes is not None and found_bytes != size_bytes:
+        if size_bytes is not None and status.st_size != size_bytes:
             path.unlink(missing_ok=True)
             return None
+        if time.time() - status.st_mtime > _FRESH_S:
+            with suppress(OSError):  # a cache that may only be read is not collected either
+                os.utime(path)
         return path
 
     def partial(self, digest: Digest) -> AbstractContextManager[Partial]:
