@@ -128,6 +128,7 @@ class RegistryStore:
         """Bring in a blob or manifest that is known; return whether its bytes had to travel.
 
         What is there is left, what another repository of the registry has is mounted, the rest is sent.
+        IntegrityError where the registry keeps other bytes than it was sent.
         """
         digest = descriptor.digest
         if self._holds(descriptor):
@@ -137,16 +138,19 @@ class RegistryStore:
                 data = stream.read(min(descriptor.size_bytes, documents.LIMIT_BYTES) + 1)
             documents.check(descriptor, data)
             self._manifests.put(str(digest), descriptor.media_type, data)
+            self._check_held(descriptor)
             is_new = True
         else:
             is_mounted, location = self._mounts.find(digest)
-            is_new = not is_mounted
+            # a registry mounts what it has, damaged or not
+            is_new = not (is_mounted and self._holds(descriptor))
             if is_new:
                 upload = Upload(
                     self._api, self.repository, descriptor, open_at=open_at, told=told, location=location
                 )
                 path = f"{self.repository}/blobs/uploads/"
                 self._api.persist(path, upload, upload.reached)
+                self._check_held(descriptor)
         self.has(descriptor)
         return is_new
 
@@ -282,10 +286,21 @@ class RegistryStore:
 
     def _holds(self, descriptor: Descriptor) -> bool:
         """Ask whether a part is there, as what it is."""
+        return self._held_bytes(descriptor) == descriptor.size_bytes
+
+    def _held_bytes(self, descriptor: Descriptor) -> int | None:
         if _is_document(descriptor):
             found = self._manifests.describe(str(descriptor.digest))
-            return found is not None and found.size_bytes == descriptor.size_bytes
-        return self._blob_size(descriptor.digest) == descriptor.size_bytes
+            return found.size_bytes if found else None
+        return self._blob_size(descriptor.digest)
+
+    def _check_held(self, descriptor: Descriptor) -> None:
+        """Raise IntegrityError where what was taken is not held: Distribution leaves a damaged file as it is."""
+        held_bytes = self._held_bytes(descriptor)
+        if held_bytes != descriptor.size_bytes:
+            got = "nothing" if held_bytes is None else f"{held_bytes} bytes"
+            what = f"has taken {descriptor.size_bytes} bytes and keeps {got}"
+            raise self._api.damaged(self.repository, descriptor.digest, what)
 
     def _require(self, descriptor: Descriptor) -> None:
         """Raise RegistryError unless everything that a manifest names is there."""

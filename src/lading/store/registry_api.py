@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urljoin
 
-from lading.core.errors import Issue, RegistryError
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, Issue, RegistryError
 from lading.core.login import Logins
 from lading.core.ports import Events
 from lading.http.client import Body, Client, NotSpoken, Response, origin, public
@@ -28,6 +29,10 @@ _CERTIFICATES = (
 )
 _FIRST_ATTEMPTS = 3
 _LONGEST_MESSAGE = 300
+_DAMAGED = (
+    "try again; if it stays so, it is damaged there: have it removed from the registry's storage "
+    "(pushing does not replace it), then push it again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +192,10 @@ class RegistryApi:
     def refusal(self, answer: Answer, what: str, fix: str | None = None) -> RegistryError:
         """Say what the registry refused."""
         return RegistryError(Issue(public(answer.url), self.told(answer, what), fix))
+
+    def damaged(self, repository: str, digest: Digest, what: str) -> IntegrityError:
+        """Say that a repository has other bytes under a digest than it should."""
+        return IntegrityError(Issue(str(digest), f"{self.registry}/{repository} {what}", _DAMAGED))
 
     def _find(self) -> str:
         """Find out whether the registry speaks TLS; only loopback, or one asked for, may do without."""
