@@ -295,7 +295,7 @@ class RegistryStore:
         return self._blob_size(descriptor.digest)
 
     def _check_held(self, descriptor: Descriptor) -> None:
-        """Raise IntegrityError where what was taken is not held: Distribution leaves a damaged file as it is."""
+        """Raise IntegrityError where what was taken is not held: Distribution replaces no damaged file."""
         held_bytes = self._held_bytes(descriptor)
         if held_bytes != descriptor.size_bytes:
             got = "nothing" if held_bytes is None else f"{held_bytes} bytes"
