@@ -165,7 +165,7 @@ def test_a_folder_that_is_not_there_is_told_in_plain_words(
     store: MemoryStore, author: Any, tmp_path: Path, form: Format
 ) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RegistryError, match="nothing was written"):
+    with pytest.raises(RegistryError, match="what was there before is unharmed"):
         export(store, author.image(store), tmp_path / "file" / "out", form)
 
 

@@ -260,19 +260,21 @@ def test_only_what_a_dead_writer_left_is_swept(tmp_path: Path) -> None:
     store = LayoutStore(tmp_path / "layout")
     put(store, b"numpy")
     ingest = store.folder / ".ingest"
-    dead, fresh = ingest / "1-dead", ingest / "1-fresh"
-    dead.write_bytes(b"half")
-    os.utime(dead, (0, 0))
-    fresh.write_bytes(b"half")
+    old, killed, begun = ingest / "1-old", ingest / "2-killed", ingest / "3-begun"
+    old.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    killed.write_bytes(b"almost")
+    begun.touch()  # its writer has not got round to locking it
     with store.create() as blob:
         blob.write(b"alive")
-        for path in ingest.iterdir():
-            if path not in {dead, fresh}:
-                os.utime(path, (0, 0))
-        assert store.sweep(older_than_s=0, dry_run=True) == {"1-dead": 4}
-        assert store.sweep(older_than_s=0, dry_run=False) == {"1-dead": 4}
-        assert not dead.exists()
-        assert fresh.exists()
+        for path in set(ingest.iterdir()) - {old, killed, begun}:
+            os.utime(path, (0, 0))
+        assert store.sweep(older_than_s=3600, dry_run=True) == {"1-old": 4}
+        assert store.sweep(older_than_s=0, dry_run=True) == {"1-old": 4, "2-killed": 6}
+        assert store.sweep(older_than_s=0, dry_run=False) == {"1-old": 4, "2-killed": 6}
+        assert not old.exists()
+        assert not killed.exists()
+        assert begun.exists()
         blob.commit()
     assert store.size_bytes(Digest.of(b"alive")) == 5
 
@@ -295,8 +297,8 @@ def test_a_disk_that_takes_no_more_is_told_in_plain_words(tmp_path: Path, size_b
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     said = run_writer(tmp_path / "layout", size_bytes, before=limit)
-    assert "nothing was written" in said
-    assert "free some space" in said
+    assert "what was there before is unharmed" in said
+    assert "lading gc --cache --older-than-s 0" in said
     store = LayoutStore(tmp_path / "layout")
     assert list(store.digests()) == []
     assert list((store.folder / ".ingest").iterdir()) == []
@@ -319,7 +321,7 @@ def ordinary_user(tmp_path: Path) -> Iterator[None]:
 
 def test_a_folder_that_may_not_be_written_is_told_in_plain_words(tmp_path: Path, ordinary_user: None) -> None:
     store = LayoutStore(tmp_path / "layout")
-    with pytest.raises(RegistryError, match="nothing was written") as caught:
+    with pytest.raises(RegistryError, match="what was there before is unharmed") as caught:
         put(store, b"numpy")
     assert "LADING_HOME" in (caught.value.issues[0].fix or "")
 
@@ -334,5 +336,7 @@ def test_a_folder_that_may_not_be_read_is_told_in_plain_words(tmp_path: Path, or
 
 @pytest.mark.parametrize("folder", ["/proc/lading", "/dev/null/lading"])
 def test_a_folder_that_cannot_be_is_told_in_plain_words(folder: str) -> None:
-    with pytest.raises(RegistryError, match=r"nothing was written.*\n  fix: choose another folder"):
+    with pytest.raises(
+        RegistryError, match=r"what was there before is unharmed.*\n  fix: choose another folder"
+    ):
         put(LayoutStore(Path(folder)), b"numpy")

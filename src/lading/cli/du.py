@@ -37,7 +37,8 @@ def run(*, common: Common = Common()) -> int:  # noqa: B008 - frozen
     lines.append(f"store   {size(store.bytes):>8}  {store.blobs} blobs; {alone}")
     lines.append(f"        {size(store.bytes - store.reached_bytes):>8}  of it no package needs (lading gc)")
     if store.unfinished_bytes:
-        lines.append(f"        {size(store.unfinished_bytes):>8}  being written, or left by what was killed")
+        left = "being written, or left by what was killed (lading gc --older-than-s 0)"
+        lines.append(f"        {size(store.unfinished_bytes):>8}  {left}")
     lines.append(f"caches  {size(sum(taken.caches.values())):>8}  (lading gc --cache)")
     lines += [
         f"        {size(size_bytes):>8}  {kind}"

@@ -28,7 +28,8 @@ def run(
     Args:
         cache: Drop the caches too, not only what was not used for a week; what is in use stays.
         dry_run: Say what would be freed, remove nothing.
-        older_than_s: Leave blobs alone that were written or asked for since; default: 3600.
+        older_than_s: Leave blobs alone that were written or asked for since, and what a pull that
+            broke off will go on with; default: 3600.
     """
     console = Console(common)
     context = pipeline.Context(common.settings(), console.event)

@@ -22,7 +22,7 @@ from typing import ClassVar
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNSUITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
 _ROOM = (
-    "free some space (lading gc --cache), or take another disk: "
+    "free some space (lading gc --cache --older-than-s 0), or take another disk: "
     "LADING_HOME for lading's data, UV_CACHE_DIR for uv's cache, TMPDIR for temporary files"
 )
 _FULL_TEXT = re.compile("|".join(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT)))
@@ -61,7 +61,7 @@ def disk_fix(error: OSError) -> str | None:
     """Name the way out of what a disk refused to write, None where there is no general one.
 
     >>> disk_fix(OSError(errno.ENOSPC, "No space left on device")).split(",")[0]
-    'free some space (lading gc --cache)'
+    'free some space (lading gc --cache --older-than-s 0)'
     """
     if error.errno in _FULL:
         return _ROOM

@@ -18,7 +18,7 @@ def refusal(path: Path, error: OSError, *, reading: bool = False) -> RegistryErr
     """Say what a disk refused, and the way out."""
     if reading:
         return RegistryError(Issue(str(path), f"cannot be read: {error.strerror}"))
-    what = f"cannot be written: {error.strerror}; nothing was written"
+    what = f"cannot be written: {error.strerror}; what was there before is unharmed"
     return RegistryError(Issue(str(path), what, disk_fix(error)))
 
 

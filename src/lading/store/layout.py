@@ -217,8 +217,9 @@ class LayoutStore(Catalogue):
         for path in sorted((self.folder / INGEST).glob("*")):
             with translated(path), suppress(FileNotFoundError):
                 status = path.stat()
-                # a writer may be between making its file and locking it
-                is_old = time.time() - status.st_mtime >= max(older_than_s, _FRESH_S)
+                # a writer may be between making its file, which is empty then, and locking it
+                spared_s = older_than_s if status.st_size else max(older_than_s, _FRESH_S)
+                is_old = time.time() - status.st_mtime >= spared_s
                 with PartialFile.abandoned(path) as is_dead:
                     if not is_old or not is_dead:
                         continue
