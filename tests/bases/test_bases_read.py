@@ -278,3 +278,36 @@ def test_docker_s_words_for_layers_become_the_specification_s():
     kind = "application/vnd.docker.image.rootfs.diff.tar.gzip"
     (layer,) = layers([Descriptor(kind, Digest.of(b"z"), 1)], parse(config(), AMD64, "x"), "x")
     assert layer.descriptor.media_type == LAYER_GZIP
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"config": [1]}, "config: got a list, expected an object"),
+        ({"config": {"Env": {"a": 1}}}, "Env: got an object, expected a list of texts alone"),
+        ({"config": {"Env": "X=1"}}, "Env: got a text, expected a list of texts alone"),
+        ({"config": {"Env": ["X=1", 2]}}, "Env: got a list, expected a list of texts alone"),
+        ({"config": {"User": ["x"]}}, "User: got ['x'], expected a text"),
+        ({"config": {"WorkingDir": 0}}, "WorkingDir: got 0, expected a text"),
+        ({"rootfs": {"diff_ids": ["x"]}}, "diff_ids: got 'x', expected 'sha256:'"),
+        ({"rootfs": {"diff_ids": [7]}}, "diff_ids: got '7', expected 'sha256:'"),
+    ],
+)
+def test_what_a_config_has_of_another_kind_is_named_with_the_base(changes, said):
+    with pytest.raises(IntegrityError) as caught:
+        parse(config(**changes), AMD64, "me/base:1")
+    (issue,) = caught.value.issues
+    assert issue.where == "me/base:1"
+    assert issue.what.startswith(f"its config is malformed: {said}")
+
+
+def test_all_that_is_malformed_in_a_config_is_named_at_once():
+    with pytest.raises(IntegrityError) as caught:
+        parse(config(config={"Env": 1, "User": 2}, rootfs={"diff_ids": ["x", "y"]}), AMD64, "x")
+    assert len(caught.value.issues) == 4
+
+
+@pytest.mark.parametrize("value", [None, {}, {"Env": None, "User": None, "WorkingDir": None}])
+def test_a_config_may_leave_out_how_its_image_runs(value):
+    found = parse(config(config=value), AMD64, "x")
+    assert (dict(found.variables), found.user, found.working_dir) == ({}, "", "")

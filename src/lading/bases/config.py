@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lading.core import canonical
 from lading.core.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Descriptor
@@ -47,14 +48,44 @@ def parse(data: bytes, platform: Platform, where: str) -> Settings:
     if (system, architecture) != (platform.os, platform.architecture):
         what = f"is for {system}/{architecture}, expected {platform}"
         raise LockError(Issue(where, what, "take a base for the platform, or name another --platform"))
-    settings = document.get("config") or {}
+    issues: list[Issue] = []
+    settings = _checked(document.get("config"), diff_ids, issues, where)
+    if issues:
+        raise IntegrityError(*issues)
     return Settings(
-        tuple(Digest.parse(str(one)) for one in diff_ids),
+        tuple(Digest.parse(one) for one in diff_ids),
         tuple(_made_by(document.get("history"))),
-        dict(_variables(settings.get("Env"))),
-        str(settings.get("User") or ""),
-        str(settings.get("WorkingDir") or ""),
+        dict(_variables(settings.get("Env") or [])),
+        settings.get("User") or "",
+        settings.get("WorkingDir") or "",
     )
+
+
+def _checked(settings: object, diff_ids: list[Any], issues: list[Issue], where: str) -> dict[str, Any]:
+    """Return how an image is to be run, having collected what is of another kind; variables may be secret."""
+    wrong = []
+    for one in diff_ids:
+        try:
+            Digest.parse(str(one))
+        except IntegrityError as error:
+            wrong.append(f"diff_ids: {error.issues[0].what}")
+    run = {} if settings is None else settings
+    if isinstance(run, dict):
+        env = run.get("Env")
+        if env is not None and not (isinstance(env, list) and all(isinstance(one, str) for one in env)):
+            wrong.append(f"Env: got {_kind(env)}, expected a list of texts alone")
+        texts = {key: run.get(key) for key in ("User", "WorkingDir")}
+        strange = {key: value for key, value in texts.items() if not isinstance(value, str | None)}
+        wrong += (f"{key}: got {value!r:.80}, expected a text" for key, value in strange.items())
+    else:
+        wrong.append(f"config: got {_kind(run)}, expected an object")
+    fix = "build or fetch the image again, with a tool that keeps to the OCI image specification"
+    issues += (Issue(where, f"its config is malformed: {one}", fix) for one in wrong)
+    return run if isinstance(run, dict) else {}
+
+
+def _kind(value: object) -> str:
+    return {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}.get(type(value), "a number")
 
 
 def layers(found: Sequence[Descriptor], settings: Settings, where: str) -> tuple[Layer, ...]:
@@ -85,6 +116,6 @@ def _made_by(history: object) -> list[str]:
     return [" ".join(str(one.get("created_by") or "").split())[:100] for one in told]
 
 
-def _variables(texts: object) -> list[tuple[str, str]]:
-    pairs = [str(one).partition("=") for one in texts] if isinstance(texts, list) else []
+def _variables(texts: list[str]) -> list[tuple[str, str]]:
+    pairs = [one.partition("=") for one in texts]
     return [(key, value) for key, equals, value in pairs if key and equals]
