@@ -151,7 +151,7 @@ def test_a_blob_that_nothing_names_is_listed_and_once(local: Store, author: Any)
 @pytest.mark.parametrize("data", [b"", b"a layer", bytes(range(256)) * 10_000], ids=len)
 def test_a_blob_that_is_known_is_taken_once(store: Store, data: bytes) -> None:
     heard: list[int] = []
-    assert store.take(described(data), opening(data), heard.append)
+    assert store.take(described(data), opening(data), heard.append) == len(data)
     assert read(store, Digest.of(data)) == data
     assert max(heard, default=0) == len(data)
     starts: list[int] = []

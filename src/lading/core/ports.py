@@ -72,8 +72,8 @@ class BlobSink(Protocol):
         """Begin a blob."""
         ...
 
-    def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> bool:
-        """Bring in a blob that is known by its digest and size; return whether it was missing.
+    def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> int:
+        """Bring in a blob that is known by its digest and size; return how many bytes of it had to travel.
 
         Goes on where an earlier try broke off, of this process or another, as far as the medium can. `told`
         hears how many bytes are there. Raises IntegrityError, and keeps nothing, where the bytes are not what

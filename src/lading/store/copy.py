@@ -90,21 +90,20 @@ def copy(
         sink.knows(source.repository)
     parts = list({part.digest: part for part in documents.walk(source, descriptor)}.values())
     progress = _Progress(parts, stage, events)
-    moved = present = 0
 
-    def take(part: Descriptor) -> bool:
+    def take(part: Descriptor) -> int:
         told = progress.of(part)
-        is_new = sink.take(part, _opening(source, part.digest, progress.check), told)
+        moved_bytes = sink.take(part, _opening(source, part.digest, progress.check), told)
         told(part.size_bytes)
         if isinstance(source, RegistryStore):
             source.has(part)
-        return is_new
+        return moved_bytes
 
     blobs = [part for part in parts if not _is_document(part)]
     # the largest first, so that none is left to travel alone at the end
     blobs.sort(key=lambda part: part.size_bytes, reverse=True)
     with ThreadPoolExecutor(jobs, thread_name_prefix="copy") as pool:
-        futures = {pool.submit(take, part): part for part in blobs}
+        futures = [pool.submit(take, part) for part in blobs]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
@@ -112,15 +111,11 @@ def copy(
             progress.is_stopped = any(not future.done() or future.exception() for future in futures)
             for future in futures:
                 future.cancel()
-    for future, part in futures.items():
-        if not future.cancelled() and not isinstance(future.exception(), _Stopped):
-            is_new = future.result()
-            moved, present = moved + is_new * part.size_bytes, present + (not is_new) * part.size_bytes
+    ended = [one for one in futures if not one.cancelled() and not isinstance(one.exception(), _Stopped)]
+    moved_bytes = sum(one.result() for one in ended)
     # each after what it names
-    for part in filter(_is_document, parts):
-        is_new = take(part)
-        moved, present = moved + is_new * part.size_bytes, present + (not is_new) * part.size_bytes
-    return Copied(moved, present)
+    moved_bytes += sum(map(take, filter(_is_document, parts)))
+    return Copied(moved_bytes, sum(part.size_bytes for part in parts) - moved_bytes)
 
 
 def _is_document(part: Descriptor) -> bool:

@@ -97,34 +97,33 @@ class LayoutStore(Catalogue):
         with PartialFile.begin(self.folder / INGEST) as partial:
             yield _Writer(self, partial)
 
-    def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> bool:
-        """Bring in a blob that is known by its digest and size; return whether it was missing.
+    def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> int:
+        """Bring in a blob that is known by its digest and size; return how many bytes of it came.
 
         What arrives before the source breaks off or the process dies is kept in `.ingest/` for the next try.
         """
         digest = descriptor.digest
         if self.size_bytes(digest) == descriptor.size_bytes:
-            return False
+            return 0
         with translated(self.folder):
             self._prepare()
         unfinished = self.folder / INGEST / digest.hex
         with translated(self.folder), hold(unfinished, digest, self.path(digest)) as partial:
             if self.size_bytes(digest) == descriptor.size_bytes:  # somebody else was faster
                 partial.discard()
-                return False
-            had_bytes = partial.size_bytes
+                return 0
             try:
-                _fill(partial, descriptor, open_at, told)
+                had_bytes = _fill(partial, descriptor, open_at, told)
                 if had_bytes and not partial.is_whole():
                     # the beginning that an earlier try left may be what is wrong
                     partial.restart()
-                    _fill(partial, descriptor, open_at, told)
+                    had_bytes = _fill(partial, descriptor, open_at, told)
                 documents.check_size(descriptor, partial.size_bytes)
                 partial.seal(str(digest), "fetch it again")
             except (IntegrityError, OSError):
                 partial.discard()
                 raise
-        return True
+        return descriptor.size_bytes - had_bytes
 
     def is_sound(self, digest: Digest) -> bool:
         """Tell whether a blob is there and is what its name says; reads all of it."""
@@ -352,19 +351,21 @@ def strip(folder: Path) -> None:
     (folder / LOCK).unlink()
 
 
-def _fill(partial: Partial, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> None:
-    """Append what is missing, and one byte at most of what is too much."""
+def _fill(partial: Partial, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> int:
+    """Append what is missing, and one byte at most of what is too much; return how many bytes were there."""
     if partial.size_bytes > descriptor.size_bytes:
         partial.restart()
-    told(partial.size_bytes)
-    if partial.size_bytes == descriptor.size_bytes:
-        return
-    with open_at(partial.size_bytes) as stream:
+    had_bytes = partial.size_bytes
+    told(had_bytes)
+    if had_bytes == descriptor.size_bytes:
+        return had_bytes
+    with open_at(had_bytes) as stream:
         # what has come is not gathered first, where the stream can tell
         read = getattr(stream, "read1", stream.read)
         while chunk := read(min(CHUNK_BYTES, descriptor.size_bytes + 1 - partial.size_bytes)):
             partial.write(chunk)
             told(min(partial.size_bytes, descriptor.size_bytes))
+    return had_bytes
 
 
 class _Writer:

@@ -51,10 +51,10 @@ class MemoryStore(Catalogue):
         """Begin a blob."""
         yield _Writer(self)
 
-    def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> bool:
-        """Bring in a blob that is known by its digest and size; return whether it was missing."""
+    def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> int:
+        """Bring in a blob that is known by its digest and size; return how many bytes of it came."""
         if self.size_bytes(descriptor.digest) == descriptor.size_bytes:
-            return False
+            return 0
         with open_at(0) as stream, self.create() as blob:
             done = 0
             # one byte too many is read, so that a blob longer than it says is noticed, however long it is
@@ -63,7 +63,7 @@ class MemoryStore(Catalogue):
                 told(min(done, descriptor.size_bytes))
             documents.check_size(descriptor, done)
             blob.commit(descriptor.digest)
-        return True
+        return descriptor.size_bytes
 
     def delete(self, digest: Digest) -> None:
         """Remove a blob, its names and its place among referrers; no error where it is not there."""

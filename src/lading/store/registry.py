@@ -124,35 +124,27 @@ class RegistryStore:
         with tempfile.SpooledTemporaryFile(documents.LIMIT_BYTES) as spool:
             yield _Writer(self, spool)
 
-    def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> bool:
-        """Bring in a blob or manifest that is known; return whether its bytes had to travel.
+    def take(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> int:
+        """Bring in a blob or manifest that is known; return how many bytes of it had to travel.
 
         What is there is left, what another repository of the registry has is mounted, the rest is sent.
         IntegrityError where the registry keeps other bytes than it was sent.
         """
         digest = descriptor.digest
-        if self._holds(descriptor):
-            is_new = False
-        elif _is_document(descriptor):
-            with open_at(0) as stream:
-                data = stream.read(min(descriptor.size_bytes, documents.LIMIT_BYTES) + 1)
-            documents.check(descriptor, data)
-            self._manifests.put(str(digest), descriptor.media_type, data)
-            self._check_held(descriptor)
-            is_new = True
-        else:
-            is_mounted, location = self._mounts.find(digest)
-            # a registry mounts what it has, damaged or not
-            is_new = not (is_mounted and self._holds(descriptor))
-            if is_new:
-                upload = Upload(
-                    self._api, self.repository, descriptor, open_at=open_at, told=told, location=location
-                )
-                path = f"{self.repository}/blobs/uploads/"
-                self._api.persist(path, upload, upload.reached)
+        moved_bytes = 0
+        if not self._holds(descriptor):
+            if _is_document(descriptor):
+                with open_at(0) as stream:
+                    data = stream.read(min(descriptor.size_bytes, documents.LIMIT_BYTES) + 1)
+                documents.check(descriptor, data)
+                self._manifests.put(str(digest), descriptor.media_type, data)
+                moved_bytes = len(data)
+            else:
+                moved_bytes = self._mount_or_send(descriptor, open_at, told)
+            if moved_bytes:
                 self._check_held(descriptor)
         self.has(descriptor)
-        return is_new
+        return moved_bytes
 
     def knows(self, repository: str) -> None:
         """Try to mount blobs from this repository of the same registry from now on."""
@@ -312,6 +304,15 @@ class RegistryStore:
         if missing:
             raise RegistryError(*map(self._missing, missing))
         self._present.update(part.digest for part in parts)
+
+    def _mount_or_send(self, descriptor: Descriptor, open_at: OpenAt, told: Callable[[int], None]) -> int:
+        is_mounted, location = self._mounts.find(descriptor.digest)
+        # a registry mounts what it has, damaged or not
+        if is_mounted and self._holds(descriptor):
+            return 0
+        upload = Upload(self._api, self.repository, descriptor, open_at=open_at, told=told, location=location)
+        self._api.persist(f"{self.repository}/blobs/uploads/", upload, upload.reached)
+        return descriptor.size_bytes
 
     def _missing(self, part: Descriptor) -> Issue:
         where = f"{self.registry}/{self.repository}"
