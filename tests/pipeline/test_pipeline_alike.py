@@ -26,9 +26,9 @@ def tar(**files):
     return stream.getvalue()
 
 
-def seal(blobs, data, level=6):
+def seal(blobs, data, level=6, media_type=LAYER_GZIP):
     blob = gzip.compress(data, level, mtime=0)
-    return Layer(Descriptor(LAYER_GZIP, blobs.put(blob), len(blob)), Digest.of(data), "base", "layer")
+    return Layer(Descriptor(media_type, blobs.put(blob), len(blob)), Digest.of(data), "base", "layer")
 
 
 ONE = tar(a=(b"1" * 5000, {}), b=(b"2", {}))

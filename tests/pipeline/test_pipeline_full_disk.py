@@ -176,13 +176,17 @@ def test_a_disk_of_temporary_files_or_of_uv_that_is_full_is_told(disk, echo, lad
 def test_a_disk_that_may_only_be_read_is_read_and_its_refusal_told(disk, echo, lading):
     shutil.copytree(lading.home / "cache/downloads", disk.folder / "home/cache/downloads")
     disk.ok("pack", echo, "-t", "echo:1", "--no-verify")
+    for name in ("rebuild", "unpacked"):
+        (disk.folder / "home/cache" / name).mkdir(exist_ok=True)
     mount = [*disk.enter, "mount", "-o", "remount,ro", disk.mount_point]
     subprocess.run(mount, check=True)
-    for command in (["list"], ["show", "echo:1"], ["du"], ["fsck"]):
+    for command in (["list"], ["show", "echo:1"], ["du"], ["fsck"], ["gc", "--cache", "--dry-run"]):
         disk.ok(*command)
-    for command in (["tag", "echo:1", "echo:2"], ["rm", "echo:1"], ["gc"], ["pack", echo, "-t", "echo:2"]):
+    changes = [["tag", "echo:1", "echo:2"], ["rm", "echo:1"], ["gc"], ["pack", echo, "-t", "echo:2"]]
+    runs = [["verify", "echo:1"], ["run", "echo:1"], ["rebuild", "echo:1", "--check"]]
+    for command in (*changes, *runs):
         done = disk.run(*command)
         assert done.returncode == 8, (command, done.stderr)
-        assert "Read-only file system" in done.stderr
+        assert "cannot be written: Read-only file system" in done.stderr
         assert "LADING_HOME" in done.stderr
         assert "Traceback" not in done.stderr

@@ -60,7 +60,7 @@ def collect(context: Context, *, caches: bool, older_than_s: float, dry_run: boo
     store = context.store
     remembered = list(context.layers.layers())
     titles = {one.descriptor.digest: one.title for one in remembered}
-    with store.lock():
+    with gc.alone(store, dry_run=dry_run):
         cached = [] if caches else [*titles, *bases.kept(context, CACHED_FOR_S)]
         keep = [digest for digest in cached if store.age_s(digest) < CACHED_FOR_S]
         found = gc.collect(store, keep=keep, older_than_s=older_than_s, dry_run=dry_run)

@@ -24,6 +24,7 @@ from lading.sandbox import Engine, Order
 from lading.sandbox import engine as find_engine
 from lading.store import documents
 from lading.store import export as exports
+from lading.store.disk import translated
 
 SANDBOX = "sandbox"
 # where an engine keeps what lading gave it: no registry has this name, so nothing is taken for another
@@ -108,8 +109,9 @@ def _engine(context: Context, wanted: Wanted, package: shelf.Package) -> Engine 
     if wanted.engine == SANDBOX:
         return None
     folder = context.settings.cache / "unpacked"
-    folder.mkdir(parents=True, exist_ok=True)
-    return find_engine(wanted.engine, folder, package.image.platform)
+    with translated(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return find_engine(wanted.engine, folder, package.image.platform)
 
 
 def _order(

@@ -213,8 +213,10 @@ class Context:
         """Say why packages of another platform than this machine's cannot be run here; None if they can."""
         if platform == Platform.current():
             return None
+        unpacked = self.settings.cache / "unpacked"
         try:
-            choose_sandbox(kind or self.settings.sandbox, self.settings.cache / "unpacked", platform)
+            with translated(unpacked):
+                choose_sandbox(kind or self.settings.sandbox, unpacked, platform)
         except VerifyError as error:
             return error.issues[0]
         return None

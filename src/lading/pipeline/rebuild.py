@@ -29,6 +29,7 @@ from lading.pipeline.pack import Builder, Built, Packed, finish, seal_images
 from lading.pipeline.recover import Recovered, recover
 from lading.store import documents
 from lading.store.copy import copy
+from lading.store.disk import translated
 
 Pinned = LockedWheel | LockedDeb | LockedArchive | LockedConda
 _DOWNLOADS = 8
@@ -132,11 +133,12 @@ def rebuild(
 def _workshop(context: Context) -> Iterator[Path]:
     """Lend a folder on the disk of the caches: a whole package may be made in it."""
     place = context.settings.cache / "rebuild"
-    place.mkdir(parents=True, exist_ok=True)
-    for path in place.iterdir():  # what a run left that was killed a day ago or longer
-        if time.time() - path.stat().st_mtime > _STALE_S:
-            shutil.rmtree(path, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(dir=place))
+    with translated(place):
+        place.mkdir(parents=True, exist_ok=True)
+        for path in place.iterdir():  # what a run left that was killed a day ago or longer
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                shutil.rmtree(path, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(dir=place))
     try:
         yield folder
     finally:

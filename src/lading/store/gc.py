@@ -8,12 +8,13 @@ exclude each other by the store's lock.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
+from lading.core.errors import RegistryError
 from lading.core.ports import Store
 from lading.core.reference import Reference
 from lading.store import documents
@@ -70,7 +71,7 @@ def collect(store: Collectable, *, keep: Iterable[Digest], older_than_s: float, 
     A referrer (bill, report) stays as long as its subject. Raises IntegrityError, before anything is removed,
     where a manifest cannot be read.
     """
-    with store.lock():
+    with alone(store, dry_run=dry_run):
         older_than_s = max(older_than_s, store.keeping_for_s())
         reached = _reach(store, keep)
         doomed = [one for one in store.digests() if one not in reached and store.age_s(one) >= older_than_s]
@@ -80,6 +81,18 @@ def collect(store: Collectable, *, keep: Iterable[Digest], older_than_s: float, 
             blobs = _discard(store, doomed, older_than_s)
         leftovers = store.sweep(older_than_s=older_than_s, dry_run=dry_run)
     return Collected(blobs, leftovers)
+
+
+@contextmanager
+def alone(store: Collectable, *, dry_run: bool) -> Iterator[None]:
+    """Hold off changes of names; a dry run does without where nothing may be written, so nothing changes."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(store.lock())
+        except RegistryError:
+            if not dry_run:
+                raise
+        yield
 
 
 def _discard(store: Collectable, doomed: Collection[Digest], older_than_s: float) -> dict[Digest, int]:
