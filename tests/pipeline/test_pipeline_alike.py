@@ -6,10 +6,10 @@ import tarfile
 
 import pytest
 
-from lading.core.descriptor import LAYER_GZIP, Descriptor
+from lading.core.descriptor import LAYER_GZIP, LAYER_TAR, Descriptor
 from lading.core.digest import Digest
 from lading.core.image import Layer
-from lading.pipeline.alike import _inside
+from lading.pipeline.alike import _apart, _inside
 from sealing import Blobs
 
 
@@ -56,3 +56,14 @@ def test_the_same_files_compressed_otherwise_are_told_apart_from_other_files():
     one, other = seal(blobs, ONE), seal(blobs, ONE, level=0)
     assert one.descriptor.digest != other.descriptor.digest
     assert "compressed otherwise" in next(_inside(one, blobs, other, blobs))
+
+
+def test_the_same_bytes_that_claim_to_be_something_else_are_told_as_such():
+    blobs = Blobs()
+    one, other = seal(blobs, ONE, media_type=LAYER_TAR), seal(blobs, ONE)
+    assert _apart(one, blobs, other, blobs) == (
+        f"the same bytes, described otherwise: mediaType: got {LAYER_GZIP!r}, expected {LAYER_TAR!r}"
+    )
+    compressed = seal(blobs, ONE, level=0)
+    told = _apart(one, blobs, compressed, blobs)
+    assert told.startswith(f"got {compressed.descriptor.digest}, expected {one.descriptor.digest}: ")

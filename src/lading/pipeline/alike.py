@@ -46,9 +46,7 @@ def differences(expected: Side, got: Side) -> Iterator[Issue]:
             where = "in what was made again" if one else "in the package"
             yield Issue(f"layer {name!r}", f"is not {where}")
         elif one.descriptor != other.descriptor:
-            what = f"got {other.descriptor.digest}, expected {one.descriptor.digest}"
-            details = _shortened(list(_inside(one, expected.blobs, other, got.blobs)))
-            yield Issue(f"layer {name!r}", f"{what}: {details}")
+            yield Issue(f"layer {name!r}", _apart(one, expected.blobs, other, got.blobs))
     if wanted.keys() == found.keys() and list(wanted) != list(found):
         yield Issue("layers", "come in another order")
     pairs = {
@@ -70,6 +68,16 @@ def _named(layers: Sequence[Layer]) -> dict[str, Layer]:
         seen[layer.title] += 1
         named[layer.title if seen[layer.title] == 1 else f"{layer.title} ({seen[layer.title]})"] = layer
     return named
+
+
+def _apart(one: Layer, source: BlobSource, other: Layer, made: BlobSource) -> str:
+    """Tell how two layers differ: in their bytes, or in what their descriptors say of the same bytes."""
+    old, new = one.descriptor, other.descriptor
+    if old.digest == new.digest:
+        told = _shortened(list(_places(old.to_json(), new.to_json(), "")))
+        return f"the same bytes, described otherwise: {told}"
+    details = _shortened(list(_inside(one, source, other, made)))
+    return f"got {new.digest}, expected {old.digest}: {details}"
 
 
 def _inside(one: Layer, source: BlobSource, other: Layer, made: BlobSource) -> Iterator[str]:
