@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from lading.core.descriptor import MANIFEST, Descriptor
+from lading.core.digest import Digest
 from lading.core.errors import Issue, LockError, RegistryError
 from lading.core.lock import Interpreter
 from lading.core.model import Requirement
@@ -123,6 +125,54 @@ def test_the_python_of_the_base_counts_where_it_is_not_the_one_assumed(
         ask("app"), fetch=fetch, resolve_base=newer, bring_python=bring_python, environ=offline_environ
     )
     assert names(lock.platforms[0].model) == ["app 1.0", "late 1.0"]
+
+
+def pythons(*versions, folder="/usr/bin"):
+    minors = [version.rpartition(".")[0] for version in versions]
+    named = zip(minors, versions, strict=True)
+    return tuple(Interpreter(f"{folder}/python{minor}", version) for minor, version in named)
+
+
+@pytest.fixture
+def lock_on(ask, fetch, offline_environ, resolve_base, bring_python):
+    """Lock on an image that has some Pythons, in the order in which its PATH finds them."""
+
+    def run(*interpreters, events=lambda _: None, **more):
+        def resolve_image(reference, platform):
+            facts = resolve_base("debian:bookworm", platform)
+            image = Descriptor(MANIFEST, Digest.of(b"image"), 5)
+            base = replace(facts.base, reference=reference, suite=None, image=image)
+            return replace(facts, base=base, interpreters=interpreters)
+
+        options = {"resolve_base": resolve_image, "bring_python": bring_python, "environ": offline_environ}
+        question = ask("app", base="example.org/base:1", **more)
+        return resolve(question, fetch=fetch, events=events, **options).platforms[0]
+
+    return run
+
+
+def test_of_an_images_pythons_the_one_that_its_path_finds_is_taken(smith, lock_on):
+    smith.wheel("app", "1.0")
+    found = lock_on(*pythons("3.11.2"), *pythons("3.12.1", folder="/opt/python/bin"))
+    assert found.interpreter.version == "3.11.2"
+
+
+def test_an_image_without_a_python_gets_one_that_needs_no_second_and_it_is_told(smith, lock_on):
+    smith.wheel("app", "1.0")
+    events = []
+    found = lock_on(events=events.append)
+    assert (found.interpreter.minor, found.second) == ("3.11", None)
+    assert any("has no Python that a package can run on" in one.text for one in events)
+
+
+def test_a_patch_release_that_is_not_the_one_asked_for_is_told(smith, lock_on):
+    smith.wheel("app", "1.0")
+    events = []
+    lock_on(*pythons("3.11.2"), events=events.append, python="3.11.4")
+    assert any("Python 3.11.4 was asked for, and 3.11.2" in one.text for one in events)
+    events.clear()
+    lock_on(*pythons("3.11.2"), events=events.append, python="3.11")
+    assert not [one for one in events if one.kind == "warning"]
 
 
 def test_a_base_that_cannot_be_pinned_is_told(smith, ask, fetch, offline_environ, bring_python):

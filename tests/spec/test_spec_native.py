@@ -59,7 +59,7 @@ def complaints(text, folder=Path("/nowhere")):
 
 def test_every_key_is_read(folder):
     read = spec.parse(FULL, folder / "lading.yaml")
-    assert (read.name, read.version, read.python) == ("iris", "1.10", "3.11")
+    assert (read.name, read.version, read.python) == ("iris", "1.10", "3.11.4")
     assert read.model == folder / "model.joblib"
     assert read.requirements == ("scikit-learn==1.9.1", "numpy")
     assert read.indexes.find_links == (str(folder / "wheels"),)

@@ -76,7 +76,7 @@ class PackageSpec:
     accelerator: str | None = None
     """What PyTorch's builds are for, such as `cu126`; None is what the index has, and PyPI's are for CUDA."""
     python: str | None = None
-    """Minor version, such as `3.11`."""
+    """`3.11`, or `3.11.4`, of which the first two numbers count."""
     requirements: tuple[str, ...] | Path | None = None
     conda: CondaWay = "map"
     system_packages: tuple[str, ...] = ()

@@ -84,7 +84,8 @@ def settle(
     `allows` tells whether the requirements run on a minor version. Raises LockError where none can be had.
     """
     base = facts.base
-    own = sorted(facts.interpreters, key=lambda one: (_numbers(one.minor), one.path), reverse=True)
+    # as the base lists them: the one that its own PATH finds comes first
+    own = facts.interpreters
     fitting = (one for one in own if (chosen.minor or one.minor) == one.minor and allows(one.minor))
     model = next(fitting, None)
     if model is None:
@@ -100,8 +101,7 @@ def beside(
     """Take a second Python from a base, or add it, for the native server where the model's is old."""
     if not _is_old(model.minor):
         return facts.base, None
-    own = sorted(facts.interpreters, key=lambda one: (_numbers(one.minor), one.path), reverse=True)
-    second = next((one for one in own if not _is_old(one.minor)), None)
+    second = next((one for one in facts.interpreters if not _is_old(one.minor)), None)
     return (facts.base, second) if second else bring(_SECOND, platform, facts.base)
 
 
@@ -111,8 +111,9 @@ def ways() -> str:
 
 
 def known() -> Iterable[str]:
-    """List the minor versions that can be had, those of Debian first."""
-    return dict.fromkeys((*(suite.python for suite in SUITES.values()), *PYTHONS))
+    """List the minor versions that can be had: those that need no second first, Debian's before others."""
+    debian = (suite.python for suite in SUITES.values() if not _is_old(suite.python))
+    return dict.fromkeys((*debian, *_SECOND, *reversed(PYTHONS)))
 
 
 def _is_old(minor: str) -> bool:

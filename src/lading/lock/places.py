@@ -50,7 +50,20 @@ class Pin:
             wanted = self.read.requires_python
             what = f"got Python {pinned[1].minor}, and the requirements are for Python {wanted}"
             raise LockError(Issue("python", what, "choose another base, or another Python"))
+        self._tell(facts, pinned[1])
         return Pinned(*pinned)
+
+    def _tell(self, facts: BaseFacts, python: Interpreter) -> None:
+        """Tell where the Python is not quite the one that was asked for, or that the base seems to have."""
+        asked = self.question.python or self.read.python
+        if asked and asked.count(".") > 1 and asked != python.version:
+            what = f"Python {asked} was asked for, and {python.version}, of the same minor version, is taken"
+            self.events(Event("lock", "warning", what))
+        if facts.base.image and self.chosen.minor is None and python not in facts.interpreters:
+            what = (
+                f"{facts.base.reference} has no Python that a package can run on: {python.version} is added"
+            )
+            self.events(Event("lock", "warning", what))
 
     def _solved(self, file: CondaFile, solve: SolveConda, platform: Platform, facts: BaseFacts) -> Pinned:
         asked = self.question.python

@@ -213,7 +213,7 @@ class _Checker:
             return None
         if match[1] not in PYTHONS:
             self.reader.complain("python", f"got {text!r}, expected {PYTHONS[0]} to {PYTHONS[-1]}")
-        return match[1]
+        return text
 
     def _requirements(self, value: str | tuple[str, ...] | None) -> tuple[str, ...] | Path | None:
         if isinstance(value, str):
