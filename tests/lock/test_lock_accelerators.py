@@ -111,6 +111,27 @@ def test_a_platform_that_an_accelerator_has_no_builds_for_is_named(ask, lock_of,
     assert "choose another accelerator than cu126" in issue.fix
 
 
+@pytest.mark.parametrize("requirement", ["torch", "app", "torchvision"])
+def test_an_accelerator_that_a_mirror_has_not_is_named_with_the_mirror(ask, lock_of, pytorch, requirement):
+    mirror = pytorch.folder.as_uri()
+    with pytest.raises(LockError) as caught:
+        lock_of(ask(requirement, accelerator="cu118"), pytorch_index=mirror)
+    issue = caught.value.issues[0]
+    missing = "torch" if requirement == "app" else requirement
+    assert issue.what == f"the mirror {mirror} has no folder cu118 with {missing!r}"
+    assert "LADING_PYTORCH_INDEX" in issue.fix
+    assert "choose another accelerator" in issue.fix
+    assert "spelling" not in issue.fix
+
+
+def test_what_pytorchs_own_index_has_not_is_named_with_the_accelerator(ask, lock_of, pytorch, host):
+    with pytest.raises(LockError) as caught:
+        lock_of(ask("torchaudio", accelerator="cu126"), variables=host.variables)
+    issue = caught.value.issues[0]
+    assert issue.what == "PyTorch's index of cu126 has no 'torchaudio'"
+    assert "choose another accelerator" in issue.fix
+
+
 def test_the_accelerator_is_part_of_the_question_and_of_the_lock(ask, lock_of, pytorch, tmp_path):
     plain, accelerated = ask("torch"), ask("torch", accelerator="cu126")
     assert plain.digest != accelerated.digest != ask("torch", accelerator="cpu").digest

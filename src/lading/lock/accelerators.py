@@ -50,3 +50,11 @@ class Torch:
     def unsaid(self, found: Iterable[str], asked: Iterable[str]) -> tuple[str, ...]:
         """Name what nobody asks for by name, and has therefore come from another place than the mirror."""
         return tuple(sorted(FAMILY.intersection(found).difference(asked))) if self.mirror else ()
+
+    def lacks(self, name: str) -> tuple[str, str]:
+        """Say of a package of the family that its index has it not, and what helps."""
+        fix = f"choose another accelerator than {self.accelerator}"
+        if not self.mirror:
+            return f"PyTorch's index of {self.accelerator} has no {name!r}", fix
+        what = f"the mirror {self.mirror.rstrip('/')} has no folder {self.accelerator} with {name!r}"
+        return what, f"add it there, name another mirror in LADING_PYTORCH_INDEX, or {fix}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from lading.core.errors import Issue, LockError
 from lading.core.platform import Platform
 from lading.lock import interpreter, prose, toml
-from lading.lock.accelerators import FAMILY
+from lading.lock.accelerators import FAMILY, Torch
 from lading.lock.prose import Edge, Prose
 from lading.lock.python import Answer, Demand, Target, Uv, last_lines
 from lading.lock.sources import name_of
@@ -62,7 +62,7 @@ def explain(
     while not answer.solved and not answer.lacks_network and len(issues) < _MOST_ISSUES:
         core, text = _core(rest, limits, target, uv, answer)
         told = prose.parse(text)
-        missing = _missing(core, told, target)
+        missing = _missing(core, told, target, uv.torch)
         wheelless = [*_wheelless(core, told, _Place(limits, target, uv, no_builds))]
         found = [*missing, *wheelless, *_clash(core, told, target)]
         issues += found or _unexplained(core, target)
@@ -115,12 +115,15 @@ def _minimal(
     return core, reason
 
 
-def _missing(core: Sequence[Asked], told: Prose, target: Target) -> list[Issue]:
+def _missing(core: Sequence[Asked], told: Prose, target: Target, torch: Torch | None) -> list[Issue]:
     """List packages that no index has, or not in that version, or not for this Python or platform."""
     issues = []
     for name in told.absent:
+        what = f"no index has a package {name!r}"
         fix = "look at the spelling; name a private index in 'indexes' (pip's extra-index-url is not used)"
-        issues.append(Issue(_chain_text(core, told, name), f"no index has a package {name!r}", fix))
+        if torch and name in FAMILY:
+            what, fix = torch.lacks(name)
+        issues.append(Issue(_chain_text(core, told, name), what, fix))
     for name, versions, python in told.pythons:
         what = f"{name}{versions} needs Python {python.rstrip(',')}, the package has {target.minor}"
         ways = f"choose another version, or another Python: {interpreter.ways()}"
