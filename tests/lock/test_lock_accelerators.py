@@ -132,6 +132,12 @@ def test_what_pytorchs_own_index_has_not_is_named_with_the_accelerator(ask, lock
     assert "choose another accelerator" in issue.fix
 
 
+def test_what_the_mirror_alone_has_need_not_be_asked_for_by_name(ask, lock_of, pytorch, smith):
+    smith.wheel("seer", "1.0", "torchvision")
+    lock = lock_of(ask("seer", accelerator="cu126"), pytorch_index=pytorch.folder.as_uri())
+    assert found(lock) == {**CUDA, "seer": "1.0", "torchvision": "0.24.0+cu126"}
+
+
 def test_the_accelerator_is_part_of_the_question_and_of_the_lock(ask, lock_of, pytorch, tmp_path):
     plain, accelerated = ask("torch"), ask("torch", accelerator="cu126")
     assert plain.digest != accelerated.digest != ask("torch", accelerator="cpu").digest

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from lading.core.errors import Issue, LockError, RegistryError, full_disk
 from lading.core.platform import Libc, Platform
 from lading.core.spec import Indexes
-from lading.lock import credentials, indexes, sources, toml
+from lading.lock import credentials, indexes, prose, sources, toml
 from lading.lock.accelerators import MIRROR_FIX, Torch
 
 if TYPE_CHECKING:
@@ -134,9 +134,11 @@ class Uv:
         so that uv has no reason to build, that is to run, any of them.
         """
         answer = self._compile(demand, target, sources_only=sources_only)
-        if self.torch is None or sources_only or not answer.solved:
+        if self.torch is None or sources_only:
             return answer
-        unsaid = self.torch.unsaid(_names(answer.text), _asked(demand))
+        # what no other index has may well be the mirror's, which uv asks for what is named alone
+        found = _names(answer.text) if answer.solved else prose.parse(answer.text).absent
+        unsaid = self.torch.unsaid(found, _asked(demand))
         if not unsaid:
             return answer
         side = next(iter(demand.sides))
