@@ -17,7 +17,7 @@ from lading.core.bases import Distribution
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError
 from lading.core.lock import LockedDeb
-from lading.layers import alternatives, deb, linker, scripts, system
+from lading.layers import alternatives, deb, linker, scripts, shell, system
 from lading.layers.compress import compressor
 
 TRIPLET = "usr/lib/x86_64-linux-gnu"
@@ -196,10 +196,54 @@ def test_packages_whose_scripts_matter_are_named(package):
         BLAS: [],
         "ldconfig": [],
         "py3compile -p python3-x": [],
+        "libgvc6-plugins-scan -c": ["run libgvc6-plugins-scan"],
+        "S=update-dictcommon-aspell\nif which $S; then $S; fi": ["register dictionaries of aspell"],
+        "/usr/lib/mecab/mecab-dict-index -d ${src} -o x": ["compile a dictionary of MeCab"],
+        "echo 'a; setcap b'; x=`setcap c`; cat <<EOF\nsetcap d\nEOF\n": [],
+        "#!/usr/bin/perl\nuse strict;": ["run its script for perl"],
+        '$frob "$@"': ["run a command that is not plain"],
+        "deb-systemd-helper enable 'fstrim.timer'": [],
+        "systemctl --system daemon-reload": [],
         "# adduser is not called": [],
         "echo the-adduser-guide": [],
     }
     assert {script: scripts.deeds(script) for script in matters} == matters
+
+
+def test_what_a_first_installation_does_not_reach_is_not_counted():
+    service = "invoke-rc.d x restart"
+    never = {
+        f'if [ ! -z "$2" ]; then\n {service}\nfi',
+        f'if [ "$1" = configure ] && dpkg --compare-versions "$2" lt-nl 1; then {service}; fi',
+        f"if [ -d /run/systemd/system ]; then\n if true; then :; fi\n {service}\nfi",
+        f'case "$1" in\n triggered)\n case $2 in a|b) :;; *) {service};; esac\n {service};;\nesac',
+        f'case "$1" in abort-upgrade|abort-remove) {service};; esac',
+        f"restart() {{\n if a; then {service}; fi\n}}",
+        f'if [ "$1" = triggered ]; then {service}; exit 0; fi',
+    }
+    assert {script: scripts.deeds(script.replace("if a;", "if true;")) for script in never} == {
+        script: [] for script in never
+    }
+    reached = {
+        f'if [ -z "$2" ]; then {service}; fi',
+        f'if [ -n "$2" ]; then :; else {service}; fi',
+        f'case "$1" in configure|reconfigure) {service};; esac',
+        f'if [ "$1" = triggered ] || [ "$1" = configure ]; then {service}; fi',
+        f'if dpkg --compare-versions "$2" lt 2; then {service}; fi',
+        f"if [ ! -d /run/systemd/system ]; then {service}; fi",
+        f'if ! [ -n "$2" ]; then {service}; fi',
+        f"restart() {{\n {service}\n}}\nrestart now",
+        f"(cd /; {service})",
+        f"true && ! {service} || exit 1",
+    }
+    assert {script: scripts.deeds(script) for script in reached} == {
+        script: ["start a service"] for script in reached
+    }
+
+
+@given(st.text(alphabet=st.sampled_from("a-/ '\"\\\n$;|>0(){}#`if")))
+def test_no_script_breaks_the_reading_of_commands(text):
+    assert all(words for words in shell.commands(text))
 
 
 def test_a_script_is_read_once(package):
