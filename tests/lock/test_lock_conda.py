@@ -200,6 +200,20 @@ def test_names_are_found_in_every_spelling(read):
     )
 
 
+def test_what_surrounds_the_libraries_is_told_without_secrets(tmp_path):
+    path = tmp_path / "conda.yaml"
+    path.write_text(
+        "dependencies: ['https://me:s3cret@h/c::git', mkl, numpy]\nvariables: {A: 1}\n", encoding="utf-8"
+    )
+    found = sources.surroundings(path, solves=False)
+    assert (found.system_packages, found.variables) == (("git",), {"A": "1"})
+    assert found.notes == (
+        "conda.yaml:1: conda's 'https://***@h/c::git' is taken as Debian's 'git'",
+        "left out, for numpy and scipy wheels carry their linear algebra: mkl",
+    )
+    assert sources.surroundings(path, solves=True)[::2] == ((), ())
+
+
 def test_libraries_go_by_their_names_among_wheels(read):
     found = read(
         "pytorch=2.1.*", "pytorch-cpu", "dask-core", "ray-tune=2.9", "faiss", "matplotlib-base", "pysoundfile"

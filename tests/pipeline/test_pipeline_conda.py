@@ -28,6 +28,7 @@ dependencies:
 - appnope  # [osx]
 - pip:
   - joblib>=1.2
+  - wmi  # [win]
 variables:
   OMP_NUM_THREADS: 1
 """
@@ -50,6 +51,21 @@ def test_programs_and_variables_of_a_conda_file_are_in_the_package(lading, packe
     environment = lading.json("show", "conda:1")["bill"]["environment"]
     assert "curl" in {one["name"] for one in environment["system_packages"]}
     assert environment["variables"] == {"OMP_NUM_THREADS": "1"}
+
+
+def test_what_debian_stands_for_and_what_was_left_out_is_in_the_bill(lading, packed):
+    notes = [
+        "conda.yaml:10: 'appnope' is left out: it is not for Linux",
+        "conda.yaml:13: 'wmi' is left out: it is not for Linux",
+        "conda.yaml:9: conda's 'curl=8' is taken as Debian's 'curl', in the version that it has",
+        "left out, for lading installs: pip",
+        "left out, for numpy and scipy wheels carry their linear algebra: libopenblas",
+        "left out, for the base has it: tzdata",
+    ]
+    told = lading.json("show", "conda:1")["bill"]["model"]["notes"]
+    assert told[-len(notes) :] == notes
+    shown = lading("show", "conda:1")
+    assert all(one in shown for one in notes)
 
 
 def test_a_conda_file_that_cannot_be_mapped_names_all_and_makes_nothing(lading, tmp_path):

@@ -34,7 +34,7 @@ LOCK_PATH = "/opt/lading/lock.json"
 
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]*@")
 _QUERY = re.compile(r"(?<=://)([^\s?#;]*)\?[^\s#;]*")
-_LOCAL_FOLDER = re.compile(r"(?<=file:)\S*/|(?:(?<=\s)|^)/\S*/")
+_LOCAL_FOLDER = re.compile(r"(?<=file:)\S*/|(?:(?<=[\s'])|^)/\S*/")
 
 
 def draw(
@@ -140,7 +140,7 @@ def _model(
         signature=facts.signature,
         requirements=tuple(asked),
         risks=facts.risks,
-        notes=facts.notes,
+        notes=tuple(map(without_secrets, facts.notes)),
         modules=facts.modules,
     )
 

@@ -195,7 +195,10 @@ class _Reader:
                 self._issue(item, "got a mapping, expected a line of requirements.txt", fix)
             elif text:
                 told = conda_condition.both(condition, self._comment_selector(item))
-                self.found.lines.append(Line(self._where(item), text, told))
+                if told is False:
+                    self._not_for_linux(self._where(item), text)
+                else:
+                    self.found.lines.append(Line(self._where(item), text, told))
 
     def _package(self, node: yaml.Node, condition: Condition) -> None:
         text = str(node.value).strip()
@@ -209,11 +212,14 @@ class _Reader:
             return
         package = Package(self._where(node), spec, condition)
         if condition is False:
-            self.found.notes.append(f"{package.where}: {spec.text!r} is left out: it is not for Linux")
+            self._not_for_linux(package.where, spec.text)
         elif spec.name == "python":
             self._python(node, package)
         else:
             self.found.packages.append(package)
+
+    def _not_for_linux(self, where: str, text: str) -> None:
+        self.found.notes.append(f"{where}: {plain(text)!r} is left out: it is not for Linux")
 
     def _python(self, node: yaml.Node, package: Package) -> None:
         found, spec = self.found, package.spec

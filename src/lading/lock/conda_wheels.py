@@ -50,6 +50,9 @@ class Mapped:
     """Where, a requirement (PEP 508), and the conda package that it stands for."""
     system_packages: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    """Which wheels were taken."""
+    beside: list[str] = field(default_factory=list)
+    """What Debian's packages stand for, and what is left out and why."""
     warnings: list[str] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
 
@@ -66,15 +69,14 @@ def translate(file: CondaFile) -> Mapped:
         elif debian := _table()["system"].get(spec.normal_name):
             mapped.system_packages.append(debian)
             version = ", in the version that it has" if spec.version else ""
-            mapped.notes.append(
-                f"{package.where}: conda's {spec.text!r} is taken as Debian's {debian!r}{version}"
-            )
+            what = f"conda's {plain(spec.text)!r} is taken as Debian's {debian!r}{version}"
+            mapped.beside.append(f"{package.where}: {what}")
         else:
             _wheel(mapped, package)
         if kind := _accelerator(spec, accelerated=bool(reason and reason.get("accelerated"))):
             meant.setdefault(kind, f"{package.where}: {spec.text!r}")
     for reason_text, names in left_out.items():
-        mapped.notes.append(f"left out, for {reason_text}: {', '.join(names)}")
+        mapped.beside.append(f"left out, for {reason_text}: {', '.join(names)}")
     _tell_of_accelerators(mapped, meant)
     _tell_of_channels(mapped, file)
     return mapped

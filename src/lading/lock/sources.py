@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lading.core.errors import Issue, LockError
 from lading.core.spec import Indexes
@@ -79,16 +79,26 @@ def load(path: Path | None, environ: Mapping[str, str], *, solves: bool = False)
     return _sources(listing)
 
 
-def surroundings(path: Path | None, *, solves: bool) -> tuple[tuple[str, ...], Mapping[str, str]]:
+class Surroundings(NamedTuple):
+    """What a conda file says besides libraries."""
+
+    system_packages: tuple[str, ...] = ()
+    variables: Mapping[str, str] = {}
+    notes: tuple[str, ...] = ()
+    """What Debian's packages stand for, and what is left out and why; without secrets."""
+
+
+def surroundings(path: Path | None, *, solves: bool) -> Surroundings:
     """Return the Debian packages and the environment variables that a conda file asks for.
 
     Where conda's packages are solved, no other stands for them. `load` tells what is wrong with the file.
     """
     if path is None or path.suffix not in {".yaml", ".yml"} or not path.is_file():
-        return (), {}
+        return Surroundings()
     found = conda.load(path)
-    mapped = () if solves else conda_wheels.translate(found).system_packages
-    return tuple(dict.fromkeys(mapped)), found.variables
+    mapped = Mapped() if solves else conda_wheels.translate(found)
+    debian = tuple(dict.fromkeys(mapped.system_packages))
+    return Surroundings(debian, found.variables, (*found.notes, *mapped.beside))
 
 
 def contents(path: Path) -> list[bytes]:
@@ -179,7 +189,7 @@ def _conda(path: Path, environ: Mapping[str, str], *, solves: bool) -> Sources:
         variables=found.variables,
         conda_file=found if solves else None,
         platforms=tuple(conda.SUBDIRS.get(one, one) for one in found.platforms),
-        notes=(*found.notes, *mapped.notes),
+        notes=(*found.notes, *mapped.notes, *mapped.beside),
         warnings=(*found.warnings, *mapped.warnings),
     )
 
@@ -187,9 +197,6 @@ def _conda(path: Path, environ: Mapping[str, str], *, solves: bool) -> Sources:
 def _conditional(reader: Reader, line: conda.Line, folder: Path) -> None:
     """Read a line that may count for some platforms only: its requirement then has a marker."""
     listing = reader.listing
-    if line.condition is False:
-        listing.notes.append(f"{line.where}: {line.text!r} is left out: it is not for Linux")
-        return
     known = len(listing.entries)
     if isinstance(line.condition, str) and line.text.startswith("-"):
         what = "an option cannot depend on the processor or on Python"

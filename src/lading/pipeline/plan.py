@@ -63,16 +63,15 @@ def examine(context: Context, what: PackageSpec) -> ModelFacts:
     return facts
 
 
-def complete(what: PackageSpec, facts: ModelFacts) -> PackageSpec:
-    """Add to a spec what its conda file says besides libraries: programs of Debian, and variables."""
-    system_packages, variables = locks.surroundings(
-        _requirements_file(what, facts), solves=what.conda == "solve"
-    )
-    return replace(
+def complete(what: PackageSpec, facts: ModelFacts) -> tuple[PackageSpec, ModelFacts]:
+    """Add what the conda file says besides libraries: programs of Debian, variables, what is left out."""
+    found = locks.surroundings(_requirements_file(what, facts), solves=what.conda == "solve")
+    completed = replace(
         what,
-        system_packages=tuple(dict.fromkeys((*what.system_packages, *system_packages))),
-        environment_variables={**variables, **what.environment_variables},
+        system_packages=tuple(dict.fromkeys((*what.system_packages, *found.system_packages))),
+        environment_variables={**found.variables, **what.environment_variables},
     )
+    return completed, replace(facts, notes=(*facts.notes, *found.notes))
 
 
 def _requirements_file(what: PackageSpec, facts: ModelFacts) -> Path | None:
