@@ -60,7 +60,8 @@ def describe(
     """Describe one platform's image: what the bill says, over these layers, the bill's own last.
 
     `created_s` is SOURCE_DATE_EPOCH, else 0; `revision` the model's source, where known; `base` the image
-    below, whose variables, user and working directory are kept. Equal arguments, equal bytes.
+    below, whose variables, user and, under a model without code, working directory are kept. Equal
+    arguments, equal bytes.
     Raises IntegrityError for more than MAX_LAYERS layers.
     """
     if len(layers) > MAX_LAYERS:
