@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from lading.core.errors import IntegrityError, RegistryError
 from lading.core.reference import Reference
 from lading.store import LayoutStore, RegistryStore, documents
 from lading.store.copy import copy
+from meddler import Meddler
 
 SIZE_BYTES = 100_000
 
@@ -105,3 +108,54 @@ def test_a_push_fails_where_the_registry_keeps_a_manifest_cut_short(
     with pytest.raises((IntegrityError, RegistryError), match=f"{repository}.*{image.digest}"):
         site.send(layout, image, repository)
     assert site.tag_names(repository) == tags
+
+
+def flip(path: Path, old: bytes = b"") -> None:
+    """Change one bit, so that the size stays; within a digest `old`, so that JSON stays JSON."""
+    data = bytearray(path.read_bytes())
+    at = data.index(old) if old else len(data) // 2
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["changed blob", "short blob", "changed manifest"])
+@pytest.mark.parametrize("way", ["to a folder", "to a registry", "to be read"])
+def test_who_reads_what_was_damaged_is_told_where_it_lies_and_what_helps(
+    site: Site, layout: LayoutStore, image: Descriptor, way: str, kind: str
+) -> None:
+    site.send(layout, image, "iris")
+    blob = layer(layout, image)
+    damaged = image.digest if "manifest" in kind else blob
+    if kind == "short blob":
+        os.truncate(site.lies_at(blob), 100)
+    else:
+        flip(site.lies_at(damaged), blob.hex.encode() if "manifest" in kind else b"")
+
+    def read(source: RegistryStore, host: str) -> None:
+        if way == "to be read":
+            with source.open(damaged) as stream:
+                stream.read()
+        elif way == "to a folder":
+            copy(source, image, LayoutStore(layout.folder.parent / "there"))
+        else:
+            with RegistryStore(host, f"to/{uuid.uuid4().hex}", attempts=2, backoff_s=0.01) as sink:
+                copy(source, image, sink)
+
+    with (
+        closing(Meddler(site.host)) as other,
+        RegistryStore(site.host, "iris") as source,
+        pytest.raises(IntegrityError, match=f"{damaged}: {site.host}/iris has other bytes") as caught,
+    ):
+        read(source, other.host)
+    assert other.host not in str(caught.value)
+    assert "removed from the registry's storage" in str(caught.value)
+
+
+def test_a_blob_that_was_damaged_here_is_told_to_lie_here(
+    site: Site, layout: LayoutStore, image: Descriptor
+) -> None:
+    blob = layer(layout, image)
+    flip(layout.path(blob))
+    with pytest.raises(IntegrityError, match=f"{blob}: {layout.folder} has other bytes") as caught:
+        site.send(layout, image, "iris")
+    assert "pack or pull it again" in str(caught.value)

@@ -16,7 +16,9 @@ from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue
 from lading.core.ports import BlobSink, BlobSource, Event, Events, OpenAt, ignore
 from lading.store import documents
+from lading.store.layout import LayoutStore
 from lading.store.registry import RegistryStore
+from lading.store.registry_api import DAMAGED
 
 JOBS = 4
 """How many blobs travel at a time."""
@@ -68,6 +70,33 @@ class _Progress:
         return told
 
 
+@contextmanager
+def _named(source: BlobSource, sink: Sink) -> Iterator[None]:
+    """Say of bytes that are not what they should be where they came from: who takes them cannot know."""
+    try:
+        yield
+    except IntegrityError as error:
+        # registries name themselves where it is they that are wrong
+        known = [_place(one) for one in (source, sink) if isinstance(one, RegistryStore)]
+        issues = [
+            issue
+            if any(f"{place} " in issue.what for place in known)
+            else Issue(
+                issue.where,
+                f"{_place(source)} has other bytes: {issue.what}",
+                DAMAGED if isinstance(source, RegistryStore) else issue.fix,
+            )
+            for issue in error.issues
+        ]
+        raise IntegrityError(*issues) from error
+
+
+def _place(store: BlobSource) -> str:
+    if isinstance(store, RegistryStore):
+        return f"{store.registry}/{store.repository}"
+    return str(store.folder) if isinstance(store, LayoutStore) else "the source"
+
+
 def copy(
     source: BlobSource,
     descriptor: Descriptor,
@@ -82,6 +111,13 @@ def copy(
     Several blobs at a time, each a chunk at a time; progress is in bytes. Raises IntegrityError where a blob
     is not what its digest or size says, and nothing of that blob is kept.
     """
+    with _named(source, sink):
+        return _copy(source, descriptor, sink, stage=stage, events=events, jobs=jobs)
+
+
+def _copy(
+    source: BlobSource, descriptor: Descriptor, sink: Sink, *, stage: str, events: Events, jobs: int
+) -> Copied:
     if (
         isinstance(source, RegistryStore)
         and isinstance(sink, RegistryStore)

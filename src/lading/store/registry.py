@@ -252,8 +252,9 @@ class RegistryStore:
         data = self._manifests.kept(digest)
         if data is None:
             if not self._manifests.has_heard_of(digest):
-                path = f"{self.repository}/blobs/{digest}"
-                reading = BlobReader(self._api, path, digest, start_bytes, scopes=self._pull, waiting=waiting)
+                reading = BlobReader(
+                    self._api, self.repository, digest, start_bytes, scopes=self._pull, waiting=waiting
+                )
                 with closing(reading) as reader:
                     if reader.is_there:
                         yield reader  # type: ignore[misc] # an IO[bytes] in all but name

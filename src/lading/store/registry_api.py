@@ -29,7 +29,7 @@ _CERTIFICATES = (
 )
 _FIRST_ATTEMPTS = 3
 _LONGEST_MESSAGE = 300
-_DAMAGED = (
+DAMAGED = (
     "try again; if it stays so, it is damaged there: have it removed from the registry's storage "
     "(pushing does not replace it), then push it again"
 )
@@ -195,7 +195,7 @@ class RegistryApi:
 
     def damaged(self, repository: str, digest: Digest, what: str) -> IntegrityError:
         """Say that a repository has other bytes under a digest than it should."""
-        return IntegrityError(Issue(str(digest), f"{self.registry}/{repository} {what}", _DAMAGED))
+        return IntegrityError(Issue(str(digest), f"{self.registry}/{repository} {what}", DAMAGED))
 
     def _find(self) -> str:
         """Find out whether the registry speaks TLS; only loopback, or one asked for, may do without."""

@@ -59,7 +59,7 @@ class Manifests:
             media_type, data = found
             return Descriptor(media_type, Digest.of(data), len(data))
         if ":" in name and claimed != name:
-            raise IntegrityError(Issue(name, f"the registry answers with {claimed}", "try again"))
+            raise self._api.damaged(self._repository, Digest.parse(name), f"answers with {claimed}")
         self._heard_of.add(Digest.parse(claimed))
         return Descriptor(media_type, Digest.parse(claimed), int(size_bytes))
 
@@ -74,7 +74,11 @@ class Manifests:
         claimed = answer.headers.get("docker-content-digest")
         digests = [Digest.parse(text) for text in (claimed, name) if text and ":" in text]
         for digest in digests:
-            documents.check(Descriptor("", digest, len(answer.body)), answer.body)
+            try:
+                documents.check(Descriptor("", digest, len(answer.body)), answer.body)
+            except IntegrityError as error:
+                what = f"has other bytes: {error.issues[0].what}"
+                raise self._api.damaged(self._repository, digest, what) from error
         for digest in digests:
             self._keep(digest, answer.body)
         media_type = _media_type(answer)
@@ -91,8 +95,7 @@ class Manifests:
             raise self._api.refusal(answer, "the registry refuses the manifest")
         claimed = answer.headers.get("docker-content-digest")
         if claimed not in {None, str(digest), name}:
-            what = f"the registry has sealed it as {claimed}"
-            raise IntegrityError(Issue(str(digest), what, "push it again"))
+            raise self._api.damaged(self._repository, digest, f"has sealed it as {claimed}")
         self._keep(digest, data)
 
     def delete(self, digest: Digest) -> bool:

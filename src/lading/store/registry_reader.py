@@ -8,11 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from lading.core.digest import Digest
-from lading.core.errors import IntegrityError, Issue
 from lading.http.client import Response, Transient
 from lading.store.registry_api import RegistryApi
-
-_FIX = "fetch it again"
 
 
 class BlobReader(io.RawIOBase):
@@ -25,7 +22,7 @@ class BlobReader(io.RawIOBase):
     def __init__(
         self,
         api: RegistryApi,
-        path: str,
+        repository: str,
         digest: Digest,
         start_bytes: int | None,
         *,
@@ -34,7 +31,8 @@ class BlobReader(io.RawIOBase):
     ) -> None:
         """Ask for the blob; `start_bytes` is None where all of it is wanted, checked."""
         super().__init__()
-        self._api, self._path, self._scopes, self._digest = api, path, scopes, digest
+        self._api, self._repository, self._scopes, self._digest = api, repository, scopes, digest
+        self._path = f"{repository}/blobs/{digest}"
         self._waiting = waiting
         self._at = start_bytes or 0
         self._hash = hashlib.new(digest.algorithm) if start_bytes is None else None
@@ -42,7 +40,7 @@ class BlobReader(io.RawIOBase):
         self._pieces: Iterator[bytes] | None = None
         self._spare = b""
         self._is_over = False
-        self.is_there = api.persist(path, self._ask)
+        self.is_there = api.persist(self._path, self._ask)
 
     def readable(self) -> bool:
         """Tell that it can be read."""
@@ -93,7 +91,7 @@ class BlobReader(io.RawIOBase):
             self._is_over = True
             if self._hash and self._hash.hexdigest() != self._digest.hex:
                 got = f"{self._digest.algorithm}:{self._hash.hexdigest()}"
-                raise IntegrityError(Issue(str(self._digest), f"got {got}, the bytes were changed", _FIX))
+                raise self._api.damaged(self._repository, self._digest, f"has other bytes: got {got}")
         return piece
 
     def _reached(self) -> int:
@@ -125,8 +123,7 @@ class BlobReader(io.RawIOBase):
             raise self._api.refusal(self._api.read(response), "the blob cannot be read")
         claimed = response.headers.get("docker-content-digest")
         if claimed not in {None, str(self._digest)}:
-            what = f"the registry answers with {claimed}"
-            raise IntegrityError(Issue(str(self._digest), what, _FIX))
+            raise self._api.damaged(self._repository, self._digest, f"answers with {claimed}")
         self._pieces = self._wanted(response)
         return True
 

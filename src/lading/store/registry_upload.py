@@ -116,8 +116,8 @@ class Upload:
         claimed = answer.headers.get("docker-content-digest")
         if (method, answer.status) == ("PUT", 201):
             if claimed not in {None, str(self._descriptor.digest)}:
-                what = f"the registry has sealed it as {claimed}"
-                raise IntegrityError(Issue(str(self._descriptor.digest), what, "push it again"))
+                what = f"has sealed it as {claimed}"
+                raise self._api.damaged(self._repository, self._descriptor.digest, what)
             self._reach(end)
             return
         if (method, answer.status) == ("PATCH", 202):
