@@ -25,7 +25,6 @@ from smithing import TorchIndex
 
 ARM64 = Platform.parse("linux/arm64")
 X86 = "cp311-cp311-manylinux_2_28_x86_64"
-PYTORCH = "download.pytorch.org"
 
 
 @pytest.fixture
@@ -186,9 +185,17 @@ class PyTorchsHost:
         self.index = index
         self.asked: set[str] = set()
         self.variables = {"SSL_CERT_FILE": str(folder / "ca.crt"), "UV_HTTP_RETRIES": "0"}
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*_certificate(folder))
+        _authority(folder)
+        contexts: dict[str, ssl.SSLContext] = {}
+        turn = threading.Lock()
         host = self
+
+        def context_of(name: str) -> ssl.SSLContext:
+            with turn:
+                if name not in contexts:
+                    contexts[name] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                    contexts[name].load_cert_chain(*_certificate(folder, name))
+                return contexts[name]
 
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self):
@@ -209,13 +216,15 @@ class PyTorchsHost:
 
         class Proxy(Answer):
             def do_CONNECT(self):
-                if self.path != f"{PYTORCH}:443":
+                # which host it is, uv knows: its name tells it from the ordinary index
+                name = self.path.removesuffix(":443")
+                if "pytorch" not in name:
                     self.send_error(502)
                     return
                 self.send_response(200)
                 self.end_headers()
                 try:
-                    with context.wrap_socket(self.connection, server_side=True) as secure:
+                    with context_of(name).wrap_socket(self.connection, server_side=True) as secure:
                         Answer(secure, self.client_address, self.server)
                 except OSError:
                     pass
@@ -244,16 +253,24 @@ class PyTorchsHost:
         self.thread.join()
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    make = [require("openssl", "openssl"), "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
-    make += ["-pkeyopt", "ec_paramgen_curve:P-256"]
-    authority = ["-subj", "/CN=authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
-    own = ["-subj", "/CN=host", "-addext", f"subjectAltName=DNS:{PYTORCH}"]
-    own += ["-addext", "basicConstraints=critical,CA:FALSE", "-CA", "ca.crt", "-CAkey", "ca.key"]
-    for name, more in (("ca", authority), ("host", own)):
-        command = [*make, *more, "-keyout", f"{name}.key", "-out", f"{name}.crt"]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder / "host.crt", folder / "host.key"
+_MAKE = ("req", "-x509", "-newkey", "ec", "-nodes", "-days", "2", "-pkeyopt", "ec_paramgen_curve:P-256")
+
+
+def _authority(folder: Path) -> None:
+    _certify(folder, "ca", "-subj", "/CN=authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+
+
+def _certificate(folder: Path, host: str) -> tuple[Path, Path]:
+    """Make a certificate of a host by the folder's authority."""
+    own = ("-subj", "/CN=host", "-addext", f"subjectAltName=DNS:{host}")
+    signed = ("-addext", "basicConstraints=critical,CA:FALSE", "-CA", "ca.crt", "-CAkey", "ca.key")
+    _certify(folder, host, *own, *signed)
+    return folder / f"{host}.crt", folder / f"{host}.key"
+
+
+def _certify(folder: Path, name: str, *more: str) -> None:
+    command = [require("openssl", "openssl"), *_MAKE, *more, "-keyout", f"{name}.key", "-out", f"{name}.crt"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture
