@@ -318,6 +318,7 @@ dependencies:
 
 
 def test_pips_lines_are_read_as_in_a_requirements_file(read, tmp_path):
+    (tmp_path / "wheels").mkdir()
     found = read(text=PIP.format(digest="a" * 64), more__txt="deep\n", limits__txt="deep<3\n")
     assert found.requirements == ("deep", "lib==1.0", "other ; python_version < '4'", "third[extra]>=2")
     assert found.constraints == ("deep<3",)

@@ -58,6 +58,7 @@ def test_files_are_included_relative_to_the_file_that_names_them(read, tmp_path)
 
 
 def test_index_options_are_read(read, tmp_path):
+    (tmp_path / "wheels").mkdir()
     text = (
         "-i https://one/simple\n--extra-index-url=https://two/simple\n--extra-index-url https://three/simple\n"
         "-f wheels\n--find-links https://four/\n--pre\n--no-index\n--trusted-host two\nlib\n"
@@ -71,6 +72,25 @@ def test_index_options_are_read(read, tmp_path):
     assert found.prereleases
     assert found.no_index
     assert found.notes == ("requirements.txt:8: --trusted-host has no effect here",)
+
+
+def test_options_of_pip_s_own_doings_have_no_effect(read):
+    text = "--no-cache-dir\n-U\n--retries 3\n--disable-pip-version-check\nlib\n"
+    found = read(requirements__txt=text)
+    assert found.requirements == ("lib",)
+    names = ("--no-cache-dir", "--upgrade", "--retries", "--disable-pip-version-check")
+    assert found.notes == tuple(
+        f"requirements.txt:{number}: {name} has no effect here" for number, name in enumerate(names, start=1)
+    )
+
+
+def test_a_folder_of_wheels_that_is_not_there_is_named_with_all_else(issues, tmp_path):
+    gone = (tmp_path / "gone").as_uri()
+    assert issues(requirements__txt=f"-f ./whl\n--find-links {gone}\n-f https://h/\n-e .\n") == [
+        "requirements.txt:1: looks for wheels in './whl', and there is no such folder",
+        f"requirements.txt:2: looks for wheels in {gone!r}, and there is no such folder",
+        "requirements.txt:4: an editable install cannot be sealed",
+    ]
 
 
 def test_variables_are_taken_from_the_environment(read):

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from lading.core.errors import Issue
 from lading.core.spec import Indexes
@@ -15,7 +16,7 @@ from lading.core.spec import Indexes
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _HASH = re.compile(r"\s--hash[=\s]+([a-z0-9]+):([0-9a-fA-F]+)")
-_OPTION = re.compile(r"(--[a-z][a-z-]*)(?:=(.*))?\Z|(-[a-z])=?(.*)\Z", re.DOTALL)
+_OPTION = re.compile(r"(--[a-z][a-z-]*)(?:=(.*))?\Z|(-[a-zA-Z])=?(.*)\Z", re.DOTALL)
 _ARCHIVE = re.compile(r"\.(?:whl|tar\.gz|zip|tgz|tar\.bz2|tar\.xz)(?:[?#]|\Z)")
 _SPELLINGS = {
     "-r": "--requirement",
@@ -24,12 +25,20 @@ _SPELLINGS = {
     "--pypi-url": "--index-url",
     "-f": "--find-links",
     "-e": "--editable",
+    "-U": "--upgrade",
+    "-q": "--quiet",
+    "-v": "--verbose",
+}
+_PASSED_OVER = {
+    *("--prefer-binary", "--require-hashes", "--no-cache-dir", "--disable-pip-version-check", "--no-input"),
+    *("--upgrade", "--user", "--quiet", "--verbose", "--no-warn-script-location", "--no-color"),
 }
 _IGNORED = {
-    *("--trusted-host", "--use-feature", "--prefer-binary", "--only-binary", "--no-binary"),
-    "--require-hashes",
+    *("--trusted-host", "--use-feature", "--only-binary", "--no-binary", "--cache-dir", "--timeout"),
+    *("--default-timeout", "--retries", "--progress-bar", "--upgrade-strategy", "--root-user-action"),
+    *_PASSED_OVER,
 }
-_FLAGS = {"--no-index", "--pre", "--prefer-binary", "--require-hashes"}
+_FLAGS = {"--no-index", "--pre", *_PASSED_OVER}
 _CHECKOUT = ("git+", "hg+", "svn+", "bzr+")
 _DEPTH = 16
 
@@ -138,8 +147,7 @@ class Reader:
             case "--extra-index-url":
                 listing.indexes = replace(known, extra=(*known.extra, value))
             case "--find-links":
-                place = value if "://" in value else str((folder / value).absolute())
-                listing.indexes = replace(known, find_links=(*known.find_links, place))
+                self._find_links(value, where, folder)
             case "--no-index":
                 listing.no_index = True
             case "--pre":
@@ -151,6 +159,16 @@ class Reader:
                 listing.notes.append(f"{where}: {name} has no effect here")
             case _:
                 self._issue(where, f"unknown option {name!r}")
+
+    def _find_links(self, value: str, where: str, folder: Path) -> None:
+        known = self.listing.indexes
+        place = value if "://" in value else str((folder / value).absolute())
+        local = unquote(urlsplit(value).path) if value.startswith("file:") else place
+        if "://" not in local and not Path(local).exists():
+            what = f"looks for wheels in {value!r}, and there is no such folder"
+            self._issue(where, what, "paths are relative to the file that names them")
+            return
+        self.listing.indexes = replace(known, find_links=(*known.find_links, place))
 
     def _requirement(self, text: str, where: str, folder: Path, *, constraint: bool) -> None:
         hashes = _HASH.findall(text)
