@@ -229,6 +229,49 @@ def test_libraries_go_by_their_names_among_wheels(read):
     )
 
 
+def test_libraries_of_channels_of_their_own_are_known(read):
+    same = (
+        "faiss-cpu==1.8",
+        "onnxruntime-gpu",
+        "rdkit=2023.09.5",
+        "fiona",
+        "h2o",
+        "pycaret",
+        "dask-ml",
+        "dgl",
+    )
+    found = read(*same, "pyg=2.5", "pytorch_geometric", "tini", "freetds", "dataclasses")
+    assert found.requirements == (
+        "faiss-cpu==1.8",
+        "onnxruntime-gpu",
+        "rdkit==2023.09.5.*",
+        *same[3:],
+        "torch-geometric==2.5.*",
+        "torch-geometric",
+    )
+    assert found.system_packages == ("tini", "freetds-bin", "tdsodbc")
+    assert "left out, for Python itself has it: dataclasses" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("spec", "fix"),
+    [
+        ("libfoo", "write 'libfoo' under 'pip:' if the Python index has it"),
+        ("cupy=12", "write 'cupy-cuda12x' or 'cupy-cuda11x' under 'pip:'"),
+        ("gdal", "'libgdal-dev' in 'system_packages'"),
+        ("mysqlclient", "'default-libmysqlclient-dev'"),
+        ("r-base=4", "--conda solve"),
+        ("bioconductor-edger", "--conda solve"),
+    ],
+)
+def test_what_has_no_wheel_says_how_else_it_is_had(read, spec, fix):
+    with pytest.raises(LockError) as caught:
+        read(spec)
+    (issue,) = caught.value.issues
+    assert fix in (issue.fix or "")
+    assert "--conda solve" in (issue.fix or "")
+
+
 def test_opencv_has_one_part_more_among_wheels(read):
     found = read("opencv=4.8", "py-opencv==4.8.1", "libopencv>4.8.1,<=4.9")
     name = "opencv-python-headless"
@@ -292,7 +335,7 @@ def test_everything_without_a_wheel_is_named_at_once_with_its_line(issues):
     assert found == [
         "conda.yaml:2: conda package 'libfoo' has no known wheel",
         f"conda.yaml:3: got 'numpy=1.2|1.3': {alternatives}",
-        "conda.yaml:4: conda package 'r-base' is of R: there is no R in a package",
+        "conda.yaml:4: conda package 'r-base' is of R, which no wheel stands for",
         "conda.yaml:5: got 'pypy3.9', expected CPython: there is no PyPy in a package",
         "conda.yaml:7: an editable install cannot be sealed",
     ]
@@ -448,6 +491,7 @@ def test_the_table_names_each_package_once_and_well():
         *table["same"],
         *table["renamed"],
         *table["system"],
+        *table["otherwise"],
         *(one for group in groups for one in group["names"]),
     ]
     assert len(set(names)) == len(names) > 700

@@ -198,7 +198,7 @@ def test_conda_packages_without_a_known_wheel_are_all_named(issues):
     text = "dependencies:\n  - libfoo\n  - cudatoolkit=11.8\n  - python=3.11\n  - r-base >=4\n"
     assert issues(environment__yml=text) == [
         "environment.yml:2: conda package 'libfoo' has no known wheel",
-        "environment.yml:5: conda package 'r-base' is of R: there is no R in a package",
+        "environment.yml:5: conda package 'r-base' is of R, which no wheel stands for",
     ]
 
 

@@ -36,10 +36,7 @@ _PUBLIC = frozenset(
 )
 _CUDA = re.compile(r"(?:cuda|cu)_?(\d{1,2})\.?(\d)?", re.IGNORECASE)
 _OPERATOR = re.compile(r"(>=|<=|==|!=|~=|>|<)(.*)\Z")
-_WAYS = (
-    "name the same library under 'pip:', or what it is for in 'system_packages', or remove it, or take all "
-    "of conda's packages as they are with --conda solve"
-)
+_SOLVE = "take all of conda's packages as they are with --conda solve"
 
 
 @dataclass(slots=True)
@@ -67,9 +64,10 @@ def translate(file: CondaFile) -> Mapped:
         if reason := _reason(spec):
             left_out.setdefault(reason["reason"], []).append(spec.name)
         elif debian := _table()["system"].get(spec.normal_name):
-            mapped.system_packages.append(debian)
+            mapped.system_packages += debian.split()
+            theirs = " and ".join(map(repr, debian.split()))
             version = ", in the version that it has" if spec.version else ""
-            what = f"conda's {plain(spec.text)!r} is taken as Debian's {debian!r}{version}"
+            what = f"conda's {plain(spec.text)!r} is taken as Debian's {theirs}{version}"
             mapped.beside.append(f"{package.where}: {what}")
         else:
             _wheel(mapped, package)
@@ -109,12 +107,15 @@ def _wheel(mapped: Mapped, package: Package) -> None:
 def _unknown(package: Package) -> Issue:
     name = package.spec.name
     if name.startswith(("r-", "bioconductor-")):
-        return Issue(
-            package.where, f"conda package {name!r} is of R: there is no R in a package", "remove it"
-        )
+        what = f"conda package {name!r} is of R, which no wheel stands for"
+        return Issue(package.where, what, f"remove it, or {_SOLVE}")
     if name.startswith("pypy"):
         return Issue(package.where, f"got {name!r}, expected CPython: there is no PyPy in a package")
-    return Issue(package.where, f"conda package {name!r} has no known wheel", _WAYS)
+    way = _table()["otherwise"].get(package.spec.normal_name) or (
+        f"write {name!r} under 'pip:' if the Python index has it, by this name or another, "
+        "or what it is for in 'system_packages', or remove it"
+    )
+    return Issue(package.where, f"conda package {name!r} has no known wheel", f"{way}, or {_SOLVE}")
 
 
 def _widened(specifier: str) -> str:
