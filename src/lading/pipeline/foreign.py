@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lading.core import canonical
 from lading.core.descriptor import Descriptor
-from lading.core.errors import IntegrityError, LadingError
+from lading.core.errors import LadingError
 from lading.core.platform import Platform
 from lading.core.ports import BlobSource, Event
 from lading.core.reference import Reference
-from lading.pipeline import shelf
+from lading.pipeline import platforms, shelf
 from lading.pipeline.context import Context
 from lading.store import documents
 
@@ -61,6 +60,10 @@ def look(context: Context, text: str, platform: Platform | None = None) -> shelf
     except shelf.NoPackageError:
         descriptor = context.store.find(text)
         return _foreign(context.store, descriptor, shelf.choose(context, text, descriptor, platform))
+    except shelf.NoPlatformError:
+        if platform:
+            raise
+        return _others(context.store, context.store.find(text))[0]
 
 
 def listed(context: Context) -> Iterator[Listed]:
@@ -68,43 +71,32 @@ def listed(context: Context) -> Iterator[Listed]:
     for reference, _ in context.store.tags():
         try:
             found = look(context, str(reference))
-            every = tuple(look(context, str(reference), one) for one in _platforms(context, found))
-            yield Listed(reference, found, every or (found,))
+            yield Listed(reference, found, _every(context, str(reference), found))
         except LadingError as error:
             context.events(Event("list", "warning", f"{reference}: {error.issues[0].what}"))
 
 
-def _platforms(context: Context, found: shelf.Package | Foreign) -> list[Platform]:
-    """List what an index has images for; what builders put beside them is for "unknown"."""
+def _every(
+    context: Context, text: str, found: shelf.Package | Foreign
+) -> tuple[shelf.Package | Foreign, ...]:
+    """Look at each platform of an index; what builders put beside them is for "unknown"."""
     if not documents.is_index(found.descriptor):
-        return []
-    children = documents.children(context.store, found.descriptor)
-    return [one.platform for one in children if one.platform and one.platform.os != "unknown"]
+        return (found,)
+    images = platforms.images(context.store, found.descriptor)
+    if not images:
+        return tuple(_others(context.store, found.descriptor))
+    return tuple(look(context, text, one.platform) for one in images)
 
 
-def platform_of(source: BlobSource, manifest: Descriptor) -> str | None:
-    """Read which platform an image is for: what its index says, else its config; None where neither tells."""
-    if manifest.platform:
-        return str(manifest.platform)
-    config = _config(source, manifest)
-    parts = [config.get("os"), config.get("architecture"), config.get("variant")]
-    return "/".join(map(str, filter(None, parts))) or None
+def _others(source: BlobSource, index: Descriptor) -> list[Foreign]:
+    """Read the images of an index that has none for a platform of packages, or that has none at all."""
+    found = platforms.others(source, index).values()
+    return [_foreign(source, index, one) for one in found] or [Foreign(index, None, index.size_bytes, {}, ())]
 
 
 def _foreign(source: BlobSource, descriptor: Descriptor, manifest: Descriptor) -> Foreign:
     parts = documents.children(source, manifest)
     size_bytes = manifest.size_bytes + sum(one.size_bytes for one in parts)
-    settings = _config(source, manifest).get("config")
+    settings = platforms.config(source, manifest).get("config")
     told = {key: settings[key] for key in _TOLD if settings.get(key)} if isinstance(settings, dict) else {}
-    return Foreign(descriptor, platform_of(source, manifest), size_bytes, told, parts[1:])
-
-
-def _config(source: BlobSource, manifest: Descriptor) -> dict[str, Any]:
-    parts = documents.children(source, manifest)
-    if not parts:
-        return {}
-    try:
-        config = canonical.decode(documents.read(source, parts[0]), str(parts[0].digest))
-    except IntegrityError:
-        return {}  # an artefact's config may be anything
-    return config if isinstance(config, dict) else {}
+    return Foreign(descriptor, platforms.platform_of(source, manifest), size_bytes, told, parts[1:])

@@ -12,7 +12,7 @@ from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.pipeline import places
 from lading.pipeline.context import Context
-from lading.pipeline.foreign import platform_of
+from lading.pipeline.platforms import platform_of
 from lading.store import RegistryStore, documents
 
 _AT_ONCE = 8

@@ -19,6 +19,7 @@ from lading.core.image import Image, Layer
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
+from lading.pipeline import platforms
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.mend import dropping_damaged
 from lading.store import documents
@@ -53,6 +54,10 @@ class NoPackageError(IntegrityError):
     """An image that is sound, and no package of lading's."""
 
 
+class NoPlatformError(SpecError):
+    """An image that is not there for a platform."""
+
+
 def find(context: Context, text: str, platform: Platform | None = None) -> Package:
     """Read the package that a name, a digest or the beginning of one means.
 
@@ -69,7 +74,7 @@ def find(context: Context, text: str, platform: Platform | None = None) -> Packa
         raise NoPackageError(Issue(repr(text), "is no package of lading's: it has no bill"))
     bill = _bill(context, text, layers[-1])
     if platform and platform != bill.platform:
-        raise _no_platform(text, platform, [bill.platform])
+        raise _no_platform(text, platform, [str(bill.platform)])
     image = Image(bill.platform, _layers(text, bill, layers[1:], config), config, manifest)
     return Package(descriptor, image, bill, report(context, chosen.digest))
 
@@ -79,27 +84,28 @@ def find_each(context: Context, text: str) -> list[Package]:
     descriptor = context.store.find(text)
     if not documents.is_index(descriptor):
         return [find(context, text)]
-    children = documents.children(context.store, descriptor)
-    return [find(context, text, one.platform) for one in children if one.platform]
+    images = platforms.images(context.store, descriptor)
+    return [find(context, text, one.platform) for one in images] or [find(context, text)]
 
 
 def choose(context: Context, text: str, descriptor: Descriptor, platform: Platform | None) -> Descriptor:
     """Take one platform of an index: the one asked for, else this machine's, else the first."""
     if not documents.is_index(descriptor):
         return descriptor
-    found = [one for one in documents.children(context.store, descriptor) if one.platform]
+    found = platforms.images(context.store, descriptor)
     wanted = platform or Platform.current()
     for one in found:
         if one.platform == wanted:
             return one
     if platform or not found:
-        raise _no_platform(text, wanted, [one.platform for one in found])
+        known = [str(one.platform) for one in found]
+        raise _no_platform(text, wanted, known or list(platforms.others(context.store, descriptor)))
     return found[0]
 
 
-def _no_platform(text: str, wanted: Platform, found: Sequence[Platform | None]) -> SpecError:
-    known = ", ".join(map(str, found)) or "none"
-    return SpecError(Issue(repr(text), f"got platform {str(wanted)!r}, expected one of: {known}"))
+def _no_platform(text: str, wanted: Platform, found: Sequence[str]) -> NoPlatformError:
+    known = ", ".join(found) or "none"
+    return NoPlatformError(Issue(repr(text), f"got platform {str(wanted)!r}, expected one of: {known}"))
 
 
 def _bill(context: Context, text: str, layer: Descriptor) -> Bill:

@@ -13,9 +13,8 @@ from lading.core.errors import IntegrityError, Issue, RegistryError, SpecError
 from lading.core.platform import Platform
 from lading.core.ports import BlobSource, Event, Store
 from lading.core.reference import Reference
-from lading.pipeline import places
+from lading.pipeline import places, platforms
 from lading.pipeline.context import Context, in_full, keeping
-from lading.pipeline.foreign import platform_of
 from lading.pipeline.mend import dropping_damaged
 from lading.store import RegistryStore, documents
 from lading.store.copy import copy as copy_blobs
@@ -92,6 +91,10 @@ def pull(
         moved = _carry(context, "pull", remote, context.store, descriptor, reference=reference)
         for name in named:
             context.store.tag(name, descriptor)
+        if documents.is_index(descriptor) and not platforms.images(context.store, descriptor):
+            known = ", ".join(platforms.others(context.store, descriptor))
+            what = f"is for {known} alone, so it runs nowhere here" if known else "has no image in it"
+            context.events(Event("pull", "warning", f"{reference} {what}"))
         return replace(moved, names=named)
 
     return _first(context, reference, fetch, plain_http=plain_http)
@@ -211,10 +214,10 @@ def _one_platform(
     if platform is None:
         return descriptor
     if documents.is_index(descriptor):
-        known = {str(one.platform): one for one in documents.children(source, descriptor) if one.platform}
+        known = {str(one.platform): one for one in platforms.images(source, descriptor)}
     else:
         known = {}
-        if found := platform_of(source, descriptor):
+        if found := platforms.platform_of(source, descriptor):
             with suppress(SpecError):
                 known[str(Platform.parse(found))] = replace(descriptor, platform=platform)
     if chosen := known.get(str(platform)):
