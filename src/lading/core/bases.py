@@ -17,7 +17,8 @@ BASES = {"debian:bookworm": "3.11", "debian:trixie": "3.13", "debian:bullseye": 
 """The bases that lading makes itself, and the Python that each brings, in the order of preference."""
 Form = Literal["debian", "image", "oci", "oci-archive", "docker-archive", "path", "environment"]
 _ON_DISK = frozenset({"oci", "oci-archive", "docker-archive", "path"})
-_PATH = re.compile(r"(?:\.{1,2}/|/|~)|.*\.(?:tar|tar\.gz|tgz)\Z")
+_PATH = re.compile(r"(?:\.{1,2}/|/|~)|.*\.(?:tar|tar\.gz|tgz)\Z|[^:]*\.(?:tar|tar\.gz|tgz):")
+_URL = re.compile(r"(docker|https?)://(?:([^/]*)@)?([^/]+)(/.*|\Z)", re.DOTALL)
 _SCHEME = re.compile(r"([a-z][a-z0-9-]*):(?!//)(.*)\Z", re.DOTALL)
 _ALMOST = 0.88  # 'debian:bookwrm' is, 'debian:bookworm-slim' is not
 _EXPECTED = (
@@ -54,7 +55,8 @@ class BaseName:
                 raise SpecError(Issue("base", f"got {text!r}, expected {scheme}:PATH or {scheme}:PATH:TAG"))
             return cls._at(scheme, path, tag or None, folder)
         if _PATH.match(text) and "://" not in text:
-            return cls._at("path", text, None, folder)
+            return cls._at("path", *_split(text, folder), folder)
+        _refuse_url(text)
         return cls("image", str(_in_full(_reference(text.removeprefix("docker://"), text))))
 
     @classmethod
@@ -70,10 +72,9 @@ class BaseName:
 
     def __str__(self) -> str:
         """Print the name: of what lies on this machine the last part alone."""
-        if self.form in {"image", "path"}:
-            return self.name
+        scheme = "" if self.form in {"image", "path"} else f"{self.form}:"
         tag = f":{self.tag}" if self.tag else ""
-        return f"{self.form}:{self.name}{tag}"
+        return f"{scheme}{self.name}{tag}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,29 @@ def _scheme(text: str) -> tuple[Form | None, str]:
         if form not in {"debian", "image", "path"}:
             return form, found[2]
     return None, text
+
+
+def _split(text: str, folder: Path) -> tuple[str, str | None]:
+    """Split a path from the tag behind it: colons of what is there are the path's own."""
+    ends = [len(text), *(one.start() for one in re.finditer(":", text))]
+    there = (end for end in ends if (folder / Path(text[:end]).expanduser()).exists())
+    end = next(there, ends[1] if len(ends) > 1 else ends[0])
+    return text[:end], text[end + 1 :] or None
+
+
+def _refuse_url(text: str) -> None:
+    """Say how an image is named of which somebody gives an address; docker:// is skopeo's word for it."""
+    if (found := _URL.match(text)) is None:
+        return
+    scheme, user, host, path = found.groups()
+    if user is not None and path:
+        fix = f"leave the credentials out, and log in: lading login {host}"
+        raise SpecError(Issue("base", f"got {scheme}://***@{host}{path}, expected no credentials", fix))
+    if scheme != "docker":
+        fix = f"leave out '{scheme}://': {host}{path}"
+        if scheme == "http":
+            fix += f". A registry that speaks HTTP alone is named in LADING_MIRRORS: {host}=http://{host}"
+        raise SpecError(Issue("base", f"got {text!r}, expected an image without '{scheme}://'", fix))
 
 
 def _reference(text: str, whole: str) -> Reference:
