@@ -127,6 +127,23 @@ def test_what_cannot_be_solved_says_why(solve, asked, why):
         solve(*asked)
 
 
+@pytest.mark.parametrize(
+    ("asked", "more", "fix"),
+    [
+        ("fast", {}, "name the CUDA that the package is for, such as 'accelerator: cu126'"),
+        ("fast", {"accelerator": "cpu"}, "name another accelerator than cpu"),
+        ("fast", {"accelerator": "cu118"}, "name another accelerator than cu118"),
+        ("new", {}, "take a base with a newer glibc: debian:bookworm has 2.36"),
+        ("torn", {}, "name 'channels:' that have it"),
+    ],
+)
+def test_what_the_machine_lacks_is_told_apart_from_what_channels_lack(solve, asked, more, fix):
+    with pytest.raises(LockError) as caught:
+        solve("libx", asked, **more)
+    (issue,) = caught.value.issues
+    assert (issue.fix or "").startswith(fix)
+
+
 def test_all_that_no_channel_has_is_named_at_once_with_its_line(solve):
     with pytest.raises(LockError) as caught:
         solve("absent", "libx>=3", "pure", "python=2.7")
@@ -323,5 +340,5 @@ def test_nothing_stands_for_what_is_solved(tmp_path):
     found = sources.load(path, {}, solves=True)
     assert found.requirements == ("app",)
     assert [one.spec.name for one in found.conda_file.packages] == ["numpy", "ffmpeg", "gdal"]
-    assert sources.surroundings(path, solves=True) == ((), {"A": "1"})
+    assert sources.surroundings(path, solves=True) == ((), {"A": "1"}, ())
     assert found.indexes == Indexes()

@@ -29,6 +29,7 @@ ALIAS = "CONDA_CHANNEL_ALIAS"
 _LINUX = "5.10"
 """The oldest kernel that a package may count on."""
 _ABSENT = re.compile(r"No candidates were found for (\S+)")
+_LACKING = re.compile(r"(__cuda|__glibc)\b.*, for which no candidates")
 _BARE = re.compile(r"(\A|[,|]\s*)(\d[^,|*]*)(?=[,|]|\Z)")
 _DOWNLOADS = 8
 _LETTING_GO_S = 0.05
@@ -131,14 +132,27 @@ class Solver:
                 )
             )
         except SolverError as error:
-            raise LockError(
-                Issue(f"conda packages for {platform}", plain(str(error)).strip(), _FIX)
-            ) from error
+            text = plain(str(error)).strip()
+            fix = self._fix(text, base)
+            raise LockError(Issue(f"conda packages for {platform}", text, fix)) from error
         except InvalidMatchSpecError as error:
             raise LockError(Issue("conda packages", plain(str(error)))) from error
         except GatewayError as error:
             fix = "look at the network and at the channel's name; credentials come from netrc"
             raise RegistryError(Issue("conda channel", plain(_first_lines(str(error))), fix)) from error
+
+    def _fix(self, told: str, base: LockedBase) -> str:
+        """Name the way out of rattler's answer: what the machine lacks, no channel has."""
+        match = _LACKING.search(told)
+        if match is None:
+            return _FIX
+        if match[1] == "__glibc":
+            way = f"take a base with a newer glibc: {base.reference} has {base.libc.major}.{base.libc.minor}"
+        elif self.accelerator:
+            way = f"name another accelerator than {self.accelerator}"
+        else:
+            way = "name the CUDA that the package is for, such as 'accelerator: cu126'"
+        return f"{way}; or ask for a version or a build that does without"
 
     def _channels(
         self,
