@@ -297,8 +297,23 @@ def test_a_missing_helper_is_no_hindrance_to_logging_out_elsewhere(home):
 def test_a_helper_is_a_program_on_path_and_no_file_elsewhere(home, monkeypatch):
     folder = home.program(monkeypatch, "keeper", KEEPER)
     home.write(home.docker, {"credsStore": f"x/../../{folder}/docker-credential-keeper"})
-    assert home.files().find(HOST) is None
-    assert "not on PATH" in home.warnings[0]
+    with pytest.raises(RegistryError, match="'credsStore': got 'x/"):
+        home.files().find(HOST)
+
+
+@pytest.mark.parametrize("name", ["../evil", "", 7, ["a"], {"a": "b"}, True])
+@pytest.mark.parametrize("key", ["credsStore", "credHelpers"])
+def test_what_cannot_be_the_name_of_a_helper_is_refused_with_the_file_and_the_key(home, key, name):
+    home.write(home.docker, {key: {HOST: name} if key == "credHelpers" else name})
+    if name == "":  # how Docker says: none
+        assert home.files().find(HOST) is None
+        assert home.warnings == []
+        return
+    with pytest.raises(RegistryError) as caught:
+        home.files().find(HOST)
+    assert str(caught.value).startswith(f"{home.docker}: {key!r}: got {name!r}, expected")
+    # no matter of a registry that has nothing to do with it
+    assert key == "credsStore" or home.files().find("quay.io") is None
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)

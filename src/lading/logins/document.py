@@ -18,6 +18,7 @@ from typing import Any
 
 from lading.core.errors import Issue, RegistryError, disk_fix
 from lading.core.login import Login
+from lading.logins.helper import NAME
 
 HUB = "docker.io"
 HUB_URL = "https://index.docker.io/v1/"
@@ -64,14 +65,16 @@ class Document:
         return None
 
     def helper(self, registry: str) -> str | None:
-        """Name the program that keeps this registry's login: its own, else the one for all."""
+        """Name the helper that keeps this registry's login: its own, else the one for all.
+
+        RegistryError for what cannot be the name of one.
+        """
         if self.is_legacy:
             return None
         for key, name in self._table("credHelpers").items():
             if canonical(key) == registry:
-                return str(name)
-        name = self.values.get("credsStore")
-        return str(name) if name else None
+                return self._helper_name("credHelpers", name)
+        return self._helper_name("credsStore", self.values.get("credsStore"))
 
     def has(self, name: str) -> bool:
         """Tell whether this file says something of a registry or namespace."""
@@ -95,6 +98,14 @@ class Document:
         if entry.get("username") and entry.get("password"):
             return Login(str(entry["username"]), str(entry["password"]))
         return None
+
+    def _helper_name(self, key: str, name: object) -> str | None:
+        if name is None or name == "":
+            return None
+        if isinstance(name, str) and NAME.match(name):
+            return name
+        what = f"{key!r}: got {name!r}, expected the NAME of a program docker-credential-NAME"
+        raise RegistryError(Issue(str(self.path), what, "mend or remove it"))
 
     def _table(self, key: str) -> dict[str, Any]:
         table = self.values.get(key)

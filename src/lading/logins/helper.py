@@ -14,7 +14,8 @@ import subprocess
 from lading.core.errors import Issue, RegistryError
 from lading.core.login import Login
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+"""What may stand for NAME: the name of a program on PATH, never a path."""
 _TIMEOUT_S = 30.0
 _NOT_FOUND = "credentials not found"
 _TOKEN_USER = "<token>"  # noqa: S105 - the user that stands for "the secret is an identity token"
@@ -57,7 +58,7 @@ def erase(name: str, server: str) -> None:
 
 
 def _run(name: str, verb: str, text: str, server: str) -> subprocess.CompletedProcess[str]:
-    program = shutil.which(f"docker-credential-{name}") if _NAME.match(name) else None
+    program = shutil.which(f"docker-credential-{name}") if NAME.match(name) else None
     if program is None:
         raise RegistryError(_issue(name, "is configured, but not on PATH", None))
     try:
