@@ -103,6 +103,28 @@ def test_a_registry_that_dies_in_the_middle_and_comes_back_gets_all(
                     assert Digest.of(stream.read()) == part.digest
 
 
+def test_a_registry_that_dies_between_two_pieces_and_comes_back_is_sent_the_rest(
+    layout: LayoutStore, author: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_upload, "PIECE_BYTES", PIECE)
+    blob = author.blob(layout, os.urandom(4 * PIECE))
+    with ExitStack() as stack:
+        first = stack.enter_context(serving(tmp_path / "registry"))
+        meddler = stack.enter_context(closing(Meddler(first.host)))
+        port = int(first.host.rpartition(":")[2])
+
+        def die_and_come_back() -> None:
+            os.kill(first.pid, signal.SIGKILL)
+            stack.enter_context(serving(tmp_path / "registry", port=port))
+
+        meddler.harm("PATCH", "uploads", skip=2, status=502, first=die_and_come_back)
+        with RegistryStore(meddler.host, "iris", backoff_s=0.2) as remote:
+            copy(layout, blob, remote)
+            assert meddler.sent_bytes == blob.size_bytes
+            with remote.open(blob.digest) as stream:
+                assert Digest.of(stream.read()) == blob.digest
+
+
 def test_a_registry_that_dies_for_good_is_told_and_nothing_is_named(
     layout: LayoutStore, author: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,6 +339,19 @@ def test_nobody_listening_is_told_soon(simple: RegistryStore, stand_in: StandIn)
     stand_in.server.server_close()
     with (
         RegistryStore("localhost:1", "iris", backoff_s=0.01) as nobody,
-        pytest.raises(RegistryError, match="localhost:1/v2/: cannot be reached"),
+        pytest.raises(RegistryError, match=r"^localhost:1: cannot be reached") as caught,
     ):
         nobody.tag_names()
+    assert "whether a registry listens there" in str(caught.value)
+    assert "--offline" not in str(caught.value)
+
+
+def test_a_repository_that_is_not_known_is_not_said_to_be_listed(registry: Registry) -> None:
+    with (
+        RegistryStore(registry.host, "never/pushed") as remote,
+        pytest.raises(RegistryError, match="is not in the registry") as caught,
+    ):
+        remote.resolve(Reference(registry.host, "never/pushed", "1"))
+    assert "lading list" not in str(caught.value)
+    assert f"{registry.host}/never/pushed has no names that you may see" in str(caught.value)
+    assert f"lading login {registry.host}" in str(caught.value)

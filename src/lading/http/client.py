@@ -35,6 +35,7 @@ _CONTENT_RANGE = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<total>\d+|\*)\Z")
 _READ_TIMEOUT_S, _CONNECT_TIMEOUT_S = 30.0, 10.0
 _CONNECTIONS = 32
 _DISTRUST = "name the certificates of your network in SSL_CERT_FILE"
+_UNREACHED = "check the name, the network and the proxies; --offline, where there is one, uses the cache"
 _STRAIGHT_BYTES = 1 << 20
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
 """What OpenSSL calls an answer that is no TLS."""
@@ -191,16 +192,17 @@ class Client:
         proxies: Mapping[str, str | None] | None = None,
         certificates: Mapping[str, Path] | None = None,
         distrust: str = _DISTRUST,
+        unreached: str = _UNREACHED,
     ) -> None:
         """Ask `authorize` for every host's credentials, where a request brings no other way to log in.
 
         `proxies` are by host and come before HTTP_PROXY and its kin, None is none; `certificates` are folders
         by `host:port`, as container engines have them: CAs in `*.crt`, `client.cert` with `client.key`.
-        `distrust` is what to do where a certificate is refused.
+        `distrust` and `unreached` are what to do where a certificate is refused, and where nobody answers.
         """
         self._authorize = authorize or nobody
         self._proxies, self._certificates = proxies or {}, certificates or {}
-        self._distrust = distrust
+        self._distrust, self._unreached = distrust, unreached
         self._lock = threading.Lock()
         self._client: httpx2.Client | None = None
 
@@ -238,7 +240,7 @@ class Client:
             content = body() if callable(body) else body
             sent = {**wanted, **authorization}
             with (
-                _translated(bare, self._distrust),
+                _translated(bare, self._distrust, self._unreached),
                 client.stream(method, bare, headers=sent, content=content, timeout=timeout) as response,
             ):
                 if response.status_code not in _REDIRECTS or "location" not in response.headers:
@@ -311,7 +313,7 @@ def _trust(folder: Path | None) -> ssl.SSLContext:
 
 
 @contextmanager
-def _translated(url: str, distrust: str = _DISTRUST) -> Iterator[None]:
+def _translated(url: str, distrust: str = _DISTRUST, unreached: str = _UNREACHED) -> Iterator[None]:
     """Turn httpx2's errors into ours."""
     import httpx2
 
@@ -327,8 +329,7 @@ def _translated(url: str, distrust: str = _DISTRUST) -> Iterator[None]:
         if not is_spoken:
             raise NotSpoken("does not speak TLS") from error
         what = str(error) or type(error).__name__
-        fix = "check the name, the network and the proxies; --offline, where there is one, uses the cache"
-        raise Transient(f"cannot be reached: {what}", fix=fix) from error
+        raise Transient(f"cannot be reached: {what}", fix=unreached) from error
     except httpx2.DecodingError as error:
         raise Transient(f"its compressed body is damaged: {error}") from error
 

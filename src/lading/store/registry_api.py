@@ -80,6 +80,7 @@ class RegistryApi:
             proxies={registry: None} if self._is_loopback else {},
             certificates={registry: folder} if folder else {},
             distrust=f"name its CA in SSL_CERT_FILE, or in ~/.config/containers/certs.d/{registry}/ca.crt",
+            unreached="check the name and the port, whether a registry listens there, network and proxies",
         )
         self._authorization = Authorization(self._client, registry, lambda: self._base or "", logins)
         self._patience = Patience("registry", events, attempts, backoff_s, longest_wait_s=120.0)
@@ -99,7 +100,7 @@ class RegistryApi:
         """Return the URL of a path below /v2/, or of a location that the registry gave."""
         with self._lock:
             if self._base is None:
-                self._base = self._first.persist(f"https://{self.registry}/v2/", self._find)
+                self._base = self._first.persist(self.registry, self._find)
             return urljoin(self._base, path)
 
     def call(

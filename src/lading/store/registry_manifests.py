@@ -133,7 +133,8 @@ class Manifests:
         fix = (
             f"did you mean {' or '.join(map(repr, near))}?"
             if near
-            else f"list the names: lading list {where}"
+            else f"{where} has no names that you may see: check how it is spelled, "
+            f"or log in: lading login {reference.registry}"
         )
         return RegistryError(Issue(repr(str(reference)), "is not in the registry", fix))
 
