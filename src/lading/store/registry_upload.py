@@ -1,7 +1,7 @@
 """A blob → the same blob in a registry, over as many connections as it takes.
 
 Source: OCI distribution spec 1.1, "Pushing blobs": a session is begun, pieces are sent to it, the last one
-seals it. After a broken connection the session says how far it has come; one that is forgotten is begun anew, as
+seals it. After a broken connection the session says how far it has come; one that is forgotten is begun anew:
 Distribution 2.8 forgets one that broke within a piece.
 """
 
