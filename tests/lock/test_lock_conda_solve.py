@@ -174,6 +174,18 @@ def test_channels_that_cannot_be_asked_are_named_without_secrets(solve, channels
     assert "s3cret" not in str(caught.value)
 
 
+def test_all_channels_that_cannot_be_asked_are_named_at_once(solve, tmp_path):
+    gone = (tmp_path / "gone").as_uri()
+    text = f"channels: [../nochan, 'http://u:pw@h/c', '{gone}']\ndependencies: [python]\n"
+    with pytest.raises(LockError) as caught:
+        solve(text=text)
+    assert [f"{one.where}: {one.what}" for one in caught.value.issues] == [
+        "conda.yaml:1: got channel '../nochan', and there is no such folder",
+        "conda.yaml:1: 'http://***@h/c' carries credentials; they would be written to the lock",
+        f"conda.yaml:1: got channel {gone!r}, and there is no such folder",
+    ]
+
+
 def test_a_channel_out_of_reach_is_a_registry_error(solve):
     with pytest.raises(RegistryError, match="conda channel"):
         solve(text="channels: ['http://127.0.0.1:9/c']\ndependencies: [python]\n")

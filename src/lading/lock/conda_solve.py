@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from lading.core.accelerator import cuda
 from lading.core.digest import Digest
@@ -174,8 +174,11 @@ class Solver:
                 if place == "defaults":
                     fix = "set default_channels in .condarc, or name 'conda-forge'"
                     issues.append(Issue(where, "it is not known which channels 'defaults' means here", fix))
-                elif place.startswith((".", "/")):
-                    found[name] = rattler.Channel((self.folder / place).resolve().as_uri())
+                elif (folder := self._folder_of(place)) and not folder.is_dir():
+                    fix = "paths are relative to the file that names them"
+                    issues.append(Issue(where, f"got channel {place!r}, and there is no such folder", fix))
+                elif folder:
+                    found[name] = rattler.Channel(folder.as_uri())
                 else:
                     alias = configured.alias
                     config = rattler.ChannelConfig(channel_alias=alias) if alias else None
@@ -185,6 +188,12 @@ class Solver:
         if issues:
             raise LockError(*dict.fromkeys(issues))
         return found
+
+    def _folder_of(self, place: str) -> Path | None:
+        """Find the folder that a channel is, None where it is no folder."""
+        if place.startswith("file://"):
+            return Path(unquote(urlsplit(place).path))
+        return (self.folder / place).resolve() if place.startswith((".", "/")) else None
 
     def _virtual(
         self,
