@@ -73,7 +73,20 @@ def test_a_clash_within_the_model_names_where_each_was_learnt(shelf, ask, refuse
     path = tmp_path / "requirements.txt"
     path.write_text("scipy==1.10.0\n")
     error = refuse(ask("numpy>=2", requirements_file=path, requirements_file_origin="mlflow"))
-    assert {issue.where for issue in error.issues} >= {"model (spec)", "model (mlflow)"}
+    assert {issue.where for issue in error.issues} >= {
+        "model (spec)",
+        "model (mlflow, requirements.txt:1)",
+    }
+
+
+def test_a_clash_within_a_conda_file_names_its_lines(shelf, ask, refuse, tmp_path):
+    path = tmp_path / "conda.yaml"
+    path.write_text("dependencies:\n- python=3.11\n- numpy=1.26\n- pip:\n  - numpy==2.0.0\n")
+    error = refuse(ask(requirements_file=path))
+    assert [(issue.where, issue.what) for issue in error.issues[1:3]] == [
+        ("model (spec, conda.yaml:3)", "numpy==1.26.*"),
+        ("model (spec, conda.yaml:5)", "numpy==2.0.0"),
+    ]
 
 
 def test_two_requirements_on_one_package_clash_over_it(shelf, ask, refuse):

@@ -27,11 +27,13 @@ class Asked:
     text: str
     origin: str
     """`mlflow`, `spec`, `pickle`, `installed`, or the server's name."""
+    where: str | None = None
+    """The file and line that asks for it, where one does."""
 
     @property
     def who(self) -> str:
-        """Name the side for people."""
-        return f"{self.side} ({self.origin})"
+        """Name the side for people, and the line."""
+        return f"{self.side} ({', '.join(filter(None, (self.origin, self.where)))})"
 
 
 def demand_for(asked: Iterable[Asked], limits: Demand) -> Demand:

@@ -77,7 +77,7 @@ def resolve(
         torch=Torch(question.accelerator, pytorch_index) if question.accelerator else None,
     )
     resolver = _Resolver(uv, read, fetch, events, Tally(events), build, cannot_run)
-    environments = _environments(question, requirements)
+    environments = _environments(question, requirements, read)
 
     pin = Pin(question, read, chosen, allows, resolve_base, bring_python, solve_conda, events)
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -273,10 +273,15 @@ def _requirements(question: Question, read: Sources, events: Events) -> tuple[Re
     return tuple(kept)
 
 
-def _environments(question: Question, requirements: tuple[Requirement, ...]) -> list[_Environment]:
+def _environments(
+    question: Question, requirements: tuple[Requirement, ...], read: Sources
+) -> list[_Environment]:
     """Tell what is resolved together: the native server alone has an environment of its own."""
     server = question.server
-    model = tuple(Asked("model", one.text, one.origin) for one in requirements)
+    listed = {(question.requirements_file_origin, text): where for text, where in read.places.items()}
+    model = tuple(
+        Asked("model", one.text, one.origin, listed.get((one.origin, one.text))) for one in requirements
+    )
     serving = tuple(Asked("server", text, server.name) for text in server.requirements)
     if server.name == NATIVE_SERVER:
         return [_Environment("model", model), _Environment("server", serving)]

@@ -38,6 +38,8 @@ class Sources:
     prereleases: bool = False
     pylock: Path | None = None
     """Set for a pylock.toml: nothing is left to be resolved."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """By requirement, the file and line that asks for it."""
     mapped_from: Mapping[str, str] = field(default_factory=dict)
     """By requirement, the conda package that it stands for."""
     system_packages: tuple[str, ...] = ()
@@ -167,6 +169,7 @@ def _sources(listing: Listing, **more: Any) -> Sources:  # noqa: ANN401 - fields
         indexes=listing.indexes,
         no_index=listing.no_index,
         prereleases=listing.prereleases,
+        places={entry.text: entry.where for entry in reversed(listing.entries)},
         mapped_from={entry.text: entry.mapped_from for entry in listing.entries if entry.mapped_from},
         notes=(*listing.notes, *more.pop("notes", ())),
         **more,
