@@ -17,7 +17,7 @@ from lading.core.bases import Distribution
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError
 from lading.core.lock import LockedDeb
-from lading.layers import alternatives, deb, linker, scripts, shell, system
+from lading.layers import alternatives, deb, graphviz, linker, scripts, shell, system
 from lading.layers.compress import compressor
 
 TRIPLET = "usr/lib/x86_64-linux-gnu"
@@ -49,14 +49,25 @@ def library(tmp_path):
     if not shutil.which("gcc"):
         pytest.skip("gcc is not there: apt-get install gcc libc6-dev")
 
-    def make(soname):
+    def make(soname, source="int answer(void) { return 42; }"):
         path = tmp_path / soname
-        source = "int answer(void) { return 42; }"
         options = ["-shared", "-nostdlib", "-x", "c", "-", f"-Wl,-soname,{soname}", "-o", str(path)]
         subprocess.run(["gcc", *options], input=source, check=True, text=True)
         return path.read_bytes()
 
     return make
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A plugin of Graphviz's."""
+    if not shutil.which("gcc"):
+        pytest.skip("gcc is not there: apt-get install gcc libc6-dev")
+    path = tmp_path_factory.mktemp("plugin") / "plugin.so"
+    subprocess.run(
+        ["gcc", "-shared", "-nostdlib", "-x", "c", "-", "-o", str(path)], input=PLUGIN, check=True, text=True
+    )
+    return path.read_bytes()
 
 
 def laid(seal, debs, base):
@@ -259,6 +270,60 @@ def test_a_script_is_read_once(package):
     assert said is not None
     assert (said.kind, "daemon (make a user or group)" in said.text) == ("warning", True)
     assert scripts.warning([one], lambda _: pytest.fail("read again"), Notes) == said
+
+
+PLUGIN = """
+typedef struct { int id; const char *type; int quality; void *engine, *features; } installed;
+typedef struct { int kind; installed *types; } api;
+static installed devices[] = {{0, "svg:svg", 1}, {1, "x:lasi", -2}, {0}};
+installed renderers[] = {{0, "svg", 10}, {0}};
+static api apis[] = {{3, devices}, {0, renderers}, {0}};
+struct { const char *name; api *apis; } gvplugin_test_LTX_library = {"test", apis};
+"""
+
+
+def test_graphviz_finds_its_plugins(seal, package, library):
+    data = library("libgvplugin_test.so.6", PLUGIN)
+    files = {"libgvplugin_test.so.6.0.0": data, "libgvplugin_test.so.6": "libgvplugin_test.so.6.0.0"}
+    files |= {"libgvplugin_other.so.6": library("libgvplugin_other.so.6"), "libgvplugin_no.so.6": b"none"}
+    files = {f"./{TRIPLET}/graphviz/{name}": data for name, data in files.items()}
+    base = Distribution("debian", "bookworm", STATUS)
+    more = package("libgvc6-plugins-more", files)
+    place = f"{TRIPLET}/graphviz/config6a"
+    told = laid(seal, [package("libgvc6"), more], base).files[place].decode()
+    assert told.partition("libgvplugin")[2].split("\n") == [
+        "_test.so.6 test {",
+        *("\tdevice {", "\t\tsvg:svg 1", "#FAILS\t\tx:lasi -2", "\t}"),
+        *("\trender {", "\t\tsvg 10", "\t}"),
+        "}",
+        "",
+    ]
+    # the image's own list is not replaced by a part of it
+    assert place not in laid(seal, [more], base).files
+
+
+@given(st.data())
+def test_no_damage_breaks_the_reading_of_plugins(built, data):
+    damaged = bytearray(built)
+    for at in data.draw(st.lists(st.integers(0, len(damaged) - 1), min_size=1, max_size=8)):
+        damaged[at] = data.draw(st.integers(0, 255))
+    graphviz.read(bytes(damaged))
+    graphviz.read(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))
+
+
+def test_plugins_that_are_listed_are_not_missed(package):
+    class Notes:
+        recall = note = staticmethod(lambda *_: None)
+
+    path = package("libgvc6", script="libgvc6-config-update -c")
+    library, more = (
+        LockedDeb(name, "1", "amd64", "d.deb", Digest.of(b"d"), 1)
+        for name in ("libgvc6", "libgvc6-plugins-gtk")
+    )
+    assert scripts.warning([library, more], lambda _: path, Notes) is None
+    said = scripts.warning([more], lambda _: path, Notes)
+    assert said is not None
+    assert "libgvc6-plugins-gtk (register plugins of Graphviz)" in said.text
 
 
 def test_a_base_without_a_cache_needs_none_for_the_usual_folders(seal, package, library):

@@ -198,6 +198,24 @@ def test_alternatives_work_on_the_base_that_lading_makes(lading, context, model,
 
 
 @pytest.mark.slow
+def test_graphviz_draws_with_all_its_plugins(lading, context, model, image, tmp_path):
+    spec = {"name": "system-graphviz", "model": str(model), "base": f"oci:{image}"}
+    package, _, said = packed(lading, context, spec, tmp_path, "graphviz")
+    assert "libgvc6 (" not in said
+    draw = "echo 'digraph { a -> b }' | dot -T"
+    program = (
+        f"{draw}svg -o /tmp/x.svg; {draw}png -o /tmp/x.png; cd /usr/lib/*/graphviz && cp config6a /tmp/made"
+    )
+    program += " && GVBINDIR=/tmp/plugins && mkdir /tmp/plugins && cp *.so.6 /tmp/plugins"
+    program += " && export GVBINDIR && libgvc6-config-update -c && mv /tmp/plugins/config6a /tmp/theirs"
+    program += " && rm -r /tmp/plugins"
+    _, files = said_in(context, package.image.layers, "/bin/sh", "-c", program)
+    assert files["made"] == files["theirs"]
+    assert b"</svg>" in files["x.svg"]
+    assert files["x.png"].startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
 def test_ffmpeg_encodes(lading, context, model, tmp_path):
     spec = {"name": "system-ffmpeg", "model": str(model), "base": "debian:bookworm"}
     package, _, said = packed(lading, context, spec, tmp_path, "ffmpeg")

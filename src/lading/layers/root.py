@@ -1,8 +1,8 @@
 """A base's Debian packages in; the one layer that ties them together, out.
 
 It holds what maintainer scripts would have made: the links of a merged /usr, users, the bundle of CA
-certificates, the time zone, the links of alternatives and to Python, the dynamic linker's cache where it is
-needed, and dpkg's record of what is installed, which scanners read.
+certificates, the time zone, the links of alternatives and to Python, Graphviz's list of plugins, the dynamic
+linker's cache where it is needed, and dpkg's record of what is installed, which scanners read.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from lading.core.errors import IntegrityError, Issue
-from lading.layers import alternatives, libraries
+from lading.layers import alternatives, graphviz, libraries
 from lading.layers.deb import control, read
 from lading.layers.tar import LayerWriter
 
-VERSION = 3
+VERSION = 4
 """Of what the layer holds: part of its key, raised when it comes out otherwise."""
 _USERS = """\
 root:x:0:0:root:/root:/usr/sbin/nologin
@@ -57,6 +57,7 @@ def write(debs: Iterable[Path], writer: LayerWriter) -> None:
         "var/lib/dpkg/status": "\n".join(map(installed, stanzas)).encode(),
     }
     paths = [path for _, path in packages.values()]
+    files |= graphviz.config(paths, packages.keys())
     if cache := libraries.cache(paths):
         files[libraries.CACHE] = cache
     for path, data in sorted(files.items()):

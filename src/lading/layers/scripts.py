@@ -8,10 +8,11 @@ from pathlib import Path
 
 from lading.core.lock import LockedDeb
 from lading.core.ports import Event, LayerCache
-from lading.layers import alternatives, deb, shell
+from lading.layers import alternatives, deb, graphviz, shell
 
 _VERSION = 3  # part of the notes' key: raise it when the tables below change
 _SERVICE = "start a service"
+_PLUGINS = "register plugins of Graphviz"
 _DEEDS = {
     "make a user or group": "adduser addgroup useradd groupadd usermod systemd-sysusers",
     _SERVICE: "systemctl deb-systemd-helper deb-systemd-invoke invoke-rc.d update-rc.d service",
@@ -29,6 +30,7 @@ _DEEDS = {
     "register dictionaries of aspell": "update-dictcommon-aspell aspell-autobuildhash",
     "register drivers of ODBC": "odbcinst",
     "make folders for its daemons": "systemd-tmpfiles",
+    _PLUGINS: "libgvc6-config-update",
     "compile a dictionary of MeCab": "mecab-dict-index",
 }
 _DEED_OF = {name: deed for deed, names in _DEEDS.items() for name in names.split()}
@@ -94,12 +96,15 @@ def warning(
 ) -> Event | None:
     """Name the packages whose scripts matter; each is read once, and noted in the cache."""
     told = []
+    is_listed = any(one.name == graphviz.PACKAGE for one in packages)  # the layer that ties has the list
     for one in packages:
         key = f"scripts {_VERSION} {one.digest}"
         found = cache.recall(key)
         if found is None and not _SETTLED.match(one.name):
             found = deeds(deb.script(bring(one)))
             cache.note(key, found)
+        if is_listed and found:
+            found = [deed for deed in found if deed != _PLUGINS]
         if found:
             told.append(f"{one.name} ({', '.join(found)})")
     if not told:

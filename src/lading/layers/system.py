@@ -1,7 +1,8 @@
 """System packages that are added to an image in; the one layer that ties them to it, out.
 
 It holds what dpkg and maintainer scripts would have made: the record of what is installed, the lists of
-files, the bundle of CA certificates, the links of alternatives, the dynamic linker's cache.
+files, the bundle of CA certificates, the links of alternatives, Graphviz's list of plugins, the dynamic
+linker's cache.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lading.core.bases import Distribution
-from lading.layers import alternatives, libraries
+from lading.layers import alternatives, graphviz, libraries
 from lading.layers.deb import control, paths, place, sums
 from lading.layers.root import BUNDLE, bundle, field, installed
 from lading.layers.tar import LayerWriter
 
-VERSION = 2
+VERSION = 3
 """Of what the layer holds: part of its key, raised when it comes out otherwise."""
 _STATUS = "var/lib/dpkg/status"
 
@@ -43,6 +44,7 @@ def write(debs: Iterable[Path], base: Distribution, writer: LayerWriter) -> None
     if "ca-certificates" in found:
         files[BUNDLE] = bundle(found["ca-certificates"][1])
     brought = [deb for _, (_, deb) in sorted(found.items())]
+    files |= graphviz.config(brought, found.keys(), merged=base.is_merged)
     if cache := libraries.cache(brought, merged=base.is_merged, old=base64.b64decode(base.linker_cache)):
         files[libraries.CACHE] = cache
     for path, data in sorted(files.items()):
