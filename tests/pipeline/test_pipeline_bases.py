@@ -191,7 +191,24 @@ def test_an_image_that_is_not_there_is_told(lading, model, registry):
     env = {"LADING_MIRRORS": f"docker.io=http://{registry.host}/hub"}
     said = lading.fails(8, "pack", model, "--base", f"{registry.host}/no/such:1", env=env)
     assert "no/such" in said
+    assert f"base: {registry.host}/no/such:1 cannot be had: " in said
+    assert "environment:" not in said
     assert "offline" in lading.fails(8, "pack", model, "--base", "python:never-seen", "--offline")
+
+
+def test_a_registry_out_of_reach_is_told_with_the_base_s_name_and_mirrors(lading, packed, model):
+    nobody = {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "", "no_proxy": ""}
+    said = lading.fails(8, "pack", model, "--base", SLIM, env=nobody)
+    assert f"base: docker.io/library/{SLIM} cannot be had: " in said
+    assert "name a mirror of docker.io in LADING_MIRRORS: docker.io=" in said
+    assert "environment:" not in said
+
+
+@pytest.mark.parametrize("offline", [[], ["--offline"]], ids=["online", "offline"])
+def test_a_package_s_name_for_a_base_is_told_how_its_environment_is_named(lading, packed, model, offline):
+    nobody = {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "", "no_proxy": ""}
+    said = lading.fails(8, "pack", model, "--base", "iris:slim", *offline, env=nobody)
+    assert "for the package of that name in the store: --base environment:iris:slim" in said
 
 
 @pytest.mark.slow
@@ -279,9 +296,9 @@ def test_what_an_environment_lacks_is_named(lading, packed, model):
     requirements = ("-r", "scikit-learn==1.4", "-r", "torch>=2", "-r", "numpy")
     said = lading.fails(4, "pack", model, "--base", "environment:iris:slim", *requirements)
     assert "has no torch" in said
-    assert "'scikit-learn==1.4' (spec): environment:iris has scikit-learn" in said
+    assert "'scikit-learn==1.4' (spec): environment:iris:slim has scikit-learn" in said
     assert "'numpy'" not in said
-    assert "has 3.11.2" in lading.fails(
+    assert "environment:iris:slim has 3.11.2" in lading.fails(
         4, "pack", model, "--base", "environment:iris:slim", "--python", "3.12"
     )
     assert "'nope:1'" in lading.fails(8, "pack", model, "--base", "environment:nope:1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from lading.core import canonical, typed
 from lading.core.bases import BaseImage, BaseName
 from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
-from lading.core.errors import IntegrityError, Issue, LockError, RegistryError, SpecError
+from lading.core.errors import IntegrityError, Issue, LadingError, LockError, RegistryError, SpecError
 from lading.core.lock import BaseFacts, LockedBase
 from lading.core.platform import Platform
 from lading.core.ports import Event
@@ -20,7 +21,7 @@ from lading.core.reference import Reference
 from lading.layers.cache import key, remember
 from lading.layers.compress import BLOCK_BYTES, compressor
 from lading.layers.root import BUNDLE
-from lading.pipeline import system
+from lading.pipeline import shelf, system
 from lading.pipeline.context import Context
 from lading.pipeline.transfer import fetch_image
 from lading.sandbox import flatten
@@ -73,7 +74,7 @@ def ensure(context: Context, name: BaseName | None, base: LockedBase, platform: 
     if reference.registry is None:
         what = f"{base.reference} ({base.image.digest.short}) is not in the store"
         raise LockError(Issue("base", what, "pull or import it, or name it with --base"))
-    fetch_image(context, replace(reference, digest=base.image.digest), platform)
+    _fetch(context, replace(reference, digest=base.image.digest), platform)
 
 
 def read(context: Context, base: LockedBase, platform: Platform) -> BaseImage | None:
@@ -134,11 +135,42 @@ def _bring(context: Context, name: BaseName, platform: Platform) -> Descriptor:
         known = _known(context.layers.recall(question))
         if known is None or not is_whole(context, known):
             what = "was not used here before, and its registry is out of reach offline"
-            raise RegistryError(Issue(str(reference), what, "leave out --offline"))
+            issue = Issue(str(reference), what, "leave out --offline")
+            raise _not_had(context, reference, platform, [issue])
         return known
-    found = fetch_image(context, reference, platform)
+    found = _fetch(context, reference, platform)
     context.layers.note(question, replace(found, annotations={}).to_json())
     return found
+
+
+def _fetch(context: Context, reference: Reference, platform: Platform) -> Descriptor:
+    try:
+        return fetch_image(context, reference, platform)
+    except RegistryError as error:
+        raise _not_had(context, reference, platform, error.issues) from error
+
+
+def _not_had(
+    context: Context, reference: Reference, platform: Platform, issues: Sequence[Issue]
+) -> RegistryError:
+    """Name the base that cannot be had, and what else may have been meant: a package, or a mirror's image."""
+    ways = []
+    names = [str(reference)]
+    if reference.registry == "docker.io":  # nobody may have written it
+        names.append(str(reference).removeprefix("docker.io/").removeprefix("library/"))
+    for name in names:
+        with suppress(LadingError):
+            shelf.find(context, name, platform)
+            ways.append(f"for the package of that name in the store: --base environment:{name}")
+    host = reference.registry or ""
+    if not (ways or context.offline or host in context.settings.mirrors or ":" in host):
+        ways.append(f"name a mirror of {host} in LADING_MIRRORS: {host}=registry.example.com/hub")
+    told = []
+    for one in issues:
+        what = one.what if str(reference) in one.where else f"{one.where}: {one.what}"
+        fix = "; or ".join(filter(None, (one.fix, *ways)))
+        told.append(Issue("base", f"{reference} cannot be had: {what}", fix or None))
+    return RegistryError(*told)
 
 
 def _known(document: Any) -> Descriptor | None:  # noqa: ANN401 - any JSON value

@@ -35,7 +35,7 @@ def adopt(context: Context, question: Question, name: BaseName, python: str | No
         package = shelf.find(context, name.name, platform)
         recover.bring_base(context, package)
         platforms.append(recover.read_lock(context, package))
-        issues += _problems(question, requirements, package, platform, python)
+        issues += _problems(question, requirements, package, platform, python, where=str(name))
     if issues:
         raise LockError(*dict.fromkeys(issues))
     return Lock(question.digest, question.server.name, requirements, tuple(platforms))
@@ -80,10 +80,11 @@ def _problems(
     package: shelf.Package,
     platform: Platform,
     python: str | None,
+    *,
+    where: str,
 ) -> list[Issue]:
     bill = package.bill
     environment = bill.environment
-    where = f"environment:{bill.name}"
     issues = []
     if bill.server.name != question.server.name:
         what = f"got {question.server.name!r}, and {where} has {bill.server.name!r}"
