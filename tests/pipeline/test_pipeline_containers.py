@@ -164,17 +164,29 @@ def test_what_is_not_here_is_pulled_from_its_registry(lading, iris, registry, po
 
 
 def test_what_an_engine_refuses_is_told_once(lading, iris, podman_host):
-    said = lading.fails(6, "run", iris, "--engine", "podman", "--network", "nowhere", env=podman_host.env)
+    said = lading.fails(9, "run", iris, "--engine", "podman", "--network", "nowhere", env=podman_host.env)
     assert said.count("nowhere") == 1
+
+
+def test_a_name_that_a_container_has_already_is_told_with_the_way_out(lading, iris, podman_host):
+    wanted = ("run", iris, "--engine", "podman", "--name", "taken", "-p", "8080")
+    lading(*wanted, "--detach", env=podman_host.env)
+    try:
+        for more in ((), ("--detach",)):
+            said = lading.fails(2, *wanted, *more, env=podman_host.env)
+            assert "error: --name: podman has a container 'taken' already" in said
+            assert "fix: choose another name, or remove that one: podman rm --force taken" in said
+    finally:
+        podman_host.call("rm", "--force", "--time=0", "taken")
 
 
 def test_an_engine_that_does_not_work_is_told(lading, iris, tmp_path):
     require("docker", "docker.io")
     nobody = {"DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
-    said = lading.fails(6, "run", iris, "--engine", "docker", env=nobody)
+    said = lading.fails(9, "run", iris, "--engine", "docker", env=nobody)
     assert "Is the docker daemon running?" in said
     assert "--engine" in said
-    said = lading.fails(6, "run", iris, "--engine", "podman", env={"PATH": str(tmp_path)})
+    said = lading.fails(9, "run", iris, "--engine", "podman", env={"PATH": str(tmp_path)})
     assert "apt-get install podman" in said
 
 

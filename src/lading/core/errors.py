@@ -140,6 +140,6 @@ class RegistryError(LadingError):
 
 
 class DeployError(LadingError):
-    """The target refused the plan."""
+    """The target, which a container engine is too, refused the plan."""
 
     exit_status = 9

@@ -60,7 +60,7 @@ class Started:
 def run_package(context: Context, text: str, wanted: Wanted, *, log: IO[bytes]) -> int:
     """Run a package until it ends or is interrupted; return its exit status and leave no container behind.
 
-    Raises SpecError where a port is taken, VerifyError where the engine asked for does not work.
+    Raises SpecError where a port or name is taken, DeployError where the engine asked for does not work.
     """
     published = [Published.parse(one) for one in wanted.publish]
     package = _find(context, text, wanted.platform)

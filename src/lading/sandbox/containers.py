@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from lading.core.errors import Issue, LadingError, SpecError, VerifyError
+from lading.core.errors import DeployError, Issue, LadingError, SpecError
 
 _REFUSED = 125
 """The status of `run` where it was the engine that failed (docker-run(1), podman-run(1))."""
@@ -28,6 +28,8 @@ _SPEAK_S = 0.3
 _START_S = 60.0
 _TAIL_BYTES = 8 << 10
 _TAKEN = re.compile(r"address already in use|port is already allocated")
+_NAMED = re.compile(r"""container name "/?([^"]+)" is already in use""")
+_HERALDS = re.compile(r"^(docker: |Error: |Error response from daemon: )+")
 # what the package is made for: nothing of it can be written to but /tmp, which may hold programs
 _ROOM = ["--read-only", "--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777", "--cap-drop=ALL"]
 _ROOM += ["--security-opt=no-new-privileges", "--pull=never"]
@@ -62,7 +64,7 @@ class Engine:
     def tell(
         self, *arguments: str, stdin: Callable[[IO[bytes]], None] | None = None, cwd: Path | None = None
     ) -> str:
-        """Return what a command says; raise VerifyError with its complaint where it fails."""
+        """Return what a command says; raise DeployError with its complaint where it fails."""
         done = self._call(arguments, cwd=cwd) if stdin is None else self._feed(arguments, stdin)
         if done.returncode:
             raise self.refusal(done.stderr or done.stdout)
@@ -71,10 +73,13 @@ class Engine:
     def refusal(self, text: str) -> LadingError:
         """Turn an engine's complaint into an error."""
         lines = [line for line in text.strip().splitlines() if line.strip() and "--help" not in line]
-        what = (" ".join(lines) or "refused, and did not say why")[-1000:]
+        what = (_HERALDS.sub("", " ".join(lines)) or "refused, and did not say why")[-1000:]
+        if found := _NAMED.search(text):
+            fix = f"choose another name, or remove that one: {self.name} rm --force {found[1]}"
+            return SpecError(Issue("--name", f"{self.name} has a container {found[1]!r} already", fix))
         if _TAKEN.search(text):
             return SpecError(Issue(self.name, f"the port is taken: {what}", "choose another with --publish"))
-        return VerifyError(Issue(self.name, what))
+        return DeployError(Issue(self.name, what))
 
     def start(self, order: Order) -> str:
         """Start a container that stays behind until it is stopped; return its ID."""
@@ -88,8 +93,8 @@ class Engine:
         """Run a container to its end, return its exit status and leave nothing behind.
 
         It writes to our standard output and to `log`. `on_start` is given its ID. A KeyboardInterrupt stops
-        it as its image asks to be stopped. Raises SpecError where a port is taken, VerifyError where it
-        cannot run.
+        it as its image asks to be stopped. Raises SpecError where a port or the name is taken, DeployError
+        where it cannot run.
         """
         client = None
         with tempfile.TemporaryDirectory(prefix="lading-run-") as folder:

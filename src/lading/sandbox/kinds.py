@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 from lading.core.descriptor import LAYER_GZIP, Descriptor
 from lading.core.digest import Digest
-from lading.core.errors import IntegrityError, Issue, VerifyError
+from lading.core.errors import DeployError, IntegrityError, Issue, VerifyError
 from lading.core.image import Layer
 from lading.core.platform import Platform
 from lading.core.ports import BlobSource, Events, Sandbox, ignore
@@ -113,14 +113,14 @@ def available(folder: Path | None = None, platform: Platform | None = None) -> l
 def engine(name: str | None, folder: Path, platform: Platform) -> Engine | None:
     """Return the container engine asked for, else the first that runs a platform's images, else None.
 
-    Raises VerifyError where the one asked for does not work.
+    Raises DeployError where the one asked for does not work.
     """
     for kind in (name,) if name else ENGINES:
         found = _tried(kind, folder, platform)
         if found.usable:
             return Engine(kind)
         if name:
-            raise VerifyError(Issue(kind, found.why_not, found.fix or "start it, or choose another --engine"))
+            raise DeployError(Issue(kind, found.why_not, found.fix or "start it, or choose another --engine"))
     return None
 
 
