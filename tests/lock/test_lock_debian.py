@@ -128,8 +128,8 @@ def test_every_unknown_package_is_reported_with_a_near_name(archive, fetch):
     with pytest.raises(LockError) as caught:
         resolve(archive, fetch, system_packages=["libgompl1", "qqq"])
     assert [issue.what for issue in caught.value.issues] == [
-        "the suite has no package 'libgompl1'",
-        "the suite has no package 'qqq'",
+        "debian:bookworm has no package 'libgompl1'",
+        "debian:bookworm has no package 'qqq'",
     ]
     assert "did you mean 'libgomp1'?" in str(caught.value)
 

@@ -73,6 +73,23 @@ def test_a_record_without_states_as_distroless_images_have_it_is_read():
     }
 
 
+def test_what_names_no_package_is_told_of_at_once_with_what_to_write_instead():
+    with pytest.raises(LockError) as raised:
+        added(
+            [stanza("libgomp1"), stanza("ffmpeg")],
+            *("libgomp1=12.2.0", "ffmpeg:arm64", "ffmpeg/stable", "FFmpeg", "qqq", "ffmpeg (>= 5)"),
+        )
+    assert {issue.what.partition("package ")[2]: issue.fix for issue in raised.value.issues} == {
+        "'libgomp1=12.2.0'": "name 'libgomp1' alone: the lock pins its version",
+        "'ffmpeg:arm64'": "name 'ffmpeg' alone: every platform gets that of its architecture",
+        "'ffmpeg/stable'": "name 'ffmpeg' alone",
+        "'FFmpeg'": "did you mean 'ffmpeg'?",
+        "'qqq'": None,
+        "'ffmpeg (>= 5)'": "name 'ffmpeg' alone",
+    }
+    assert {issue.where for issue in raised.value.issues} == {"system_packages"}
+
+
 def test_only_what_is_missing_is_added():
     archive = [
         stanza("ffmpeg", depends="libc6 (>= 2.30), awk, libav (>= 1)"),

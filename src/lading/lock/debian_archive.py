@@ -57,7 +57,7 @@ def choose(
                 for component in mirror.distribution.components
             ]
             texts = list(pool.map(lambda one: _index(one, architecture, mirror.distribution, fetch), sources))
-            debs = choice(Packages(texts))
+            debs = choice(Packages(texts, f"{mirror.distribution.name}:{suite}"))
             _remember(answer, debs)
     return debs
 

@@ -38,8 +38,9 @@ class Stanza:
 class Packages:
     """The packages of a suite with its updates; of each name the newest version."""
 
-    def __init__(self, texts: Iterable[bytes]) -> None:
-        """Take the Packages files, uncompressed; the order does not matter."""
+    def __init__(self, texts: Iterable[bytes], suite: str = "the suite") -> None:
+        """Take the Packages files, uncompressed, in any order, and what people call the suite."""
+        self.suite = suite
         self._texts = [b"\n" + text.strip(b"\n") + b"\n\n" for text in texts]
         self._found: dict[str, Stanza | None] = {}
 
@@ -162,12 +163,24 @@ def _choose(packages: Packages, relation: Relation) -> Stanza | None:
 def not_there(owner: str, needed: str, packages: Packages) -> Issue:
     """Tell of what a suite does not have."""
     if owner:
-        return Issue(f"Debian package {owner!r}", f"needs {needed!r}, which the suite does not have")
+        return Issue(f"Debian package {owner!r}", f"needs {needed!r}, which {packages.suite} does not have")
+    return Issue("system_packages", f"{packages.suite} has no package {needed!r}", _instead(needed, packages))
+
+
+def _instead(needed: str, packages: Packages) -> str | None:
+    """Tell what to write instead of a name that no package has."""
     from difflib import get_close_matches
 
-    near = get_close_matches(needed, packages.names, 1, 0.75)
-    fix = f"did you mean {near[0]!r}?" if near else None
-    return Issue("system_packages", f"the suite has no package {needed!r}", fix)
+    name = re.split(r"[\s=:<>/]", needed, maxsplit=1)[0]
+    if name != needed and name in packages.names:
+        after = needed[len(name) :].lstrip()
+        if after.startswith(":"):
+            return f"name {name!r} alone: every platform gets that of its architecture"
+        if after.startswith(("=", "<", ">")):
+            return f"name {name!r} alone: the lock pins its version"
+        return f"name {name!r} alone"
+    near = get_close_matches(name.lower(), packages.names, 1, 0.75)
+    return f"did you mean {near[0]!r}?" if near else None
 
 
 def _fields(text: bytes, at: int) -> dict[str, str]:

@@ -179,7 +179,7 @@ class _Search:
         found = [self.present.get(one.name) for one in group]
         found += [Present.of(self.chosen[one.name]) for one in group if one.name in self.chosen]
         others = ", ".join(str(one) for one in found if one)
-        return f", and the base has {others}" if others else ", which the suite does not have"
+        return f", and the base has {others}" if others else f", which {self.packages.suite} does not have"
 
     def explain(
         self, owner: str, group: _Group, candidates: Sequence[Stanza], there: Sequence[Present]
@@ -192,7 +192,7 @@ class _Search:
         if any(one.name in self.present or one.name in self.chosen for one in group):
             what = f"needs {_text(group)}{self.instead(group)}"
             return Issue(f"system package {owner!r}", what, _NEWER)
-        return not_there(owner, _text(group), self.packages)
+        return not_there(owner, " | ".join(map(str, group)), self.packages)
 
 
 def _meets(there: Sequence[Present], group: _Group) -> bool:

@@ -27,7 +27,6 @@ FILE_NAME = "lading.yaml"
 _MAX_BYTES = 16 << 20
 _PYTHON = re.compile(r"(3\.\d{1,2})(?:\.\d+)?\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_DEBIAN = re.compile(r"[a-z0-9][a-z0-9+.-]+\Z")
 _ENTRY = re.compile(r"[^:]+\.py(?::[A-Za-z_]\w*)?\Z")
 
 
@@ -135,7 +134,6 @@ class _Checker:
         self._names(text)
         self._indexes(text.indexes)
         self._matches("environment_variables", text.environment_variables, _VARIABLE, "a variable's name")
-        self._matches("system_packages", text.system_packages, _DEBIAN, "a Debian package's name")
         if text.entry is not None and not _ENTRY.match(text.entry):
             what = f"got {text.entry!r}, expected 'file.py', 'file.py:function' or 'file.py:Class'"
             self.reader.complain("entry", what)
