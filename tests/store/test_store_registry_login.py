@@ -23,7 +23,9 @@ from engines import PASSWORD, USER, Registry, require, serving
 from lading.core.digest import Digest
 from lading.core.errors import LadingError, RegistryError
 from lading.core.login import Login, Logins
+from lading.core.ports import Event
 from lading.core.reference import Reference
+from lading.logins import LoginFiles
 from lading.store import RegistryStore, challenge, documents
 from lading.store.challenge import Challenge
 from meddler import Meddler
@@ -197,6 +199,24 @@ def test_who_is_not_known_is_told_to_log_in(guarded: Registry, opened: Open, aut
         with pytest.raises(RegistryError) as caught:
             act()
         assert f"log in: lading login {guarded.host}" in str(caught.value)
+
+
+def test_who_is_not_known_since_a_helper_fails_is_told_so(guarded: Registry, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"credsStore": "never-installed"}')
+    warnings: list[Event] = []
+    files = LoginFiles({"DOCKER_CONFIG": str(tmp_path), "HOME": str(tmp_path)}, warnings.append)
+    with (
+        RegistryStore(guarded.host, "private/iris", logins=files.ask) as store,
+        pytest.raises(RegistryError) as caught,
+    ):
+        store.tag_names()
+    (issue,) = caught.value.issues
+    assert issue.where == guarded.host
+    assert "denies access" in issue.what
+    assert "docker-credential-never-installed is configured, but not on PATH" in issue.what
+    assert issue.fix
+    assert issue.fix.startswith("install it")
+    assert len(warnings) == 1
 
 
 def test_a_wrong_password_is_refused_and_not_printed(guarded: Registry, opened: Open) -> None:

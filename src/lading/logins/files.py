@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lading.core.errors import RegistryError
-from lading.core.login import Login
+from lading.core.errors import Issue, RegistryError
+from lading.core.login import HelperError, Login
 from lading.core.ports import Event, Events, ignore
 from lading.logins import helper
 from lading.logins.document import HUB, HUB_URL, Document, canonical, changing, load
@@ -30,6 +30,7 @@ class LoginFiles:
         self._lock = threading.Lock()
         self._found: dict[tuple[str, str], Login | None] = {}
         self._answers: dict[tuple[str, str], Login | None] = {}
+        self._failures: dict[str, Issue] = {}
 
     def find(self, registry: str, repository: str = "") -> Login | None:
         """Find the login for a registry; None is nobody. The longest namespace that has one counts.
@@ -42,6 +43,13 @@ class LoginFiles:
             if asked not in self._found:
                 self._found[asked] = self._find(*asked)
             return self._found[asked]
+
+    def ask(self, registry: str, repository: str = "") -> Login | None:
+        """Find the login as `find` does; HelperError where there is none and a helper does not work."""
+        login = self.find(registry, repository)
+        if login is None and (issue := self._failures.get(canonical(registry))):
+            raise HelperError(issue)
+        return login
 
     def keep(self, name: str, login: Login) -> Path:
         """Keep the login for a registry or a namespace of one; return the file, which may name a helper.
@@ -110,6 +118,7 @@ class LoginFiles:
                 self._answers[asked] = helper.get(program, _server(registry))
             except RegistryError as error:
                 self._answers[asked] = None
+                self._failures[registry] = error.issues[0]
                 self._events(Event("login", "warning", str(error).replace("\n  fix:", ";")))
         return self._answers[asked]
 
@@ -117,6 +126,7 @@ class LoginFiles:
         with self._lock:
             self._found.clear()
             self._answers.clear()
+            self._failures.clear()
 
     def _target(self, name: str) -> Path:
         paths = [path for path, is_legacy in self._paths() if not is_legacy]

@@ -141,7 +141,7 @@ class Context:
         return RegistryStore(
             there.registry,
             there.repository,
-            logins=logins or (lambda registry: self.logins.find(registry, there.repository)),
+            logins=logins or (lambda registry: self.logins.ask(registry, there.repository)),
             plain_http=plain_http,
             notes=self.layers,
             events=self.events,

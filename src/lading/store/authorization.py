@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from lading.core.errors import Issue, RegistryError
-from lading.core.login import Login, Logins
+from lading.core.login import HelperError, Login, Logins
 from lading.http.client import Client, Response, Transient, origin, public
 from lading.store import challenge
 from lading.store.challenge import Challenge
@@ -45,6 +45,7 @@ class Authorization:
         self._tokens: list[_Token] = []
         self._kept: Login | None = None
         self._was_asked = False
+        self._failure: Issue | None = None
 
     def header(self, scopes: Iterable[str]) -> Mapping[str, str]:
         """Return the header for these scopes; empty as long as nothing was asked for.
@@ -83,6 +84,9 @@ class Authorization:
     def refused(self, what: str) -> RegistryError:
         """Say that the registry wants a login, or another one."""
         login = self._login()
+        if self._failure:
+            what = f"{what}, and there is no login: {self._failure.where} {self._failure.what}"
+            return RegistryError(Issue(self._registry, what, self._failure.fix))
         whom = "" if login is None else f" to {login.username!r}" if login.username else " to this login"
         return RegistryError(Issue(self._registry, f"{what}{whom}", f"log in: lading login {self._registry}"))
 
@@ -95,7 +99,11 @@ class Authorization:
     def _login(self) -> Login | None:
         with self._lock:
             if not self._was_asked:
-                self._kept, self._was_asked = self._logins(self._registry), True
+                self._was_asked = True
+                try:
+                    self._kept = self._logins(self._registry)
+                except HelperError as error:  # the registry may want no login
+                    self._failure = error.issues[0]
             return self._kept
 
     def _token(self, way: Challenge, scopes: frozenset[str]) -> str:
