@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from running import LADING
+from running import LADING, Lading
 
 pytestmark = pytest.mark.network
 
@@ -76,6 +76,12 @@ def disk(tmp_path):
         pytest.skip("no file system may be mounted here")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def lading(tmp_path_factory):
+    """A home of its own: all that the other tests have downloaded would fill the disk."""
+    return Lading(tmp_path_factory.mktemp("full") / "home")
 
 
 @pytest.fixture(scope="module")
