@@ -147,6 +147,10 @@ def test_what_an_image_lacks_is_added_and_found_by_its_own_tools(lading, context
     lock = (tmp_path / "lading.lock").read_text()
     assert 'name = "libsndfile1"' in lock
     assert len(package.image.layers) <= 60
+    shown = lading("show", "system-image:1")
+    assert f" {len(names)} system packages added to the image: " in shown
+    asked = f"libsndfile1 {names['libsndfile1']['version']}, libgomp1 (nothing so named added), dpkg"
+    assert f"system packages asked for: {asked}" in shown
     program = (
         "import ctypes, ctypes.util as u; ctypes.CDLL('libsndfile.so.1'); print(u.find_library('sndfile'))"
     )
@@ -193,6 +197,9 @@ def test_alternatives_work_on_the_base_that_lading_makes(lading, context, model,
     spec = {"name": "system-own", "model": str(model), "base": "debian:bookworm"}
     package, names, _ = packed(lading, context, spec, tmp_path, "liblapack3")
     assert {"liblapack3", "libblas3"} <= names.keys()
+    shown = lading("show", "system-own:1")
+    assert f" {len(names)} Debian packages\n" in shown
+    assert f"asked for: liblapack3 {names['liblapack3']['version']}\n" in shown
     program = "import ctypes; ctypes.CDLL('liblapack.so.3'); ctypes.CDLL('libblas.so.3'); print('found')"
     assert said_in(context, package.image.layers, "/usr/bin/python3", "-c", program)[0] == "found\n"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from lading import pipeline
 from lading.cli.console import Common, Console, size
-from lading.core.bill import BilledRequirement
+from lading.core.bill import BilledEnvironment, BilledRequirement
 from lading.core.platform import Platform
 from lading.core.signature import Field
 
@@ -79,7 +79,7 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
         yield f"             {one.name} {one.version}  {size(one.size_bytes)}{origin}"
     for conda in environment.conda_packages:
         yield f"             {conda.name} {conda.version} {conda.build}  {size(conda.size_bytes)}  (conda)"
-    yield f"             {len(environment.system_packages)} Debian packages"
+    yield from (f"             {line}" for line in _system_packages(environment))
     yield f"server       {bill.server.name}, port {bill.server.port}, " + ", ".join(
         f"{key} {route}" for key, route in sorted(bill.server.routes.items())
     )
@@ -90,6 +90,21 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     for layer in sorted(found.image.layers, key=lambda one: -one.descriptor.size_bytes)[:5]:
         yield f"             {size(layer.descriptor.size_bytes):>7}  {layer.title}"
     yield f"verified     {_verified(found)}"
+
+
+def _system_packages(environment: BilledEnvironment) -> Iterator[str]:
+    """Tell what was asked for, and what the base is made of or an image got."""
+    found = {one.name: one.version for one in environment.system_packages}
+    if environment.base_digest is None:
+        yield f"{len(found)} Debian packages"
+    elif found:
+        yield f"{len(found)} system packages added to the image: {', '.join(found)}"
+    else:
+        yield "no system packages added to the image"
+    if asked := environment.system_packages_asked:
+        # a name that stands for several packages, or that the image has, is not among what was added
+        told = (f"{one} {found[one]}" if one in found else f"{one} (nothing so named added)" for one in asked)
+        yield f"system packages asked for: {', '.join(told)}"
 
 
 def _name_of(requirement: str) -> str:

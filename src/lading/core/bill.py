@@ -97,6 +97,8 @@ class BilledEnvironment:
     """Of the image's manifest, where the base is one."""
     accelerator: str | None = None
     """What PyTorch's builds are for, such as `cu126`, where that was asked for."""
+    system_packages_asked: tuple[str, ...] = ()
+    """Their names; `system_packages` are those of lading's own base, or those that are added to an image."""
 
 
 @dataclass(frozen=True, slots=True)

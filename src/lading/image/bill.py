@@ -77,6 +77,7 @@ def draw(
             conda_packages=tuple(map(_conda, lock.conda)),
             base_digest=lock.base.image.digest if lock.base.image else None,
             accelerator=spec.accelerator,
+            system_packages_asked=spec.system_packages,
         ),
         server=BilledServer(
             name=server.name,

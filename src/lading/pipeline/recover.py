@@ -59,7 +59,7 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
         tags=bill.tags,
         server=bill.server.name,
         # what is built from source again may want them
-        system_packages=tuple(one.name for one in lock.base.packages),
+        system_packages=bill.environment.system_packages_asked,
         environment_variables=bill.environment.variables,
         accelerator=bill.environment.accelerator,
         assets=tuple(_assets(folders)),
