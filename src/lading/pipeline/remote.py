@@ -47,7 +47,8 @@ def tags(context: Context, text: str, *, plain_http: bool = False) -> list[Tagge
     with context.registry(reference, plain_http=plain_http) as store, ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(store.tags())
         if not found:
-            raise RegistryError(Issue(repr(text), "has no tags, or is not known to the registry"))
+            fix = f"check how it is spelled, or log in: lading login {reference.registry}"
+            raise RegistryError(Issue(repr(text), "has no tags, or is not known to the registry", fix))
         described = list(
             pool.map(lambda one: _tagged(store, replace(reference, tag=one[0].tag), one[1]), found)
         )
