@@ -82,10 +82,10 @@ def test_expect_100_continue_is_honoured(echo):
         assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize("path", sorted(ROUTES))
+@pytest.mark.parametrize("path", sorted(one for one in ROUTES.table if "{" not in one))
 def test_every_route_answers_get_and_head_or_names_the_method_it_takes(echo, path):
     status, body, headers = echo.get(path)
-    if "GET" in ROUTES[path]:
+    if "GET" in ROUTES.table[path]:
         assert status == 200
         head_status, head_body, head_headers = echo.ask("HEAD", path)
         assert (head_status, head_body) == (200, b"")
@@ -224,7 +224,7 @@ def test_a_defect_of_ours_is_a_counted_500_of_json_with_its_traceback_in_the_log
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "path": "/", "method": "GET", "headers": []}
+    scope = {"type": "http", "path": "/", "query_string": b"", "method": "GET", "headers": []}
     asyncio.run(App(model)(scope, None, send))
     assert sent[0]["status"] == 500
     assert json.loads(sent[1]["body"])["error_code"] == "INTERNAL_ERROR"

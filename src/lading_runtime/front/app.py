@@ -12,35 +12,14 @@ from lading_runtime import log
 from lading_runtime.front.contracts import health, metrics, mlflow, oip
 from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
+from lading_runtime.front.routes import Endpoint, Routes
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Endpoint = Callable[[Model, Request], Awaitable[Response]]
-
-# path → method → what answers it
-ROUTES: Mapping[str, Mapping[str, Endpoint]] = {
-    "/invocations": {"POST": mlflow.invocations},
-    "/v2": {"GET": oip.server},
-    "/v2/": {"GET": oip.server},
-    "/v2/health/live": {"GET": health.live},
-    "/v2/health/ready": {"GET": health.ready},
-    "/v2/models": {"GET": oip.models},
-    "/ping": {"GET": health.ping},
-    "/health": {"GET": health.ping},
-    "/healthz": {"GET": health.ping},
-    "/readyz": {"GET": health.ping},
-    "/livez": {"GET": health.live},
-    "/metrics": {"GET": metrics.metrics},
-    "/": {"GET": health.root},
-}
-# what may follow `/v2/models/{name}[/versions/{version}]`
-_MODEL_ROUTES: Mapping[str, Mapping[str, Endpoint]] = {
-    "": {"GET": oip.metadata},
-    "/ready": {"GET": oip.ready},
-    "/infer": {"POST": oip.infer},
-}
+ROUTES = Routes((health.ROUTES, metrics.ROUTES, mlflow.ROUTES, oip.ROUTES))
 _NOT_FOUND = "other"
+_WITH_BODY = {"POST", "PUT"}
 _CLOSE = {"connection": "close"}
 
 
@@ -62,11 +41,13 @@ class App:
         counters.in_flight += 1
         route = _NOT_FOUND
         try:
-            route, methods, arguments = find(scope["path"])
-            endpoint = _endpoint(methods, scope["method"])
+            route, methods, arguments = ROUTES.find(scope["path"])
+            method = scope["method"]
+            endpoint = _endpoint(methods, method)
             headers = dict(scope["headers"])
-            body = await self._body(headers, receive) if scope["method"] == "POST" else b""
-            response = await endpoint(self._model, Request(headers, body, arguments))
+            body = await self._body(headers, receive) if method in _WITH_BODY else b""
+            request = Request(headers, body, arguments, method, scope["path"], scope["query_string"])
+            response = await endpoint(self._model, request)
         except Refusal as refusal:
             response = refusal.response()
         except Exception:  # noqa: BLE001 - a defect costs one request, and is told as every other error
@@ -100,32 +81,21 @@ class App:
         return b"".join(parts)
 
     async def _send(self, response: Response, send: Send) -> None:
-        headers = [
-            (b"content-type", response.content_type),
-            (b"content-length", str(len(response.body)).encode()),
-        ]
+        headers = [(b"content-type", response.content_type)]
+        if response.stream is None:
+            headers.append((b"content-length", str(len(response.body)).encode()))
         if response.headers:
             headers += [(name.encode(), value.encode()) for name, value in response.headers.items()]
         if self._model.is_draining:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
-
-
-def find(path: str) -> tuple[str, Mapping[str, Endpoint], tuple[str, ...]]:
-    """Return a route's pattern, what answers it, and what its pattern left open; refuse with 404."""
-    methods = ROUTES.get(path)
-    if methods is not None:
-        return path, methods, ()
-    if path.startswith("/v2/models/"):
-        name, *rest = path[len("/v2/models/") :].split("/")
-        version: tuple[str, ...] = ()
-        if rest[:1] == ["versions"] and len(rest) > 1:
-            version, rest = (rest[1],), rest[2:]
-        methods = _MODEL_ROUTES.get("".join(f"/{one}" for one in rest))
-        if name and methods is not None:
-            return f"/v2/models/{{name}}{''.join(f'/{one}' for one in rest)}", methods, (name, *version)
-    raise Refusal(404, f"no such route: {path[:200]!r}")
+        if response.stream is None:
+            await send({"type": "http.response.body", "body": response.body})
+            return
+        await send({"type": "http.response.body", "body": response.body, "more_body": True})
+        async for piece in response.stream:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _endpoint(methods: Mapping[str, Endpoint], method: str) -> Endpoint:

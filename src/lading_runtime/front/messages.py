@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple, Optional
 
 import msgspec
@@ -31,6 +31,10 @@ class Request(NamedTuple):
     body: bytes
     arguments: tuple[str, ...] = ()
     """What the route's pattern left open, such as the model's name."""
+    method: str = "GET"
+    path: str = "/"
+    query: bytes = b""
+    """What follows the path's `?`, as it was sent."""
 
 
 class Response(NamedTuple):
@@ -40,6 +44,8 @@ class Response(NamedTuple):
     status: int = 200
     content_type: bytes = b"application/json"
     headers: Optional[Mapping[str, str]] = None  # noqa: UP045 - evaluated under Python 3.9 too
+    stream: Optional[AsyncIterator[bytes]] = None  # noqa: UP045
+    """What follows `body`, piece by piece; its length is not known when it begins."""
 
 
 def encode(document: object, status: int = 200) -> Response:

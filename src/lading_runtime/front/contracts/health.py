@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lading_runtime.front.messages import Request, Response, encode
 from lading_runtime.front.model import Model
+from lading_runtime.front.routes import Table
 
 
 async def live(_: Model, __: Request) -> Response:
@@ -35,3 +36,15 @@ async def root(model: Model, _: Request) -> Response:
         "metrics_url": "/metrics",
     }
     return encode(document)
+
+
+ROUTES: Table = {
+    "/": {"GET": root},
+    "/v2/health/live": {"GET": live},
+    "/v2/health/ready": {"GET": ready},
+    "/livez": {"GET": live},
+    "/readyz": {"GET": ping},
+    "/healthz": {"GET": ping},
+    "/ping": {"GET": ping},
+    "/health": {"GET": ping},
+}

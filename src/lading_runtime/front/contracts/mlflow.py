@@ -13,6 +13,7 @@ from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.render import predictions
+from lading_runtime.front.routes import Table
 from lading_runtime.front.schema import Schema, check_params
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -75,3 +76,6 @@ def _split(schema: Schema, data: Any) -> Input:
         if len(set(names)) != len(names):
             raise Refusal(400, f"dataframe_split: columns: got a name twice: {names}")
     return encode.rows(schema, names, data["data"])
+
+
+ROUTES: Table = {"/invocations": {"POST": invocations}}

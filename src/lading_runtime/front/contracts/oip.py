@@ -15,6 +15,7 @@ from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request, Response, encode, invalid, quote
 from lading_runtime.front.model import Model
 from lading_runtime.front.render import outputs
+from lading_runtime.front.routes import Table
 from lading_runtime.front.schema import Schema
 
 _DATATYPES = ("BYTES", *wire.ARRAY_CODES)
@@ -170,3 +171,13 @@ def _nested(shape: list[int], flat: list[Any]) -> list[Any]:
     for size in reversed(shape[1:]):
         flat = [flat[start : start + size] for start in range(0, len(flat), size)] if size else []
     return flat
+
+
+_OF_A_MODEL = {"": {"GET": metadata}, "/ready": {"GET": ready}, "/infer": {"POST": infer}}
+ROUTES: Table = {
+    "/v2": {"GET": server},
+    "/v2/": {"GET": server},
+    "/v2/models": {"GET": models},
+    **{f"/v2/models/{{name}}{rest}": methods for rest, methods in _OF_A_MODEL.items()},
+    **{f"/v2/models/{{name}}/versions/{{version}}{rest}": methods for rest, methods in _OF_A_MODEL.items()},
+}
