@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from lading_runtime.bill import Bill
+from lading_runtime.front.backend import Backend
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, invalid
 from lading_runtime.front.metrics import Metrics
 from lading_runtime.front.schema import Schema, read
 from lading_runtime.front.settings import Settings
-from lading_runtime.front.supervisor import Supervisor
 
 
 class Model:
-    """One packaged model, in front of its worker."""
+    """One packaged model, in front of what predicts."""
 
-    def __init__(self, bill: Bill, settings: Settings, supervisor: Supervisor, metrics: Metrics) -> None:
+    def __init__(self, bill: Bill, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         """Wait for `learn` to know what only the loaded model can tell."""
         self.bill = bill
         self.settings = settings
-        self.supervisor = supervisor
+        self.backend = backend
         self.metrics = metrics
         self.schema: Schema = read(bill.model.get("signature"))
         self.takes_json = bill.model["loader"] == "routine"
@@ -27,22 +27,22 @@ class Model:
 
     def learn(self) -> None:
         """Take the names and number of features from the loaded model, where the bill has no signature."""
-        facts = self.supervisor.facts
+        facts = self.backend.facts
         self.schema = read(self.bill.model.get("signature"), facts.get("names"), facts.get("width"))
 
     @property
     def is_ready(self) -> bool:
         """Tell whether a request sent now would be answered."""
-        return self.supervisor.is_ready and not self.is_draining
+        return self.backend.is_ready and not self.is_draining
 
     @property
     def why_not_ready(self) -> str:
         """Say, for people, what is waited for."""
-        return "the server is shutting down" if self.is_draining else self.supervisor.state
+        return "the server is shutting down" if self.is_draining else self.backend.state
 
     async def predict(self, wanted: Input) -> Answer:
-        """Ask the worker; raise a Refusal where it has no prediction to give."""
-        answer = await self.supervisor.predict(wanted)
+        """Ask the backend; raise a Refusal where it has no prediction to give."""
+        answer = await self.backend.predict(wanted)
         error = answer.header.get("error")
         if error is None:
             return answer

@@ -119,7 +119,7 @@ class _Service:
             self._status = 1
             return
         where = ", ".join(str(one.getsockname()) for one in sockets)
-        state = f"loaded in {model.supervisor.load_s:.1f} s" if model.is_ready else "still loading"
+        state = f"loaded in {model.backend.load_s:.1f} s" if model.is_ready else "still loading"
         log.write("info", f"model {self._bill.name!r} {state}, listening on {where}")
         drain_s = max(1, int(self._settings.grace_s - self._settings.lame_duck_s - 1.0))
         config = uvicorn.Config(

@@ -1,9 +1,12 @@
 """Environment variables in, the settings of a server out. Every setting of our own is `LADING_*`."""
 
+# a setting is of any type
+# ruff: noqa: ANN401
+
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from lading_runtime import log
 
@@ -17,7 +20,7 @@ _PLATFORMS = (
 
 
 class Settings(NamedTuple):
-    """How a server behaves."""
+    """How a server behaves. `LADING_X_Y` sets `x_y`, read as what its default is."""
 
     uds: Optional[str] = None  # noqa: UP045 - evaluated under Python 3.9 too
     """Path of a Unix socket to listen on, instead of ports."""
@@ -46,21 +49,13 @@ def read(environ: Mapping[str, str]) -> Settings:
         ((lame, grace) for variable, lame, grace in _PLATFORMS if environ.get(variable)),
         (Settings().lame_duck_s, Settings().grace_s),
     )
-    default = Settings(lame_duck_s=lame_duck_s, grace_s=grace_s)
-    return Settings(
-        uds=environ.get("LADING_UDS") or None,
-        host=environ.get("LADING_HOST") or default.host,
-        ports=_ports(environ),
-        request_timeout_s=_number(environ, "LADING_REQUEST_TIMEOUT_S", default.request_timeout_s),
-        queue_length=int(_number(environ, "LADING_QUEUE_LENGTH", default.queue_length)),
-        body_limit_bytes=int(_number(environ, "LADING_BODY_LIMIT_BYTES", default.body_limit_bytes)),
-        bind_after_s=_number(environ, "LADING_BIND_AFTER_S", default.bind_after_s),
-        load_timeout_s=_number(environ, "LADING_LOAD_TIMEOUT_S", default.load_timeout_s),
-        keep_alive_s=int(_number(environ, "LADING_KEEP_ALIVE_S", default.keep_alive_s)),
-        lame_duck_s=_number(environ, "LADING_LAME_DUCK_S", default.lame_duck_s),
-        grace_s=_number(environ, "LADING_GRACE_S", default.grace_s),
-        strict_model_name=environ.get("LADING_STRICT_MODEL_NAME", "0").strip() not in {"", "0", "false"},
-    )
+    default = Settings(lame_duck_s=lame_duck_s, grace_s=grace_s, ports=_ports(environ))
+    own = {
+        name: _value(environ, f"LADING_{name.upper()}", getattr(default, name))
+        for name in Settings._fields
+        if name != "ports"
+    }
+    return Settings(**{**default._asdict(), **own})
 
 
 def _ports(environ: Mapping[str, str]) -> tuple[int, ...]:
@@ -82,6 +77,16 @@ def _port(environ: Mapping[str, str], name: str) -> int | None:
     if text:
         log.write("warning", f"ignored {name}={text!r}: expected a port number")
     return None
+
+
+def _value(environ: Mapping[str, str], name: str, default: Any) -> Any:
+    """Read a variable as what its default is: a switch, a number, or a text."""
+    if isinstance(default, bool):
+        text = environ.get(name, "").strip().lower()
+        return text not in {"0", "false", "no", "off"} if text else default
+    if isinstance(default, (int, float)):
+        return type(default)(_number(environ, name, default))
+    return environ.get(name) or default
 
 
 def _number(environ: Mapping[str, str], name: str, default: float) -> float:

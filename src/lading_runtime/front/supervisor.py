@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -117,6 +117,13 @@ class Supervisor:
         if job is not self._running:
             job.timer = self._loop.call_later(self._settings.request_timeout_s, self._waited_enough, job)
         return await job.future
+
+    def gauges(self) -> Mapping[str, tuple[str, str, float]]:
+        """Return what metrics say of the worker: name → (type, help, value)."""
+        return {
+            "lading_queue_length": ("gauge", "Requests waiting for the worker.", len(self.waiting)),
+            "lading_worker_restarts_total": ("counter", "Workers replaced.", self.restarts),
+        }
 
     async def close(self, timeout_s: float) -> None:
         """End the worker: an idle one by its input, with `timeout_s` to go, a busy one at once."""

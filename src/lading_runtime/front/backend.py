@@ -1,0 +1,36 @@
+"""What predicts behind a model's front: workers of its own, or a compiled form that needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from lading_runtime.front.channel import Answer
+from lading_runtime.front.encode import Input
+
+
+class Backend(Protocol):
+    """Encoded inputs in, answers out."""
+
+    is_ready: bool
+    """Whether a request sent now would be answered."""
+    state: str
+    """For people: what is waited for."""
+    load_s: float
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Return what loading told of the model: `names`, `width`."""
+        ...
+
+    async def predict(self, wanted: Input) -> Answer:
+        """Return the answer; raise a Refusal when there is none, or no room to wait."""
+        ...
+
+    def gauges(self) -> Mapping[str, tuple[str, str, float]]:
+        """Return what metrics say of it: name → (type, help, value)."""
+        ...
+
+    async def close(self, timeout_s: float) -> None:
+        """End what it started."""
+        ...
