@@ -18,18 +18,22 @@ from lading_runtime.front.schema import Schema
 
 
 def predictions(answer: Answer) -> bytes:
-    """Render `{"predictions": …}`: nested lists, records of a frame, or what a routine returned."""
+    """Render `{"predictions": …}` of what `bare` renders."""
+    return b'{"predictions":' + bare(answer) + b"}"
+
+
+def bare(answer: Answer) -> bytes:
+    """Render nested lists, records of a frame, or what a routine returned."""
     content = answer.header["parameters"]["content"]
     tensors = list(wire.split(answer.header["outputs"], answer.body))
     if content == "json":
-        return b'{"predictions":' + bytes(tensors[0][1]) + b"}"
+        return bytes(tensors[0][1])
     if content == "frame":
         names = [entry["name"] for entry, _ in tensors]
         columns = [_values(entry["datatype"], data) for entry, data in tensors]
-        records = [dict(zip(names, row)) for row in zip(*columns)]  # noqa: B905 - columns of one frame
-        return msgspec.json.encode({"predictions": records})
+        return msgspec.json.encode([dict(zip(names, row)) for row in zip(*columns)])  # noqa: B905 - one frame
     entry, data = tensors[0]
-    return msgspec.json.encode({"predictions": _nest(_values(entry["datatype"], data), entry["shape"])})
+    return msgspec.json.encode(_nest(_values(entry["datatype"], data), entry["shape"]))
 
 
 def outputs(answer: Answer, schema: Schema) -> list[dict[str, Any]]:

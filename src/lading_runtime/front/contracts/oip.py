@@ -10,6 +10,7 @@ from typing import Any
 
 from lading_runtime import wire
 from lading_runtime.front import encode as encoding
+from lading_runtime.front import names
 from lading_runtime.front.decode import check_json, is_json, media_type, parse_json
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request, Response, encode, invalid, quote
@@ -88,15 +89,8 @@ async def infer(model: Model, request: Request) -> Response:
 
 
 def _check_name(model: Model, request: Request) -> None:
-    """Refuse another version, and another name where the settings are strict about it.
-
-    By default any name is answered: KServe gives its own, which no package can know.
-    """
     name, version = (*request.arguments, None)[:2]
-    if model.settings.strict_model_name and name != model.bill.name:
-        raise Refusal(404, f"got model {name!r}, expected {model.bill.name!r}")
-    if version is not None and version != model.bill.version:
-        raise Refusal(404, f"got version {version!r} of the model, expected {model.bill.version!r}")
+    names.check(model, str(name), version)
 
 
 def _chosen(rendered: list[dict[str, Any]], asked: object) -> list[dict[str, Any]]:
@@ -104,15 +98,15 @@ def _chosen(rendered: list[dict[str, Any]], asked: object) -> list[dict[str, Any
     if not asked:
         return rendered
     by_name = {one["name"]: one for one in rendered}
-    names = (
+    wanted = (
         [one.get("name") if isinstance(one, dict) else None for one in asked]
         if isinstance(asked, list)
         else [None]
     )
-    unknown = [name for name in names if not isinstance(name, str) or name not in by_name]
+    unknown = [name for name in wanted if not isinstance(name, str) or name not in by_name]
     if unknown:
         raise invalid(f"outputs: got {quote(unknown)}, expected some of {sorted(by_name)}")
-    return [by_name[name] for name in names]
+    return [by_name[name] for name in wanted]
 
 
 def read_inputs(schema: Schema, entries: list[Any]) -> Input:

@@ -1,0 +1,27 @@
+"""The name and version that a path asks for in; nothing, or a refusal, out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from lading_runtime.front.messages import Refusal
+from lading_runtime.front.model import Model
+
+# what platforms call the model that they deploy
+_GIVEN = ("MODEL_NAME", "AIP_MODEL_NAME", "MLSERVER_MODEL_NAME")
+
+
+def check(
+    model: Model, name: str, version: str | None = None, environ: Mapping[str, str] = os.environ
+) -> None:
+    """Refuse another version, and another name where the settings are strict about it.
+
+    By default any name is answered: KServe gives its own, which no package can know.
+    """
+    if model.settings.strict_model_name and name != model.bill.name:
+        known = [model.bill.name, *filter(None, map(environ.get, _GIVEN))]
+        if name not in known:
+            raise Refusal(404, f"got model {name!r}, expected {' or '.join(map(repr, known))}")
+    if version is not None and version != model.bill.version:
+        raise Refusal(404, f"got version {version!r} of the model, expected {model.bill.version!r}")
