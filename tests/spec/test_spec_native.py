@@ -118,6 +118,10 @@ def test_all_issues_come_at_once_in_order_with_line_and_column(folder):
             "requirements: [numpy, scikit-learn=1.2]",
             "requirements[1]: got 'scikit-learn=1.2', expected a requirement",
         ),
+        ("compile: fast", "got 'fast', expected 'auto' or 'off' or 'onnx' or 'treelite'"),
+        ("compile: onnx", "got 'onnx' without 'compile_tolerance'"),
+        ("compile: off\ncompile_tolerance: 0.1", "got 0.1 with compile 'off'"),
+        ("compile: onnx\ncompile_tolerance: -1", "compile_tolerance: got -1.0, expected zero or more"),
         ("environment_variables: {1X: a}", "got '1X', expected a variable's name"),
     ],
 )

@@ -47,6 +47,15 @@ CondaWay = Literal["map", "solve"]
 """What becomes of the packages in a conda.yaml: wheels stand for them, or they are solved as conda would."""
 
 
+CompileWay = Literal["auto", "off", "onnx", "treelite"]
+"""Whether a model is served in a form that needs none of its libraries.
+
+`auto` takes one only where it is bit-identical to the model and faster; `onnx` and `treelite` may differ by a
+tolerance.
+"""
+TOLERANT: tuple[CompileWay, ...] = ("onnx", "treelite")
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """Inputs to replay, and the outputs to expect (None: shape, types and signature alone are checked).
@@ -92,3 +101,6 @@ class PackageSpec:
     platforms: tuple[Platform, ...] = ()
     allow_unsafe: tuple[str, ...] = ()
     """Globals (`module.name`) outside the allow-list that the author accepts."""
+    compile: CompileWay = "off"
+    compile_tolerance: float | None = None
+    """How far a number of a TOLERANT form may be off, relative or absolute."""

@@ -20,7 +20,16 @@ from lading.core.bases import BaseName
 from lading.core.errors import Issue, LadingError, SpecError
 from lading.core.platform import Platform
 from lading.core.reference import Reference
-from lading.core.spec import CREDENTIALS_FIX, PYTHONS, Example, Indexes, PackageSpec, index_problem
+from lading.core.spec import (
+    CREDENTIALS_FIX,
+    PYTHONS,
+    TOLERANT,
+    CompileWay,
+    Example,
+    Indexes,
+    PackageSpec,
+    index_problem,
+)
 from lading.spec.typed import Reader
 
 FILE_NAME = "lading.yaml"
@@ -94,6 +103,14 @@ class Document:
     ] = None
     platforms: Annotated[tuple[str, ...], "such as linux/amd64; default: this machine's"] = ()
     allow_unsafe: Annotated[tuple[str, ...], "globals in the pickle that you accept, as module.name"] = ()
+    compile: Annotated[
+        CompileWay,
+        "serve the model without its libraries: auto (where that is bit-identical and faster), off, "
+        "onnx or treelite (within compile_tolerance)",
+    ] = "off"
+    compile_tolerance: Annotated[
+        float | None, "how far a number may be off with onnx or treelite, relative or absolute"
+    ] = None
 
 
 def load(path: Path) -> PackageSpec:
@@ -159,6 +176,8 @@ class _Checker:
             examples=self._examples(text.example),
             platforms=self._platforms(text.platforms),
             allow_unsafe=text.allow_unsafe,
+            compile=text.compile,
+            compile_tolerance=self._compile_tolerance(text),
         )
 
     def _names(self, text: Document) -> None:
@@ -220,6 +239,20 @@ class _Checker:
             if problem := _requirement_problem(text):
                 self.reader.complain(f"requirements[{number}]", problem)
         return value
+
+    def _compile_tolerance(self, text: Document) -> float | None:
+        tolerance = text.compile_tolerance
+        if text.compile in TOLERANT and tolerance is None:
+            what = f"got {text.compile!r} without 'compile_tolerance', which says how far a number may be off"
+            self.reader.complain(
+                "compile", what, "add compile_tolerance: 1e-6, or take 'auto', which is exact"
+            )
+        elif tolerance is not None and text.compile not in TOLERANT:
+            what = f"got {tolerance} with compile {text.compile!r}, expected it with 'onnx' or 'treelite'"
+            self.reader.complain("compile_tolerance", what)
+        elif tolerance is not None and not 0 <= tolerance < float("inf"):
+            self.reader.complain("compile_tolerance", f"got {tolerance}, expected zero or more")
+        return tolerance
 
     def _path(self, key: str, text: str | None) -> Path | None:
         """Resolve a path against the spec's folder, and complain where nothing is there."""
