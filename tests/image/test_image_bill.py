@@ -9,11 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lading.core.bill import Bill
+from lading.core.bill import Bill, BilledFile, BilledForm
 from lading.core.errors import IntegrityError
+from lading.core.image import Layer
+from lading.core.lock import Interpreter
 from lading.core.spec import Example
-from lading.image import examples
+from lading.image import compiled, examples
 from lading.image.bill import without_secrets
+
+
+def test_the_bill_of_a_compiled_image_lists_what_is_in_it(bill: Bill, layers: tuple[Layer, ...]) -> None:
+    form = BilledForm(
+        "/opt/lading/compiled", "forest", "auto", 0.0, 9, (BilledFile("form.json", 5, bill.lock),), bill.lock
+    )
+    lean = compiled(bill, form, layers[:1], Interpreter("/usr/bin/python3.11", "3.11.2"))
+    assert Bill.parse(lean.encode()) == lean
+    assert lean.environment.packages == ()
+    assert lean.environment.path == lean.server.path
+    assert lean.environment.base == bill.environment.base
+    assert lean.model.files == bill.model.files
+    assert [one.title for one in lean.layers] == [layers[0].title]
 
 
 def test_a_bill_that_was_written_is_read_back(bill: Bill) -> None:

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 
 from lading.core.bill import Bill
-from lading.core.descriptor import BILL, LAYER_GZIP, REPORT, Descriptor
+from lading.core.descriptor import BILL, LAYER_GZIP, ORIGINAL, REPORT, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError
 from lading.core.image import Kind, Layer
 from lading.core.platform import Platform
 from lading.core.reference import Reference
 from lading.core.server import ServerNeeds
-from lading.image import attach, describe, index
+from lading.image import attach, attach_original, describe, index
 from lading.image.referrers import EMPTY_CONFIG
 from lading.store import LayoutStore, MemoryStore, documents
 from lading.store.export import export
@@ -220,6 +220,22 @@ def test_a_report_is_attached_and_found_by_its_type(
     assert list(documents.attached(store, subject, REPORT)) == [b"first", b"second"]
     assert list(documents.attached(store, subject, BILL)) == [bill.encode()]
     assert list(documents.attached(store, Digest.of(b"another"), REPORT)) == []
+
+
+def test_the_original_of_a_compiled_image_is_attached_as_it_is(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds
+) -> None:
+    store = MemoryStore()
+    images = describe(bill, layers, server), describe(bill, layers[:2], server)
+    for image in images:
+        for blob in (image.config, image.manifest):
+            documents.write(store, blob)
+    document, descriptor = attach_original(*(one.descriptor for one in images))
+    documents.write(store, document)
+    assert documents.subject(store, descriptor) == images[0].descriptor.digest
+    assert descriptor.artifact_type == ORIGINAL
+    assert documents.describe(store, descriptor.digest) == descriptor
+    assert documents.children(store, descriptor) == (images[1].descriptor,)
 
 
 def write_layout(folder: Path, bill: Bill, server: ServerNeeds) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lading.core.bill import Bill, BilledFile, BilledPackage
+from lading.core.bill import Bill, BilledFile, BilledForm, BilledPackage
 from lading.core.digest import Digest
 from lading.core.signature import NESTED, SCALARS, Field, Signature
 from lading.image import compare, contract
@@ -54,6 +54,15 @@ def test_swapping_swaps_before_and_after(one: Signature | None, other: Signature
 @given(SIGNATURES, SIGNATURES)
 def test_signatures_that_differ_have_a_change(one: Signature | None, other: Signature | None) -> None:
     assert bool(list(contract.compare(one, other))) == (one != other)
+
+
+@pytest.mark.parametrize(("tolerance", "notice"), [(0.0, "no"), (1e-6, "maybe")])
+def test_a_form_in_the_place_of_a_model_is_told_of(bill: Bill, tolerance: float, notice: str) -> None:
+    form = BilledForm("/opt/lading/compiled", "forest", "auto", tolerance, 9, (), bill.lock)
+    lean = replace(bill, model=replace(bill.model, compiled=form))
+    (change,) = compare(bill, lean).changes
+    assert (change.part, change.before, change.notice) == ("served by", "the model", notice)
+    assert change.after.startswith("compiled forest")
 
 
 def column(name: str, kind: str = "double", **more: Any) -> Field:

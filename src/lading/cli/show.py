@@ -86,10 +86,24 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     yield "             " + ", ".join(f"{one.name} {one.version}" for one in bill.server.packages)
     if bill.code:
         yield f"code         {bill.code.entry}"
+    yield from _served_by(found)
     yield f"layers       {len(found.image.layers)}, the largest:"
     for layer in sorted(found.image.layers, key=lambda one: -one.descriptor.size_bytes)[:5]:
         yield f"             {size(layer.descriptor.size_bytes):>7}  {layer.title}"
     yield f"verified     {_verified(found)}"
+
+
+def _served_by(found: pipeline.Package) -> Iterator[str]:
+    """Tell of the form that answers in the model's place, with what verification measured of both."""
+    form = found.bill.model.compiled
+    if form is None:
+        return
+    exact = "bit-identical" if form.tolerance == 0 else f"within {form.tolerance:g}"
+    proof = (found.report or {}).get("proof") or {}
+    before, after = proof.get("original_us"), proof.get("compiled_us")
+    speed = f", {before:,.0f} → {after:,.0f} µs a row" if before and after else ""
+    yield f"served by    compiled {form.kind}, {exact} on {form.probes:,} probes{speed}"
+    yield f"             the model and its libraries are in {form.original}: lading serve --no-compile"
 
 
 def _system_packages(environment: BilledEnvironment) -> Iterator[str]:

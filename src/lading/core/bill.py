@@ -61,6 +61,24 @@ class BilledConda:
 
 
 @dataclass(frozen=True, slots=True)
+class BilledForm:
+    """The form that answers in a model's place, in an image without the model and its libraries."""
+
+    path: str
+    kind: str
+    """What it was made of, such as `forest`."""
+    way: str
+    """How it was made: `auto`, `onnx` or `treelite`."""
+    tolerance: float
+    """How far a number may be off; 0 is bit-identical."""
+    probes: int
+    """Inputs on which it was held against the model."""
+    files: tuple[BilledFile, ...]
+    original: Digest
+    """Of the manifest of the image that has the model and its libraries; it is attached to this one."""
+
+
+@dataclass(frozen=True, slots=True)
 class BilledModel:
     """The model: files with a format, and how they are loaded."""
 
@@ -79,6 +97,8 @@ class BilledModel:
     notes: tuple[str, ...]
     modules: tuple[str, ...] = ()
     """What loading imports, as far as the files tell; byte code is shipped for it."""
+    compiled: BilledForm | None = None
+    """What answers in place of the files, which are in the original's image then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ EMPTY = "application/vnd.oci.empty.v1+json"
 BILL = "application/vnd.lading.bill.v1+json"
 LOCK = "application/vnd.lading.lock.v1+json"
 REPORT = "application/vnd.lading.report.v1+json"
+ORIGINAL = "application/vnd.lading.original.v1"
+"""Of an index that refers to a compiled package's image, and names the image of the model itself."""
 
 
 @dataclass(frozen=True, slots=True)

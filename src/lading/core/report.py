@@ -38,6 +38,8 @@ class Report:
     output: str = ""
     """The last lines that server and worker wrote."""
     figures: Mapping[str, float] = field(default_factory=dict)
+    proof: Mapping[str, Any] = field(default_factory=dict)
+    """How a compiled form was held against its model; empty where the model itself answers."""
 
     @property
     def emulator(self) -> str:

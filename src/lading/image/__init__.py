@@ -1,8 +1,8 @@
 """Layers → OCI config, manifest, index and bill: pure, no I/O."""
 
-from lading.image.bill import draw
+from lading.image.bill import compiled, draw
 from lading.image.describe import describe, index
 from lading.image.diff import compare
-from lading.image.referrers import attach
+from lading.image.referrers import attach, attach_original
 
-__all__ = ["attach", "compare", "describe", "draw", "index"]
+__all__ = ["attach", "attach_original", "compare", "compiled", "describe", "draw", "index"]

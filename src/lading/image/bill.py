@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from lading.core.bill import (
@@ -12,6 +13,7 @@ from lading.core.bill import (
     BilledConda,
     BilledEnvironment,
     BilledFile,
+    BilledForm,
     BilledLayer,
     BilledModel,
     BilledPackage,
@@ -20,7 +22,7 @@ from lading.core.bill import (
 )
 from lading.core.digest import Digest
 from lading.core.image import Layer
-from lading.core.lock import LockedConda, LockedDeb, LockedWheel, PlatformLock
+from lading.core.lock import Interpreter, LockedConda, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts, Requirement
 from lading.core.server import ServerNeeds
 from lading.core.spec import Example, PackageSpec
@@ -93,6 +95,28 @@ def draw(
         lock=lock_digest,
         layers=tuple(map(_layer, layers)),
         assets=tuple(assets),
+    )
+
+
+def compiled(bill: Bill, form: BilledForm, layers: Sequence[Layer], interpreter: Interpreter) -> Bill:
+    """Draw the bill of the image in which a form answers, from that of its original.
+
+    There is neither the model nor its environment, but for the base; `interpreter` is the server's, and the
+    only one there.
+    """
+    environment = replace(
+        bill.environment,
+        path=bill.server.path,
+        python=interpreter.version,
+        interpreter=interpreter.path,
+        packages=(),
+    )
+    return replace(
+        bill,
+        model=replace(bill.model, compiled=form),
+        environment=environment,
+        server=replace(bill.server, python=None),
+        layers=tuple(map(_layer, layers)),
     )
 
 

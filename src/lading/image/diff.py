@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from lading.core import typed
+from lading.core import canonical, typed
 from lading.core.bill import (
     Bill,
     BilledEnvironment,
@@ -20,6 +20,7 @@ from lading.core.bill import (
     BilledPackage,
     BilledServer,
 )
+from lading.core.digest import Digest
 from lading.image import contract
 from lading.image.contract import ORDER, Change, Notice
 
@@ -157,7 +158,26 @@ def _model(pair: tuple[BilledModel, BilledModel]) -> Iterator[Change]:
     saved = "the model was saved by another version"
     yield from _values("saved by", pair, lambda it: {one: getattr(it, one) for one in origin}, "no", saved)
     yield from _values("model file", pair, lambda it: _files(it.files), "maybe", _MAY)
+    yield from _served_by(*pair)
     yield from _values("risk", pair, lambda it: {one.name: one.why for one in it.risks}, "no", _SAME)
+
+
+def _served_by(before: BilledModel, after: BilledModel) -> Iterator[Change]:
+    """Compare what answers: the model, or a form of it; one that is bit-identical answers the same."""
+    old, new = before.compiled, after.compiled
+    is_exact = all(one is None or one.tolerance == 0 for one in (old, new))
+    notice: Notice = "no" if is_exact else "maybe"
+    why = "bit-identical to its model" if is_exact else _MAY
+    yield from _values("served by", (before, after), lambda it: {"form": _answering(it)}, notice, why)
+
+
+def _answering(model: BilledModel) -> str:
+    """Say what answers; forms that differ are called differently."""
+    form = model.compiled
+    if form is None:
+        return "the model"
+    name = f"compiled {form.kind} ({Digest.of(canonical.encode(_files(form.files))).short})"
+    return name if form.tolerance == 0 else f"{name} within {form.tolerance:g}"
 
 
 def _own(pair: tuple[Bill, Bill]) -> Iterator[Change]:

@@ -1,9 +1,13 @@
-"""A document about an image → the artefact that refers to it (OCI image spec, manifest.md, "subject")."""
+"""A document about an image → the artefact that refers to it (OCI image spec, manifest.md, "subject").
+
+Another image that belongs to one is named by an index that refers to it (image-index.md, "subject"): it stays
+what it is, under its own digest, and travels along.
+"""
 
 from __future__ import annotations
 
 from lading.core import canonical
-from lading.core.descriptor import EMPTY, MANIFEST, Descriptor
+from lading.core.descriptor import EMPTY, INDEX, MANIFEST, ORIGINAL, Descriptor
 from lading.core.digest import Digest
 
 EMPTY_CONFIG = b"{}"
@@ -26,3 +30,16 @@ def attach(image: Descriptor, document: bytes, media_type: str) -> tuple[bytes, 
     }
     data = canonical.encode(manifest)
     return data, Descriptor(MANIFEST, Digest.of(data), len(data), artifact_type=media_type)
+
+
+def attach_original(image: Descriptor, original: Descriptor) -> tuple[bytes, Descriptor]:
+    """Describe the index that attaches to a compiled package's image that of the model itself."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "artifactType": ORIGINAL,
+        "manifests": [original.to_json()],
+        "subject": Descriptor(image.media_type, image.digest, image.size_bytes).to_json(),
+    }
+    data = canonical.encode(document)
+    return data, Descriptor(INDEX, Digest.of(data), len(data), artifact_type=ORIGINAL)

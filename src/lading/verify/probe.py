@@ -109,14 +109,12 @@ def _finish(running: Running, bill: Bill, tmp: Path, timeout_s: float) -> list[C
     if seen is None:
         detail = f"the environment's interpreter ended with {status}: {running.output()[-1000:]}"
         return [Check("environment", passed=False, detail=detail)]
-    checks = [
-        _interpreter(seen, bill),
-        _distributions("distributions", seen.get("model"), _billed(bill.environment)),
-    ]
-    if bill.server.path != bill.environment.path:
-        checks.append(
-            _distributions("server distributions", seen.get("server"), _versions(bill.server.packages))
-        )
+    of_server = _versions(bill.server.packages)
+    checks = [_interpreter(seen, bill)]
+    if bill.model.compiled is None:
+        checks.append(_distributions("distributions", seen.get("model"), _billed(bill.environment)))
+    if bill.server.path != bill.environment.path or bill.model.compiled:
+        checks.append(_distributions("server distributions", seen.get("server"), of_server))
     return [*checks, _read_only(seen), _no_network(seen)]
 
 
