@@ -40,7 +40,7 @@ class Served:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("LADING_")}
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "lading_runtime", "serve"],
+                [sys.executable, "-m", "lading_runtime", "serve"],
                 env={
                     **inherited,
                     "LADING_BILL": str(folder / "bill.json"),
@@ -101,8 +101,11 @@ class Served:
         return answer["predictions"]
 
     def metric(self, name):
+        """Return a metric's value: the sum, where it has several."""
         lines = self.get("/metrics")[1].decode().splitlines()
-        return float(next(line for line in lines if line.startswith(name + " ")).split()[1])
+        values = [line for line in lines if line.startswith((name + " ", name + "{"))]
+        assert values, name
+        return sum(float(line.rpartition(" ")[2]) for line in values)
 
     def worker_pid(self):
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()

@@ -47,5 +47,5 @@ def test_the_worker_brings_little_of_its_own(module):
     code = (
         f"import sys; had = set(sys.modules); import lading_runtime.{module}; print(*set(sys.modules) - had)"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not heavy & set(done.stdout.split())

@@ -40,22 +40,27 @@ class App:
         counters = self._model.metrics
         counters.in_flight += 1
         route = _NOT_FOUND
+        body = b""
         try:
             route, methods, arguments = ROUTES.find(scope["path"])
             method = scope["method"]
             endpoint = _endpoint(methods, method)
             headers = dict(scope["headers"])
-            body = await self._body(headers, receive) if method in _WITH_BODY else b""
+            if method in _WITH_BODY:
+                body = await self._body(headers, receive)
             request = Request(headers, body, arguments, method, scope["path"], scope["query_string"])
             response = await endpoint(self._model, request)
         except Refusal as refusal:
+            counters.refuse(refusal.reason)
             response = refusal.response()
         except Exception:  # noqa: BLE001 - a defect costs one request, and is told as every other error
             log.write("error", f"a request to {route} failed: {traceback.format_exc()}")
+            counters.refuse("defect")
             response = Refusal(500, "the server failed at this request: its log says how").response()
         finally:
             counters.in_flight -= 1
-        counters.count(route, response.status, perf_counter() - started)
+        took_s = perf_counter() - started
+        counters.count(route, response.status, took_s, len(body), len(response.body))
         await self._send(response, send)
 
     async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:

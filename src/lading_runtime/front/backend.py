@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
+from lading_runtime.front.metrics import Value
 
 
 class Backend(Protocol):
@@ -27,8 +28,12 @@ class Backend(Protocol):
         """Return the answer; raise a Refusal when there is none, or no room to wait."""
         ...
 
-    def gauges(self) -> Mapping[str, tuple[str, str, float]]:
+    def gauges(self) -> Mapping[str, tuple[str, str, Value]]:
         """Return what metrics say of it: name → (type, help, value)."""
+        ...
+
+    def processes(self) -> Mapping[str, int]:
+        """Return the processes that it runs now: name, which a successor takes over, → id."""
         ...
 
     async def close(self, timeout_s: float) -> None:

@@ -18,6 +18,10 @@ class Answer(NamedTuple):
 
     header: dict[str, Any]
     body: memoryview
+    queue_s: float = 0.0
+    """How long the request waited for its turn."""
+    model_s: float = 0.0
+    """How long the worker had it."""
 
 
 class Channel(asyncio.Protocol):

@@ -68,6 +68,7 @@ class Refusal(Exception):  # noqa: N818 - what it is called in every contract he
         *,
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
+        reason: str | None = None,
     ) -> None:
         """Say why, in a line without secrets or stack traces."""
         super().__init__(message)
@@ -76,6 +77,8 @@ class Refusal(Exception):  # noqa: N818 - what it is called in every contract he
         self.message = message if len(message) <= _MAX_MESSAGE else message[:_MAX_MESSAGE] + "…"
         self.code = code or _CODES[status]
         self.headers = headers
+        # for those who count: a word, of few that there are
+        self.reason = reason or self.code.lower()
 
     def response(self) -> Response:
         """Make the one error body that satisfies every contract's clients: each key is read by some."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from lading_runtime.bill import Bill
 from lading_runtime.front.backend import Backend
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
-from lading_runtime.front.messages import Refusal, invalid
+from lading_runtime.front.messages import Refusal
 from lading_runtime.front.metrics import Metrics
 from lading_runtime.front.schema import Schema, read
 from lading_runtime.front.settings import Settings
@@ -22,6 +24,8 @@ class Model:
         self.backend = backend
         self.metrics = metrics
         self.schema: Schema = read(bill.model.get("signature"))
+        self.digest = settings.package_digest or f"sha256:{hashlib.sha256(bill.text).hexdigest()}"
+        """The package's own digest where the server was told of it, else its bill's."""
         self.takes_json = bill.model["loader"] == "routine"
         self.is_draining = False
 
@@ -43,9 +47,16 @@ class Model:
     async def predict(self, wanted: Input) -> Answer:
         """Ask the backend; raise a Refusal where it has no prediction to give."""
         answer = await self.backend.predict(wanted)
+        self.metrics.queue_s.observe(answer.queue_s)
+        self.metrics.model_s.observe(answer.model_s)
         error = answer.header.get("error")
         if error is None:
             return answer
         if error["kind"] == "refused":
-            raise invalid(f"the model refused the input: {error['message']}")
-        raise Refusal(500, f"the model failed: {error['message']}")
+            raise Refusal(
+                400,
+                f"the model refused the input: {error['message']}",
+                code="INVALID_PARAMETER_VALUE",
+                reason="model_refused",
+            )
+        raise Refusal(500, f"the model failed: {error['message']}", reason="model_failed")

@@ -41,6 +41,8 @@ class Settings(NamedTuple):
     """Seconds after SIGTERM in which the server ends."""
     strict_model_name: bool = False
     """Whether the Open Inference Protocol's routes answer 404 for other names than the package's."""
+    package_digest: str = ""
+    """What a platform calls the package; its image cannot hold its own digest."""
 
 
 def read(environ: Mapping[str, str]) -> Settings:

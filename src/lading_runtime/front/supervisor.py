@@ -24,6 +24,7 @@ from lading_runtime.bill import Bill
 from lading_runtime.front.channel import Answer, Channel
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import RETRY_AFTER, Refusal
+from lading_runtime.front.metrics import Value
 from lading_runtime.front.settings import Settings
 
 _DEATHS_WITHIN_S = 60.0
@@ -38,11 +39,12 @@ _encode = msgspec.json.Encoder().encode
 class _Job:
     """A request on its way: its message, and who waits for the answer."""
 
-    __slots__ = ("future", "parts", "timer")
+    __slots__ = ("future", "parts", "sent_at", "since", "timer")
 
     def __init__(self, parts: Sequence[bytes], future: asyncio.Future[Answer]) -> None:
         self.parts = parts
         self.future = future
+        self.since = self.sent_at = time.perf_counter()
         self.timer: asyncio.TimerHandle | None = None
 
     def refuse(self, refusal: Refusal) -> None:
@@ -53,7 +55,8 @@ class _Job:
     def answer(self, answer: Answer) -> None:
         self._end()
         if not self.future.done():
-            self.future.set_result(answer)
+            queue_s, model_s = self.sent_at - self.since, time.perf_counter() - self.sent_at
+            self.future.set_result(Answer(answer.header, answer.body, queue_s, model_s))
 
     def _end(self) -> None:
         if self.timer is not None:
@@ -108,9 +111,10 @@ class Supervisor:
     async def predict(self, wanted: Input) -> Answer:
         """Return the worker's answer; raise a Refusal when there is none, or no room to wait."""
         if not self.loaded.is_set():
-            raise Refusal(503, self.state, headers=RETRY_AFTER)
+            raise Refusal(503, self.state, headers=RETRY_AFTER, reason="not_loaded")
         if len(self.waiting) >= self._settings.queue_length and (self._running or not self.is_ready):
-            raise Refusal(503, "too many requests are waiting for the model", headers=RETRY_AFTER)
+            message = "too many requests are waiting for the model"
+            raise Refusal(503, message, headers=RETRY_AFTER, reason="queue_full")
         job = _Job(self._message(wanted), self._loop.create_future())
         self.waiting.append(job)
         self._pump()
@@ -118,12 +122,18 @@ class Supervisor:
             job.timer = self._loop.call_later(self._settings.request_timeout_s, self._waited_enough, job)
         return await job.future
 
-    def gauges(self) -> Mapping[str, tuple[str, str, float]]:
+    def gauges(self) -> Mapping[str, tuple[str, str, Value]]:
         """Return what metrics say of the worker: name → (type, help, value)."""
         return {
+            "lading_workers": ("gauge", "Workers that there are to be.", 1),
+            "lading_workers_ready": ("gauge", "Workers that can answer.", int(self.is_ready)),
             "lading_queue_length": ("gauge", "Requests waiting for the worker.", len(self.waiting)),
             "lading_worker_restarts_total": ("counter", "Workers replaced.", self.restarts),
         }
+
+    def processes(self) -> Mapping[str, int]:
+        """Return the worker's process."""
+        return {} if self._process is None else {"worker-0": self._process.pid}
 
     async def close(self, timeout_s: float) -> None:
         """End the worker: an idle one by its input, with `timeout_s` to go, a busy one at once."""
@@ -185,6 +195,7 @@ class Supervisor:
                 job.timer.cancel()
             assert self._channel is not None
             self._running = job
+            job.sent_at = time.perf_counter()
             self._channel.send(job.parts)
             job.timer = self._loop.call_later(self._settings.request_timeout_s, self._ran_too_long, job)
 
@@ -214,12 +225,12 @@ class Supervisor:
         with suppress(ValueError):
             self.waiting.remove(job)
         waited = f"the request waited {self._settings.request_timeout_s:g} s for its turn"
-        job.refuse(Refusal(503, waited, headers=RETRY_AFTER))
+        job.refuse(Refusal(503, waited, headers=RETRY_AFTER, reason="queue_timeout"))
 
     def _ran_too_long(self, job: _Job) -> None:
         took = f"longer than {self._settings.request_timeout_s:g} s"
         self._running = None
-        job.refuse(Refusal(504, f"the model took {took} for this request"))
+        job.refuse(Refusal(504, f"the model took {took} for this request", reason="model_timeout"))
         self._kill(f"taking {took}")
 
     def _load_expired(self) -> None:
@@ -249,7 +260,8 @@ class Supervisor:
         reason = f"was ended for {self._killed_for}" if self._killed_for else _describe(status)
         job, self._running = self._running, None
         if job is not None:
-            job.refuse(Refusal(500, f"the worker {reason} while it answered this request"))
+            message = f"the worker {reason} while it answered this request"
+            job.refuse(Refusal(500, message, reason="worker_ended"))
         if not self._has_loaded and self._gives_up(self._load_error or f"the worker {reason}"):
             return
         delay_s = self._delay_s()
