@@ -24,6 +24,7 @@ def run(
     network: str | None = None,
     name: str | None = None,
     platform: str | None = None,
+    no_compile: Annotated[bool, Parameter(negative="")] = False,
     detach: Annotated[bool, Parameter(alias="-d", negative="")] = False,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
@@ -50,6 +51,7 @@ def run(
         network: The engine's network to join, or host; default: the engine's own.
         name: What the engine calls the container.
         platform: One of a package of several platforms; default: this machine's.
+        no_compile: Let the model itself answer, with its libraries, where a compiled form would.
         detach: Leave it running; print the container's ID.
     """
     console = Console(common)
@@ -62,6 +64,7 @@ def run(
         network=network,
         name=name,
         platform=Platform.parse(platform) if platform else None,
+        compiled=not no_compile,
     )
     if not detach:
         return pipeline.run_package(context, package, wanted, log=sys.stderr.buffer)

@@ -20,6 +20,7 @@ def run(
     host: str = "127.0.0.1",
     sandbox: SandboxKind | None = None,
     platform: str | None = None,
+    no_compile: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
     """Run a package and answer requests on this machine.
@@ -38,6 +39,7 @@ def run(
         host: Address to listen on; default: 127.0.0.1, this machine alone.
         sandbox: unshare, bwrap, podman or docker; default: the first that works.
         platform: One of a package of several platforms; default: this machine's.
+        no_compile: Let the model itself answer, with its libraries, where a compiled form would.
     """
     console = Console(common)
     context = pipeline.Context(common.settings(), console.event)
@@ -49,4 +51,5 @@ def run(
         log=sys.stderr.buffer,
         sandbox=sandbox,
         platform=Platform.parse(platform) if platform else None,
+        compiled=not no_compile,
     )

@@ -46,6 +46,8 @@ class Wanted:
     network: str | None = None
     name: str | None = None
     platform: Platform | None = None
+    compiled: bool = True
+    """Whether a compiled form may answer in its model's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def run_package(context: Context, text: str, wanted: Wanted, *, log: IO[bytes]) 
     Raises SpecError where a port or name is taken, DeployError where the engine asked for does not work.
     """
     published = [Published.parse(one) for one in wanted.publish]
-    package = _find(context, text, wanted.platform)
+    package = _find(context, text, wanted)
     engine = _engine(context, wanted, package)
     if engine is None:
         return _run_in_sandbox(context, package, wanted, published, log)
@@ -79,7 +81,7 @@ def run_package(context: Context, text: str, wanted: Wanted, *, log: IO[bytes]) 
 def start_package(context: Context, text: str, wanted: Wanted) -> Started:
     """Start a package in an engine and leave it running."""
     published = [Published.parse(one) for one in wanted.publish]
-    package = _find(context, text, wanted.platform)
+    package = _find(context, text, wanted)
     engine = _engine(context, wanted, package)
     if engine is None:
         what = "the sandbox ends with lading, so it cannot be detached"
@@ -89,8 +91,13 @@ def start_package(context: Context, text: str, wanted: Wanted) -> Started:
     return Started(engine.name, container, tuple(_addresses(engine, container, published)))
 
 
-def _find(context: Context, text: str, platform: Platform | None) -> shelf.Package:
-    """Find a package here, else in the registry that its name begins with."""
+def _find(context: Context, text: str, wanted: Wanted) -> shelf.Package:
+    """Find a package, or that of its model, here; else in the registry that its name begins with."""
+    package = _find_here(context, text, wanted.platform)
+    return package if wanted.compiled else shelf.original(context, package)
+
+
+def _find_here(context: Context, text: str, platform: Platform | None) -> shelf.Package:
     try:
         return shelf.find(context, text, platform)
     except RegistryError:

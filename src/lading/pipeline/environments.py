@@ -7,7 +7,7 @@ model needs has to be in it.
 from __future__ import annotations
 
 from lading.core.bases import BaseName
-from lading.core.errors import IntegrityError, Issue, LockError
+from lading.core.errors import IntegrityError, Issue, LockError, RegistryError
 from lading.core.image import Layer
 from lading.core.lock import Lock
 from lading.core.model import Requirement
@@ -32,7 +32,7 @@ def adopt(context: Context, question: Question, name: BaseName, python: str | No
     issues: list[Issue] = []
     platforms = []
     for platform in question.platforms:
-        package = shelf.find(context, name.name, platform)
+        package = shelf.original(context, shelf.find(context, name.name, platform))
         recover.bring_base(context, package)
         platforms.append(recover.read_lock(context, package))
         issues += _problems(question, requirements, package, platform, python, where=str(name))
@@ -44,9 +44,9 @@ def adopt(context: Context, question: Question, name: BaseName, python: str | No
 def share(context: Context, name: BaseName, cargo: Cargo) -> None:
     """Let the layers of an environment in the store stand for those that would be made of its lock."""
     try:
-        package = shelf.find(context, name.name, cargo.lock.platform)
+        package = shelf.original(context, shelf.find(context, name.name, cargo.lock.platform))
         is_same = recover.read_lock(context, package) == cargo.lock
-    except (LockError, IntegrityError):
+    except (LockError, IntegrityError, RegistryError):
         return
     if not is_same:
         return

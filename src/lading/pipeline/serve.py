@@ -38,13 +38,15 @@ def serve(
     log: IO[bytes],
     sandbox: str | None = None,
     platform: Platform | None = None,
+    compiled: bool = True,
 ) -> int:
     """Run a package in a sandbox with this machine's network; return its exit status.
 
     The server's settings are this machine's `LADING_*` variables. What server and worker write goes to `log`
-    as it comes. Raises SpecError where the port is taken.
+    as it comes. Not `compiled`, the model itself answers. Raises SpecError where the port is taken.
     """
     package = shelf.find(context, text, platform)
+    package = package if compiled else shelf.original(context, package)
     refuse_taken("serve", host, port, "choose another with --port")
     argv, env = command(package.image)
     env |= server_settings(os.environ)

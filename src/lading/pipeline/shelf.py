@@ -14,7 +14,7 @@ from lading.core import canonical
 from lading.core.bill import Bill
 from lading.core.descriptor import REPORT, Descriptor
 from lading.core.digest import Digest
-from lading.core.errors import IntegrityError, Issue, SpecError
+from lading.core.errors import IntegrityError, Issue, RegistryError, SpecError
 from lading.core.image import Image, Layer
 from lading.core.platform import Platform
 from lading.core.ports import Event
@@ -77,6 +77,22 @@ def find(context: Context, text: str, platform: Platform | None = None) -> Packa
         raise _no_platform(text, platform, [str(bill.platform)])
     image = Image(bill.platform, _layers(text, bill, layers[1:], config), config, manifest)
     return Package(descriptor, image, bill, report(context, chosen.digest))
+
+
+def original(context: Context, package: Package) -> Package:
+    """Return the package of the model itself, where a compiled form answers in this one; else this one.
+
+    Raises RegistryError where it has been left behind.
+    """
+    form = package.bill.model.compiled
+    if form is None:
+        return package
+    try:
+        return find(context, str(form.original))
+    except RegistryError as error:
+        what = f"its model is in the image {form.original}, which is not in the store"
+        fix = "fetch it with `lading pull`, which brings what is attached: other tools leave that behind"
+        raise RegistryError(Issue(repr(package.bill.name), what, fix)) from error
 
 
 def find_each(context: Context, text: str) -> list[Package]:

@@ -165,7 +165,9 @@ def _carry(
             moved_bytes += copy_blobs(source, referrer, sink, stage=stage).moved_bytes
             sink.refer(referrer)
             carried.add(referrer.digest)
-            subjects.append(referrer)
+            # an index attaches other images, and these have referrers too
+            named = documents.walk(source, referrer)
+            subjects += [one for one in named if documents.is_manifest(one) or documents.is_index(one)]
             attached += 1
     size_bytes = sum(one.size_bytes for one in parts.values())
     what = f"{moved_bytes / 1e6:.1f} MB of {size_bytes / 1e6:.1f} MB had to travel, {attached} attached"
