@@ -4,8 +4,8 @@
         [--loads 1,8,64,1000r] [--repeats 3] [--seconds 5] [--folder DIR]
 
 Needs wrk. Each server has one worker, one thread, and its own way of batching; each is started, asked until
-it answers, warmed, and put under each load in turn. `1000r` is one request of 1,000 rows at a time; the others
-are connections that send one row each. CPU is user and system time of all of a server's processes, per answer.
+it answers, warmed, and put under each load in turn. `1000r` is one request of 1,000 rows at a time; the other
+loads are connections that send one row each. CPU is user and system time of all of a server's processes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from load import Load, cpu_s, drive, memory_mb
+
 from measure import spread
 from servers import NAMES, Server, find, free_port
 
@@ -114,9 +115,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _report(model: str, asked: argparse.Namespace, seen: Seen, starts: dict) -> None:  # type: ignore[type-arg]
     names = asked.servers.split(",")
     print(f"\n{model}: medians of {asked.repeats}, least and greatest for CPU\n", flush=True)
-    print(
-        "| server | load | answers/s | p50 ms | p99 ms | errors | CPU µs per answer |\n|---|---|---|---|---|---|---|"
-    )
+    print("| server | load | answers/s | p50 ms | p99 ms | errors | CPU µs per answer |\n|" + "---|" * 7)
     for load in asked.loads.split(","):
         for name in names:
             loads = seen[name, load]
