@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from lading_runtime.front.contracts.mlflow import parse_form
+from lading_runtime.front.forms import read_one
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.schema import read
 
@@ -351,12 +351,12 @@ def test_tensors_with_names_may_come_as_a_table():
     signature = {"inputs": [{**TENSOR, "name": "x"}, {**TENSOR, "name": "y"}]}
     schema = read(signature)
     table = {"columns": ["y", "x"], "data": [[[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]]}
-    columns = parse_form(schema, "inputs", {"x": [[5.0, 6.0, 7.0, 8.0]], "y": [[1.0, 2.0, 3.0, 4.0]]})
-    assert parse_form(schema, "dataframe_split", table) == columns
+    columns = read_one(schema, "inputs", {"x": [[5.0, 6.0, 7.0, 8.0]], "y": [[1.0, 2.0, 3.0, 4.0]]})
+    assert read_one(schema, "dataframe_split", table) == columns
     records = [dict(zip(table["columns"], table["data"][0], strict=True))]
-    assert parse_form(schema, "dataframe_records", records) == columns
+    assert read_one(schema, "dataframe_records", records) == columns
     with pytest.raises(Refusal, match=r"tensors \['x'\] are missing"):
-        parse_form(schema, "dataframe_records", [{"y": [1.0]}])
+        read_one(schema, "dataframe_records", [{"y": [1.0]}])
 
 
 @pytest.mark.parametrize("form", ["dataframe_records", "inputs"])
@@ -365,7 +365,7 @@ def test_columns_without_names_are_kept_to_in_every_form(form):
 
     def parse(first, second, **more):
         record = {"a": first, "b": second, **more}
-        return parse_form(schema, form, [record] if form != "inputs" else {k: [v] for k, v in record.items()})
+        return read_one(schema, form, [record] if form != "inputs" else {k: [v] for k, v in record.items()})
 
     assert [entry["datatype"] for entry, _ in parse(1, 2).tensors] == ["FP64", "INT64"]
     for wrong in ({"first": "text", "second": 2}, {"first": 1, "second": 2, "c": 3}):
@@ -376,7 +376,7 @@ def test_columns_without_names_are_kept_to_in_every_form(form):
 def test_records_of_ever_other_keys_are_refused():
     records = [{f"k{index}": 1} for index in range(50_000)]
     with pytest.raises(Refusal, match="50000 different keys in 50000 records"):
-        parse_form(read(None), "dataframe_records", records)
+        read_one(read(None), "dataframe_records", records)
 
 
 def test_probabilities_are_what_scikit_learn_gives_to_the_last_bit(serve, bare_model, iris):

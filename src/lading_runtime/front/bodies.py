@@ -1,0 +1,46 @@
+"""A request's body of any media type in, one internal request out."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+from typing import Any
+
+from lading_runtime.front import encode, forms
+from lading_runtime.front.decode import check_json, is_json, media_type, parse_csv, parse_json
+from lading_runtime.front.encode import Input
+from lading_runtime.front.messages import Refusal, Request
+from lading_runtime.front.model import Model
+
+
+async def read(model: Model, request: Request, *, else_json: bool = False, lists: bool = False) -> Input:
+    """Read a body by its media type; a routine is given JSON as it is.
+
+    `else_json`: a media type that is not known is taken for JSON, as servers do that never look at it.
+    `lists`: a bare JSON list is rows.
+    """
+    kind, parameters = media_type(request.headers)
+    if is_json(kind):
+        return of_json(model, request.body, lists=lists)
+    if kind == "text/csv" and not model.takes_json:
+        names, rows = parse_csv(request.body, model.schema, parameters.get("header"))
+        return encode.rows(model.schema, names, rows)
+    if else_json:
+        return of_json(model, request.body, lists=lists)
+    expected = "'application/json'" if model.takes_json else "'application/json' or 'text/csv'"
+    raise Refusal(415, f"got content-type {kind!r}, expected {expected}")
+
+
+def of_json(model: Model, body: bytes, *, lists: bool = False) -> Input:
+    """Read a JSON text."""
+    if model.takes_json:
+        return encode.body(check_json(body))
+    return of_document(model, parse_json(body), lists=lists)
+
+
+def of_document(model: Model, document: Any, *, lists: bool = False) -> Input:
+    """Read a JSON value, for a model that takes tables."""
+    if lists and isinstance(document, list):
+        return forms.read_one(model.schema, "data", document)
+    return forms.read(model.schema, document)

@@ -1,0 +1,78 @@
+"""A JSON object with exactly one key of data in, one internal request out: what any platform sends."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lading_runtime.front import encode
+from lading_runtime.front.contracts.oip import read_inputs
+from lading_runtime.front.encode import Input
+from lading_runtime.front.messages import Refusal
+from lading_runtime.front.schema import Schema, check_params
+
+KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs", "input_data", "data")
+_TENSOR = {"name", "shape", "datatype"}
+
+
+def read(schema: Schema, document: Any) -> Input:
+    """Read an object with one of the KEYS, and `params` (or `parameters`) beside it."""
+    if not isinstance(document, dict):
+        kind = {list: "list", str: "string", type(None): "null", bool: "boolean"}.get(
+            type(document), "number"
+        )
+        raise Refusal(400, f"got a JSON {kind}, expected an object with one of {list(KEYS)}")
+    given = [key for key in KEYS if key in document]
+    if len(given) != 1:
+        raise Refusal(400, f"got the keys {sorted(document)[:10]}, expected exactly one of {list(KEYS)}")
+    return with_params(schema, read_one(schema, given[0], document[given[0]]), document)
+
+
+def with_params(schema: Schema, wanted: Input, document: Mapping[str, Any]) -> Input:
+    """Add what a body says of a model's parameters; a model without any is given none."""
+    if not schema.params:
+        return wanted
+    if "params" in document and "parameters" in document:
+        raise Refusal(400, "got both 'params' and 'parameters', expected one of them")
+    return wanted._replace(params=check_params(schema, document.get("params", document.get("parameters"))))
+
+
+def read_one(schema: Schema, key: str, data: Any) -> Input:
+    """Read the value of one of the KEYS.
+
+    The first four are MLflow's (pyfunc/scoring_server/__init__.py), where `instances` is also KServe's and
+    Vertex AI's, and `inputs` may be tensors of the Open Inference Protocol; the last two are Azure ML's.
+    """
+    if key == "dataframe_split" or (key in {"input_data", "data"} and is_split(data)):
+        return _split(schema, key, data)
+    if isinstance(data, dict) and key in {"inputs", "input_data", "data"}:
+        return encode.mapping(schema, data)
+    if not isinstance(data, list):
+        raise Refusal(400, f"{key}: got {type(data).__name__}, expected a list")
+    is_of_objects = bool(data) and isinstance(data[0], dict)
+    if key == "inputs" and is_of_objects and data[0].keys() >= _TENSOR:
+        return read_inputs(schema, data)
+    if key == "dataframe_records" or is_of_objects:
+        return encode.records(schema, data)
+    return encode.array(schema, data)
+
+
+def is_split(data: Any) -> bool:
+    """Tell whether an object is a frame as pandas splits it."""
+    return isinstance(data, dict) and "data" in data and data.keys() <= {"columns", "index", "data"}
+
+
+def _split(schema: Schema, key: str, data: Any) -> Input:
+    if not isinstance(data, dict) or not isinstance(data.get("data"), list):
+        raise Refusal(400, f"{key}: expected an object with 'columns' and 'data'")
+    names = data.get("columns")
+    if names is not None:
+        if not isinstance(names, list) or set(map(type, names)) - {str, int, float, bool}:
+            raise Refusal(400, f"{key}: columns: expected a list of names")
+        names = list(map(str, names))
+        if len(set(names)) != len(names):
+            raise Refusal(400, f"{key}: columns: got a name twice: {names}")
+    return encode.rows(schema, names, data["data"])
