@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
 from lading_runtime import log
-from lading_runtime.front.contracts import health, metrics, mlflow, oip
+from lading_runtime.front.contracts import azureml, health, kserve, metrics, mlflow, oip, vertex
 from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.routes import Endpoint, Routes
@@ -17,7 +18,18 @@ from lading_runtime.front.routes import Endpoint, Routes
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-ROUTES = Routes((health.ROUTES, metrics.ROUTES, mlflow.ROUTES, oip.ROUTES))
+ROUTES = Routes(
+    (
+        azureml.ROUTES,
+        health.ROUTES,
+        kserve.ROUTES,
+        metrics.ROUTES,
+        mlflow.ROUTES,
+        oip.ROUTES,
+        vertex.ROUTES,
+    ),
+    first=vertex.asked(os.environ),
+)
 _NOT_FOUND = "other"
 _WITH_BODY = {"POST", "PUT"}
 _CLOSE = {"connection": "close"}

@@ -28,8 +28,11 @@ class Found(NamedTuple):
 class Routes:
     """Every contract's routes."""
 
-    def __init__(self, tables: Iterable[Table]) -> None:
-        """Take the tables; raise ValueError where two of them answer the same method of a route."""
+    def __init__(self, tables: Iterable[Table], first: Table | None = None) -> None:
+        """Take the tables; raise ValueError where two of them answer the same method of a route.
+
+        `first` comes before them: its paths are those that a platform asks for at start.
+        """
         self.table: dict[str, dict[str, Endpoint]] = {}
         for table in tables:
             for pattern, methods in table.items():
@@ -38,6 +41,8 @@ class Routes:
                     message = f"two contracts answer {sorted(methods)} of {pattern!r}"
                     raise ValueError(message)
                 taken.update(methods)
+        for path, methods in (first or {}).items():
+            self.table.setdefault(path, {}).update(methods)
         self._found = {path: Found(path, methods) for path, methods in self.table.items() if "{" not in path}
         # `/{name}:predict` is tried before `/{name}`
         open_ones = sorted((one for one in self.table if "{" in one), key=len, reverse=True)

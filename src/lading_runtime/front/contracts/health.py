@@ -6,6 +6,21 @@ from lading_runtime.front.messages import Request, Response, encode
 from lading_runtime.front.model import Model
 from lading_runtime.front.routes import Table
 
+# where Cog's clients find what they need, and ours the rest
+_DISCOVERY = {
+    "cog_version": "0.17.0",
+    "docs_url": "/docs",
+    "openapi_url": "/openapi.json",
+    "shutdown_url": "/shutdown",
+    "healthcheck_url": "/health-check",
+    "predictions_url": "/predictions",
+    "predictions_idempotent_url": "/predictions/{prediction_id}",
+    "predictions_cancel_url": "/predictions/{prediction_id}/cancel",
+    "health_url": "/v2/health/ready",
+    "invocations_url": "/invocations",
+    "metrics_url": "/metrics",
+}
+
 
 async def live(_: Model, __: Request) -> Response:
     """Answer `GET /v2/health/live`; never asks the model."""
@@ -25,17 +40,22 @@ async def ping(model: Model, _: Request) -> Response:
 
 
 async def root(model: Model, _: Request) -> Response:
-    """Answer `GET /`: the liveness of KServe's first protocol, and where everything else is."""
+    """Answer `GET /`: KServe's liveness, Cog's discovery, and where everything else is."""
     document = {
         "status": "alive",
         "name": model.bill.name,
         "version": model.bill.version,
         "ready": model.is_ready,
-        "healthcheck_url": "/v2/health/ready",
-        "predictions_url": "/invocations",
-        "metrics_url": "/metrics",
+        **_DISCOVERY,
     }
     return encode(document)
+
+
+async def success(model: Model, _: Request) -> Response:
+    """Answer `GET /-/healthz`, with what Ray's proxy says."""
+    if model.is_ready:
+        return Response(b"success", content_type=b"text/plain")
+    return Response(model.why_not_ready.encode(), 503, b"text/plain")
 
 
 ROUTES: Table = {
@@ -47,4 +67,6 @@ ROUTES: Table = {
     "/healthz": {"GET": ping},
     "/ping": {"GET": ping},
     "/health": {"GET": ping},
+    "/-/healthz": {"GET": success},
+    "/robots933456.txt": {"GET": ping},  # how Azure App Service asks whether a container is up
 }

@@ -1,0 +1,85 @@
+"""A CloudEvent in, its data out; predictions in, the CloudEvent that answers it out (version 1.0, HTTP)."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import msgspec
+
+from lading_runtime.front.decode import parse_json
+from lading_runtime.front.messages import Refusal, Request, Response
+
+_STRUCTURED = b"application/cloudevents+json"
+_REQUIRED = ("id", "source", "specversion", "type")
+_BATCH = b"application/cloudevents-batch"
+
+
+class Event(NamedTuple):
+    """A CloudEvent: its attributes, its data, and whether its attributes were headers."""
+
+    attributes: Mapping[str, Any]
+    data: bytes
+    is_binary: bool
+
+
+def find(request: Request) -> Event | None:
+    """Return the request's event, None where it is none; refuse one that lacks what it must have."""
+    kind = request.headers.get(b"content-type", b"")
+    if b"ce-specversion" in request.headers:
+        attributes = {
+            name[3:].decode("latin-1"): value.decode("latin-1")
+            for name, value in request.headers.items()
+            if name.startswith(b"ce-")
+        }
+        return _check(Event(attributes, request.body, is_binary=True))
+    if kind.startswith(_BATCH):
+        raise Refusal(415, "got a batch of CloudEvents, expected one")
+    if kind.startswith(_STRUCTURED):
+        return _check(_structured(parse_json(request.body)))
+    return None
+
+
+def _structured(document: Any) -> Event:
+    if not isinstance(document, dict):
+        raise Refusal(400, "expected a CloudEvent, which is an object")
+    attributes = {key: value for key, value in document.items() if key not in {"data", "data_base64"}}
+    if "data_base64" not in document:
+        return Event(attributes, msgspec.json.encode(document.get("data")), is_binary=False)
+    try:
+        data = base64.b64decode(document["data_base64"], validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise Refusal(400, "CloudEvent: data_base64: expected a base64 string") from None
+    return Event(attributes, data, is_binary=False)
+
+
+def _check(event: Event) -> Event:
+    missing = [name for name in _REQUIRED if not isinstance(event.attributes.get(name), str)]
+    if missing:
+        raise Refusal(400, f"CloudEvent: {missing} are missing, expected strings")
+    return event
+
+
+def respond(event: Event, name: str, body: bytes, environ: Mapping[str, str] = os.environ) -> Response:
+    """Answer an event with one, as KServe does: `CE_TYPE`, `CE_SOURCE` and `CE_MERGE` are its variables."""
+    merged = event.attributes if environ.get("CE_MERGE", "").lower() == "true" else {}
+    attributes = {
+        **{key: str(value) for key, value in merged.items() if key != "datacontenttype"},
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "time": datetime.now(timezone.utc).isoformat(),
+        "type": environ.get("CE_TYPE") or "io.kserve.inference.response",
+        "source": environ.get("CE_SOURCE") or f"io.kserve.inference.{name}",
+    }
+    if event.is_binary:
+        return Response(body, headers={f"ce-{key}": value for key, value in attributes.items()})
+    document = {**attributes, "datacontenttype": "application/json", "data": msgspec.Raw(body)}
+    return Response(msgspec.json.encode(document), content_type=_STRUCTURED)
