@@ -207,3 +207,17 @@ def free_port():
             return probe.getsockname()[1]
 
     return find
+
+
+@pytest.fixture(scope="session")
+def iris_server(serve, named_model, iris_signature):
+    """A forest with a signature."""
+    with serve(named_model, signature=iris_signature) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def echo_server(serve):
+    """A routine that returns what it is given."""
+    with serve(entry="echo.py", files={"echo.py": "def run(data):\n    return data\n"}) as served:
+        yield served

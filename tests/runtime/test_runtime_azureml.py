@@ -1,0 +1,112 @@
+"""Azure ML's `/score`, as `az ml online-endpoint invoke` and azureml-inference-server-http have it."""
+
+import json
+
+import pytest
+
+ROW = [5.1, 3.5, 1.4, 0.2]
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+def bodies(iris):
+    rows = iris.to_numpy().tolist()
+    split = {"columns": list(iris.columns), "index": list(range(len(rows))), "data": rows}
+    return {
+        "a split frame": {"input_data": split},
+        "rows": {"input_data": rows},
+        "records": {"input_data": iris.to_dict(orient="records")},
+        "columns": {"input_data": iris.to_dict(orient="list")},
+        "data": {"data": rows},
+        "data of records": {"data": iris.to_dict(orient="records")},
+        "a bare list": rows,
+        "a bare list of records": iris.to_dict(orient="records"),
+        "MLflow's own": {"dataframe_split": split},
+        "instances": {"instances": rows, "params": {"unknown": 1}},
+    }
+
+
+def test_every_form_is_answered_with_bare_predictions(iris_server, named_model, iris):
+    expected = (200, named_model.predict(iris).tolist())
+    answers = {name: iris_server.post(body, "/score") for name, body in bodies(iris).items()}
+    assert answers == dict.fromkeys(answers, expected)
+
+
+def test_a_body_is_json_whatever_it_is_said_to_be(iris_server):
+    status, body, headers = iris_server.ask("POST", "/score", json.dumps([ROW]), FORM)
+    assert (status, body) == (200, b"[0]")
+    assert float(headers["x-ms-run-fn-exec-ms"]) >= 0
+    assert headers["x-ms-run-function-failed"] == "False"
+
+
+def test_a_bare_list_is_taken_by_no_other_route(iris_server):
+    assert iris_server.post([ROW])[0] == 400
+
+
+@pytest.mark.parametrize("body", ['{"x": 1}', '{"data": [], "input_data": []}', "1", "{", ""])
+def test_another_body_is_refused_with_a_message(iris_server, body):
+    status, answer, headers = iris_server.ask("POST", "/score", body)
+    assert status == 400
+    assert json.loads(answer)["message"]
+    assert headers["x-ms-run-function-failed"] == "False"
+
+
+def test_a_routine_is_given_the_body_and_its_result_is_the_answer(echo_server):
+    assert echo_server.post({"data": [1, 2]}, "/score") == (200, {"data": [1, 2]})
+
+
+def test_a_routine_is_given_a_query_as_an_object(echo_server):
+    status, body, _ = echo_server.get("/score?a=1&b=[1,2]&c=x&c=y")
+    assert (status, json.loads(body)) == (200, {"a": 1, "b": [1, 2], "c": ["x", "y"]})
+
+
+def test_a_routine_that_raises_is_said_to_have_failed(serve):
+    with serve(entry="r.py", files={"r.py": "def run(data):\n    raise RuntimeError('no')\n"}) as served:
+        status, _, headers = served.ask("POST", "/score", b"{}")
+    assert (status, headers["x-ms-run-function-failed"]) == (500, "True")
+
+
+@pytest.mark.parametrize(
+    ("sent", "back"),
+    [
+        ({"x-ms-request-id": "a"}, {"x-ms-request-id": "a", "x-ms-client-request-id": "a"}),
+        ({"x-ms-client-request-id": "b"}, {"x-ms-request-id": "b", "x-ms-client-request-id": "b"}),
+        ({"x-request-id": "c"}, {"x-ms-request-id": "c", "x-ms-client-request-id": None}),
+        ({"TraceId": "d"}, {"traceid": "d"}),
+    ],
+)
+def test_ids_come_back_as_azures_server_returns_them(echo_server, sent, back):
+    headers = echo_server.ask("POST", "/score", b"{}", sent)[2]
+    assert {name: headers.get(name) for name in back} == back
+
+
+@pytest.mark.parametrize("name", ["x-request-id", "x-ms-request-id", "x-ms-client-request-id"])
+def test_an_id_that_is_too_long_is_refused(echo_server, name):
+    status, body, _ = echo_server.ask("POST", "/score", b"{}", {name: "a" * 101})
+    assert (status, json.loads(body)["message"]) == (431, f"{name} must not exceed 100 characters")
+    assert echo_server.ask("POST", "/score", b"{}", {name: "a" * 100})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "key", "version"),
+    [
+        ("", "swagger", "2.0"),
+        ("?version=2", "swagger", "2.0"),
+        ("?version=3", "openapi", "3.0.3"),
+        ("?version=3.1", "openapi", "3.1.0"),
+    ],
+)
+def test_the_swagger_document_comes_in_three_versions(iris_server, query, key, version):
+    status, body, _ = iris_server.get(f"/swagger.json{query}")
+    document = json.loads(body)
+    assert (status, document[key]) == (200, version)
+    assert "/score" in document["paths"]
+
+
+def test_there_is_no_other_version_of_swagger(iris_server):
+    status, body, _ = iris_server.get("/swagger.json?version=9")
+    expected = "Swagger version [9] is not valid. Supported versions: [2, 3, 3.1]."
+    assert (status, json.loads(body)["message"]) == (404, expected)
+
+
+def test_options_are_answered(iris_server):
+    assert iris_server.ask("OPTIONS", "/score")[:2] == (200, b"")
