@@ -67,8 +67,8 @@ def test_the_bill_says_what_is_inside(lading, iris):
     bill = lading.json("show", "iris:1")["bill"]
     names = {one["name"]: one["version"] for one in bill["environment"]["packages"]}
     assert names["scikit-learn"] == sklearn.__version__
-    assert not {"uvicorn", "msgspec"} & set(names)
-    assert {"uvicorn", "msgspec"} <= {one["name"] for one in bill["server"]["packages"]}
+    assert not {"httptools", "msgspec"} & set(names)
+    assert {"httptools", "msgspec"} <= {one["name"] for one in bill["server"]["packages"]}
     origins = {one["requirement"].split("==")[0]: one["origin"] for one in bill["model"]["requirements"]}
     assert origins["scikit-learn"] == "pickle"
     assert bill["examples"][0]["rows"] == 150

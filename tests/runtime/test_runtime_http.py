@@ -20,6 +20,7 @@ LIMIT_BYTES = 300_000
 @pytest.fixture(scope="module")
 def echo(serve):
     environ = {"LADING_BODY_LIMIT_BYTES": str(LIMIT_BYTES), "LADING_KEEP_ALIVE_S": "1"}
+    environ |= {"LADING_HEAD_TIMEOUT_S": "1", "LADING_BODY_TIMEOUT_S": "1"}
     code = "def run(data):\n    return len(data)"
     with serve(entry="score.py", files={"score.py": code}, environ=environ) as served:
         yield served
@@ -219,15 +220,10 @@ def test_a_client_that_goes_away_leaves_nothing_behind(echo):
 
 def test_a_defect_of_ours_is_a_counted_500_of_json_with_its_traceback_in_the_log(capsys):
     model = SimpleNamespace(settings=Settings(), metrics=Metrics(), is_draining=False)  # has no bill
-    sent = []
-
-    async def send(message):
-        sent.append(message)
-
-    scope = {"type": "http", "path": "/", "query_string": b"", "method": "GET", "headers": []}
-    asyncio.run(App(model)(scope, None, send))
-    assert sent[0]["status"] == 500
-    assert json.loads(sent[1]["body"])["error_code"] == "INTERNAL_ERROR"
+    app = App(model)
+    response = asyncio.run(app.answer(app.find("GET", b"/"), "GET", {}, b"", 0.0))
+    assert response.status == 500
+    assert json.loads(response.body)["error_code"] == "INTERNAL_ERROR"
     assert model.metrics.requests == {("/", 500): 1}
     assert model.metrics.in_flight == 0
     assert "AttributeError" in capsys.readouterr().err

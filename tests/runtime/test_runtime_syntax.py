@@ -12,7 +12,7 @@ import lading_runtime
 ROOT = Path(lading_runtime.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 # what the front's environment has besides the standard library
-FRONT_NEEDS = {"httptools", "msgspec", "uvicorn", "uvloop"}
+FRONT_NEEDS = {"httptools", "msgspec", "uvloop"}
 # what a loader imports only when the model is of its kind
 LOADERS_NEED = {"joblib", "mlflow", "numpy", "pandas", "skops"}
 

@@ -6,8 +6,8 @@ from lading.core.server import ServerNeeds
 
 NEEDS = ServerNeeds(
     name="lading",
-    # the oldest versions whose Server and HttpToolsProtocol have the methods that the front overrides
-    requirements=("uvicorn>=0.34", "httptools>=0.6.3", "uvloop>=0.21", "msgspec>=0.19"),
+    # httptools 0.6.3 is the first whose parser is as strict about requests as the front relies on
+    requirements=("httptools>=0.6.3", "uvloop>=0.21", "msgspec>=0.19"),
     # -I: neither the working folder nor PYTHON* variables may add to the server's modules
     entrypoint=("/opt/lading/server/bin/python", "-I", "-m", "lading_runtime"),
     command=("serve",),
@@ -16,7 +16,6 @@ NEEDS = ServerNeeds(
     modules=(
         "lading_runtime.__main__",
         "lading_runtime.front.run",
-        "uvicorn.lifespan.off",
         # the worker reads these from the server's folder, whatever its own environment
         "lading_runtime.worker.loop",
         "lading_runtime.loaders.pickle",

@@ -1,13 +1,13 @@
-"""ASGI: a connection's request in, a contract's answer out, every request counted."""
+"""A head in, what answers it out; then its body in, a contract's answer out, every request counted."""
 
 from __future__ import annotations
 
-import asyncio
 import os
+import re
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from time import perf_counter
-from typing import Any
+from typing import NamedTuple
 
 from lading_runtime import log
 from lading_runtime.front.contracts import azureml, health, kserve, metrics, mlflow, oip, vertex
@@ -15,9 +15,6 @@ from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.routes import Endpoint, Routes
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ROUTES = Routes(
     (
         azureml.ROUTES,
@@ -31,88 +28,74 @@ ROUTES = Routes(
     first=vertex.asked(os.environ),
 )
 _NOT_FOUND = "other"
-_WITH_BODY = {"POST", "PUT"}
-_CLOSE = {"connection": "close"}
+# what nginx counts a request as whose client did not wait
+_GONE = Response(b"", 499)
+_ESCAPED = re.compile(rb"%([0-9a-fA-F]{2})")
+_ABSOLUTE = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
+_REMEMBERED = 1024
+
+
+class Target(NamedTuple):
+    """What answers a method and URL."""
+
+    pattern: str
+    endpoint: Endpoint
+    arguments: tuple[str, ...]
+    path: str
+    query: bytes
 
 
 class App:
-    """The ASGI application of one model."""
+    """The application of one model."""
 
     def __init__(self, model: Model) -> None:
         """Answer for a model whose worker may still be loading."""
         self._model = model
-        self._limit_bytes = model.settings.body_limit_bytes
-        self._body_timeout_s = float(model.settings.keep_alive_s)
+        self._metrics = model.metrics
+        self._targets: dict[tuple[str, bytes], Target] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            return
-        started = perf_counter()
-        counters = self._model.metrics
+    def find(self, method: str, url: bytes) -> Target:
+        """Return what answers; raise a Refusal where nothing does."""
+        target = self._targets.get((method, url))
+        if target is None:
+            path, query = _split(url)
+            pattern, methods, arguments = ROUTES.find(path)
+            target = Target(pattern, _endpoint(methods, method), arguments, path, query)
+            # clients ask for few URLs, again and again; one that makes up others cannot fill the memory
+            if len(self._targets) < _REMEMBERED:
+                self._targets[method, url] = target
+        return target
+
+    def refused(self, target: Target | None, refusal: Refusal) -> None:
+        """Count a request that has not come to be answered."""
+        self._metrics.refuse(refusal.reason)
+        self._metrics.count(target.pattern if target else _NOT_FOUND, refusal.status, 0.0)
+
+    async def answer(
+        self, target: Target, method: str, headers: Mapping[bytes, bytes], body: bytes, started: float
+    ) -> Response:
+        """Answer a request whose body is there; `started` is when its head was, by `perf_counter`.
+
+        Raises nothing but what cancels it.
+        """
+        counters = self._metrics
         counters.in_flight += 1
-        route = _NOT_FOUND
-        body = b""
+        response = _GONE
         try:
-            route, methods, arguments = ROUTES.find(scope["path"])
-            method = scope["method"]
-            endpoint = _endpoint(methods, method)
-            headers = dict(scope["headers"])
-            if method in _WITH_BODY:
-                body = await self._body(headers, receive)
-            request = Request(headers, body, arguments, method, scope["path"], scope["query_string"])
-            response = await endpoint(self._model, request)
+            request = Request(headers, body, target.arguments, method, target.path, target.query)
+            response = await target.endpoint(self._model, request)
         except Refusal as refusal:
             counters.refuse(refusal.reason)
             response = refusal.response()
         except Exception:  # noqa: BLE001 - a defect costs one request, and is told as every other error
-            log.write("error", f"a request to {route} failed: {traceback.format_exc()}")
+            log.write("error", f"a request to {target.pattern} failed: {traceback.format_exc()}")
             counters.refuse("defect")
             response = Refusal(500, "the server failed at this request: its log says how").response()
         finally:
             counters.in_flight -= 1
-        took_s = perf_counter() - started
-        counters.count(route, response.status, took_s, len(body), len(response.body))
-        await self._send(response, send)
-
-    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        """Read a whole body, at most the limit; the parts are joined once."""
-        limit = self._limit_bytes
-        declared = headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > limit:
-            raise _too_large(limit)
-        message = await receive()
-        if not message.get("more_body"):
-            return bytes(message.get("body", b""))
-        parts = [message["body"]]
-        length = len(parts[0])
-        while message.get("more_body"):
-            try:
-                message = await asyncio.wait_for(receive(), self._body_timeout_s)
-            except asyncio.TimeoutError:
-                raise Refusal(408, "the body did not arrive in time", headers=_CLOSE) from None
-            parts.append(message.get("body", b""))
-            length += len(parts[-1])
-            if length > limit:
-                raise _too_large(limit)
-        return b"".join(parts)
-
-    async def _send(self, response: Response, send: Send) -> None:
-        headers = [(b"content-type", response.content_type)]
-        if response.stream is None:
-            headers.append((b"content-length", str(len(response.body)).encode()))
-        if response.headers:
-            headers += [(name.encode(), value.encode()) for name, value in response.headers.items()]
-        if self._model.is_draining:
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        if response.stream is None:
-            await send({"type": "http.response.body", "body": response.body})
-            return
-        await send({"type": "http.response.body", "body": response.body, "more_body": True})
-        async for piece in response.stream:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+            took_s = perf_counter() - started
+            counters.count(target.pattern, response.status, took_s, len(body), len(response.body))
+        return response
 
 
 def _endpoint(methods: Mapping[str, Endpoint], method: str) -> Endpoint:
@@ -123,5 +106,15 @@ def _endpoint(methods: Mapping[str, Endpoint], method: str) -> Endpoint:
     return endpoint
 
 
-def _too_large(limit_bytes: int) -> Refusal:
-    return Refusal(413, f"got a body of more than {limit_bytes} bytes (LADING_BODY_LIMIT_BYTES)")
+def _split(url: bytes) -> tuple[str, bytes]:
+    """Split a request's target into its path, unescaped, and its query; a proxy's form names a host first."""
+    if not url.startswith(b"/"):
+        host = _ABSOLUTE.match(url)
+        if host is None:
+            raise Refusal(400, "got a target that is no path, expected '/…'")
+        url = url[host.end() :]
+        url = url if url.startswith(b"/") else b"/" + url
+    path, _, query = url.partition(b"?")
+    if b"%" in path:
+        path = _ESCAPED.sub(lambda match: bytes((int(match[1], 16),)), path)
+    return path.decode("utf-8", "replace"), query

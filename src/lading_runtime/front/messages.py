@@ -11,6 +11,7 @@ import msgspec
 # status → the code that MLflow's clients know it by
 _CODES = {
     400: "BAD_REQUEST",
+    401: "UNAUTHENTICATED",
     404: "RESOURCE_DOES_NOT_EXIST",
     405: "METHOD_NOT_ALLOWED",
     406: "NOT_ACCEPTABLE",

@@ -1,135 +1,191 @@
-"""uvicorn's HTTP protocol, with limits on a request's head and with bodies behind an offer to upgrade."""
+"""One client's connection: its requests answered in order, and given up on where the client is too slow.
 
-# JSON values and a user's own objects may be of any type
-# ruff: noqa: ANN401
+A request that is answered without waiting costs no task and no timer; while one waits, a client that goes
+away takes its request with it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import traceback
+from typing import Any, cast
 
-import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from lading_runtime import log
+from lading_runtime.front.app import App
+from lading_runtime.front.eager import begin
+from lading_runtime.front.exchange import Exchange
+from lading_runtime.front.listener import Listener
+from lading_runtime.front.messages import RETRY_AFTER, Refusal, Response
+from lading_runtime.front.reader import BODY, HEAD, MOST_WAITING, NOTHING, REST, SLICE_BYTES, Reader
+from lading_runtime.front.writer import Writer
 
-HEAD_LIMIT_BYTES = 64 << 10
-_TOO_LARGE = b'{"error":"the head is too large","error_code":"BAD_REQUEST","message":"the head is too large"}'
+# a body brings so much in each LADING_BODY_TIMEOUT_S, or all that is left of it
+_LEAST_BYTES = 8 << 10
+_LINGER_S = 2.0
+# of connections beyond the limit, so many per one within it are told why they are closed
+_TOLD = 1.25
 
 
-class HeadTooLargeError(Exception):
-    """Raised inside the parser to stop it; uvicorn then asks for a 400, which becomes a 431."""
+class Connection(Reader, asyncio.Protocol):
+    """One client's connection."""
 
+    def __init__(self, app: App, listener: Listener) -> None:
+        """Wait for `connection_made`."""
+        super().__init__(app, listener)
+        self._task: asyncio.Task[Any] | None = None
 
-class LimitedProtocol(HttpToolsProtocol):
-    """A connection whose request heads are bounded in size and in the time they may take."""
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection, unless there are too many."""
+        # uvloop's transports are none of asyncio's classes
+        self._transport = cast("asyncio.Transport", transport)
+        listener = self._listener
+        self._writer = Writer(self._transport, listener.heads, listener.now)
+        listener.connections.add(self)
+        limit = listener.settings.connection_limit
+        if len(listener.connections) > limit:
+            if len(listener.connections) > limit * _TOLD + 1:
+                self._transport.abort()
+            else:
+                self._refuse(Refusal(503, "too many connections are open", headers=RETRY_AFTER))
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        """Begin between two requests."""
-        super().__init__(*arguments, **keywords)
-        self._is_in_head = False
-        self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
+    def connection_lost(self, _: Exception | None) -> None:
+        """Drop what the client no longer waits for."""
+        self._is_over = True
+        if self._task is not None:
+            self._task.cancel()
+        for exchange in (*self._waiting, self._running, self._incoming):
+            if exchange is not None:
+                self._release(exchange)
+        self._waiting.clear()
+        self._incoming = self._running = None
+        self._listener.discard(self)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Close a connection that never asks for anything, as one that asks for nothing more."""
-        super().connection_made(transport)
-        self._await_head()
+    def eof_received(self) -> bool:
+        """Close: a client that has gone and one that will only ask no more look the same from here."""
+        return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer, which holds this object."""
-        self._stop_waiting()
-        super().connection_lost(exc)
+    def pause_writing(self) -> None:
+        """Begin no more answers until the client has read those that it has."""
+        self._writer.is_blocked = True
+
+    def resume_writing(self) -> None:
+        """Go on answering."""
+        self._writer.unblock()
+        self._advance()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes in while a head is incomplete."""
-        was_in_head = self._is_in_head
-        self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline(data[upgrade.args[0] :])
+        """Parse what has come."""
+        if self._is_over:
             return
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+        if len(data) <= SLICE_BYTES and not self._is_paused:
+            self._parse(data)
+            if not self._declined and len(self._waiting) < MOST_WAITING:
+                return
+            data = b""
+        self._unread += data
+        if not self._is_paused:
+            self._pump()
+
+    def check(self, now: float) -> None:
+        """Give up on a client that is too slow."""
+        settings = self._listener.settings
+        if self._writer.is_stuck(now, settings.body_timeout_s):
+            self._transport.abort()
             return
-        if self._is_in_head:
-            if was_in_head:
-                self._head_bytes += len(data)
-            if self._head_bytes > HEAD_LIMIT_BYTES:
-                self._refuse_head()
-            elif self._head_timer is None:
-                self._await_head()
-        elif self._head_timer is not None:
-            self._stop_waiting()
+        waited = now - self._since
+        if self._reads == REST:
+            if waited > _LINGER_S:
+                self._transport.abort()
+        elif self._reads == HEAD:
+            if waited > settings.head_timeout_s and not self._is_paused:
+                self._refuse(Refusal(408, "the head did not arrive in time"))
+        elif self._reads == BODY:
+            if waited > settings.body_timeout_s and not self._is_paused:
+                if self._progress < _LEAST_BYTES:
+                    self._refuse(Refusal(408, "the body did not arrive in time"))
+                self._since = now
+                self._progress = 0
+        elif waited > settings.keep_alive_s and self._is_idle:
+            self._transport.close()
 
-    def on_message_begin(self) -> None:
-        """Begin a head."""
-        self._is_in_head = True
-        self._head_bytes = 0
-        super().on_message_begin()
+    def shut(self) -> None:
+        """Close, unless something is being answered or sent, whose answer will be the last."""
+        if self._is_idle and self._reads == NOTHING:
+            self._transport.close()
 
-    def on_url(self, url: bytes) -> None:
-        """Count the URL."""
-        self._count(len(url))
-        super().on_url(url)
+    def abort(self) -> None:
+        """Close now."""
+        self._transport.abort()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header."""
-        self._count(len(name) + len(value) + 4)
-        super().on_header(name, value)
+    def _run(self, exchange: Exchange) -> None:
+        self._running = exchange
+        if exchange.refusal is not None:
+            self._app.refused(exchange.target, exchange.refusal)
+            self._finish(exchange.refusal.response())
+            return
+        assert exchange.target is not None
+        body = exchange.body if isinstance(exchange.body, bytes) else bytes(exchange.body)
+        exchange.body = b""
+        answer = self._app.answer(exchange.target, exchange.method, exchange.headers, body, exchange.started)
+        self._task = begin(self._loop, answer, self._finish)
 
-    def on_headers_complete(self) -> None:
-        """End a head."""
-        self._is_in_head = False
-        if not self.parser.should_upgrade():
-            super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """End a message, unless it is only the head of one that will be read again."""
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what cannot be parsed."""
-        if self._head_bytes > HEAD_LIMIT_BYTES:
-            self._refuse_head()
+    def _finish(self, response: Response) -> None:
+        """Write an answer, and go on with what follows it."""
+        exchange = self._running
+        if exchange is None:  # the client has gone
+            return
+        is_last = exchange.is_last or (self._listener.is_draining and not self._waiting)
+        is_last = is_last or (exchange.is_old and response.stream is not None)
+        is_head = exchange.method == "HEAD"
+        self._writer.answer(response, is_head=is_head, is_last=is_last, is_old=exchange.is_old)
+        if response.stream is None:
+            self._end(exchange, is_last)
         else:
-            super().send_400_response(msg)
+            self._task = self._loop.create_task(self._stream(exchange, response, is_last))
 
-    def _decline(self, rest: bytes) -> None:
-        """Read a request that offers another protocol again, without its offer: RFC 9110 lets us ignore it.
-
-        The parser skips such a request's body, and Java's client makes the offer with every first request.
-        """
-        method = self.parser.get_method()
-        if method == b"CONNECT":
-            self.send_400_response("CONNECT is not supported.")
+    async def _stream(self, exchange: Exchange, response: Response, is_last: bool) -> None:  # noqa: FBT001
+        assert response.stream is not None
+        try:
+            if exchange.method != "HEAD":
+                await self._writer.stream(response.stream, is_old=exchange.is_old)
+        except Exception:  # noqa: BLE001 - the model's; a status has been sent, so the end tells of it
+            log.write("error", f"an answer broke off: {traceback.format_exc()}")
+            self._transport.abort()
             return
-        head = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
-        dropped = (b"upgrade", b"connection", b"http2-settings")
-        head += [b"%s: %s" % (name, value) for name, value in self.headers if name not in dropped]
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(b"\r\n".join([*head, b"", b""]) + rest)
+        self._end(exchange, is_last)
 
-    def _count(self, size_bytes: int) -> None:
-        self._head_bytes += size_bytes
-        if self._head_bytes > HEAD_LIMIT_BYTES:
-            raise HeadTooLargeError
-
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
-
-    def _stop_waiting(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _refuse_head(self) -> None:
-        if self.transport.is_closing():
+    def _end(self, exchange: Exchange, is_last: bool) -> None:  # noqa: FBT001
+        self._running = self._task = None
+        self._since = self._listener.now
+        if exchange.held_bytes:
+            self._release(exchange)
+        if not is_last:
+            if self._waiting or self._incoming is not None or self._is_paused:
+                self._advance()
             return
-        head = (
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
-            b"content-length: %d\r\nconnection: close\r\n\r\n" % len(_TOO_LARGE)
-        )
-        self.transport.write(head + _TOO_LARGE)
-        self.transport.close()
+        self._is_over = True
+        self._waiting.clear()
+        if (self._lingers or self._reads != NOTHING) and self._transport.can_write_eof():
+            # to close with bytes unread would take the answer from a client that is still sending
+            self._reads = REST
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _advance(self) -> None:
+        """Answer what waits, one after the other; read on when few do."""
+        if self._is_advancing:
+            return
+        self._is_advancing = True
+        while self._waiting and self._running is None and not self._writer.is_blocked:
+            self._run(self._waiting.popleft())
+        self._is_advancing = False
+        if self._is_paused and len(self._waiting) < MOST_WAITING and not self._is_over:
+            self._is_paused = False
+            self._pump()
+            if not self._is_paused:
+                self._transport.resume_reading()
+        incoming = self._incoming
+        if incoming is not None and incoming.expects and self._is_idle and incoming.refusal is None:
+            incoming.expects = False
+            self._writer.go_on()

@@ -8,60 +8,22 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
-import uvicorn
 import uvloop
 
 from lading_runtime import launch, log
 from lading_runtime.bill import Bill
 from lading_runtime.front import settings as settings_room
 from lading_runtime.front.app import App
+from lading_runtime.front.listener import Listener
 from lading_runtime.front.metrics import Metrics
 from lading_runtime.front.model import Model
-from lading_runtime.front.protocol import LimitedProtocol
+from lading_runtime.front.protocol import Connection
 from lading_runtime.front.settings import DEFAULT_PORT, Settings
 from lading_runtime.front.supervisor import Supervisor
 
 _BACKLOG = 2048
-_TICK_S = 1.0
-_CLOSING_S = 0.005
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, whose signals are ours: it would end by the signal, which is no clean exit.
-
-    It sleeps until it is told to end, where uvicorn's own looks every tenth of a second.
-    """
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._told = asyncio.Event()
-
-    def end(self) -> None:
-        """Stop accepting, and return once what is in flight is answered."""
-        self.should_exit = True
-        self._told.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def main_loop(self) -> None:
-        while not await self.on_tick(0):  # which also sets the Date that answers bear
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._told.wait(), _TICK_S)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close what is idle, and leave it to uvicorn to wait for the rest."""
-        for listener in (*self.servers, *(sockets or ())):
-            listener.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-        await asyncio.sleep(_CLOSING_S)
-        if self.server_state.connections or self.server_state.tasks:
-            await super().shutdown(sockets)
 
 
 def serve(bill: Bill, started: launch.Started) -> int:
@@ -82,7 +44,8 @@ class _Service:
         self._loop = loop
         self._stop: asyncio.Event | None = None
         self._status = 0
-        self._server: _Server | None = None
+        self._listener: Listener | None = None
+        self._is_hurried = False
         self._model: Model | None = None
 
     async def run(self, started: launch.Started) -> int:
@@ -121,45 +84,33 @@ class _Service:
         where = ", ".join(str(one.getsockname()) for one in sockets)
         state = f"loaded in {model.backend.load_s:.1f} s" if model.is_ready else "still loading"
         log.write("info", f"model {self._bill.name!r} {state}, listening on {where}")
-        drain_s = max(1, int(self._settings.grace_s - self._settings.lame_duck_s - 1.0))
-        config = uvicorn.Config(
-            App(model),
-            http=LimitedProtocol,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=self._settings.keep_alive_s,
-            timeout_graceful_shutdown=drain_s,
-        )
-        self._server = _Server(config)
-        await self._server.serve(sockets)
+        app = App(model)
+        listener = self._listener = Listener(self._settings, self._loop)
+        await listener.listen(lambda: Connection(app, listener), sockets)
+        assert self._stop is not None
+        await self._stop.wait()
+        drain_s = max(1.0, self._settings.grace_s - self._settings.lame_duck_s - 1.0)
+        await listener.close(0.0 if self._is_hurried else drain_s)
         if self._settings.uds:
             with suppress(OSError):
                 os.unlink(self._settings.uds)  # noqa: PTH108 - no need of pathlib for this
 
     def _on_signal(self, number: int) -> None:
         """Drain at the first SIGTERM; leave at once at the second, or at SIGINT."""
-        if self._model is None or self._server is None:
+        if self._model is None or self._listener is None:
             self._end()
         elif self._model.is_draining or number == signal.SIGINT:
-            self._server.force_exit = True
-            self._server.end()
+            self._is_hurried = True
+            self._listener.abort()
+            self._end()
         else:
             log.write("info", "shutting down: answering what is in flight")
-            self._model.is_draining = True
+            self._model.is_draining = self._listener.is_draining = True
             self._loop.call_later(self._settings.lame_duck_s, self._end)
 
     def _end(self) -> None:
         if self._stop is not None:
             self._stop.set()
-        if self._server is not None:
-            self._server.end()
 
     def _fail(self, reason: str) -> None:
         log.write("error", f"giving up: {reason}")

@@ -35,6 +35,13 @@ class Settings(NamedTuple):
     """A model that takes longer to load is answered for, with 503, from then on."""
     load_timeout_s: float = 600.0
     keep_alive_s: int = 75
+    head_timeout_s: float = 20.0
+    """Longest that a request's head, or a TLS handshake, may take."""
+    body_timeout_s: float = 30.0
+    """In each such interval a client sends, or reads, at least 8 KiB of a body."""
+    connection_limit: int = 4096
+    buffer_limit_bytes: int = 1 << 30
+    """What all requests' bodies together may hold while they arrive and wait."""
     lame_duck_s: float = 0.0
     """Seconds after SIGTERM in which requests are still accepted, though readiness is gone."""
     grace_s: float = 25.0

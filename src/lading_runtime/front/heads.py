@@ -1,0 +1,60 @@
+"""A response in, the bytes of its head out; what most heads share is made once a second, with the date."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_REASONS = {one.value: one.phrase for one in HTTPStatus}
+_MAX_KEPT = 100
+
+
+class Heads:
+    """Heads by status and content type, for as long as the second lasts."""
+
+    def __init__(self) -> None:
+        """Begin with this second's date."""
+        self._made: dict[tuple[int, bytes], bytes] = {}
+        self._second = 0
+        self._date = b""
+        self.turn()
+
+    def turn(self) -> None:
+        """Bring the date up to now."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._date = date(second)
+            self._made.clear()
+
+    def start(self, status: int, content_type: bytes) -> bytes:
+        """Return status line, date and content type."""
+        made = self._made.get((status, content_type))
+        if made is None:
+            reason = _REASONS.get(status, "").encode()
+            made = b"HTTP/1.1 %d %s\r\ndate: %s\r\n" % (status, reason, self._date)
+            if content_type:
+                made += b"content-type: %s\r\n" % content_type
+            if len(self._made) < _MAX_KEPT:
+                self._made[status, content_type] = made
+        return made
+
+
+def date(second: int) -> bytes:
+    """Print a time as HTTP has it, whatever the locale."""
+    t = time.gmtime(second)
+    day, month = _DAYS[t.tm_wday], _MONTHS[t.tm_mon - 1]
+    clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
+    return f"{day}, {t.tm_mday:02} {month} {t.tm_year} {clock} GMT".encode()
+
+
+def lines(headers: Mapping[str, str]) -> bytes:
+    """Print further headers; a line break in one, which would begin another, becomes a space."""
+    text = ""
+    for name, value in headers.items():
+        one_line = " ".join(value.splitlines()) if "\n" in value or "\r" in value else value
+        text += f"{name}: {one_line}\r\n"
+    return text.encode("latin-1", "replace")

@@ -1,0 +1,102 @@
+"""Sockets in, their connections out: how many, how slow, how much they may hold, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from lading_runtime.front.heads import Heads
+from lading_runtime.front.settings import Settings
+
+_LONGEST_TICK_S = 1.0
+_TICKS = 8
+
+
+class Watched(Protocol):
+    """What a listener knows of a connection."""
+
+    def check(self, now: float) -> None:
+        """Give up on a client that is too slow."""
+        ...
+
+    def shut(self) -> None:
+        """Close as soon as nothing is being answered."""
+        ...
+
+    def abort(self) -> None:
+        """Close now."""
+        ...
+
+
+class Listener:
+    """The connections of one server, watched from one timer: none of them needs its own."""
+
+    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+        """Listen to nothing yet."""
+        self.settings = settings
+        self.loop = loop
+        self.heads = Heads()
+        self.connections: set[Watched] = set()
+        self.now = loop.time()
+        """The time of the last tick: how long something has waited is known to a tick."""
+        self.held_bytes = 0
+        """What incomplete and unanswered requests hold in memory beyond their first piece."""
+        self.is_draining = False
+        """Whether every answer is a connection's last."""
+        self.refused = 0
+        self._servers: list[asyncio.AbstractServer] = []
+        timeouts = (settings.keep_alive_s, settings.head_timeout_s, settings.body_timeout_s)
+        self._tick_s = min(_LONGEST_TICK_S, max(0.01, min(timeouts) / _TICKS))
+        self._timer = loop.call_later(self._tick_s, self._tick)
+        self._empty: asyncio.Event | None = None
+
+    async def listen(
+        self,
+        connect: Callable[[], asyncio.Protocol],
+        sockets: Iterable[socket.socket],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Accept connections, each a `connect()`."""
+        options: dict[str, Any] = {"ssl": tls}
+        if tls is not None:
+            options["ssl_handshake_timeout"] = self.settings.head_timeout_s
+        for one in sockets:
+            self._servers.append(await self.loop.create_server(connect, sock=one, **options))
+
+    async def close(self, timeout_s: float) -> None:
+        """Accept no more, wait for what is being answered, then cut off what is left."""
+        self.is_draining = True
+        for server in self._servers:
+            server.close()
+        for connection in list(self.connections):
+            connection.shut()
+        self._empty = asyncio.Event()
+        if self.connections:
+            try:
+                await asyncio.wait_for(self._empty.wait(), timeout_s)
+            except asyncio.TimeoutError:
+                for connection in list(self.connections):
+                    connection.abort()
+                await asyncio.sleep(0)
+        self._timer.cancel()
+
+    def abort(self) -> None:
+        """Cut off all of them."""
+        for connection in list(self.connections):
+            connection.abort()
+
+    def discard(self, connection: Watched) -> None:
+        """Forget a connection that is closed."""
+        self.connections.discard(connection)
+        if self._empty is not None and not self.connections:
+            self._empty.set()
+
+    def _tick(self) -> None:
+        now = self.now = self.loop.time()
+        self._timer = self.loop.call_later(self._tick_s, self._tick)
+        self.heads.turn()
+        for connection in list(self.connections):
+            connection.check(now)
