@@ -52,6 +52,7 @@ class Estimator:
 
     def __init__(self, model: Any, method: str) -> None:
         """Set it up to answer one request at a time in one thread."""
+        self.estimator, self.method = model, method
         names = getattr(model, "feature_names_in_", None)
         self._predict = getattr(model, method)
         width = getattr(model, "n_features_in_", None)

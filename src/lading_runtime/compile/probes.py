@@ -1,0 +1,194 @@
+"""The points where a model may change its answer in, requests that try it there out."""
+
+# cells may be of any type
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from random import Random
+from typing import Any, NamedTuple, Optional
+
+from lading_runtime import wire
+from lading_runtime.compile.notes import Points
+
+Row = Sequence[Any]
+BATCH_ROWS = 256
+_SINGLES = 100
+SPECIAL = (
+    *(math.nan, math.inf, -math.inf, 0.0, -0.0),
+    *(5e-324, -5e-324, 2.2250738585072014e-308, 1e-310, 1e-45, 1.1754943508222875e-38, 7e-46),
+    *(3.4028234663852886e38, -3.4028234663852886e38, 3.4028235677973362e38, 3.4028235677973366e38),
+    *(3.5e38, -3.5e38, 1.7976931348623157e308, -1.7976931348623157e308, 1e15, -1e15, 1.0, -1.0),
+)
+
+
+class Probe(NamedTuple):
+    """One request, as the front would send it."""
+
+    content: str
+    tensors: Sequence[tuple[dict[str, Any], bytes]]
+    columns: Optional[Sequence[str]] = None  # noqa: UP045 - evaluated under Python 3.8
+    rows: Sequence[Row] = ()
+    """The cells again, where one row may be asked for by itself."""
+
+
+class Prober:
+    """Makes requests for one model."""
+
+    def __init__(self, points: Points, names: Sequence[str] | None, *, seed: int = 0) -> None:
+        """Draw the same requests for the same model each time."""
+        self._random = Random(seed)  # noqa: S311 - probes are no secret
+        self._names = list(names) if names is not None else None
+        self._values = [_tidy(column) for column in points.columns]
+        self.thresholds = sum(map(len, self._values))
+
+    def matrix(self, rows: Sequence[Row], datatype: str = "FP64") -> Probe:
+        """Encode rows of numbers as one matrix."""
+        width = len(rows[0]) if rows else len(self._values)
+        data = array(wire.ARRAY_CODES[datatype], [cell for row in rows for cell in row]).tobytes()
+        names = self._names if self._names is not None and len(self._names) == width else None
+        content = "frame" if names else "array"
+        entry = wire.tensor("matrix", datatype, [len(rows), width], data)
+        return Probe(content, [(entry, data)], names, rows if datatype == "FP64" else ())
+
+    def random(self, count: int) -> list[Row]:
+        """Draw rows from the model's own ranges."""
+        return [[self._cell(values) for values in self._values] for _ in range(count)]
+
+    def edges(self, limit: int) -> Iterator[Row]:
+        """Draw a row for each value at and beside every threshold, in both precisions; at most `limit`."""
+        every = [(column, value) for column, values in enumerate(self._values) for value in values]
+        self._random.shuffle(every)
+        count = 0
+        for column, value in every:
+            for near in beside(value):
+                if count == limit:
+                    return
+                count += 1
+                row = [self._cell(values) for values in self._values]
+                row[column] = near
+                yield row
+
+    def special(self) -> Iterator[Probe]:
+        """Try NaN, infinities, zeros, subnormal and huge numbers, one row at a time."""
+        width = len(self._values)
+        for value in SPECIAL:
+            for column in _some(width):
+                row = [self._cell(values) for values in self._values]
+                row[column] = value
+                yield self.matrix([row])
+            yield self.matrix([[value] * width])
+            yield self.matrix([[value] * width, *self.random(2)])
+
+    def shapes(self) -> Iterator[Probe]:
+        """Try widths, dimensions and datatypes that a client may send."""
+        width = len(self._values)
+        for wrong in {width - 1, width + 1} - {0}:
+            yield self.matrix([[1.0] * wrong])
+        for shape in ([0, width], [width], [1, width, 1]):
+            data = array("d", [1.0] * math.prod(shape)).tobytes()
+            yield Probe("array", [(wire.tensor("matrix", "FP64", shape, data), data)])
+        rows = self.random(BATCH_ROWS)
+        yield self.matrix(rows, "FP32")
+        whole = [[int(min(max(cell, -1e6), 1e6)) if cell == cell else 0 for cell in row] for row in rows]  # noqa: PLR0124
+        yield self.matrix(whole, "INT64")
+        yield self.matrix(whole, "INT32")
+        yield self.matrix([[abs(cell) % 256 for cell in row] for row in whole], "UINT8")
+        yield self.matrix([[cell & 1 for cell in row] for row in whole], "BOOL")
+        odd = [(1 << 53) + 1, (1 << 62) + (1 << 38) + 1, -(1 << 60) - 1, (1 << 24) + 1]
+        yield self.matrix([[self._random.choice(odd) for _ in row] for row in rows[:64]], "INT64")
+
+    def plain(self, rows: Sequence[Row]) -> Probe:
+        """Encode rows without names, as an array."""
+        probe = self.matrix(rows)
+        return probe._replace(content="array", columns=None)
+
+    def _cell(self, values: Sequence[float]) -> float:
+        choice = self._random.random()
+        if not values:
+            return self._random.gauss(0.0, 10.0 ** self._random.randint(-1, 3))
+        if choice < 0.2:
+            return self._random.choice(values)
+        low, high = values[0], values[-1]
+        span = (high - low) or abs(high) or 1.0
+        cell = self._random.uniform(low - span / 4, high + span / 4)
+        return cell if choice < 0.9 else round(cell, 1)
+
+
+def beside(value: float) -> Iterator[float]:
+    """Yield a number and its neighbours, in double and in single precision."""
+    yield value
+    yield from _neighbours(value, "<d", "<q")
+    try:
+        (single,) = struct.unpack("<f", struct.pack("<f", value))
+    except OverflowError:
+        return
+    yield single
+    for near in _neighbours(single, "<f", "<i"):
+        yield near
+        middle = (near + single) / 2  # where rounding to single precision turns
+        yield middle
+        yield from _neighbours(middle, "<d", "<q")
+
+
+def _neighbours(value: float, real: str, whole: str) -> Iterator[float]:
+    (bits,) = struct.unpack(whole, struct.pack(real, value))
+    for step in (1, -1):
+        if value == 0.0:
+            near = struct.unpack(real, struct.pack(whole, 1))[0] * step
+        else:
+            (near,) = struct.unpack(real, struct.pack(whole, bits + step))
+        if near - near == 0.0:
+            yield near
+
+
+def _tidy(values: Iterable[Any]) -> list[float]:
+    return sorted({float(one) for one in values if one == one and abs(one) != math.inf})  # noqa: PLR0124
+
+
+def _some(width: int) -> Iterable[int]:
+    """Choose columns to try: all of few, some of many."""
+    return range(width) if width <= 6 else [0, 1, width // 2, width - 2, width - 1]
+
+
+def batches(rows: Iterable[Row], size: int = BATCH_ROWS) -> Iterator[list[Row]]:
+    """Group rows."""
+    batch: list[Row] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def probes(prober: Prober, examples: Sequence[Row], random_rows: int, edge_rows: int) -> Iterator[Probe]:
+    """Yield every request of a proof."""
+    for row in examples:
+        yield prober.matrix([row])
+    rows = prober.random(random_rows)
+    for batch in batches(rows):
+        yield prober.matrix(batch)
+    for row in rows[:_SINGLES]:
+        yield prober.matrix([row])
+    yield prober.plain(rows[:1])
+    yield prober.plain(rows[:BATCH_ROWS])
+    for batch in batches(prober.edges(edge_rows)):
+        yield prober.matrix(batch)
+    yield from prober.special()
+    yield from prober.shapes()
+
+
+def message(probe: Probe) -> tuple[dict[str, Any], memoryview]:
+    """Make of a probe what the worker reads."""
+    parameters: dict[str, Any] = {"content": probe.content}
+    if probe.columns is not None:
+        parameters["columns"] = list(probe.columns)
+    inputs = [entry for entry, _ in probe.tensors]
+    header = {"id": 0, "parameters": parameters, "inputs": json.loads(json.dumps(inputs))}
+    return header, memoryview(bytearray(b"".join(data for _, data in probe.tensors)))

@@ -1,0 +1,71 @@
+"""A job in, a proved form in a folder out: what packing runs in the sandbox, by the model's own Python.
+
+The job is JSON: `path`, `loader`, `options` and `code`, as the worker's job; `mode` (`auto`); `examples`,
+rows of cells; `limit_s`. The folder gets `proof.json` always; `form.json` and `form.py` where it is kept.
+"""
+
+# jobs and models are of any type
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from lading_runtime.compile.build import Compiled, build
+from lading_runtime.compile.notes import NotCompiled
+from lading_runtime.compile.prove import LIMIT_S, Effort, prove
+from lading_runtime.compiled.form import Form
+from lading_runtime.worker import loop
+
+MODES = ("auto",)
+FILES = ("form.json", "form.py")
+
+
+def main(job_path: str, out_folder: str) -> int:
+    """Compile the job's model; return 0 where that ended with a proof, whatever it says."""
+    with open(job_path, "rb") as stream:  # noqa: PTH123
+        job = json.load(stream)
+    try:
+        proof = compile_job(job, out_folder)
+    except NotCompiled as reason:
+        proof = {"kept": False, "proved": False, "reason": str(reason)}
+    with open(os.path.join(out_folder, "proof.json"), "w", encoding="utf-8") as stream:  # noqa: PTH118, PTH123
+        json.dump({"mode": job.get("mode", "auto"), **proof}, stream, ensure_ascii=False)
+    return 0
+
+
+def compile_job(job: Mapping[str, Any], out_folder: str) -> dict[str, Any]:
+    """Load the job's model, write its form, and return the proof; raise NotCompiled where there is no form."""
+    mode = job.get("mode", "auto")
+    if mode not in MODES:
+        raise NotCompiled(f"compile: got {mode!r}, supported is {' and '.join(MODES)}")
+    loaded = loop.load(job)
+    estimator = getattr(loaded, "estimator", None)
+    if estimator is None:
+        raise NotCompiled(f"no compiler for what the loader {job['loader']!r} loads")
+    compiled = build(estimator, getattr(loaded, "method", "predict"))
+    with tempfile.TemporaryDirectory() as trial:
+        write(compiled, trial)
+        limit_s = float(job.get("limit_s") or LIMIT_S)
+        proof = prove(
+            loaded, Form(trial), compiled.points, job.get("examples") or (), effort=Effort(limit_s=limit_s)
+        )
+    if proof["kept"]:
+        write(compiled, out_folder)
+    return {"kind": compiled.document["kind"], **proof}
+
+
+def write(compiled: Compiled, folder: str) -> None:
+    """Write a form's files."""
+    texts = (json.dumps(compiled.document, ensure_ascii=False), compiled.source)
+    for name, text in zip(FILES, texts):  # noqa: B905 - Python 3.8
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:  # noqa: PTH118, PTH123
+            stream.write(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,200 @@
+"""A compiled model's folder in, answers in the worker's own form out, with no library but Python's.
+
+`form.json` tells what cells the model takes and what it gives; `form.py` beside it has `predict(rows)`, which
+returns one flat list, row by row. The proof compares what `Form.answer` returns with the worker's answer.
+"""
+
+# cells and labels may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from lading_runtime import wire
+
+FORMAT = 1
+Tensors = Sequence[tuple[Mapping[str, Any], Any]]
+_EXACT_INTEGER = 1 << 53
+
+
+class Refused(Exception):  # noqa: N818 - an answer, as the worker gives it
+    """The original would have refused this input, and says why."""
+
+
+class Form:
+    """A compiled model."""
+
+    def __init__(self, folder: str) -> None:
+        """Load the folder's `form.json` and `form.py`; raise ValueError where they are of another format."""
+        with open(os.path.join(folder, "form.json"), "rb") as stream:  # noqa: PTH118, PTH123 - as at every start
+            document = json.load(stream)
+        if document.get("format") != FORMAT:
+            message = f"got a compiled model of format {document.get('format')!r}, expected {FORMAT}"
+            raise ValueError(message)
+        self.document: Mapping[str, Any] = document
+        module = _import(os.path.join(folder, "form.py"))  # noqa: PTH118
+        self._predict = module.predict
+        self._predict_single = getattr(module, "predict_single", module.predict)
+        self._kind = str(document["kind"]).rpartition(".")[2]
+        self._names = document["names"]
+        self._width = int(document["width"])
+        self._cells = document["cells"]
+        self._by_name = bool(document.get("by_name"))
+        output = document["output"]
+        self._datatype = output["datatype"]
+        self._code = wire.ARRAY_CODES.get(self._datatype)
+        self._columns = output["columns"]
+        self.facts = {"names": self._names, "width": self._width}
+
+    def answer(
+        self, content: str, tensors: Tensors, columns: Sequence[str] | None = None
+    ) -> tuple[dict[str, Any], bytes]:
+        """Answer one encoded request: the header and the tensor's bytes, as the worker would send them.
+
+        Raises Refused where the original refuses the input; anything else that is raised is a failure.
+        """
+        if len(tensors) == 1 and (columns or content != "frame"):
+            rows, single = self._matrix(content, tensors[0], columns)
+        else:
+            rows, single = self._frame(content, tensors)
+        try:
+            values = self._predict_single(rows) if single else self._predict(rows)
+        except ValueError as error:
+            raise Refused(str(error)[:2000]) from error
+        count = len(values)
+        shape = [count] if self._columns is None else [count // self._columns, self._columns]
+        if self._code is None:
+            data = json.dumps(_fold(values, self._columns)).encode()
+        else:
+            data = array(self._code, values).tobytes()
+        entry = {
+            "name": "output-0",
+            "datatype": self._datatype,
+            "shape": shape,
+            "parameters": {"binary_data_size": len(data)},
+        }
+        kind = "json" if self._code is None else "array"
+        return {"parameters": {"content": kind}, "outputs": [entry]}, data
+
+    def _matrix(
+        self, content: str, tensor: tuple[Mapping[str, Any], Any], columns: Sequence[str] | None
+    ) -> tuple[Any, bool]:
+        """Return rows of one tensor, and whether they are of single precision."""
+        entry, data = tensor
+        shape = entry["shape"]
+        self._check_shape(shape)
+        if self._by_name and content != "frame":
+            raise Refused("Specifying the columns using strings is only supported for dataframes.")
+        picks = self._picks(content, columns)
+        if picks is None and shape[1] != self._width:
+            raise Refused(
+                f"X has {shape[1]} features, but {self._kind} is expecting {self._width} features as input."
+            )
+        datatype = entry["datatype"]
+        code = wire.ARRAY_CODES.get(datatype)
+        if code is None:
+            flat = json.loads(bytes(data))
+            if self._cells != "any":
+                flat = (
+                    to_single(map(float, flat)).tolist() if self._cells == "f32" else list(map(float, flat))
+                )
+        else:
+            cells: array[Any] = array(code)
+            cells.frombytes(data)
+            if self._cells == "f32" and code != "f":
+                cells = to_single(cells)
+            flat = cells.tolist()
+        single = datatype == "FP32"
+        if picks is None:
+            if shape[0] == 1:
+                return [flat], single
+            return zip(*[iter(flat)] * self._width), single  # noqa: B905 - of one iterator
+        width = shape[1]
+        return [[flat[start + pick] for pick in picks] for start in range(0, len(flat), width)], single
+
+    def _frame(self, content: str, tensors: Tensors) -> tuple[Any, bool]:
+        """Return rows of a table whose columns came one by one."""
+        if content != "frame":
+            message = f"got {len(tensors)} tensors, expected one"
+            raise TypeError(message)
+        picks = self._picks(content, [entry["name"] for entry, _ in tensors])
+        if picks is not None:
+            tensors = [tensors[pick] for pick in picks]
+        elif len(tensors) != self._width:
+            raise Refused(
+                f"X has {len(tensors)} features, but {self._kind} is expecting {self._width} features "
+                "as input."
+            )
+        self._check_shape([tensors[0][0]["shape"][0], len(tensors)])
+        kinds = {entry["datatype"] for entry, _ in tensors}
+        single = kinds == {"FP32"}
+        if "FP32" in kinds and not single and self._cells != "f32":
+            raise Refused(f"got columns of {sorted(kinds)}, expected FP32 in all of them or in none")
+        return list(zip(*[self._column(*one) for one in tensors])), single  # noqa: B905 - of one table
+
+    def _column(self, entry: Mapping[str, Any], data: Any) -> Sequence[Any]:
+        code = wire.ARRAY_CODES.get(entry["datatype"])
+        if code is None:
+            values: list[Any] = json.loads(bytes(data))
+            return values if self._cells == "any" else to_single(map(float, values))
+        cells = array(code)
+        cells.frombytes(data)
+        return to_single(cells) if self._cells == "f32" and code != "f" else cells
+
+    def _check_shape(self, shape: Sequence[int]) -> None:
+        if len(shape) != 2:
+            raise Refused(f"Expected 2D array, got {len(shape)}D array instead.")
+        if not shape[0]:
+            raise Refused(
+                f"Found array with 0 sample(s) (shape={tuple(shape)}) while a minimum of 1 is required by "
+                f"{self._kind}."
+            )
+
+    def _picks(self, content: str, names: Sequence[str] | None) -> Sequence[int] | None:
+        """Find the model's columns among those given by name; None where they are in order."""
+        if content != "frame" or self._names is None or names is None or self._names == list(names):
+            return None
+        if not self._by_name:
+            raise Refused("The feature names should match those that were passed during fit.")
+        missing = [name for name in self._names if name not in names]
+        if missing:
+            raise Refused(f"columns are missing: {missing}")
+        where = {name: position for position, name in enumerate(names)}
+        return [where[name] for name in self._names]
+
+
+def to_single(cells: Iterable[Any]) -> array[float]:
+    """Round numbers to single precision once, as a cast does; what is too large becomes infinite."""
+    if isinstance(cells, array) and cells.typecode in "qQ":
+        return array("f", [one if abs(one) <= _EXACT_INTEGER else _odd(one) for one in cells])
+    return array("f", cells)
+
+
+def _odd(value: int) -> int:
+    """Shorten an integer to 53 bits so that rounding it again is as if it were rounded once."""
+    sign, value = (-1, -value) if value < 0 else (1, value)
+    shift = value.bit_length() - 53
+    rest = value & ((1 << shift) - 1)
+    return sign * (((value >> shift) | bool(rest)) << shift)
+
+
+def _fold(values: list[Any], columns: int | None) -> list[Any]:
+    if columns is None:
+        return values
+    return [values[start : start + columns] for start in range(0, len(values), columns)]
+
+
+def _import(file: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("lading_compiled_model", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
