@@ -39,7 +39,7 @@ def main(job_path: str, out_folder: str) -> int:
 
 
 def compile_job(job: Mapping[str, Any], out_folder: str) -> dict[str, Any]:
-    """Load the job's model, write its form, and return the proof; raise NotCompiled where there is no form."""
+    """Load the job's model, write its form, and return the proof; raise NotCompiled where there is none."""
     mode = job.get("mode", "auto")
     if mode not in MODES:
         raise NotCompiled(f"compile: got {mode!r}, supported is {' and '.join(MODES)}")
