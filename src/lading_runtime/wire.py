@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Union
 
 PREFIX = struct.Struct("<QQ")
 LIMIT_BYTES = 4 << 30
 JSON = "JSON"
+Buffer = Union[bytes, bytearray, memoryview]  # noqa: UP007 - evaluated under Python 3.8 too
+"""A tensor's bytes; a view's items are bytes too."""
 # datatype → code of the `array` module; float16 has none: workers widen it
 ARRAY_CODES = {
     "BOOL": "B",
@@ -42,7 +44,7 @@ def tensor(
     name: str,
     datatype: str,
     shape: Sequence[int],
-    data: bytes,
+    data: Buffer,
     parameters: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describe one tensor for a header."""
@@ -54,7 +56,7 @@ def tensor(
     }
 
 
-def frame(header: bytes, buffers: Sequence[bytes]) -> list[bytes]:
+def frame(header: bytes, buffers: Sequence[Buffer]) -> list[Buffer]:
     """Return the parts of one message, in order."""
     header += b" " * (-len(header) % 8)
     return [PREFIX.pack(len(header), sum(map(len, buffers))), header, *buffers]

@@ -45,7 +45,7 @@ class Channel(asyncio.Protocol):
         """The worker is gone, or `close` was called."""
         self._on_end()
 
-    def send(self, parts: Sequence[bytes]) -> None:
+    def send(self, parts: Sequence[wire.Buffer]) -> None:
         """Write one message."""
         if self._transport is not None:
             self._transport.writelines(parts)

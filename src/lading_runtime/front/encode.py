@@ -17,9 +17,8 @@ from lading_runtime import wire
 from lading_runtime.front.cast import Misfit, infer, pack
 from lading_runtime.front.messages import invalid, quote
 from lading_runtime.front.schema import Column, Schema, Tensor, pack_column
+from lading_runtime.front.tensors import MAX_DIMENSIONS
 
-MAX_DIMENSIONS = 32
-"""As many as every numpy knows."""
 # records of ever other keys make a table of their square: so many cells per one given, or in all
 _MAX_GAPS = 10
 _MAX_FILLED_CELLS = 10_000_000
@@ -32,7 +31,7 @@ class Input(NamedTuple):
     """
 
     content: str
-    tensors: Sequence[tuple[Mapping[str, Any], bytes]]
+    tensors: Sequence[tuple[Mapping[str, Any], wire.Buffer]]
     columns: Optional[Sequence[str]] = None  # noqa: UP045 - evaluated under Python 3.9 too
     params: Optional[Mapping[str, Any]] = None  # noqa: UP045
 
@@ -53,7 +52,7 @@ def rows(schema: Schema, names: Sequence[str] | None, data: Sequence[Any]) -> In
         if names is None or (len(schema.tensors) == 1 and schema.tensors[0].name not in names):
             return array(schema, data)
         return _tensors(schema, {name: [cells[i] for cells in data] for i, name in enumerate(names)})
-    positions, columns = _select(schema, names, width)
+    positions, columns = select(schema, names, width)
     if positions != list(range(width)):
         data = _pick(data, positions)
     matrix = _matrix(columns, data)
@@ -76,7 +75,7 @@ def records(schema: Schema, data: Sequence[Any]) -> Input:
         names = [column.name for column in columns]
     else:
         names = list(dict.fromkeys(chain.from_iterable(data)))
-        _, columns = _select(schema, names, len(names))
+        _, columns = select(schema, names, len(names))
         if len(names) * len(data) > max(_MAX_GAPS * sum(map(len, data)), _MAX_FILLED_CELLS):
             raise invalid(f"got {len(names)} different keys in {len(data)} records, expected a table")
     for name, column in zip(names, columns):  # noqa: B905 - a column was chosen per name
@@ -97,7 +96,7 @@ def mapping(schema: Schema, data: Mapping[str, Any]) -> Input:
     names = list(data)
     if is_bare:
         return array(schema, list(map(list, zip(*data.values()))))  # noqa: B905 - of one length, see above
-    positions, columns = _select(schema, names, len(names))
+    positions, columns = select(schema, names, len(names))
     return _frame(columns, [data[names[position]] for position in positions])
 
 
@@ -112,7 +111,7 @@ def array(schema: Schema, data: Sequence[Any]) -> Input:
         return rows(schema, None, [[value] for value in data] if flat else data)
     shape, flat_data = flatten(data)
     if len(shape) == 2:
-        _check_width(schema, shape[1])
+        check_width(schema, shape[1])
     kind = infer(flat_data)
     datatype, buffer = pack_values("inputs", kind, flat_data)
     return Input("array", [(wire.tensor("input-0", datatype, shape, buffer), buffer)])
@@ -141,10 +140,10 @@ def pack_values(where: str, kind: str, values: Sequence[Any]) -> tuple[str, byte
         raise invalid(f"{where}, value {misfit.index}: {misfit}") from None
 
 
-def _select(schema: Schema, names: Sequence[str] | None, width: int) -> tuple[list[int], Sequence[Column]]:
+def select(schema: Schema, names: Sequence[str] | None, width: int) -> tuple[list[int], Sequence[Column]]:
     """Find the schema's columns among those given: by name, else by position."""
     if not schema.columns:
-        _check_width(schema, width)
+        check_width(schema, width)
         return list(range(width)), [_untyped(name) for name in names or map(str, range(width))]
     if names is None or not schema.named:
         if width != len(schema.columns):
@@ -225,15 +224,21 @@ def _tensors(schema: Schema, data: Mapping[str, Any]) -> Input:
 def _tensor(tensor: Tensor, data: Any) -> tuple[Mapping[str, Any], bytes]:
     name = tensor.name or "input-0"
     shape, flat = flatten(data)
-    expected = list(tensor.shape)
-    fits = len(shape) == len(expected) and all(want in {-1, got} for want, got in zip(expected, shape))  # noqa: B905
-    if not fits:
-        raise invalid(f"tensor {name!r}: got shape {shape}, expected {expected}")
+    check_shape(name, shape, tensor.shape)
     datatype, buffer = pack_values(f"tensor {name!r}", tensor.kind, flat)
     return wire.tensor(name, datatype, shape, buffer), buffer
 
 
-def _check_width(schema: Schema, width: int) -> None:
+def check_shape(name: str, shape: Sequence[int], declared: Sequence[int]) -> None:
+    """Refuse a shape that is not what a signature declares, where -1 is any length."""
+    expected = list(declared)
+    fits = len(shape) == len(expected) and all(want in {-1, got} for want, got in zip(expected, shape))  # noqa: B905
+    if not fits:
+        raise invalid(f"tensor {name!r}: got shape {shape}, expected {expected}")
+
+
+def check_width(schema: Schema, width: int) -> None:
+    """Refuse another number of columns than the model knows."""
     if schema.width is not None and width != schema.width:
         raise invalid(f"got {width} columns, expected {schema.width}")
 

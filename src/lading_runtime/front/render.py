@@ -14,7 +14,6 @@ import msgspec
 
 from lading_runtime import wire
 from lading_runtime.front.channel import Answer
-from lading_runtime.front.schema import Schema
 
 
 def predictions(answer: Answer) -> bytes:
@@ -46,27 +45,9 @@ def bare(answer: Answer) -> bytes:
     return msgspec.json.encode(_nest(_values(entry["datatype"], data), entry["shape"]))
 
 
-def outputs(answer: Answer, schema: Schema) -> list[dict[str, Any]]:
-    """Render the tensors of an Open Inference Protocol answer, values row by row."""
-    rendered = []
-    tensors = list(wire.split(answer.header["outputs"], answer.body))
-    is_frame = answer.header["parameters"]["content"] == "frame"
-    for index, (entry, data) in enumerate(tensors):
-        declared = schema.outputs[index].get("name") if index < len(schema.outputs) else None
-        name = entry["name"] if is_frame else declared or f"output-{index}"
-        if entry["datatype"] == wire.JSON:
-            rendered.append({"name": name, **_json_tensor(_decode(data))})
-        else:
-            values = _values(entry["datatype"], data)
-            rendered.append(
-                {"name": name, "datatype": entry["datatype"], "shape": entry["shape"], "data": values}
-            )
-    return rendered
-
-
 def _values(datatype: str, data: memoryview) -> list[Any]:
     if datatype == wire.JSON:
-        values = _decode(data)
+        values = decode(data)
         return values if isinstance(values, list) else [values]
     if datatype == "BOOL":
         return list(map(bool, data))
@@ -75,7 +56,7 @@ def _values(datatype: str, data: memoryview) -> list[Any]:
     return packed.tolist()
 
 
-def _decode(data: memoryview) -> Any:
+def decode(data: memoryview) -> Any:
     """Read JSON; a lone surrogate, which a model may return but no Unicode text can hold, becomes `?`."""
     try:
         return msgspec.json.decode(data)
@@ -92,14 +73,3 @@ def _nest(values: list[Any], shape: Sequence[int]) -> Any:
         count = len(values) // size if size else 0
         values = [values[start * size : (start + 1) * size] for start in range(count)]
     return values
-
-
-def _json_tensor(value: Any) -> dict[str, Any]:
-    """Say what JSON values are in the protocol's datatypes; what has none is BYTES of its JSON text."""
-    values = value if isinstance(value, list) else [value]
-    kinds = set(map(type, values))
-    datatype = {bool: "BOOL", int: "INT64", float: "FP64"}.get(*kinds) if len(kinds) == 1 else None
-    if datatype is None:
-        datatype = "BYTES"
-        values = [one if isinstance(one, str) else msgspec.json.encode(one).decode() for one in values]
-    return {"datatype": datatype, "shape": [len(values)], "data": values}

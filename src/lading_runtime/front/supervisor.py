@@ -41,7 +41,7 @@ class _Job:
 
     __slots__ = ("future", "parts", "sent_at", "since", "timer")
 
-    def __init__(self, parts: Sequence[bytes], future: asyncio.Future[Answer]) -> None:
+    def __init__(self, parts: Sequence[wire.Buffer], future: asyncio.Future[Answer]) -> None:
         self.parts = parts
         self.future = future
         self.since = self.sent_at = time.perf_counter()
@@ -174,7 +174,7 @@ class Supervisor:
         if self._channel is not None:
             self._loop.call_later(_LAST_WORDS_S, self._channel.close)
 
-    def _message(self, wanted: Input) -> list[bytes]:
+    def _message(self, wanted: Input) -> list[wire.Buffer]:
         self._next_id += 1
         parameters: dict[str, Any] = {"content": wanted.content}
         if wanted.columns is not None:

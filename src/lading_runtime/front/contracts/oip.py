@@ -1,31 +1,43 @@
-"""The Open Inference Protocol, version 2, over HTTP: JSON tensors in, JSON tensors out."""
+"""The Open Inference Protocol, version 2, over HTTP: JSON and binary tensors in, the same out."""
 
 # JSON values and a user's own objects may be of any type
 # ruff: noqa: ANN401
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Optional
 
-from lading_runtime import wire
+import msgspec
+
+from lading_runtime.front import binary, coding, inference, names
 from lading_runtime.front import encode as encoding
-from lading_runtime.front import names
 from lading_runtime.front.decode import check_json, is_json, media_type, parse_json
-from lading_runtime.front.encode import Input
+from lading_runtime.front.inference import EXTENSIONS, Question
 from lading_runtime.front.messages import Refusal, Request, Response, encode, invalid, quote
 from lading_runtime.front.model import Model
-from lading_runtime.front.render import outputs
 from lading_runtime.front.routes import Table
-from lading_runtime.front.schema import Schema
+from lading_runtime.front.tensors import BYTES, MAX_LENGTH, SIZES, Tensor, count
 
-_DATATYPES = ("BYTES", *wire.ARRAY_CODES)
-_MAX_LENGTH = (1 << 63) - 1
+_JSON_DATATYPES = (BYTES, *SIZES)
+_SIZE = "binary_data_size"
+_WANTS_BINARY = "binary_data_output"
+_SHARED = "shared_memory_region"
+
+
+class Asked(NamedTuple):
+    """A request, and how its answer is to be written."""
+
+    question: Question
+    binary: bool = False
+    """Whether outputs are binary that say nothing of it themselves."""
+    outputs: Mapping[str, bool] = {}
+    """Whether an output is binary."""
 
 
 async def server(model: Model, _: Request) -> Response:
     """Answer `GET /v2`."""
-    return encode({"name": "lading", "version": model.bill.lading, "extensions": []})
+    return encode({"name": "lading", "version": model.bill.lading, "extensions": EXTENSIONS})
 
 
 async def models(model: Model, _: Request) -> Response:
@@ -36,14 +48,7 @@ async def models(model: Model, _: Request) -> Response:
 async def metadata(model: Model, request: Request) -> Response:
     """Answer `GET /v2/models/{name}[/versions/{version}]`."""
     _check_name(model, request)
-    document = {
-        "name": model.bill.name,
-        "versions": [model.bill.version],
-        "platform": f"lading_{model.bill.model.get('format') or model.bill.model['loader']}",
-        "inputs": model.schema.describe(),
-        "outputs": model.schema.describe_outputs(),
-    }
-    return encode(document)
+    return encode(inference.describe(model))
 
 
 async def ready(model: Model, request: Request) -> Response:
@@ -58,34 +63,13 @@ async def ready(model: Model, request: Request) -> Response:
 async def infer(model: Model, request: Request) -> Response:
     """Answer `POST /v2/models/{name}[/versions/{version}]/infer`."""
     _check_name(model, request)
-    kind, _ = media_type(request.headers)
-    if not is_json(kind) and kind != "application/octet-stream":
-        raise Refusal(415, f"got content-type {kind!r}, expected 'application/json'")
-    if b"inference-header-content-length" in request.headers:
-        raise Refusal(
-            415, "got binary tensors, expected JSON: this server does not list 'binary_tensor_data'"
-        )
-    document = parse_json(request.body)
-    if (
-        not isinstance(document, dict)
-        or not isinstance(document.get("inputs"), list)
-        or not document["inputs"]
-    ):
-        raise Refusal(400, "expected an object with 'inputs', a list of tensors")
-    wanted = (
-        encoding.body(check_json(request.body))
-        if model.takes_json
-        else read_inputs(model.schema, document["inputs"])
-    )
-    rendered = outputs(await model.predict(wanted), model.schema)
-    answer = {
-        "model_name": model.bill.name,
-        "model_version": model.bill.version,
-        "outputs": _chosen(rendered, document.get("outputs")),
-    }
-    if "id" in document:
-        answer["id"] = document["id"]
-    return encode(answer)
+    if b"content-encoding" in request.headers:
+        request = await coding.inflated(request, model.settings.body_limit_bytes)
+    asked = _read(model, request)
+    response = _write(model, asked, await inference.infer(model, asked.question))
+    if b"accept-encoding" in request.headers:
+        return await coding.compressed(response, request.headers)
+    return response
 
 
 def _check_name(model: Model, request: Request) -> None:
@@ -93,78 +77,192 @@ def _check_name(model: Model, request: Request) -> None:
     names.check(model, str(name), version)
 
 
-def _chosen(rendered: list[dict[str, Any]], asked: object) -> list[dict[str, Any]]:
-    """Return the outputs asked for, in that order; all of them where none is named."""
-    if not asked:
-        return rendered
-    by_name = {one["name"]: one for one in rendered}
-    wanted = (
-        [one.get("name") if isinstance(one, dict) else None for one in asked]
-        if isinstance(asked, list)
-        else [None]
+def _read(model: Model, request: Request) -> Asked:
+    body = request.body
+    length = binary.header_length(request.headers, len(body))
+    if length == 0:
+        return Asked(Question([_raw(model, memoryview(body))]), binary=True)
+    if length is None:
+        kind, _ = media_type(request.headers)
+        if not is_json(kind) and kind != "application/octet-stream":
+            raise Refusal(415, f"got content-type {kind!r}, expected 'application/json'")
+        return _document(model, body, None)
+    return _document(model, body[:length], memoryview(body)[length:])
+
+
+def _document(model: Model, text: bytes, rest: memoryview | None) -> Asked:
+    """Read a request's JSON part; `rest` is what follows it."""
+    document = parse_json(text)
+    entries = document.get("inputs") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise Refusal(400, "expected an object with 'inputs', a list of tensors")
+    parameters = _parameters(document, "the request")
+    identity = document.get("id")
+    if identity is not None and not isinstance(identity, str):
+        raise Refusal(400, f"id: got {quote(identity)}, expected a string")
+    wishes = _wishes(document.get("outputs"))
+    question = Question(
+        _tensors(entries, rest),
+        names=None if wishes is None else list(wishes),
+        parameters={name: value for name, value in parameters.items() if name != _WANTS_BINARY},
+        identity=identity,
+        # a routine is given what the client sent, where all of it is JSON
+        text=check_json(text) if model.takes_json and not rest else None,
     )
-    unknown = [name for name in wanted if not isinstance(name, str) or name not in by_name]
-    if unknown:
-        raise invalid(f"outputs: got {quote(unknown)}, expected some of {sorted(by_name)}")
-    return [by_name[name] for name in wanted]
+    by_default = _flag(parameters, _WANTS_BINARY, "the request") or False
+    outputs = {} if wishes is None else {name: flag for name, flag in wishes.items() if flag is not None}
+    return Asked(question, by_default, outputs)
 
 
-def read_inputs(schema: Schema, entries: list[Any]) -> Input:
-    """Read tensors: one matrix, or a tensor per column, or the tensors that the signature names."""
-    tensors = {}
-    for index, entry in enumerate(entries):
-        name, shape, data = _tensor(index, entry)
-        if name in tensors:
-            raise invalid(f"inputs: got {name!r} twice")
-        tensors[name] = (shape, data)
-    columns = {column.name for column in schema.columns} if schema.named else set()
-    if len(tensors) == 1 and len(schema.tensors) <= 1 and not columns & set(tensors):
-        return encoding.array(schema, _nested(*next(iter(tensors.values()))))
-    if schema.tensors:
-        return encoding.mapping(schema, {name: _nested(*one) for name, one in tensors.items()})
-    return encoding.mapping(schema, {name: _column(*one) for name, one in tensors.items()})
+def _wishes(asked: object) -> Mapping[str, Optional[bool]] | None:  # noqa: UP045 - evaluated under Python 3.9 too
+    """Read `outputs`: a name and, where it is told, whether it is to be binary."""
+    if asked is None or asked == []:
+        return None
+    if not isinstance(asked, list):
+        raise invalid(f"outputs: got {quote(asked)}, expected a list of objects with a name")
+    wishes = {}
+    for index, one in enumerate(asked):
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+            raise invalid(f"outputs[{index}]: got {quote(one)}, expected an object with a name")
+        where = f"output {quote(one['name'])}"
+        parameters = _parameters(one, where)
+        if parameters.get("classification"):
+            raise invalid(f"{where}: classification is no extension of this server")
+        _refuse_shared(parameters, where)
+        wishes[one["name"]] = _flag(parameters, "binary_data", where)
+    return wishes
 
 
-def _column(shape: list[int], flat: list[Any]) -> list[Any]:
-    """Return a column's cells: a tensor [n, 1] is a column too, as Triton's batches have it."""
-    return flat if shape[1:] in ([], [1]) else _nested(shape, flat)
+def _parameters(holder: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    parameters = holder.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise invalid(f"{where}: got parameters {quote(parameters)}, expected an object")
+    return parameters
 
 
-def _tensor(index: int, entry: Any) -> tuple[str, list[int], list[Any]]:
-    """Check one entry of `inputs`; return its name, shape and flat values."""
+def _flag(parameters: Mapping[str, Any], name: str, where: str) -> bool | None:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise invalid(f"{where}: got {name} {quote(value)}, expected true or false")
+    return value
+
+
+def _refuse_shared(parameters: Mapping[str, Any], where: str) -> None:
+    if _SHARED in parameters:
+        raise invalid(f"{where}: shared memory is no extension of this server")
+
+
+def _tensors(entries: Sequence[Any], rest: memoryview | None) -> list[Tensor]:
+    """Read `inputs`, whose values are in the JSON or behind it."""
+    sizes = [_binary_size(index, entry) for index, entry in enumerate(entries)]
+    behind = [size for size in sizes if size is not None]
+    if behind and rest is None:
+        raise invalid(f"got {_SIZE} without the header inference-header-content-length")
+    pieces = iter(binary.split(behind, memoryview(b"") if rest is None else rest))
+    return [
+        _tensor(entry)
+        if size is None
+        else binary.decode(entry["name"], entry.get("datatype"), entry.get("shape"), next(pieces))
+        for entry, size in zip(entries, sizes)  # noqa: B905 - one size each
+    ]
+
+
+def _binary_size(index: int, entry: Any) -> int | None:
+    """Check the outside of one entry of `inputs`; return how many bytes it has behind the JSON."""
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise Refusal(400, f"inputs[{index}]: expected an object with name, shape, datatype and data")
-    name, datatype = entry["name"], entry.get("datatype")
-    shape: Any = entry.get("shape")
+    where = f"tensor {quote(entry['name'])}"
+    parameters = _parameters(entry, where)
+    _refuse_shared(parameters, where)
+    size = parameters.get(_SIZE)
+    if size is None:
+        return None
+    if type(size) is not int or not 0 <= size <= MAX_LENGTH:
+        raise invalid(f"{where}: got {_SIZE} {quote(size)}, expected a number of bytes")
+    if "data" in entry:
+        raise invalid(f"{where}: got both data and {_SIZE}, expected one of them")
+    return size
+
+
+def _tensor(entry: Mapping[str, Any]) -> Tensor:
+    """Read one tensor whose values are JSON: flat, or nested as its shape says."""
+    name, datatype, shape = entry["name"], entry.get("datatype"), entry.get("shape")
     where = f"tensor {quote(name)}"
-    if datatype not in _DATATYPES:
-        raise invalid(f"{where}: got datatype {quote(datatype)}, expected one of {', '.join(_DATATYPES)}")
-    if not _is_shape(shape):
-        expected = f"a list of at most {encoding.MAX_DIMENSIONS} lengths"
-        raise invalid(f"{where}: got shape {quote(shape)}, expected {expected}")
+    if datatype not in _JSON_DATATYPES:
+        expected = f"one of {', '.join(_JSON_DATATYPES)}; FP16 and BF16 as binary tensors only"
+        raise invalid(f"{where}: got datatype {quote(datatype)}, expected {expected}")
+    expected_count = count(where, shape)
     if not isinstance(entry.get("data"), list):
         raise invalid(f"{where}: got no data, expected a list")
     _, flat = encoding.flatten(entry["data"])
-    expected_count = math.prod(shape)
     if len(flat) != expected_count:
-        expected = str(expected_count) if expected_count <= _MAX_LENGTH else "more than there can be"
+        expected = str(expected_count) if expected_count <= MAX_LENGTH else "more than there can be"
         raise invalid(f"{where}: got {len(flat)} values, expected {expected} for shape {quote(shape)}")
-    if datatype != "BYTES":
-        encoding.pack_values(where, datatype, flat)
-    return name, shape, flat
+    assert isinstance(shape, list)
+    if datatype == BYTES:
+        return Tensor(name, BYTES, shape, values=flat)
+    _, data = encoding.pack_values(where, datatype, flat)
+    return Tensor(name, datatype, shape, data, flat)
 
 
-def _is_shape(value: Any) -> bool:
-    """Tell whether lengths are few and small enough for their product to cost nothing."""
-    if not isinstance(value, list) or len(value) > encoding.MAX_DIMENSIONS:
-        return False
-    return all(type(size) is int and 0 <= size <= _MAX_LENGTH for size in value)
+def _raw(model: Model, body: memoryview) -> Tensor:
+    """Read a body that is one tensor and nothing else: its name, type and shape are the model's own.
+
+    At most one length may be open, and follows from how much there is; a text comes without its length.
+    """
+    described = _as_one(model)
+    if described is None:
+        raise invalid("got a raw tensor (inference-header-content-length: 0), expected a model of one input")
+    name, datatype, shape = described["name"], described["datatype"], list(described["shape"])
+    if datatype == BYTES:
+        return Tensor(name, BYTES, [1] * len(shape), values=[bytes(body)])
+    where = f"tensor {quote(name)}"
+    row = SIZES[datatype]
+    for length in shape:
+        row *= 1 if length == -1 else length
+    if shape.count(-1) > 1:
+        raise invalid(
+            f"{where}: got a raw tensor, expected its shape: {shape} leaves more than one length open"
+        )
+    if -1 in shape:
+        if not row or len(body) % row:
+            raise invalid(f"{where}: got {len(body)} bytes, expected a multiple of {row} for shape {shape}")
+        shape[shape.index(-1)] = len(body) // row
+    return binary.decode(name, datatype, shape, body)
 
 
-def _nested(shape: list[int], flat: list[Any]) -> list[Any]:
-    for size in reversed(shape[1:]):
-        flat = [flat[start : start + size] for start in range(0, len(flat), size)] if size else []
-    return flat
+def _as_one(model: Model) -> Mapping[str, Any] | None:
+    """Describe a model's input as one tensor, where it is one: a table of one type is."""
+    described = model.schema.describe()
+    if len(described) == 1:
+        return described[0]
+    kinds = {one["datatype"] for one in described}
+    if model.schema.columns and len(kinds) == 1 and BYTES not in kinds:
+        return {"name": "input-0", "datatype": kinds.pop(), "shape": [-1, len(described)]}
+    return None
+
+
+def _write(model: Model, asked: Asked, tensors: Sequence[Tensor]) -> Response:
+    """Write an answer: JSON, with the binary outputs behind it."""
+    entries, pieces = [], []
+    for one in tensors:
+        entry: dict[str, Any] = {"name": one.name, "datatype": one.datatype, "shape": one.shape}
+        if asked.outputs.get(one.name, asked.binary):
+            pieces.append(binary.encode(one))
+            entry["parameters"] = {_SIZE: len(pieces[-1])}
+        else:
+            entry["data"] = one.listed()
+        entries.append(entry)
+    document = {"model_name": model.bill.name, "model_version": model.bill.version, "outputs": entries}
+    if asked.question.identity is not None:
+        document["id"] = asked.question.identity
+    if not pieces:
+        return encode(document)
+    head = msgspec.json.encode(document)
+    headers = {binary.HEADER.decode(): str(len(head))}
+    return Response(b"".join([head, *pieces]), 200, b"application/octet-stream", headers)
 
 
 _OF_A_MODEL = {"": {"GET": metadata}, "/ready": {"GET": ready}, "/infer": {"POST": infer}}

@@ -1,0 +1,145 @@
+"""Tensors of a client in, one internal request out: as they are where the signature allows it, else cast.
+
+A tensor of numbers whose datatype is what the signature asks for is handed on without a look at its values.
+"""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from lading_runtime import wire
+from lading_runtime.front import encode as encoding
+from lading_runtime.front.cast import infer
+from lading_runtime.front.encode import Input
+from lading_runtime.front.messages import invalid, quote
+from lading_runtime.front.schema import Column, Schema, pack_column
+from lading_runtime.front.schema import Tensor as Declared
+from lading_runtime.front.tensors import BYTES, Tensor, is_text, nested
+from lading_runtime.wire import Buffer
+
+
+def read(schema: Schema, tensors: Sequence[Tensor]) -> Input:
+    """Make a request of tensors: one matrix, a tensor per column, or the tensors that the signature names."""
+    given = {one.name: one for one in tensors}
+    if len(given) < len(tensors):
+        names = [one.name for one in tensors]
+        raise invalid(f"inputs: got {quote(next(one for one in names if names.count(one) > 1))} twice")
+    columns = {column.name for column in schema.columns} if schema.named else set()
+    if len(given) == 1 and len(schema.tensors) <= 1 and not columns & given.keys():
+        return _single(schema, tensors[0])
+    if schema.tensors and not (len(schema.tensors) == 1 and schema.tensors[0].name is None):
+        missing = [one.name for one in schema.tensors if one.name not in given]
+        if missing:
+            expected = [one.name for one in schema.tensors]
+            raise invalid(f"tensors {missing} are missing, expected {expected}")
+        return Input("tensors", [_tensor(one, given[one.name or ""]) for one in schema.tensors])
+    if schema.tensors:
+        return encoding.mapping(schema, {name: _cells(one) for name, one in given.items()})
+    return _columns(schema, tensors)
+
+
+def _single(schema: Schema, given: Tensor) -> Input:
+    if schema.tensors:
+        return Input("array", [_tensor(schema.tensors[0], given)])
+    if schema.columns:
+        return _matrix(schema, given) or encoding.array(schema, nested(given.shape, _listed(schema, given)))
+    if given.data is None:
+        return _untyped(given)
+    if len(given.shape) == 2:
+        encoding.check_width(schema, given.shape[1])
+    return Input("array", [_entry("input-0", given.datatype, given.shape, given.data)])
+
+
+def _matrix(schema: Schema, given: Tensor) -> Input | None:
+    """Hand on a matrix of all columns, where they are all of its type."""
+    width = len(schema.columns)
+    is_table = len(given.shape) == 2 and given.shape[1] == width and given.shape[0] > 0
+    if given.data is None or not is_table or any(_wants(one, given) for one in schema.columns):
+        return None
+    names = [column.name for column in schema.columns]
+    return Input("frame", [_entry("matrix", given.datatype, given.shape, given.data)], columns=names)
+
+
+def _wants(column: Column, given: Tensor) -> bool:
+    """Tell whether a column is of another type than a tensor."""
+    return column.kind not in {None, given.datatype}
+
+
+def _columns(schema: Schema, tensors: Sequence[Tensor]) -> Input:
+    lengths = {one.name: one.shape[0] if one.shape else -1 for one in tensors}
+    if len(set(lengths.values())) > 1 or -1 in lengths.values():
+        raise invalid(f"inputs: got columns of lengths {quote(lengths)}, expected tensors of one length")
+    positions, columns = encoding.select(schema, list(lengths), len(lengths))
+    return Input(
+        "frame",
+        [_column(column, tensors[at]) for at, column in zip(positions, columns)],  # noqa: B905 - one each
+    )
+
+
+def _column(column: Column, given: Tensor) -> tuple[dict[str, Any], Buffer]:
+    is_flat = given.shape[1:] in ([], [1], (), (1,))
+    if given.data is not None and is_flat and not _wants(column, given):
+        return _entry(column.name, given.datatype, given.shape[:1], given.data)
+    values = _cells(given, column)
+    kind = column.kind or _kind_of_texts(given) or infer(values)
+    datatype, buffer = pack_column(column, kind, values)
+    parameters = {"type": kind} if kind in {"binary", "datetime"} else None
+    return wire.tensor(column.name, datatype, [len(values)], buffer, parameters), buffer
+
+
+def _cells(given: Tensor, column: Column | None = None) -> list[Any]:
+    """Return a column's cells: a tensor [n, 1] is a column too, as Triton's batches have it."""
+    kind = None if column is None else column.kind
+    binary = kind == "binary" or (kind is None and _kind_of_texts(given) == "binary")
+    flat = list(given.listed(binary=binary))
+    if kind == "JSON" and given.datatype == BYTES and column is not None and column.type != "any":
+        flat = [_parsed(one) for one in flat]
+    return flat if given.shape[1:] in ([], [1], (), (1,)) else list(nested(given.shape, flat))
+
+
+def _listed(schema: Schema, given: Tensor) -> Sequence[Any]:
+    return given.listed(binary=any(column.kind == "binary" for column in schema.columns))
+
+
+def _parsed(text: Any) -> Any:
+    """Read the JSON that a text holds: how a nested value travels as BYTES."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, TypeError):
+        return text
+
+
+def _tensor(declared: Declared, given: Tensor) -> tuple[dict[str, Any], Buffer]:
+    """Make the tensor that a signature declares, of its shape and type."""
+    name = declared.name or "input-0"
+    encoding.check_shape(name, list(given.shape), declared.shape)
+    if given.data is not None and declared.kind == given.datatype:
+        return _entry(name, given.datatype, given.shape, given.data)
+    values = given.listed(binary=declared.kind == "binary")
+    datatype, buffer = encoding.pack_values(f"tensor {quote(name)}", declared.kind, values)
+    return wire.tensor(name, datatype, given.shape, buffer), buffer
+
+
+def _untyped(given: Tensor) -> Input:
+    """Hand on texts of which no signature says what they are: bytes that are no UTF-8 stay bytes."""
+    kind = _kind_of_texts(given) or "string"
+    values = given.listed(binary=kind == "binary")
+    datatype, buffer = encoding.pack_values(f"tensor {quote(given.name)}", kind, values)
+    parameters = {"type": kind} if kind == "binary" else None
+    return Input("array", [(wire.tensor("input-0", datatype, given.shape, buffer, parameters), buffer)])
+
+
+def _kind_of_texts(given: Tensor) -> str | None:
+    if given.datatype != BYTES or given.values is None:
+        return None
+    return "string" if all(map(is_text, given.values)) else "binary"
+
+
+def _entry(name: str, datatype: str, shape: Sequence[int], data: Buffer) -> tuple[dict[str, Any], Buffer]:
+    return wire.tensor(name, datatype, shape, data), data
