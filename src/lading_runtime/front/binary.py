@@ -29,7 +29,7 @@ def header_length(headers: Mapping[bytes, bytes], body_bytes: int) -> int | None
     if text is None:
         return None
     if not text.isdigit() or len(text) > _MAX_DIGITS or int(text) > body_bytes:
-        expected = f"a length of at most the body's {body_bytes} bytes"
+        expected = f"expected a length of at most the body's {body_bytes} bytes"
         raise Refusal(400, f"got inference-header-content-length {quote(text.decode('latin-1'))}, {expected}")
     return int(text)
 

@@ -99,7 +99,9 @@ def choose(accepted: bytes, response: Response) -> str | None:
 
 
 def _is_refused(weight: str) -> bool:
-    return weight.replace(" ", "").rstrip("0").rstrip(".") in {"q=", "q"} and "0" in weight
+    """Tell whether a weight is nought (RFC 9110, 12.4.2)."""
+    value = weight.replace(" ", "").partition("q=")[2]
+    return bool(value) and not value.strip("0.")
 
 
 def _deflate(body: bytes, coding: str) -> bytes:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lading_runtime.front import encode
-from lading_runtime.front.contracts.oip import read_inputs
+from lading_runtime.front import encode, entries, inputs
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.schema import Schema, check_params
@@ -54,7 +53,7 @@ def read_one(schema: Schema, key: str, data: Any) -> Input:
         raise Refusal(400, f"{key}: got {type(data).__name__}, expected a list")
     is_of_objects = bool(data) and isinstance(data[0], dict)
     if key == "inputs" and is_of_objects and data[0].keys() >= _TENSOR:
-        return read_inputs(schema, data)
+        return inputs.read(schema, entries.read(data))
     if key == "dataframe_records" or is_of_objects:
         return encode.records(schema, data)
     return encode.array(schema, data)

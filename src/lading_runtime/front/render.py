@@ -25,7 +25,7 @@ def wrapped(answer: Answer) -> bytes:
     """Render `{"predictions": …}` for platforms that need it, though a routine may have written it itself."""
     body = bare(answer)
     if b'"predictions"' in body and answer.header["parameters"]["content"] == "json":
-        value = _decode(memoryview(body))
+        value = decode(memoryview(body))
         if isinstance(value, dict) and "predictions" in value:
             return body
     return b'{"predictions":' + body + b"}"

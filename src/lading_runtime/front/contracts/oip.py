@@ -1,7 +1,6 @@
 """The Open Inference Protocol, version 2, over HTTP: JSON and binary tensors in, the same out."""
 
 # JSON values and a user's own objects may be of any type
-# ruff: noqa: ANN401
 
 from __future__ import annotations
 
@@ -10,19 +9,16 @@ from typing import Any, NamedTuple, Optional
 
 import msgspec
 
-from lading_runtime.front import binary, coding, inference, names
-from lading_runtime.front import encode as encoding
+from lading_runtime.front import binary, coding, entries, inference, names
 from lading_runtime.front.decode import check_json, is_json, media_type, parse_json
+from lading_runtime.front.entries import SIZE, flag, parameters_of, refuse_shared
 from lading_runtime.front.inference import EXTENSIONS, Question
 from lading_runtime.front.messages import Refusal, Request, Response, encode, invalid, quote
 from lading_runtime.front.model import Model
 from lading_runtime.front.routes import Table
-from lading_runtime.front.tensors import BYTES, MAX_LENGTH, SIZES, Tensor, count
+from lading_runtime.front.tensors import BYTES, SIZES, Tensor
 
-_JSON_DATATYPES = (BYTES, *SIZES)
-_SIZE = "binary_data_size"
 _WANTS_BINARY = "binary_data_output"
-_SHARED = "shared_memory_region"
 
 
 class Asked(NamedTuple):
@@ -65,7 +61,7 @@ async def infer(model: Model, request: Request) -> Response:
     _check_name(model, request)
     if b"content-encoding" in request.headers:
         request = await coding.inflated(request, model.settings.body_limit_bytes)
-    asked = _read(model, request)
+    asked = read(model, request)
     response = _write(model, asked, await inference.infer(model, asked.question))
     if b"accept-encoding" in request.headers:
         return await coding.compressed(response, request.headers)
@@ -77,7 +73,8 @@ def _check_name(model: Model, request: Request) -> None:
     names.check(model, str(name), version)
 
 
-def _read(model: Model, request: Request) -> Asked:
+def read(model: Model, request: Request) -> Asked:
+    """Read a request whose body is as it was before it was compressed."""
     body = request.body
     length = binary.header_length(request.headers, len(body))
     if length == 0:
@@ -93,23 +90,23 @@ def _read(model: Model, request: Request) -> Asked:
 def _document(model: Model, text: bytes, rest: memoryview | None) -> Asked:
     """Read a request's JSON part; `rest` is what follows it."""
     document = parse_json(text)
-    entries = document.get("inputs") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not entries:
+    inputs = document.get("inputs") if isinstance(document, dict) else None
+    if not isinstance(inputs, list) or not inputs:
         raise Refusal(400, "expected an object with 'inputs', a list of tensors")
-    parameters = _parameters(document, "the request")
+    parameters = parameters_of(document, "the request")
     identity = document.get("id")
     if identity is not None and not isinstance(identity, str):
         raise Refusal(400, f"id: got {quote(identity)}, expected a string")
     wishes = _wishes(document.get("outputs"))
     question = Question(
-        _tensors(entries, rest),
+        entries.read(inputs, rest),
         names=None if wishes is None else list(wishes),
         parameters={name: value for name, value in parameters.items() if name != _WANTS_BINARY},
         identity=identity,
         # a routine is given what the client sent, where all of it is JSON
         text=check_json(text) if model.takes_json and not rest else None,
     )
-    by_default = _flag(parameters, _WANTS_BINARY, "the request") or False
+    by_default = flag(parameters, _WANTS_BINARY, "the request") or False
     outputs = {} if wishes is None else {name: flag for name, flag in wishes.items() if flag is not None}
     return Asked(question, by_default, outputs)
 
@@ -125,86 +122,12 @@ def _wishes(asked: object) -> Mapping[str, Optional[bool]] | None:  # noqa: UP04
         if not isinstance(one, dict) or not isinstance(one.get("name"), str):
             raise invalid(f"outputs[{index}]: got {quote(one)}, expected an object with a name")
         where = f"output {quote(one['name'])}"
-        parameters = _parameters(one, where)
+        parameters = parameters_of(one, where)
         if parameters.get("classification"):
             raise invalid(f"{where}: classification is no extension of this server")
-        _refuse_shared(parameters, where)
-        wishes[one["name"]] = _flag(parameters, "binary_data", where)
+        refuse_shared(parameters, where)
+        wishes[one["name"]] = flag(parameters, "binary_data", where)
     return wishes
-
-
-def _parameters(holder: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    parameters = holder.get("parameters")
-    if parameters is None:
-        return {}
-    if not isinstance(parameters, dict):
-        raise invalid(f"{where}: got parameters {quote(parameters)}, expected an object")
-    return parameters
-
-
-def _flag(parameters: Mapping[str, Any], name: str, where: str) -> bool | None:
-    value = parameters.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise invalid(f"{where}: got {name} {quote(value)}, expected true or false")
-    return value
-
-
-def _refuse_shared(parameters: Mapping[str, Any], where: str) -> None:
-    if _SHARED in parameters:
-        raise invalid(f"{where}: shared memory is no extension of this server")
-
-
-def _tensors(entries: Sequence[Any], rest: memoryview | None) -> list[Tensor]:
-    """Read `inputs`, whose values are in the JSON or behind it."""
-    sizes = [_binary_size(index, entry) for index, entry in enumerate(entries)]
-    behind = [size for size in sizes if size is not None]
-    if behind and rest is None:
-        raise invalid(f"got {_SIZE} without the header inference-header-content-length")
-    pieces = iter(binary.split(behind, memoryview(b"") if rest is None else rest))
-    return [
-        _tensor(entry)
-        if size is None
-        else binary.decode(entry["name"], entry.get("datatype"), entry.get("shape"), next(pieces))
-        for entry, size in zip(entries, sizes)  # noqa: B905 - one size each
-    ]
-
-
-def _binary_size(index: int, entry: Any) -> int | None:
-    """Check the outside of one entry of `inputs`; return how many bytes it has behind the JSON."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        raise Refusal(400, f"inputs[{index}]: expected an object with name, shape, datatype and data")
-    where = f"tensor {quote(entry['name'])}"
-    parameters = _parameters(entry, where)
-    _refuse_shared(parameters, where)
-    size = parameters.get(_SIZE)
-    if size is None:
-        return None
-    if type(size) is not int or not 0 <= size <= MAX_LENGTH:
-        raise invalid(f"{where}: got {_SIZE} {quote(size)}, expected a number of bytes")
-    if "data" in entry:
-        raise invalid(f"{where}: got both data and {_SIZE}, expected one of them")
-    return size
-
-
-def _tensor(entry: Mapping[str, Any]) -> Tensor:
-    """Read one tensor whose values are JSON: flat, or nested as its shape says."""
-    name, datatype, shape = entry["name"], entry.get("datatype"), entry.get("shape")
-    where = f"tensor {quote(name)}"
-    if datatype not in _JSON_DATATYPES:
-        expected = f"one of {', '.join(_JSON_DATATYPES)}; FP16 and BF16 as binary tensors only"
-        raise invalid(f"{where}: got datatype {quote(datatype)}, expected {expected}")
-    expected_count = count(where, shape)
-    if not isinstance(entry.get("data"), list):
-        raise invalid(f"{where}: got no data, expected a list")
-    _, flat = encoding.flatten(entry["data"])
-    if len(flat) != expected_count:
-        expected = str(expected_count) if expected_count <= MAX_LENGTH else "more than there can be"
-        raise invalid(f"{where}: got {len(flat)} values, expected {expected} for shape {quote(shape)}")
-    assert isinstance(shape, list)
-    if datatype == BYTES:
-        return Tensor(name, BYTES, shape, values=flat)
-    _, data = encoding.pack_values(where, datatype, flat)
-    return Tensor(name, datatype, shape, data, flat)
 
 
 def _raw(model: Model, body: memoryview) -> Tensor:
@@ -212,10 +135,10 @@ def _raw(model: Model, body: memoryview) -> Tensor:
 
     At most one length may be open, and follows from how much there is; a text comes without its length.
     """
-    described = _as_one(model)
-    if described is None:
+    own = _as_one(model)
+    if own is None:
         raise invalid("got a raw tensor (inference-header-content-length: 0), expected a model of one input")
-    name, datatype, shape = described["name"], described["datatype"], list(described["shape"])
+    name, datatype, shape = own["name"], own["datatype"], list(own["shape"])
     if datatype == BYTES:
         return Tensor(name, BYTES, [1] * len(shape), values=[bytes(body)])
     where = f"tensor {quote(name)}"
@@ -246,16 +169,16 @@ def _as_one(model: Model) -> Mapping[str, Any] | None:
 
 def _write(model: Model, asked: Asked, tensors: Sequence[Tensor]) -> Response:
     """Write an answer: JSON, with the binary outputs behind it."""
-    entries, pieces = [], []
+    described, pieces = [], []
     for one in tensors:
         entry: dict[str, Any] = {"name": one.name, "datatype": one.datatype, "shape": one.shape}
         if asked.outputs.get(one.name, asked.binary):
             pieces.append(binary.encode(one))
-            entry["parameters"] = {_SIZE: len(pieces[-1])}
+            entry["parameters"] = {SIZE: len(pieces[-1])}
         else:
             entry["data"] = one.listed()
-        entries.append(entry)
-    document = {"model_name": model.bill.name, "model_version": model.bill.version, "outputs": entries}
+        described.append(entry)
+    document = {"model_name": model.bill.name, "model_version": model.bill.version, "outputs": described}
     if asked.question.identity is not None:
         document["id"] = asked.question.identity
     if not pieces:
