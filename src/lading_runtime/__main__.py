@@ -33,6 +33,7 @@ def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started]:
     except bills.BillError as error:
         log.write("error", str(error))
         sys.exit(2)
+    log.describe(model=bill.name, version=bill.version)
     try:
         return bill, launch.start(bill)
     except OSError as error:

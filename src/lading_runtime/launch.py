@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from lading_runtime import __file__ as package_file
+from lading_runtime import log, output
 from lading_runtime.bill import Bill
 
 _BOOT = os.path.join(os.path.dirname(package_file), "worker", "boot.py")  # noqa: PTH118, PTH120 - see bill.py
@@ -37,15 +38,18 @@ def start(bill: Bill) -> Started:
         "options": bill.model["loader_options"] or {},
         "code": bill.code,
         "parent": os.getpid(),
+        "marked": log.IS_JSON,
     }
     # -I: its own site-packages alone; -u: a print is seen at once; faulthandler: a crash says where
     flags = ("-I", "-u", "-X", "faulthandler")
+    printed = output.begin()
     try:
         process = subprocess.Popen(
             (bill.interpreter, *flags, _BOOT, str(theirs.fileno()), json.dumps(job)),
             env=environment(os.environ, bill),
             stdin=subprocess.DEVNULL,
-            stdout=2,  # what a model prints belongs to the log
+            stdout=printed,  # what a model prints belongs to the log
+            stderr=printed,
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
         )
@@ -54,6 +58,7 @@ def start(bill: Bill) -> Started:
         raise
     finally:
         theirs.close()
+        output.end(printed)
     return Started(process, ours)
 
 

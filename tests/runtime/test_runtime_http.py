@@ -12,6 +12,7 @@ import pytest
 from lading_runtime.front.app import ROUTES, App
 from lading_runtime.front.metrics import Metrics
 from lading_runtime.front.settings import Settings
+from lading_runtime.front.watch import Watch
 
 JSON = {"content-type": "application/json"}
 LIMIT_BYTES = 300_000
@@ -219,8 +220,10 @@ def test_a_client_that_goes_away_leaves_nothing_behind(echo):
 
 
 def test_a_defect_of_ours_is_a_counted_500_of_json_with_its_traceback_in_the_log(capsys):
-    model = SimpleNamespace(settings=Settings(), metrics=Metrics(), is_draining=False)  # has no bill
-    app = App(model)
+    bill = SimpleNamespace(name="iris", version="1")
+    facts = {"settings": Settings(), "metrics": Metrics(), "is_draining": False, "digest": ""}
+    model = SimpleNamespace(bill=bill, **facts)  # does not say whether it is ready
+    app = App(model, Watch(model, {}))
     response = asyncio.run(app.answer(app.find("GET", b"/"), "GET", {}, b"", 0.0))
     assert response.status == 500
     assert json.loads(response.body)["error_code"] == "INTERNAL_ERROR"

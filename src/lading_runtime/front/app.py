@@ -6,7 +6,6 @@ import os
 import re
 import traceback
 from collections.abc import Mapping
-from time import perf_counter
 from typing import NamedTuple
 
 from lading_runtime import log
@@ -14,6 +13,8 @@ from lading_runtime.front.contracts import azureml, health, kserve, metrics, mlf
 from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.routes import Endpoint, Routes
+from lading_runtime.front.trace import Asked
+from lading_runtime.front.watch import Watch
 
 ROUTES = Routes(
     (
@@ -48,8 +49,9 @@ class Target(NamedTuple):
 class App:
     """The application of one model."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, watch: Watch) -> None:
         """Answer for a model whose worker may still be loading."""
+        self._watch = watch
         self._model = model
         self._metrics = model.metrics
         self._targets: dict[tuple[str, bytes], Target] = {}
@@ -66,10 +68,20 @@ class App:
                 self._targets[method, url] = target
         return target
 
-    def refused(self, target: Target | None, refusal: Refusal) -> None:
-        """Count a request that has not come to be answered."""
+    def refused(
+        self,
+        target: Target | None,
+        refusal: Refusal,
+        *,
+        method: str,
+        headers: Mapping[bytes, bytes],
+        started: float,
+    ) -> Response:
+        """Answer a request that has not come to be answered by an endpoint."""
         self._metrics.refuse(refusal.reason)
-        self._metrics.count(target.pattern if target else _NOT_FOUND, refusal.status, 0.0)
+        seen = self._watch.begin(headers, target.pattern if target else _NOT_FOUND)
+        asked = Asked(method, target.path if target else "", headers, 0, started)
+        return self._watch.end(seen, refusal.response(), asked)
 
     async def answer(
         self, target: Target, method: str, headers: Mapping[bytes, bytes], body: bytes, started: float
@@ -81,6 +93,7 @@ class App:
         counters = self._metrics
         counters.in_flight += 1
         response = _GONE
+        seen = self._watch.begin(headers, target.pattern)
         try:
             request = Request(headers, body, target.arguments, method, target.path, target.query)
             response = await target.endpoint(self._model, request)
@@ -93,8 +106,8 @@ class App:
             response = Refusal(500, "the server failed at this request: its log says how").response()
         finally:
             counters.in_flight -= 1
-            took_s = perf_counter() - started
-            counters.count(target.pattern, response.status, took_s, len(body), len(response.body))
+            asked = Asked(method, target.path, headers, len(body), started)
+            response = self._watch.end(seen, response, asked)
         return response
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
+from time import perf_counter
 
 from lading_runtime.bill import Bill
 from lading_runtime.front.backend import Backend
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal
-from lading_runtime.front.metrics import Metrics
+from lading_runtime.front.metrics import Family, Metrics
 from lading_runtime.front.schema import Schema, read
 from lading_runtime.front.settings import Settings
+
+OnPrediction = Callable[[Input, Answer | None, Refusal | None, float], None]
+"""Told of each prediction: what was asked, the answer or why there is none, and when it began."""
 
 
 class Model:
@@ -28,6 +33,8 @@ class Model:
         """The package's own digest where the server was told of it, else its bill's."""
         self.takes_json = bill.model["loader"] == "routine"
         self.is_draining = False
+        self.on_prediction: OnPrediction | None = None
+        self.more_metrics: Callable[[], Iterable[Family]] = tuple
 
     def learn(self) -> None:
         """Take the names and number of features from the loaded model, where the bill has no signature."""
@@ -46,7 +53,21 @@ class Model:
 
     async def predict(self, wanted: Input) -> Answer:
         """Ask the backend; raise a Refusal where it has no prediction to give."""
-        answer = await self.backend.predict(wanted)
+        if self.on_prediction is None:
+            return self._checked(await self.backend.predict(wanted))
+        started = perf_counter()
+        answer = None
+        try:
+            answer = await self.backend.predict(wanted)
+            self._checked(answer)
+        except Refusal as refusal:
+            self.on_prediction(wanted, answer, refusal, started)
+            raise
+        self.on_prediction(wanted, answer, None, started)
+        return answer
+
+    def _checked(self, answer: Answer) -> Answer:
+        """Count an answer; raise a Refusal where it is an error."""
         self.metrics.queue_s.observe(answer.queue_s)
         self.metrics.model_s.observe(answer.model_s)
         error = answer.header.get("error")

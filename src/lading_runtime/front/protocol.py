@@ -120,8 +120,14 @@ class Connection(Reader, asyncio.Protocol):
     def _run(self, exchange: Exchange) -> None:
         self._running = exchange
         if exchange.refusal is not None:
-            self._app.refused(exchange.target, exchange.refusal)
-            self._finish(exchange.refusal.response())
+            refused = self._app.refused(
+                exchange.target,
+                exchange.refusal,
+                method=exchange.method,
+                headers=exchange.headers,
+                started=exchange.started,
+            )
+            self._finish(refused)
             return
         assert exchange.target is not None
         body = exchange.body if isinstance(exchange.body, bytes) else bytes(exchange.body)

@@ -22,6 +22,7 @@ from lading_runtime.front.model import Model
 from lading_runtime.front.protocol import Connection
 from lading_runtime.front.settings import DEFAULT_PORT, Settings
 from lading_runtime.front.supervisor import Supervisor
+from lading_runtime.front.watch import Watch
 
 _BACKLOG = 2048
 
@@ -52,6 +53,7 @@ class _Service:
         """Load first, bind after: to a platform an open port means ready."""
         # made here, not before: until Python 3.10 an event belongs to the loop that runs when it is made
         stop = self._stop = asyncio.Event()
+        log.capture()
         supervisor = Supervisor(self._bill, self._settings, self._fail)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_signal, number)
@@ -84,13 +86,15 @@ class _Service:
         where = ", ".join(str(one.getsockname()) for one in sockets)
         state = f"loaded in {model.backend.load_s:.1f} s" if model.is_ready else "still loading"
         log.write("info", f"model {self._bill.name!r} {state}, listening on {where}")
-        app = App(model)
+        watch = Watch(model, os.environ)
+        app = App(model, watch)
         listener = self._listener = Listener(self._settings, self._loop)
         await listener.listen(lambda: Connection(app, listener), sockets)
         assert self._stop is not None
         await self._stop.wait()
         drain_s = max(1.0, self._settings.grace_s - self._settings.lame_duck_s - 1.0)
         await listener.close(0.0 if self._is_hurried else drain_s)
+        watch.close()
         if self._settings.uds:
             with suppress(OSError):
                 os.unlink(self._settings.uds)  # noqa: PTH108 - no need of pathlib for this

@@ -48,6 +48,19 @@ class Settings(NamedTuple):
     """Seconds after SIGTERM in which the server ends."""
     strict_model_name: bool = False
     """Whether the Open Inference Protocol's routes answer 404 for other names than the package's."""
+    access_log: bool = False
+    """Whether a line is logged for each request, or for `access_log_sample` of them and all that failed."""
+    access_log_sample: float = 1.0
+    inference_log: str = ""
+    """Where predictions are recorded: a path of JSON lines, of Parquet (`….parquet`), or `-` for stdout."""
+    inference_log_sample: float = 1.0
+    """Which part of them is recorded."""
+    inference_log_max_bytes: int = 64 << 20
+    """A file that has become so large is put by, and another one begun."""
+    inference_log_files: int = 5
+    """Files that are kept beside the current one."""
+    inference_log_redact: str = ""
+    """Names and JSON pointers of values that are not recorded, with commas between them."""
     package_digest: str = ""
     """What a platform calls the package; its image cannot hold its own digest."""
 

@@ -182,7 +182,9 @@ class Supervisor:
         if wanted.params is not None:
             parameters["params"] = wanted.params
         entries = [entry for entry, _ in wanted.tensors]
-        header = _encode({"id": str(self._next_id), "parameters": parameters, "inputs": entries})
+        request = log.REQUEST.get()
+        name = str(self._next_id) if request is None else request.request_id
+        header = _encode({"id": name, "parameters": parameters, "inputs": entries})
         return wire.frame(header, [buffer for _, buffer in wanted.tensors])
 
     def _pump(self) -> None:

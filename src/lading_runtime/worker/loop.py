@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from lading_runtime import wire
-from lading_runtime.worker import inputs, results
+from lading_runtime.worker import console, inputs, results
 
 _JOIN_BYTES = 1 << 16
 
@@ -43,13 +43,15 @@ def run(descriptor: int, job_text: str) -> int:
 def _run(descriptor: int, job_text: str) -> int:
     os.set_inheritable(descriptor, False)  # noqa: FBT003 - the standard library's own
     job = json.loads(job_text)
+    if job.get("marked"):
+        console.mark()
     _die_with(int(job["parent"]))
     started = time.perf_counter()
     gc.disable()  # what is being loaded is not garbage, and looking for some in it takes long
     try:
         model = load(job)
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises
-        traceback.print_exc()
+        console.failure()
         write(descriptor, {"failed": _last_line(error)}, [])
         return 3
     gc.freeze()  # nor is it later
@@ -84,13 +86,14 @@ def answer(
 
     A ValueError of an estimator is about its input, the client's to mend: `refused`. Anything else `failed`.
     """
+    console.begin(header["id"])
     try:
         request = inputs.Request(header, body)
         content, tensors = results.encode(model.predict(request))
     except inputs.RefusedError as error:
         return {"id": header["id"], "error": {"kind": "refused", "message": str(error)}}, []
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises
-        traceback.print_exc()
+        console.failure()
         return {"id": header["id"], "error": {"kind": "failed", "message": _last_line(error)}}, []
     entries = [entry for entry, _ in tensors]
     document = {"id": header["id"], "parameters": {"content": content}, "outputs": entries}

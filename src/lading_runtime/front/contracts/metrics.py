@@ -26,6 +26,7 @@ def _families(model: Model) -> Iterator[Family]:
     yield from with_labels(_of_model(model), own)
     facts = labels(name=bill.name, version=bill.version, digest=model.digest, lading=bill.lading)
     yield Family("lading_build_info", "gauge", "1, with what is served as labels.", {facts: 1})
+    yield from model.more_metrics()
     yield from processes.families({"front": os.getpid(), **backend.processes()})
 
 

@@ -1,0 +1,89 @@
+"""What a worker prints in, lines of the server's log out.
+
+In a log of text a worker writes to stderr itself. In a log of JSON its stdout and stderr are a pipe, which
+a thread reads: whatever a model prints, and however much, no request waits for it and no line is torn.
+The worker's Python marks what it knows of a line (`worker/console.py`):
+
+    RS process id US `info` or `error` US request id RS text, its line feeds as GS, line feed
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import threading
+from typing import Any
+
+from lading_runtime import log
+
+LIMIT_BYTES = 16 << 10
+"""A longer line is written as several."""
+_CHUNK_BYTES = 1 << 16
+_LAST_S = 0.5
+_MARK = re.compile(rb"\x1e(\d{1,10})\x1f(info|error)\x1f([^\x1e\x1f]{0,4096})\x1e")
+_STDERR = 2
+_followers: set[threading.Thread] = set()
+
+
+def begin() -> int:
+    """Return the descriptor that a worker is to write to; `end` closes it here once the worker has it."""
+    if not log.IS_JSON:
+        return _STDERR
+    ours, theirs = os.pipe()
+    follower = threading.Thread(target=_follow, args=(ours,), daemon=True, name="worker output")
+    if not _followers:
+        atexit.register(_finish)
+    _followers.add(follower)
+    follower.start()
+    return theirs
+
+
+def end(descriptor: int) -> None:
+    """Close our copy of what `begin` returned: the pipe ends when the last of the worker's processes has."""
+    if descriptor != _STDERR:
+        os.close(descriptor)
+
+
+def _finish() -> None:
+    """Give a worker's last words, which are in the pipe, the time to be written."""
+    for follower in list(_followers):
+        follower.join(_LAST_S)
+
+
+def _follow(descriptor: int) -> None:
+    rest = b""
+    try:
+        while chunk := os.read(descriptor, _CHUNK_BYTES):
+            *lines, rest = (rest + chunk).split(b"\n")
+            while len(rest) >= LIMIT_BYTES:
+                lines.append(rest[:LIMIT_BYTES])
+                rest = rest[LIMIT_BYTES:]
+            _write(lines)
+        _write([rest] if rest else [])
+    finally:
+        os.close(descriptor)
+        _followers.discard(threading.current_thread())
+
+
+def _write(lines: list[bytes]) -> None:
+    """Write lines in one go; a closed stderr stops nothing, or the worker would wait for ever."""
+    data = "".join(map(_line, lines)).encode()
+    try:
+        while data:
+            data = data[os.write(_STDERR, data) :]
+    except OSError:
+        return
+
+
+def _line(raw: bytes) -> str:
+    mark = _MARK.match(raw)
+    fields: dict[str, Any] = {"source": "worker"}
+    level = "info"
+    if mark is not None:
+        level = mark[2].decode()
+        fields["pid"] = int(mark[1])
+        if mark[3]:
+            fields["request_id"] = mark[3].decode(errors="replace")
+        raw = raw[mark.end() :].replace(b"\x1d", b"\n")
+    return log.line(level, raw.decode(errors="replace").rstrip("\r"), fields)

@@ -1,0 +1,145 @@
+"""The log: what a machine reads of it, whoever wrote the line."""
+
+import json
+import os
+import re
+import threading
+
+import pytest
+
+from lading_runtime import log, output
+from lading_runtime.worker import console
+
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+TALKER = """
+    import ctypes, logging, os, subprocess, sys, warnings
+
+    logging.basicConfig(level="INFO", format="%(message)s")
+
+    def init():
+        print("loading")
+
+    def run(raw):
+        if raw == "much":
+            for number in range(20000):
+                print("line", number, "x" * 100)
+        elif raw == "long":
+            print("y" * 100000)
+        elif raw == "raise":
+            raise LookupError("no such thing")
+        elif raw == "exit":
+            sys.stdout.write("last words")
+            os._exit(3)
+        else:
+            print("printed", raw)
+            print("two\\nlines", file=sys.stderr)
+            logging.getLogger("mine").info("logged")
+            sys.stdout.buffer.write(b"bytes \\xff\\n")
+            subprocess.run(["echo", "from a child"], check=True)
+        return raw
+"""
+
+
+def lines(served):
+    """Read the log; every line of it is JSON."""
+    return [json.loads(one) for one in served.log.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def talker(serve):
+    files = {"score.py": TALKER}
+    environ = {"LADING_LOG_FORMAT": "json"}
+    with serve(entry="score.py", files=files, environ=environ) as served:
+        yield served
+
+
+def test_every_line_says_when_what_and_which_model(talker):
+    talker.await_log("listening")
+    found = lines(talker)
+    assert any("listening on" in one["message"] and one["level"] == "info" for one in found)
+    for one in found:
+        assert RFC_3339.fullmatch(one["time"]), one
+        assert (one["model"], one["version"]) == ("iris", "1")
+    loading = next(one for one in found if one["message"] == "loading")
+    assert (loading["source"], loading["pid"]) == ("worker", talker.worker_pid())
+
+
+def test_what_a_model_prints_is_told_line_by_line_with_its_request(talker):
+    talker.ask(
+        "POST", "/invocations", b'"hello"', {"x-request-id": "abc-1", "content-type": "application/json"}
+    )
+    talker.await_log("from a child")
+    found = {one["message"]: one for one in lines(talker)}
+    for text in ("printed hello", "two", "lines", "logged", "bytes �"):
+        assert found[text]["source"] == "worker"
+        assert found[text]["request_id"] == "abc-1", found[text]
+    assert "request_id" not in found["from a child"], "it is not Python's, nor torn"
+
+
+def test_a_traceback_is_one_line(talker):
+    assert talker.post("raise")[0] == 500
+    talker.await_log("LookupError")
+    (found,) = [one for one in lines(talker) if "LookupError" in one["message"]]
+    assert found["level"] == "error"
+    assert found["message"].startswith("Traceback (most recent call last):\n")
+    assert found["message"].endswith("LookupError: no such thing")
+
+
+def test_megabytes_of_output_neither_block_the_model_nor_tear_a_line(talker):
+    assert talker.predictions("much") == "much"
+    talker.await_log("line 19999 ")
+    numbers = [int(one["message"].split()[1]) for one in lines(talker) if one["message"].startswith("line ")]
+    assert numbers == list(range(20000))
+    assert talker.predictions("long") == "long"
+    talker.await_log("yyy")
+    talker.predictions("after")
+    talker.await_log("printed after")
+    pieces = [one["message"] for one in lines(talker) if one["message"].startswith("y")]
+    assert "".join(pieces) == "y" * 100000
+    assert len(pieces) > 1
+
+
+def test_last_words_of_a_worker_are_kept(talker):
+    assert talker.post("exit")[0] == 500
+    talker.await_log("last words")
+    assert [one["source"] for one in lines(talker) if one["message"] == "last words"] == ["worker"]
+
+
+def test_a_model_that_does_not_load_says_why_in_the_log(serve):
+    files = {"score.py": "def init(): raise LookupError('gone')\ndef run(raw): return 1\n"}
+    with serve(entry="score.py", files=files, ready=False, environ={"LADING_LOG_FORMAT": "json"}) as served:
+        assert served.process.wait(20) == 1
+        found = lines(served)
+    assert [one["level"] for one in found if one["message"].startswith("Traceback")] == ["error"]
+    assert any(one["message"] == "giving up: the model does not load" for one in found)
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_json"),
+    [({}, False), ({"K_SERVICE": "x"}, True), ({"K_SERVICE": "x", "LADING_LOG_FORMAT": "text"}, False)],
+)
+def test_json_is_what_collectors_get_and_text_what_people_get(serve, environ, is_json):
+    with serve(entry="score.py", files={"score.py": TALKER}, environ=environ) as served:
+        served.await_log("listening")
+        assert served.log.startswith("{" if is_json else "loading") or "lading: info" in served.log
+        assert served.log.lstrip().startswith("{") == is_json
+
+
+def test_marked_lines_are_read_back_whole(capfd, monkeypatch):
+    """What the worker marks is what the reader of the pipe finds, whoever else writes in between."""
+    monkeypatch.setattr(log, "IS_JSON", True)
+    descriptor = output.begin()
+    (follower,) = [one for one in threading.enumerate() if one.name == "worker output"]
+    console.begin("one,two")
+    marked = console._Marked(descriptor)
+    for part in (b"a", b"b\n", b"", b"c\nd\ne", b"\n"):
+        assert marked.write(part) == len(part)
+    os.write(descriptor, b"\x1ebroken\x1e mark\n")
+    console.begin("")
+    marked.write(b"tail")
+    output.end(descriptor)
+    follower.join(5)
+    found = [json.loads(one) for one in capfd.readouterr().err.splitlines()]
+    assert [one["message"] for one in found] == ["ab", "c", "d", "e", "\x1ebroken\x1e mark", "tail"]
+    assert [one.get("request_id") for one in found] == ["one,two"] * 4 + [None, None]
+    assert {one.get("pid") for one in found} == {os.getpid(), None}
