@@ -1,0 +1,88 @@
+"""`GET /openapi.json`, and `GET /docs`: a page where a person fills in the model's inputs and sees its prediction."""
+
+# JSON values may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from typing import Any
+
+from lading_runtime.front import example, openapi
+from lading_runtime.front.json_schema import of_column
+from lading_runtime.front.messages import Request, Response, encode
+from lading_runtime.front.model import Model
+from lading_runtime.front.routes import Table
+
+_PAGE = os.path.join(os.path.dirname(__file__), "docs.html")  # noqa: PTH118, PTH120 - see lading_runtime.bill
+_INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
+
+
+async def document(model: Model, _: Request) -> Response:
+    """Answer `GET /openapi.json`."""
+    return encode(openapi.document(model))
+
+
+async def page(model: Model, _: Request) -> Response:
+    """Answer `GET /docs`: one file with nothing from elsewhere, and leave to do nothing but ask this server."""
+    with open(_PAGE, encoding="utf-8") as stream:  # noqa: PTH123, ASYNC230 - a small file, read for a person
+        text = stream.read()
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            *(f"{kind}-src '{_digest(inside)}'" for kind, inside in _INLINE.findall(text)),
+        )
+    )
+    # the text of JSON ends no element
+    facts = json.dumps(form(model)).replace("<", "\\u003c")
+    body = text.replace("{{model}}", facts).encode()
+    headers = {"content-security-policy": policy, "x-content-type-options": "nosniff"}
+    return Response(body, content_type=b"text/html; charset=utf-8", headers=headers)
+
+
+def form(model: Model) -> dict[str, Any]:
+    """Return what the page is made from: a field for each input where they have names, and a body to begin with."""
+    body = example.body(model.bill, model.schema)
+    typed = (model.backend.facts.get("schema") or {}).get("input") if model.takes_json else None
+    if typed and typed.get("type") == "object":
+        required = set(typed.get("required") or ())
+        fields = [
+            {"name": name, "schema": one, "required": name in required, "value": one.get("default")}
+            for name, one in (typed.get("properties") or {}).items()
+        ]
+        wrap = ""
+    elif model.schema.columns and model.schema.named and not model.takes_json:
+        values = example.record(body, model.schema)
+        fields = [
+            {"name": one.name, "schema": of_column(one), "required": one.required, "value": values[one.name]}
+            for one in model.schema.columns
+        ]
+        wrap = "dataframe_records"
+    else:
+        fields, wrap = [], ""
+    params = openapi.schemas(model)["Parameters"]["properties"]
+    return {
+        "name": model.bill.name,
+        "version": model.bill.version,
+        "fields": fields,
+        "wrap": wrap,
+        "params": [{"name": n, "schema": one, "value": one.get("default")} for n, one in params.items()],
+        "body": body,
+        "definitions": (typed or {}).get("$defs") or {},
+    }
+
+
+def _digest(text: str) -> str:
+    """Name an inline script or style as a content security policy does (CSP level 3, 2.3.1)."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+ROUTES: Table = {"/openapi.json": {"GET": document}, "/docs": {"GET": page}}

@@ -1,0 +1,202 @@
+"""A model in, the OpenAPI document of its server out, with the model's own schema and an example in it."""
+
+# JSON values may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from lading_runtime.front import example, json_schema
+from lading_runtime.front.json_schema import Json
+from lading_runtime.front.model import Model
+
+VERSION = "3.1.0"
+_DATATYPES = [
+    "BOOL", *(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)), "FP32", "FP64", "BYTES"
+]  # fmt: skip
+_ERRORS = {
+    400: "the body cannot be read, or the input does not fit the model",
+    404: "no such model or version",
+    413: "the body is too large",
+    415: "another media type, charset or encoding",
+    429: "too many requests",
+    500: "the model failed",
+    503: "loading, shutting down, or too many requests are waiting: come again after `Retry-After`",
+    504: "the model took too long",
+}
+
+
+class Operation(NamedTuple):
+    """What a route is for. `body` and `answer` name schemas among the document's components."""
+
+    tag: str
+    summary: str
+    body: str = ""
+    answer: str = ""
+    parameters: tuple[str, ...] = ()
+
+
+_PREDICT, _HEALTH, _ABOUT = "predictions", "health", "about"
+_PLACES = {"name": "the model's name", "version": "the model's version"}
+# (pattern, method) → what it is for
+OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("/invocations", "post"): Operation(_PREDICT, "Predict (MLflow, SageMaker)", "Invocation", "Predictions"),
+    ("/score", "post"): Operation(_PREDICT, "Predict (Azure ML)", "Invocation", "Anything"),
+    ("/v1/models/{name}:predict", "post"): Operation(
+        _PREDICT, "Predict (KServe v1, TensorFlow Serving)", "Instances", "Predictions"
+    ),
+    ("/predictions", "post"): Operation(_PREDICT, "Predict one row (Cog)", "CogRequest", "Anything"),
+    ("/v2/models/{name}/infer", "post"): Operation(
+        _PREDICT, "Predict (Open Inference Protocol)", "InferRequest", "InferAnswer"
+    ),
+    ("/v2/models/{name}/versions/{version}/infer", "post"): Operation(
+        _PREDICT, "Predict with one version (Open Inference Protocol)", "InferRequest", "InferAnswer"
+    ),
+    ("/v2", "get"): Operation(_ABOUT, "What the server is", answer="Anything"),
+    ("/v2/models/{name}", "get"): Operation(_ABOUT, "What the model takes and returns", answer="Anything"),
+    ("/v2/models/{name}/ready", "get"): Operation(_HEALTH, "Whether the model can answer", answer="Anything"),
+    ("/v2/health/live", "get"): Operation(_HEALTH, "Whether the server lives", answer="Anything"),
+    ("/v2/health/ready", "get"): Operation(_HEALTH, "Whether a request would be answered", answer="Anything"),
+}
+
+
+def document(model: Model) -> Json:
+    """Describe every route that predicts, and those that tell of the model and its health."""
+    paths: dict[str, Json] = {}
+    for (pattern, method), operation in OPERATIONS.items():
+        paths.setdefault(pattern, {})[method] = _operation(model, pattern, operation)
+    return {
+        "openapi": VERSION,
+        "info": _info(model),
+        "paths": paths,
+        "components": {"schemas": schemas(model)},
+    }
+
+
+def _info(model: Model) -> Json:
+    return {
+        "title": model.bill.name,
+        "version": model.bill.version,
+        "description": f"Served by lading {model.bill.lading}. A form to try it: /docs",
+    }
+
+
+def schemas(model: Model) -> dict[str, Json]:
+    """Return the schemas that operations name."""
+    body = example.body(model.bill, model.schema)
+    if model.takes_json:
+        typed = model.backend.facts.get("schema") or {}
+        invocation: Json = dict(typed.get("input") or {})
+        predictions = dict(typed.get("output") or {})
+        instances: Json = {"type": "object", "properties": {"instances": {"type": "array"}}}
+    else:
+        forms = json_schema.of_forms(model.schema)
+        invocation = {"oneOf": [_form(model, name, one) for name, one in forms.items()], "examples": [body]}
+        predictions = json_schema.of_predictions(model.schema.outputs)
+        instances = _form(model, "instances", forms.get("instances", {"type": "array"}))
+    row = json_schema.of_record(model.schema)
+    return {
+        "Invocation": invocation,
+        "Instances": instances,
+        "Row": row,
+        "CogRequest": {"type": "object", "properties": {"input": row}, "required": ["input"]},
+        "Parameters": json_schema.of_params(model.schema),
+        "Predictions": _object({"predictions": predictions}),
+        "InferRequest": _infer_request(model),
+        "InferAnswer": _INFER_ANSWER,
+        "Anything": {},
+        "Error": _object({name: {"type": "string"} for name in ("error", "error_code", "message")}),
+    }
+
+
+def _form(model: Model, name: str, described: Json) -> Json:
+    """Describe a body with one of the four keys, and parameters where the model has some."""
+    more = {"params": _ref("Parameters")} if model.schema.params else {}
+    return {
+        "type": "object",
+        "properties": {name: described, **more},
+        "required": [name],
+        "additionalProperties": False,
+    }
+
+
+def _infer_request(model: Model) -> Json:
+    """Describe the Open Inference Protocol's body, with what the model's metadata lists as an example."""
+    tensor = _object(
+        {
+            "name": {"type": "string"},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+            "datatype": {"enum": _DATATYPES},
+            "data": {"type": "array"},
+        }
+    )
+    tensors = []
+    for one in model.schema.describe():
+        shape = [1 if size < 0 else size for size in one["shape"]]
+        count = 1
+        for size in shape:
+            count *= size
+        value: Any = {"BOOL": False, "BYTES": "text"}.get(one["datatype"], 0)
+        tensors.append({**one, "shape": shape, "data": [value] * min(count, 10_000)})
+    return {
+        **_object({"inputs": {"type": "array", "items": tensor, "minItems": 1}}),
+        "examples": [{"inputs": tensors}] if tensors else [],
+    }
+
+
+_INFER_ANSWER: Json = {
+    "type": "object",
+    "properties": {
+        "model_name": {"type": "string"},
+        "model_version": {"type": "string"},
+        "id": {},
+        "outputs": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["model_name", "outputs"],
+}
+
+
+def _operation(model: Model, pattern: str, operation: Operation) -> Json:
+    described: Json = {
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "operationId": pattern.strip("/").translate(str.maketrans("/{}:", "____")) or "root",
+        "responses": {"200": {"description": "the answer", "content": _json(operation.answer)}},
+    }
+    places = [part.partition("}")[0] for part in pattern.split("{")[1:]]
+    if places:
+        described["parameters"] = [_path_parameter(model, name) for name in places]
+    if operation.body:
+        described["requestBody"] = {"required": True, "content": _json(operation.body)}
+        statuses = list(_ERRORS)
+    else:
+        statuses = [404, 503] if places else [503]
+    for status in statuses:
+        described["responses"][str(status)] = {"description": _ERRORS[status], "content": _json("Error")}
+    return described
+
+
+def _path_parameter(model: Model, name: str) -> Json:
+    own = {"name": model.bill.name, "version": model.bill.version}
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": _PLACES[name],
+        "schema": {"type": "string", "minLength": 1, "pattern": "^[^/:]+$"},
+        "example": own[name],
+    }
+
+
+def _json(schema: str) -> Json:
+    return {"application/json": {"schema": _ref(schema)}}
+
+
+def _ref(schema: str) -> Json:
+    return {"$ref": f"#/components/schemas/{schema}"}
+
+
+def _object(properties: Mapping[str, Any]) -> Json:
+    return {"type": "object", "properties": dict(properties), "required": list(properties)}
