@@ -50,13 +50,13 @@ def write(prefix: str, interpreter: Interpreter, writer: LayerWriter, *, shares:
 
 
 def runtime(prefix: str, interpreter: Interpreter) -> list[tuple[str, Path]]:
-    """Return the runtime's Python files, by path in the image; SpecError where it is not installed."""
+    """Return the runtime's files, by path in the image; SpecError where it is not installed."""
     spec = importlib.util.find_spec(_RUNTIME)
     if spec is None or not spec.submodule_search_locations:
         raise SpecError(Issue(_RUNTIME, "is not installed beside lading", "install lading again"))
     root = Path(next(iter(spec.submodule_search_locations)))
     site_packages = f"{prefix}/lib/python{interpreter.minor}/site-packages"
-    files = sorted(root.rglob("*.py"))
+    files = sorted((*root.rglob("*.py"), *root.rglob("*.html")))
     return [(f"{site_packages}/{_RUNTIME}/{file.relative_to(root).as_posix()}", file) for file in files]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from lading_runtime import log
-from lading_runtime.front.contracts import azureml, health, kserve, metrics, mlflow, oip, vertex
+from lading_runtime.front.contracts import azureml, health, kserve, metrics, mlflow, oip, openapi, vertex
 from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.routes import Endpoint, Routes
@@ -24,6 +24,7 @@ ROUTES = Routes(
         metrics.ROUTES,
         mlflow.ROUTES,
         oip.ROUTES,
+        openapi.ROUTES,
         vertex.ROUTES,
     ),
     first=vertex.asked(os.environ),

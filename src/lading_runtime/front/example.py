@@ -16,7 +16,14 @@ from lading_runtime.front.json_schema import of_column, of_kind
 from lading_runtime.front.schema import Schema
 
 _LIMIT_BYTES = 1 << 20
-_WORDS: Mapping[str, Any] = {"boolean": False, "integer": 0, "number": 0.0, "string": "text", "array": [], "object": {}}
+_WORDS: Mapping[str, Any] = {
+    "boolean": False,
+    "integer": 0,
+    "number": 0.0,
+    "string": "text",
+    "array": [],
+    "object": {},
+}
 
 
 def body(bill: Bill, schema: Schema) -> Any:
@@ -88,7 +95,10 @@ def _first(request: Any) -> Any:
     kept = dict(request)
     split = kept.get("dataframe_split")
     if isinstance(split, dict) and isinstance(split.get("data"), list):
-        kept["dataframe_split"] = {**{k: v for k, v in split.items() if k != "index"}, "data": split["data"][:1]}
+        kept["dataframe_split"] = {
+            **{k: v for k, v in split.items() if k != "index"},
+            "data": split["data"][:1],
+        }
     for key in ("dataframe_records", "instances", "inputs"):
         value = kept.get(key)
         if isinstance(value, list):

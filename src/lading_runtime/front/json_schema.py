@@ -1,6 +1,6 @@
 """A model's schema in, JSON Schema of what its clients send and get out (draft 2020-12).
 
-What a schema here lets through is what `cast` takes without loss: null is NaN among floats, 2.0 is a whole number.
+What a schema lets through is what `cast` takes without loss: null is NaN among floats, 2.0 is a whole number.
 """
 
 # JSON values may be of any type
@@ -134,11 +134,13 @@ def _of_tensors(tensors: Sequence[Tensor]) -> dict[str, Json]:
         one = of_tensor(tensors[0])
         named = _object(**{tensors[0].name: one}) if tensors[0].name else None
         return {"instances": one, "inputs": {"anyOf": [one, named]} if named else one}
-    return {"inputs": _object(**{one.name or f"input-{at}": of_tensor(one) for at, one in enumerate(tensors)})}
+    return {
+        "inputs": _object(**{one.name or f"input-{at}": of_tensor(one) for at, one in enumerate(tensors)})
+    }
 
 
 def of_predictions(outputs: Sequence[Mapping[str, Any]]) -> Json:
-    """Describe what comes back: one value, record or nested list for each row; any where nothing is declared."""
+    """Describe what comes back: a value, record or list for each row; any where nothing is declared."""
     if not outputs:
         return {}
     if outputs[0].get("type") == "tensor":

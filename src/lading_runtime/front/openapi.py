@@ -1,8 +1,5 @@
 """A model in, the OpenAPI document of its server out, with the model's own schema and an example in it."""
 
-# JSON values may be of any type
-# ruff: noqa: ANN401
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -47,7 +44,6 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/v1/models/{name}:predict", "post"): Operation(
         _PREDICT, "Predict (KServe v1, TensorFlow Serving)", "Instances", "Predictions"
     ),
-    ("/predictions", "post"): Operation(_PREDICT, "Predict one row (Cog)", "CogRequest", "Anything"),
     ("/v2/models/{name}/infer", "post"): Operation(
         _PREDICT, "Predict (Open Inference Protocol)", "InferRequest", "InferAnswer"
     ),

@@ -1,7 +1,4 @@
-"""`GET /openapi.json`, and `GET /docs`: a page where a person fills in the model's inputs and sees its prediction."""
-
-# JSON values may be of any type
-# ruff: noqa: ANN401
+"""`GET /openapi.json`, and `GET /docs`: a page where a person fills in a form and sees the prediction."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ async def document(model: Model, _: Request) -> Response:
 
 
 async def page(model: Model, _: Request) -> Response:
-    """Answer `GET /docs`: one file with nothing from elsewhere, and leave to do nothing but ask this server."""
+    """Answer `GET /docs`: one file, nothing from elsewhere, with leave to ask this server and no more."""
     with open(_PAGE, encoding="utf-8") as stream:  # noqa: PTH123, ASYNC230 - a small file, read for a person
         text = stream.read()
     policy = "; ".join(
@@ -49,7 +46,7 @@ async def page(model: Model, _: Request) -> Response:
 
 
 def form(model: Model) -> dict[str, Any]:
-    """Return what the page is made from: a field for each input where they have names, and a body to begin with."""
+    """Return what the page is made from: a field for each input that has a name, and a body."""
     body = example.body(model.bill, model.schema)
     typed = (model.backend.facts.get("schema") or {}).get("input") if model.takes_json else None
     if typed and typed.get("type") == "object":

@@ -1,0 +1,145 @@
+"""The OpenAPI document: true to the routes, to what the model takes, and to what JSON Schema allows."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+
+from lading_runtime.front import example, json_schema
+from lading_runtime.front.app import ROUTES
+from lading_runtime.front.openapi import OPERATIONS
+from lading_runtime.front.schema import read
+
+EVERY = {
+    "inputs": [
+        {"name": "flag", "type": "boolean", "required": True},
+        {"name": "small", "type": "integer", "required": True},
+        {"name": "whole", "type": "long", "required": True},
+        {"name": "single", "type": "float", "required": True},
+        {"name": "real", "type": "double", "required": True},
+        {"name": "word", "type": "string", "required": False},
+        {"name": "blob", "type": "binary", "required": True},
+        {"name": "when", "type": "datetime", "required": True},
+        {"name": "list", "type": "array", "items": {"type": "long"}, "required": True},
+        {
+            "name": "thing",
+            "type": "object",
+            "properties": {
+                "a": {"type": "double", "required": True},
+                "b": {"type": "string", "required": False},
+            },
+            "required": True,
+        },
+        {"name": "map", "type": "map", "values": {"type": "boolean"}, "required": True},
+    ],
+    "outputs": [{"type": "long", "required": True}],
+    "params": [{"name": "top", "type": "integer", "default": 3, "shape": None}],
+}
+
+
+@pytest.fixture(scope="module")
+def flowers(serve, bare_model, iris_signature):
+    with serve(bare_model, signature=iris_signature) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def document(flowers):
+    return json.loads(flowers.get("/openapi.json")[1])
+
+
+def validator(document, name):
+    return jsonschema.Draft202012Validator(
+        {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    )
+
+
+def test_every_operation_is_a_route_of_the_server():
+    for pattern, method in OPERATIONS:
+        assert method.upper() in ROUTES.table[pattern]
+
+
+def test_every_reference_in_the_document_leads_somewhere(document):
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert named <= document["components"]["schemas"].keys()
+    for schema in document["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_its_examples_fit_its_schemas_and_are_answered(flowers, document):
+    schemas = document["components"]["schemas"]
+    (example,) = schemas["Invocation"]["examples"]
+    validator(document, "Invocation").validate(example)
+    assert len(flowers.predictions(example)) == 1
+    (example,) = schemas["InferRequest"]["examples"]
+    validator(document, "InferRequest").validate(example)
+    status, answer = flowers.post(example, "/v2/models/iris/infer")
+    assert status == 200
+    validator(document, "InferAnswer").validate(answer)
+
+
+@pytest.mark.parametrize("form", ["dataframe_split", "dataframe_records", "instances", "inputs"])
+def test_what_the_schema_allows_in_each_form_is_answered(flowers, document, iris, form):
+    rows = iris.head(3)
+    bodies = {
+        "dataframe_split": {"columns": list(iris), "data": rows.to_numpy().tolist()},
+        "dataframe_records": rows.to_dict(orient="records"),
+        "instances": rows.to_dict(orient="records"),
+        "inputs": rows.to_dict(orient="list"),
+    }
+    body = {form: bodies[form]}
+    validator(document, "Invocation").validate(body)
+    answer = {"predictions": flowers.predictions(body)}
+    validator(document, "Predictions").validate(answer)
+
+
+def test_what_the_model_refuses_the_schema_does_not_allow(document, iris):
+    check = validator(document, "Invocation")
+    record = iris.head(1).to_dict(orient="records")[0]
+    for wrong in ({**record, iris.columns[0]: "wide"}, {iris.columns[0]: 1.0}):
+        assert not check.is_valid({"dataframe_records": [wrong]})
+
+
+def test_every_type_of_a_signature_has_its_schema_and_an_example_that_fits():
+    schema = read(EVERY)
+    record = json_schema.of_record(schema)
+    made = example.made_up(schema)["dataframe_records"][0]
+    jsonschema.Draft202012Validator(record, format_checker=jsonschema.FormatChecker()).validate(made)
+    assert "word" not in record["required"]
+    for name, wrong in {
+        "flag": 1,
+        "small": 1 << 31,
+        "whole": 1.5,
+        "list": ["a"],
+        "thing": {},
+        "map": {"a": 1},
+    }.items():
+        assert not jsonschema.Draft202012Validator(record).is_valid({**made, name: wrong}), name
+    assert json_schema.of_params(schema)["properties"]["top"]["default"] == 3
+
+
+def test_the_page_has_a_field_for_each_input_and_may_ask_this_server_alone(flowers, iris):
+    status, body, headers = flowers.get("/docs")
+    assert status == 200
+    text = body.decode()
+    facts = json.loads(re.search(r'id="model">(.*?)</script>', text)[1])
+    assert [one["name"] for one in facts["fields"]] == list(iris)
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"(src|href)=.(https?:)?//", text)
+
+
+def test_a_name_cannot_break_out_of_the_page(serve, bare_model):
+    signature = {
+        "inputs": [{"name": f"</script><b>{i}", "type": "double"} for i in range(4)],
+        "outputs": [],
+        "params": [],
+    }
+    with serve(bare_model, signature=signature) as served:
+        text = served.get("/docs")[1].decode()
+    assert "</script><b>" not in text
+    assert (
+        json.loads(re.search(r'id="model">(.*?)</script>', text)[1])["fields"][3]["name"] == "</script><b>3"
+    )
