@@ -42,5 +42,5 @@ def of_json(model: Model, body: bytes, *, lists: bool = False) -> Input:
 def of_document(model: Model, document: Any, *, lists: bool = False) -> Input:
     """Read a JSON value, for a model that takes tables."""
     if lists and isinstance(document, list):
-        return forms.read_one(model.schema, "data", document)
-    return forms.read(model.schema, document)
+        document = {"data": document}
+    return forms.read(model.schema, document, lenient=model.settings.lenient)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Optional
 
 from lading_runtime import wire
 from lading_runtime.front.cast import Misfit, infer, pack
+from lading_runtime.front.lenient import coerce
 from lading_runtime.front.messages import invalid, quote
 from lading_runtime.front.schema import Column, Schema, Tensor, pack_column
 from lading_runtime.front.tensors import MAX_DIMENSIONS
@@ -186,6 +187,8 @@ def _matrix(columns: Sequence[Column], data: Sequence[Any]) -> Input | None:
     try:
         datatype, buffer = pack(kind, flat)
     except Misfit as misfit:
+        if columns[0].lenient:
+            return None
         row, cell = divmod(misfit.index, len(columns))
         pack_column(columns[cell], kind, [line[cell] for line in data[: row + 1]])
         raise
@@ -225,7 +228,10 @@ def _tensor(tensor: Tensor, data: Any) -> tuple[Mapping[str, Any], bytes]:
     name = tensor.name or "input-0"
     shape, flat = flatten(data)
     check_shape(name, shape, tensor.shape)
-    datatype, buffer = pack_values(f"tensor {name!r}", tensor.kind, flat)
+    kind = tensor.kind
+    if tensor.lenient:
+        kind, flat = coerce(kind, flat, tensor.lenient)
+    datatype, buffer = pack_values(f"tensor {name!r}", kind, flat)
     return wire.tensor(name, datatype, shape, buffer), buffer
 
 

@@ -10,15 +10,20 @@ from typing import Any
 
 from lading_runtime.front import encode, entries, inputs
 from lading_runtime.front.encode import Input
+from lading_runtime.front.lenient import NUMPY, PANDAS
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.schema import Schema, check_params
 
 KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs", "input_data", "data")
+_BY_NUMPY = {"instances", "inputs"}
 _TENSOR = {"name", "shape", "datatype"}
 
 
-def read(schema: Schema, document: Any) -> Input:
-    """Read an object with one of the KEYS, and `params` (or `parameters`) beside it."""
+def read(schema: Schema, document: Any, *, lenient: bool = False) -> Input:
+    """Read an object with one of the KEYS, and `params` (or `parameters`) beside it.
+
+    `lenient`: cast values as MLflow's own server does, by pandas or by numpy, whatever is lost.
+    """
     if not isinstance(document, dict):
         kind = {list: "list", str: "string", type(None): "null", bool: "boolean"}.get(
             type(document), "number"
@@ -27,6 +32,8 @@ def read(schema: Schema, document: Any) -> Input:
     given = [key for key in KEYS if key in document]
     if len(given) != 1:
         raise Refusal(400, f"got the keys {sorted(document)[:10]}, expected exactly one of {list(KEYS)}")
+    if lenient:
+        schema = schema.leniently(NUMPY if given[0] in _BY_NUMPY else PANDAS)
     return with_params(schema, read_one(schema, given[0], document[given[0]]), document)
 
 

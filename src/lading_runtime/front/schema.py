@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 from lading_runtime.front.cast import Misfit, pack
+from lading_runtime.front.lenient import coerce
 from lading_runtime.front.messages import invalid
 from lading_runtime.front.nested import SCALARS, check
 from lading_runtime.wire import ARRAY_CODES
@@ -31,6 +32,8 @@ class Column(NamedTuple):
     required: bool
     type: str
     spec: Mapping[str, Any]
+    lenient: str = ""
+    """One of `lenient.STYLES` where values are cast as MLflow's server casts them, whatever is lost."""
 
 
 class Tensor(NamedTuple):
@@ -39,6 +42,7 @@ class Tensor(NamedTuple):
     name: Optional[str]  # noqa: UP045
     kind: str
     shape: Sequence[int]
+    lenient: str = ""
 
 
 class Schema(NamedTuple):
@@ -51,6 +55,11 @@ class Schema(NamedTuple):
     """Whether the columns have names of their own."""
     width: Optional[int] = None  # noqa: UP045
     outputs: Sequence[Mapping[str, Any]] = ()
+
+    def leniently(self, style: str) -> Schema:
+        """Return a schema that takes what MLflow's own server takes."""
+        columns = [column._replace(lenient=style) for column in self.columns]
+        return self._replace(columns=columns, tensors=[one._replace(lenient=style) for one in self.tensors])
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the inputs as the Open Inference Protocol's metadata lists them."""
@@ -140,6 +149,8 @@ def pack_column(column: Column, kind: str, values: Sequence[Any]) -> tuple[str, 
                     check(column.spec, value)
             except ValueError as error:
                 raise invalid(f"column {column.name!r}, row {row}: {error}") from None
+    if column.lenient:
+        kind, values = coerce(kind, values, column.lenient)
     try:
         return pack(kind, values)
     except Misfit as misfit:

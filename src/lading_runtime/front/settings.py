@@ -46,6 +46,8 @@ class Settings(NamedTuple):
     """Seconds after SIGTERM in which requests are still accepted, though readiness is gone."""
     grace_s: float = 25.0
     """Seconds after SIGTERM in which the server ends."""
+    lenient: bool = False
+    """Whether values are cast as MLflow's own server casts them, even where that loses something."""
     strict_model_name: bool = False
     """Whether the Open Inference Protocol's routes answer 404 for other names than the package's."""
     access_log: bool = False

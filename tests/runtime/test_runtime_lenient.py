@@ -1,0 +1,104 @@
+"""What `lading serve --lenient` makes of values, against what MLflow 3.17.2 made of them.
+
+Each line of mlflow_casts.json is a column's type, a form, the column's values, and what the model was given:
+null where MLflow refused, times as nanoseconds, bytes as base64, and NaN and infinities as text.
+"""
+
+import json
+import math
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from sklearn.preprocessing import FunctionTransformer
+
+from lading_runtime.front import forms
+from lading_runtime.front.messages import Refusal
+from lading_runtime.front.render import _values
+from lading_runtime.front.schema import read
+
+CASTS = json.loads(Path(__file__).with_name("mlflow_casts.json").read_text(encoding="utf-8"))
+
+
+def cast(kind, form, values):
+    """Return what the model is given, as the file has it; None where the values are refused."""
+    schema = read({"inputs": [{"type": kind, "name": "c", "required": True}]})
+    split = {"columns": ["c"], "data": [[one] for one in values]}
+    data = split if form == "dataframe_split" else {"c": values}
+    try:
+        ((entry, buffer),) = forms.read(schema, {form: data}, lenient=True).tensors
+    except Refusal:
+        return None
+    return [_plain(kind, one) for one in _values(entry["datatype"], memoryview(buffer))]
+
+
+def _plain(kind, value):
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else str(value)
+    if kind == "datetime" and value is not None:
+        whole, _, rest = value.partition(".")
+        return round(datetime.fromisoformat(whole + "+00:00").timestamp()) * 10**9 + int(rest or 0)
+    return value
+
+
+# what is not as MLflow has it: lists are no values of a column, a null among bytes is a null, and of times
+# those with a zone are taken, those that are spelled as people spell them are not
+DIFFERENT = {
+    json.dumps(line)
+    for line in [
+        ["boolean", "inputs", [[1]]],
+        ["string", "inputs", [[1]]],
+        ["string", "dataframe_split", [None, "a"]],
+        ["binary", "dataframe_split", [None]],
+        ["binary", "dataframe_split", ["aGk=", None]],
+        ["datetime", "dataframe_split", ["2020-01-01T00:00:00Z"]],
+        ["datetime", "dataframe_split", ["2020-01-01T00:00:00+02:00"]],
+        ["datetime", "dataframe_split", ["Jan 5 2020"]],
+        ["datetime", "inputs", ["1"]],
+        ["datetime", "inputs", ["20200105"]],
+        ["datetime", "inputs", [True]],
+        ["datetime", "inputs", [False]],
+    ]
+}
+
+
+@pytest.mark.parametrize("kind", sorted({line[0] for line in CASTS}))
+def test_values_are_cast_as_mlflows_server_casts_them(kind):
+    for one, form, values, expected in CASTS:
+        if one == kind and json.dumps([kind, form, values]) not in DIFFERENT:
+            assert cast(kind, form, values) == expected, (form, values)
+
+
+def test_the_differences_are_those_that_are_known():
+    known = [line for line in CASTS if json.dumps(line[:3]) in DIFFERENT]
+    assert len(known) == len(DIFFERENT)
+    assert [line for line in known if cast(*line[:3]) == line[3]] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("long", 1.7), ("boolean", "abc"), ("boolean", None), ("integer", 3e10), ("long", "1")],
+)
+def test_without_it_each_of_them_is_refused_by_column_and_row(kind, value):
+    schema = read({"inputs": [{"type": kind, "name": "c", "required": True}]})
+    with pytest.raises(Refusal, match="column 'c', row 1: "):
+        forms.read(schema, {"dataframe_records": [{"c": 1 if kind != "boolean" else True}, {"c": value}]})
+
+
+def test_a_tensors_values_are_cast_too():
+    tensor = {"type": "tensor", "tensor-spec": {"dtype": "int32", "shape": [-1, 2]}}
+    schema = read({"inputs": [tensor]})
+    ((entry, buffer),) = forms.read(schema, {"inputs": [[1.7, "2"], [True, -3.9]]}, lenient=True).tensors
+    assert (entry["shape"], _values("INT32", memoryview(buffer))) == ([2, 2], [1, 2, 1, -3])
+    with pytest.raises(Refusal, match=r"1\.7"):
+        forms.read(schema, {"inputs": [[1.7, 2]]})
+
+
+def test_a_server_may_be_lenient(serve):
+    signature = {"inputs": [{"type": kind, "name": kind, "required": True} for kind in ("long", "boolean")]}
+    more = {"bill_model": {"loader_options": {"file": "model.pkl", "method": "transform"}}}
+    environ = {"LADING_LENIENT": "1"}
+    with serve(FunctionTransformer(), signature=signature, environ=environ, **more) as served:
+        table = {"columns": ["long", "boolean"], "data": [[1.7, "abc"], [3, ""]]}
+        expected = [{"long": 1, "boolean": True}, {"long": 3, "boolean": False}]
+        assert served.predictions({"dataframe_split": table}) == expected
