@@ -21,6 +21,7 @@ def run(
     sandbox: SandboxKind | None = None,
     platform: str | None = None,
     no_compile: Annotated[bool, Parameter(negative="")] = False,
+    lenient: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
     """Run a package and answer requests on this machine.
@@ -33,6 +34,8 @@ def run(
 
         curl localhost:8080/v2/health/ready
 
+        lading serve iris:1 --lenient
+
     Args:
         package: A name, a digest, or the beginning of one.
         port: Port to listen on; default: 8080.
@@ -40,6 +43,7 @@ def run(
         sandbox: unshare, bwrap, podman or docker; default: the first that works.
         platform: One of a package of several platforms; default: this machine's.
         no_compile: Let the model itself answer, with its libraries, where a compiled form would.
+        lenient: Cast values as MLflow's own server does, whatever is lost: 1.7 for a long is 1.
     """
     console = Console(common)
     context = pipeline.Context(common.settings(), console.event)
@@ -52,4 +56,5 @@ def run(
         sandbox=sandbox,
         platform=Platform.parse(platform) if platform else None,
         compiled=not no_compile,
+        lenient=lenient,
     )

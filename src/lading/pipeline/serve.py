@@ -40,11 +40,13 @@ def serve(
     sandbox: str | None = None,
     platform: Platform | None = None,
     compiled: bool = True,
+    lenient: bool = False,
 ) -> int:
     """Run a package in a sandbox with this machine's network; return its exit status.
 
     The server's settings are this machine's `LADING_*` variables. What server and worker write goes to `log`
-    as it comes. Not `compiled`, the model itself answers. Raises SpecError where the port is taken.
+    as it comes. Not `compiled`, the model itself answers; `lenient`, values are cast as MLflow's own server
+    casts them. Raises SpecError where the port is taken.
     """
     package = shelf.find(context, text, platform)
     package = package if compiled else shelf.original(context, package)
@@ -52,6 +54,7 @@ def serve(
     argv, env = command(package.image)
     env |= server_settings(os.environ)
     env |= {"LADING_HOST": host, "LADING_PORT": str(port)}
+    env |= {"LADING_LENIENT": "1"} if lenient else {}
     return serve_package(context, package, argv, env, sandbox=sandbox, log=log)
 
 
