@@ -228,10 +228,8 @@ def _tensor(tensor: Tensor, data: Any) -> tuple[Mapping[str, Any], bytes]:
     name = tensor.name or "input-0"
     shape, flat = flatten(data)
     check_shape(name, shape, tensor.shape)
-    kind = tensor.kind
-    if tensor.lenient:
-        kind, flat = coerce(kind, flat, tensor.lenient)
-    datatype, buffer = pack_values(f"tensor {name!r}", kind, flat)
+    kind, values = coerce(tensor.kind, flat, tensor.lenient) if tensor.lenient else (tensor.kind, flat)
+    datatype, buffer = pack_values(f"tensor {name!r}", kind, values)
     return wire.tensor(name, datatype, shape, buffer), buffer
 
 
