@@ -177,6 +177,15 @@ def test_tritons_own_client_is_answered(serve, bare_model, iris, free_port):
     with serve(bare_model, environ=environ, ready=False) as served:
         served.await_log("listening on")
         triton = client.InferenceServerClient(f"127.0.0.1:{port}")
+        assert [one["state"] for one in triton.get_model_repository_index()] == ["READY"]
+        triton.load_model("iris")
+        with pytest.raises(client.InferenceServerException, match="the one model of this server"):
+            triton.unload_model("iris")
+        with pytest.raises(client.InferenceServerException, match="got model 'tulip', expected 'iris'"):
+            triton.load_model("tulip")
+        assert triton.get_model_config("iris")["input"] == [
+            {"name": "input-0", "data_type": "TYPE_FP64", "dims": [-1, 4]}
+        ]
         assert triton.is_server_live()
         assert triton.is_server_ready()
         assert triton.is_model_ready("iris")
@@ -189,6 +198,17 @@ def test_tritons_own_client_is_answered(serve, bare_model, iris, free_port):
         for outputs in (asked, None):
             result = triton.infer("iris", [tensor], outputs=outputs, request_id="1")
             assert np.array_equal(result.as_numpy("output-0"), bare_model.predict(rows))
+        tensor.set_data_from_numpy(rows, binary_data=True)
+        for coding in (None, "gzip", "deflate"):
+            result = triton.infer(
+                "iris", [tensor], request_compression_algorithm=coding, response_compression_algorithm=coding
+            )
+            assert np.array_equal(result.as_numpy("output-0"), bare_model.predict(rows))
+        statistics = triton.get_inference_statistics("iris")["model_stats"][0]
+        assert statistics["inference_stats"]["success"]["count"] == 5
+        tensor.set_shape([len(rows), 3])
+        with pytest.raises(client.InferenceServerException, match=r"got 4800 bytes, expected 3600"):
+            triton.infer("iris", [tensor])
         triton.close()
 
 

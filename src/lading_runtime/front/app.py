@@ -9,7 +9,17 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from lading_runtime import log
-from lading_runtime.front.contracts import azureml, health, kserve, metrics, mlflow, oip, openapi, vertex
+from lading_runtime.front.contracts import (
+    azureml,
+    health,
+    kserve,
+    metrics,
+    mlflow,
+    oip,
+    openapi,
+    triton,
+    vertex,
+)
 from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.routes import Endpoint, Routes
@@ -25,6 +35,7 @@ ROUTES = Routes(
         mlflow.ROUTES,
         oip.ROUTES,
         openapi.ROUTES,
+        triton.ROUTES,
         vertex.ROUTES,
     ),
     first=vertex.asked(os.environ),

@@ -9,7 +9,7 @@ import msgspec
 
 from lading_runtime.front import encode as encoding
 from lading_runtime.front import inputs, outputs
-from lading_runtime.front.messages import invalid
+from lading_runtime.front.messages import Refusal, invalid
 from lading_runtime.front.model import Model
 from lading_runtime.front.schema import check_params
 from lading_runtime.front.tensors import Tensor
@@ -61,9 +61,9 @@ def index(model: Model) -> list[dict[str, str]]:
     return [{"name": model.bill.name, "version": model.bill.version, "state": state, "reason": reason}]
 
 
-def refuse_unloading(model: Model) -> None:
+def cannot_unload(model: Model) -> Refusal:
     """Say that a server of one model keeps it."""
-    raise invalid(f"{model.bill.name!r} is the one model of this server, which ends when the server does")
+    return invalid(f"{model.bill.name!r} is the one model of this server, which ends when the server does")
 
 
 def _text(question: Question) -> bytes:
