@@ -1,10 +1,10 @@
-"""An inference routine of one's own in, something that answers a JSON body out.
+"""An inference routine of one's own in, something that answers requests out.
 
 `file.py`: `init()`, if there is one, at the start, then `run(data)` for each request. `file.py:function`: the
-function for each request. `file.py:Class`: `load()`, if there is one, then `predict(data)`.
+function for each request. `file.py:Class`: `load()` or `setup()`, if there is one, then `predict(data)`.
 
-`data` is the parsed JSON body; a routine whose first parameter is annotated `str` or named `raw_data` is
-given its text, one annotated `bytes` its bytes.
+A routine whose one parameter has no hint is given the parsed JSON body, as it is; one named `raw_data`, or
+of `run` annotated `str` or `bytes`, its text or bytes. Any other has its parameters read by their hints.
 """
 
 # JSON values and a user's own objects may be of any type
@@ -18,24 +18,34 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple, Optional
 
-from lading_runtime.worker import inputs
+from lading_runtime.loaders import answering
+from lading_runtime.typed.call import HEADERS, Call
 
 
-def load(path: str, options: Mapping[str, Any]) -> Routine:
+class _Found(NamedTuple):
+    """What answers requests, what loads the model first, and whether its author says it takes batches."""
+
+    function: Callable[..., Any]
+    begin: Optional[Callable[..., Any]]  # noqa: UP045 - evaluated under Python 3.8 too
+    batch: Optional[bool]  # noqa: UP045
+
+
+def load(path: str, options: Mapping[str, Any]) -> answering.Routine:
     """Import the routine and let it load its model, whose folder `init` and `load` may ask for."""
     code = options["code"]
     file, _, name = str(code["entry"]).partition(":")
     os.chdir(str(code["path"]))  # where its author ran it
     module = _import(os.path.join(str(code["path"]), file))  # noqa: PTH118
-    function, begin = _find(module, file, name)
-    if inspect.iscoroutinefunction(function):
-        message = f"{file}: {function.__name__} is async, expected a plain function"
-        raise TypeError(message)
+    function, begin, batch = _find(module, file, name, path)
+    runner = answering.Runner(function)
     if begin is not None:
-        begin(*([path] if _takes_argument(begin) else []))
-    return Routine(function, str(options.get("input") or _style(function)))
+        runner.finish(begin(*([path] if _takes_argument(begin) else [])))
+    style = str(options.get("input") or _style(function, batch=batch))
+    if style == "typed":
+        return answering.Typed(runner, Call(function, batch=batch))
+    return answering.Plain(runner, style)
 
 
 def _import(file: str) -> ModuleType:
@@ -54,55 +64,82 @@ def _import(file: str) -> ModuleType:
     return module
 
 
-def _find(module: ModuleType, file: str, name: str) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-    """Return what answers a request, and what loads the model first."""
+def _find(module: ModuleType, file: str, name: str, path: str) -> _Found:
+    """Find the routine in its module; make the object of a class."""
     entry = getattr(module, name or "run", None)
     if inspect.isclass(entry):
-        instance: Any = entry()
+        instance: Any = entry(*([path] if _takes_argument(entry) else []))
         if not callable(getattr(instance, "predict", None)):
             message = f"{file}: class {name!r} has no predict"
             raise TypeError(message)
-        return instance.predict, getattr(instance, "load", None)
+        begin = getattr(instance, "load", None) or getattr(instance, "setup", None)
+        return _Found(instance.predict, begin, _batch(instance.predict, instance))
     if not callable(entry):
         wanted = repr(name) if name else "'run'"
         message = f"{file}: got no {wanted}, expected a function" + (
             "" if name else ", or an entry 'file.py:name'"
         )
         raise TypeError(message)
-    return entry, (None if name else getattr(module, "init", None))
+    return _Found(entry, None if name else getattr(module, "init", None), _batch(entry, module))
+
+
+def _batch(function: Any, owner: Any) -> bool | None:
+    """Read `batch = True` of a function, its class or its module; anything but a truth value is their own."""
+    for one in (function, owner):
+        said = getattr(one, "batch", None)
+        if isinstance(said, bool):
+            return said
+    return None
 
 
 def _takes_argument(function: Callable[..., Any]) -> bool:
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # built in C
+        return False
     return any(
         one.default is one.empty and one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}
         for one in parameters
     )
 
 
-def _style(function: Callable[..., Any]) -> str:
-    """Tell what a routine wants: `json`, `text` or `bytes`."""
-    parameters = list(inspect.signature(function).parameters.values())
+def _style(function: Callable[..., Any], *, batch: bool | None) -> str:
+    """Tell what a routine wants: `json`, `text` or `bytes` of the whole body, or its parameters: `typed`."""
+    parameters = [one for one in inspect.signature(function).parameters.values() if one.name != HEADERS]
     if not parameters:
         message = f"{function.__name__} takes no argument, expected one: the request's data"
         raise TypeError(message)
-    annotation = {str: "str", bytes: "bytes"}.get(parameters[0].annotation, parameters[0].annotation)
-    if annotation == "bytes":
-        return "bytes"
-    return "text" if annotation == "str" or parameters[0].name == "raw_data" else "json"
+    first, *others = parameters
+    known: Mapping[Any, str] = {
+        str: "str",
+        bytes: "bytes",
+        dict: "dict",
+        list: "list",
+        object: "object",
+        Any: "Any",
+    }
+    try:
+        annotation = known.get(first.annotation, first.annotation)
+    except TypeError:  # not hashable
+        annotation = ""
+    if first.name == "raw_data":
+        return "bytes" if annotation == "bytes" else "text"
+    is_lone = not any(one.default is one.empty for one in others) and not _is_decorated(function)
+    if annotation is first.empty and not others and batch is None and is_lone:
+        return "json"
+    if function.__name__ != "run" or others or not is_lone or batch is not None:
+        return "typed"
+    return {
+        "bytes": "bytes",
+        "str": "text",
+        "dict": "json",
+        "list": "json",
+        "object": "json",
+        "Any": "json",
+    }.get(annotation if isinstance(annotation, str) else "", "typed")
 
 
-class Routine:
-    """A function of one's own."""
-
-    def __init__(self, function: Callable[[Any], Any], style: str) -> None:
-        """Call `function` with `json`, `text` or `bytes`."""
-        self._function = function
-        self._style = style
-        self.facts: Mapping[str, Any] = {"names": None, "width": None}
-
-    def predict(self, request: inputs.Request) -> Any:
-        """Answer one request; the parsed body is checked here, all the rest is the routine's own affair."""
-        if self._style == "json":
-            return self._function(request.json())
-        return self._function(request.text() if self._style == "bytes" else request.text().decode())
+def _is_decorated(function: Callable[..., Any]) -> bool:
+    """Tell whether Azure ML's `@input_schema` reads the arguments, which it wants by name."""
+    schemas = sys.modules.get("inference_schema.schema_util")
+    return schemas is not None and bool(schemas.is_schema_decorated(function))

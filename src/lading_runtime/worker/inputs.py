@@ -42,6 +42,29 @@ class Request:
         """Return the bytes of a `json` request, as the client sent them."""
         return bytes(self._tensors[0][1])
 
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Return what the front says of a routine's body: `type`, `query`, `headers`, `raw`."""
+        about: Mapping[str, Any] = self._tensors[0][0]["parameters"] if self._tensors else {}
+        return about
+
+    def parts(self) -> list[tuple[Mapping[str, Any], bytes]]:
+        """Return the fields and files of a `form`: what is said of each, and its bytes."""
+        return [
+            ({**entry["parameters"], "name": entry["name"]}, bytes(data)) for entry, data in self._tensors
+        ]
+
+    def table(self) -> tuple[list[str] | None, list[Any]]:
+        """Return names of columns, None where they have none, and rows of plain values."""
+        if self.content == "array" or (self._columns and len(self._tensors) == 1):
+            rows = _array(*self._tensors[0]).tolist()
+            return (list(self._columns) if self._columns else None), rows
+        columns = [
+            _values(*one) if one[0]["datatype"] == wire.JSON else _array(*one) for one in self._tensors
+        ]
+        columns = [one.tolist() if hasattr(one, "tolist") else one for one in columns]
+        return [entry["name"] for entry, _ in self._tensors], list(map(list, zip(*columns)))  # noqa: B905
+
     def json(self) -> Any:
         """Return the values of a `json` request; raise RefusedError where they are none."""
         try:

@@ -9,6 +9,7 @@ numpy and pandas are looked at only where the model has imported them: a routine
 from __future__ import annotations
 
 import base64
+import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,11 +28,23 @@ _DATATYPES = {
 }
 
 
+class Media:
+    """An answer that goes to the client as it is: bytes of a media type."""
+
+    def __init__(self, content_type: str, data: bytes) -> None:
+        """Take the bytes."""
+        self.content_type = content_type
+        self.data = data
+
+
 def encode(value: Any) -> tuple[str, Sequence[Any]]:
-    """Return `array`, `frame` or `json`, and the tensors, each with its bytes.
+    """Return `array`, `frame`, `media` or `json`, and the tensors, each with its bytes.
 
     A Series is a frame of one column, as MLflow's server has it. Raises TypeError for what has no JSON form.
     """
+    if isinstance(value, Media):
+        about = {"type": value.content_type}
+        return "media", [(wire.tensor("output-0", "UINT8", [len(value.data)], value.data, about), value.data)]
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
     if pandas is not None and isinstance(value, pandas.Series):
         value = value.to_frame()
@@ -67,10 +80,38 @@ def to_json(value: Any) -> bytes:
         return json.dumps(_finite(value), allow_nan=False).encode()
 
 
-def _default(value: Any) -> Any:
-    """Turn what json does not know into something it does; raise TypeError where there is nothing."""
+def plain_json(value: Any) -> Any:
+    """Return a value as JSON has it; raise TypeError for what has no JSON form."""
+    return json.loads(to_json(value))
+
+
+def media(value: Any) -> tuple[str, bytes] | None:
+    """Return the media type and the bytes of a picture, bytes or a file; None of anything else."""
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(value).decode()
+        return "application/octet-stream", bytes(value)
+    pictures = sys.modules.get("PIL.Image")
+    if pictures is not None and isinstance(value, pictures.Image):
+        return "image/png", _png(value)
+    paths = sys.modules.get("pathlib")
+    if paths is not None and isinstance(value, paths.Path) and value.is_file():
+        import mimetypes
+
+        return mimetypes.guess_type(value.name)[0] or "application/octet-stream", value.read_bytes()
+    return None
+
+
+def _png(picture: Any) -> bytes:
+    stream = io.BytesIO()
+    has_form = picture.mode in {"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"}
+    (picture if has_form else picture.convert("RGB")).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _default(value: Any) -> Any:  # noqa: PLR0911 - a line per form
+    """Turn what json does not know into something it does; raise TypeError where there is nothing."""
+    raw = media(value)
+    if raw is not None:
+        return base64.b64encode(raw[1]).decode()
     if isinstance(value, (set, frozenset)):
         return list(value)
     pandas, numpy = sys.modules.get("pandas"), sys.modules.get("numpy")
@@ -80,9 +121,30 @@ def _default(value: Any) -> Any:
         return value.to_dict(orient="records")
     if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
         return _plain(value)
-    for method in ("isoformat", "tolist"):
+    if hasattr(value, "model_dump"):  # pydantic 2
+        try:
+            return value.model_dump(mode="json", by_alias=True)
+        except Exception:  # noqa: BLE001 - it holds arrays or pictures, of which we know more
+            return value.model_dump(by_alias=True)
+    for method in ("isoformat", "tolist", "total_seconds"):
         if hasattr(value, method):
             return getattr(value, method)()
+    return _object(value)
+
+
+def _object(value: Any) -> Any:
+    """Turn an object of a class with members, a choice or an odd number into plain values."""
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    names = {f"{one.__module__}.{one.__name__}" for one in type(value).__mro__}
+    if "enum.Enum" in names:
+        return value.value
+    if "pydantic.main.BaseModel" in names:  # pydantic 1
+        return value.dict()
+    if names & {"decimal.Decimal", "fractions.Fraction"}:
+        return float(value)
+    if names & {"uuid.UUID", "pathlib.PurePath"}:
+        return str(value)
     message = (
         f"the model returned a {type(value).__module__}.{type(value).__qualname__}, which has no JSON form"
     )

@@ -1,0 +1,244 @@
+"""A routine's function and a request in, what it returns out: a value, or a generator of values.
+
+Temporary files of a request are removed when its answer is complete, whether or not it went well.
+"""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import inspect
+import urllib.parse
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any
+
+from lading_runtime.typed.call import HEADERS, Arguments, Call
+from lading_runtime.typed.forms import Found
+from lading_runtime.typed.libraries import Array, Frame
+from lading_runtime.typed.reading import Reading, Text, Upload
+from lading_runtime.worker import inputs, results
+
+
+class Runner:
+    """A function, and the event loop that it and what loads its model run in, if they are async."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Look at what it is; no loop is made before one is needed."""
+        self.function = function
+        self.is_stream = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        self.takes_headers = HEADERS in inspect.signature(function).parameters
+        self.loop: Any = None
+
+    def finish(self, result: Any) -> None:
+        """Wait for what an async `load` returned."""
+        if inspect.isawaitable(result):
+            self.own_loop().run_until_complete(result)
+
+    def own_loop(self) -> Any:
+        """Return the one loop of this process."""
+        if self.loop is None:
+            import asyncio
+
+            self.loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self.loop)
+        return self.loop
+
+
+class Routine:
+    """A function of one's own."""
+
+    facts: Mapping[str, Any]
+
+    def __init__(self, runner: Runner) -> None:
+        """Take the function."""
+        self.runner = runner
+        self.is_async = runner.is_async
+
+    def predict(self, request: inputs.Request) -> Any:
+        """Answer one request: a value, a generator, or for an async function what is to be awaited."""
+        raise NotImplementedError
+
+    def _facts(self, schema: Mapping[str, Any], **more: Any) -> Mapping[str, Any]:
+        schema = {**schema, "stream": bool(schema.get("stream") or self.runner.is_stream)}
+        own = {"names": None, "width": None, "async": self.is_async, "headers": self.runner.takes_headers}
+        return {**own, "schema": schema, **more}
+
+    def _more(self, request: inputs.Request) -> dict[str, Any]:
+        return {HEADERS: dict(request.about.get("headers") or {})} if self.runner.takes_headers else {}
+
+
+class Plain(Routine):
+    """A function that is given the whole body."""
+
+    def __init__(self, runner: Runner, style: str) -> None:
+        """Call it with `json`, `text` or `bytes`."""
+        super().__init__(runner)
+        self._style = style
+        media = {"json": ["application/json"], "text": ["application/json", "text/*"], "bytes": ["*/*"]}
+        self.facts = self._facts({"input": {}, "output": {}, "media": media[style]})
+
+    def predict(self, request: inputs.Request) -> Any:
+        """Answer one request; the parsed body is checked here, all the rest is the routine's own affair."""
+        function, more = self.runner.function, self._more(request)
+        if self._style == "json":
+            return _raw(function(request.json(), **more), request)
+        if request.content not in {"json", "media"}:
+            raise inputs.RefusedError("this routine takes a whole body, as JSON or text")
+        data = request.text()
+        return _raw(function(data if self._style == "bytes" else data.decode(), **more), request)
+
+
+class Typed(Routine):
+    """A function whose parameters are read by their hints."""
+
+    def __init__(self, runner: Runner, call: Call) -> None:
+        """Tell the front what it takes; a table it can read itself, and requests for one it may merge."""
+        super().__init__(runner)
+        self._call = call
+        main = call.members[0].kind if call.members else None
+        is_table = call.batch and isinstance(main, (Array, Frame))
+        is_table = is_table and sum(one.required for one in call.members) <= 1
+        batches = bool(is_table and call.gives_rows and not runner.is_stream)
+        self.facts = self._facts(call.schema, batches=batches, table=is_table)
+
+    def predict(self, request: inputs.Request) -> Any:
+        """Read the arguments, refusing with all that is wrong with them, and call the function."""
+        reading = Reading()
+        try:
+            arguments = _checked(self._arguments(request, reading), reading)
+            result = self._answer(arguments, self._more(request))
+        except BaseException:
+            reading.close()
+            raise
+        return _closing(_raw(result, request), reading)
+
+    def _answer(self, arguments: Arguments, more: Mapping[str, Any]) -> Any:
+        function = self.runner.function
+        if not arguments.is_rows:
+            result = function(**arguments.calls[0], **more)
+            is_iterator = self.facts["schema"]["stream"] and hasattr(type(result), "__next__")
+            return _each(result) if is_iterator and not isinstance(result, GeneratorType) else result
+        if self.is_async:
+            return _all_async([function(**one, **more) for one in arguments.calls])
+        found = [function(**one, **more) for one in arguments.calls]
+        return [list(one) if isinstance(one, GeneratorType) else one for one in found]
+
+    def _arguments(self, request: inputs.Request, reading: Reading) -> Arguments:
+        if request.content == "json":
+            return self._call.arguments(request.json(), reading)
+        if request.content == "form":
+            return self._call.named(_fields(request), reading)
+        if request.content == "media":
+            about = request.about
+            upload = Upload(request.text(), str(about.get("type") or ""), str(about.get("filename") or ""))
+            query = urllib.parse.parse_qsl(str(about.get("query") or ""), keep_blank_values=True)
+            return self._call.file(upload, {name: Text(value) for name, value in query}, reading)
+        return self._of_tensors(request, reading)
+
+    def _of_tensors(self, request: inputs.Request, reading: Reading) -> Arguments:
+        """Read what the front has made a table of, or binary tensors."""
+        members = self._call.members
+        if self._call.batch and isinstance(members[0].kind, Frame):
+            return self._call.named({members[0].name: request.frame(), **request.params}, reading)
+        if self._call.batch and isinstance(members[0].kind, Array):
+            return self._call.named({members[0].name: request.array(), **request.params}, reading)
+        if request.content == "tensors":
+            return self._call.named({**request.arrays(), **request.params}, reading)
+        names, rows = request.table()
+        return self._call.rows(Found(request.params, rows=rows, columns=names), reading)
+
+
+def _checked(arguments: Arguments, reading: Reading) -> Arguments:
+    """Refuse what does not fit, with all that is wrong with it."""
+    if reading.problems:
+        raise inputs.RefusedError(reading.summary())
+    return arguments
+
+
+def _fields(request: inputs.Request) -> dict[str, Any]:
+    """Read a form: a name that is there several times has a list."""
+    found: dict[str, Any] = {}
+    for about, data in request.parts():
+        name = str(about["name"])
+        is_file = "filename" in about or str(about.get("type") or "text/plain") != "text/plain"
+        value: Any = (
+            Upload(data, str(about.get("type") or ""), str(about.get("filename") or ""))
+            if is_file
+            else Text(data.decode(errors="replace"))
+        )
+        if name in found:
+            value = [*(found[name] if isinstance(found[name], list) else [found[name]]), value]
+        found[name] = value
+    return found
+
+
+def _raw(result: Any, request: inputs.Request) -> Any:
+    """Hand on a picture, bytes or a file as they are where the front asks for that."""
+    if not request.about.get("raw"):
+        return result
+    if inspect.iscoroutine(result):
+        return _raw_later(result)
+    media = results.media(result)
+    return result if media is None else results.Media(*media)
+
+
+async def _raw_later(result: Coroutine[Any, Any, Any]) -> Any:
+    value = await result
+    media = results.media(value)
+    return value if media is None else results.Media(*media)
+
+
+def _each(result: Iterator[Any]) -> Iterator[Any]:
+    yield from result
+
+
+async def _all_async(calls: Sequence[Any]) -> list[Any]:
+    """Answer rows side by side, each by a coroutine or an async generator."""
+    import asyncio
+
+    async def one(call: Any) -> Any:
+        return [piece async for piece in call] if isinstance(call, AsyncGeneratorType) else await call
+
+    return list(await asyncio.gather(*map(one, calls)))
+
+
+def _closing(result: Any, reading: Reading) -> Any:
+    """Remove a request's files when its answer is complete: at once, or when it has been awaited."""
+    if isinstance(result, GeneratorType):
+        return _closing_generator(result, reading)
+    if isinstance(result, AsyncGeneratorType):
+        return _closing_async(result, reading)
+    if inspect.iscoroutine(result):
+        return _closing_later(result, reading)
+    if not reading.has_files:
+        return result
+    # a file that is returned may be one of those that go
+    media = results.media(result) if not isinstance(result, results.Media) else None
+    reading.close()
+    return result if media is None else results.Media(*media).data
+
+
+def _closing_generator(result: Any, reading: Reading) -> Iterator[Any]:
+    try:
+        yield from result
+    finally:
+        reading.close()
+
+
+async def _closing_async(result: Any, reading: Reading) -> AsyncIterator[Any]:
+    try:
+        async for piece in result:
+            yield piece
+    finally:
+        await result.aclose()
+        reading.close()
+
+
+async def _closing_later(result: Coroutine[Any, Any, Any], reading: Reading) -> Any:
+    try:
+        return await result
+    finally:
+        reading.close()

@@ -1,0 +1,238 @@
+"""A function of one's own in; how requests become its arguments, and what describes them, out."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from lading_runtime.typed import forms, libraries, nested
+from lading_runtime.typed.forms import Found
+from lading_runtime.typed.hints import Hints, qualified, resolved
+from lading_runtime.typed.nested import Member
+from lading_runtime.typed.plain import Kind
+from lading_runtime.typed.reading import Reading
+from lading_runtime.worker import results
+
+HEADERS = "request_headers"
+_STREAMS = (
+    collections.abc.Iterator,
+    collections.abc.Generator,
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncGenerator,
+    collections.abc.AsyncIterable,
+)
+_FORM_TYPES = ["multipart/form-data", "application/x-www-form-urlencoded"]
+
+
+class Arguments(NamedTuple):
+    """What a request comes to: one call, or one for each row."""
+
+    calls: Sequence[Mapping[str, Any]]
+    is_rows: bool = False
+
+
+class Call:
+    """A function with type hints."""
+
+    def __init__(self, function: Callable[..., Any], *, batch: bool | None = None) -> None:
+        """Read its hints; raise TypeError for what no request can give. `batch` is what its author says."""
+        hints = Hints()
+        types = resolved(function)
+        self.members: list[Member] = []
+        self.takes_more = False
+        for one in inspect.signature(function).parameters.values():
+            if one.kind is one.VAR_KEYWORD:
+                self.takes_more = True
+            elif one.kind in {one.POSITIONAL_ONLY, one.VAR_POSITIONAL}:
+                message = f"{function.__name__} has a parameter {str(one)!r}, expected ones with names"
+                raise TypeError(message)
+            elif one.name != HEADERS:
+                kind = hints.kind(types.get(one.name, Any))
+                is_required = one.default is one.empty
+                self.members.append(Member(one.name, kind, is_required, None if is_required else one.default))
+        self._names = [one.name for one in self.members]
+        self._required = [one for one in self.members if one.required]
+        self._main = self._required[0] if self._required else self.members[0] if self.members else None
+        self._obliged = {one.name for one in self._required}
+        self._is_lone = len(self.members) == 1 or len(self._required) == 1
+        returned, is_stream = _returned(types.get("return", inspect.Signature.empty))
+        self.gives_rows = qualified(typing.get_origin(returned) or returned) in _SEQUENCES
+        self.batch = self._takes_batch(returned) if batch is None else batch
+        self.schema = self._describe(hints, function, returned, is_stream=is_stream)
+
+    def _takes_batch(self, returned: Any) -> bool:
+        """Tell whether it is given all rows at once: a table; or a list, of records or answered by one."""
+        if not self._is_lone or self._main is None or _is_scalar(returned):
+            return False
+        kind = self._main.kind
+        if isinstance(kind, (libraries.Array, libraries.Frame)):
+            return True
+        return isinstance(kind, nested.Many) and (kind.item.is_record or self.gives_rows)
+
+    def _describe(
+        self, hints: Hints, function: Callable[..., Any], returned: Any, *, is_stream: bool
+    ) -> dict[str, Any]:
+        document: dict[str, Any] = nested.schema_of(self.members, results.plain_json)
+        if self.takes_more:
+            document["additionalProperties"] = True
+        described: dict[str, Any] = {"input": document, "output": _output(hints, returned)}
+        if hints.definitions:
+            described["definitions"] = hints.definitions
+        text = inspect.getdoc(function)
+        if text:
+            described["description"] = text.split("\n\n")[0].replace("\n", " ")
+        files = [one.kind for one in self.members if "file" in one.kind.takes and one.kind.schema]
+        media = ["application/json", *_FORM_TYPES]
+        if files:
+            only_pictures = all("contentMediaType" in kind.schema for kind in files)
+            media.append("image/*" if only_pictures else "*/*")
+        described.update(stream=is_stream, media=media, batch=self.batch, parameters=self._names)
+        given = _media_of(returned)
+        if given:
+            described["output_media"] = given
+        return described
+
+    def arguments(self, document: Any, reading: Reading) -> Arguments:
+        """Read a JSON body; the problems are in `reading`."""
+        found = forms.find(document, self._names, reading)
+        if found is None:
+            if not isinstance(document, dict) and not self._is_lone:
+                reading.fail("", document, f"a JSON object of {', '.join(self._names) or 'nothing'}")
+                return Arguments([])
+            return Arguments([self._one(self._named(document), "", reading)])
+        if reading.problems:
+            return Arguments([])
+        if found.rows is not None:
+            return self.rows(found, reading)
+        table = forms.columns_of(found.value)
+        if table is not None and self._has_columns(found.value):
+            names, rows = table
+            return self.rows(Found(found.params, rows=rows, columns=names), reading)
+        named = {**found.params, **self._named(found.value)}
+        return Arguments([self._one(named, "", reading)])
+
+    def rows(self, found: Found, reading: Reading) -> Arguments:
+        """Read the rows of a table: all for one call, or each for one of its own."""
+        if found.is_lone and self._is_lone and not set(found.columns or ()) & set(self._names):
+            found = found._replace(rows=[row[0] for row in found.rows or ()], columns=None, is_lone=False)
+        if self.batch:
+            return Arguments([self._one({**found.params, **self._all(found)}, "", reading)])
+        calls = [
+            self._one({**found.params, **self._row(item)}, f"rows[{index}]", reading)
+            for index, item in enumerate(found.items())
+        ]
+        return Arguments(calls, is_rows=True)
+
+    def named(self, values: Mapping[str, Any], reading: Reading) -> Arguments:
+        """Read values that are named already: a form's fields, or tensors."""
+        return Arguments([self._one(values, "", reading)])
+
+    def file(self, upload: Any, others: Mapping[str, Any], reading: Reading) -> Arguments:
+        """Give a whole body to the one parameter that can be a file."""
+        fits = [one for one in self.members if "file" in one.kind.takes]
+        fits = [one for one in fits if one.required] or fits
+        if not fits:
+            reading.fail("", upload, f"a JSON object of {', '.join(self._names) or 'nothing'}")
+            return Arguments([])
+        return Arguments([self._one({**others, fits[0].name: upload}, "", reading)])
+
+    def _one(self, values: Mapping[str, Any], at: str, reading: Reading) -> dict[str, Any]:
+        if not self.takes_more:
+            return nested.members(self.members, values, at, reading)
+        own = {name: one for name, one in values.items() if name in self._names}
+        return {**values, **nested.members(self.members, own, at, reading)}
+
+    def _named(self, value: Any) -> Mapping[str, Any]:
+        """Name what a body or a row holds: parameters, or the value of the one that counts.
+
+        Of an object whose own name is nowhere, what is another parameter's is that, and the rest is the one's.
+        """
+        if self._main is None:
+            return value if isinstance(value, dict) else {}
+        if not isinstance(value, dict):
+            return {self._main.name: value}
+        if self._main.name in value or not self._is_body("object") or value.keys() & self._obliged:
+            return value
+        others = {name: one for name, one in value.items() if name in self._names}
+        if value and len(others) == len(value):
+            return value
+        rest = {name: one for name, one in value.items() if name not in others}
+        return {**others, self._main.name: rest}
+
+    def _is_body(self, form: str) -> bool:
+        return self._is_lone and self._main is not None and form in self._main.kind.takes
+
+    def _has_columns(self, value: Mapping[str, Any]) -> bool:
+        """Tell whether lists by name are a table's columns, and not what the parameters take."""
+        if self.batch:
+            return True
+        return not any(
+            "list" in one.kind.takes and one.kind.schema for one in self.members if one.name in value
+        )
+
+    def _row(self, item: Any) -> Mapping[str, Any]:
+        """Name the values of a row: by itself, by place, or as the one parameter's."""
+        if isinstance(item, list) and not self._is_body("list") and len(item) <= len(self._names):
+            return dict(zip(self._names, item))  # noqa: B905 - as many as there are
+        return self._named(item)
+
+    def _all(self, found: Found) -> Mapping[str, Any]:
+        """Name the values of all rows: the one parameter's, or a list for each of several."""
+        assert self._main is not None
+        if len(self._required) > 1:
+            items = [self._row(item) for item in found.items()]
+            return {name: [item.get(name) for item in items] for item in items[:1] for name in item}
+        kind: Kind = self._main.kind
+        if isinstance(kind, libraries.Frame):
+            rows: Any = list(found.rows or ())
+            return {self._main.name: libraries.table(found.columns, rows) if found.columns else rows}
+        if isinstance(kind, libraries.Array):
+            return {
+                self._main.name: [list(r.values()) if isinstance(r, dict) else r for r in found.rows or ()]
+            }
+        return {self._main.name: found.items()}
+
+
+_SEQUENCES = {
+    *("builtins.list", "builtins.tuple", "numpy.ndarray", "collections.abc.Sequence"),
+    *("pandas.core.frame.DataFrame", "pandas.core.series.Series", "pandas.DataFrame", "pandas.Series"),
+}
+
+
+def _is_scalar(returned: Any) -> bool:
+    return returned in {int, float, str, bool} if isinstance(returned, type) else False
+
+
+def _returned(hint: Any) -> tuple[Any, bool]:
+    """Return what a function gives, or each time gives, and whether it gives several times."""
+    origin = typing.get_origin(hint) or hint
+    if origin in _STREAMS if isinstance(origin, type) else False:
+        arguments = typing.get_args(hint)
+        return (arguments[0] if arguments else inspect.Signature.empty), True
+    return hint, False
+
+
+def _output(hints: Hints, returned: Any) -> Mapping[str, Any]:
+    """Describe what is returned, as far as the hint tells."""
+    if returned is inspect.Signature.empty:
+        return {}
+    try:
+        return hints.kind(returned).schema
+    except TypeError:
+        return {}
+
+
+def _media_of(returned: Any) -> str | None:
+    """Return the media type of an answer that is no JSON: a picture, bytes or a file."""
+    if not isinstance(returned, type):
+        return None
+    if any(qualified(one) == "PIL.Image.Image" for one in returned.__mro__):
+        return "image/png"
+    is_file = returned in {bytes, bytearray} or qualified(returned) in {"pathlib.Path", "pathlib._local.Path"}
+    return "application/octet-stream" if is_file else None
