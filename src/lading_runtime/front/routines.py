@@ -1,0 +1,119 @@
+"""A request to an inference routine of one's own in, one internal request out: JSON, a form, or a file.
+
+What the parameters are only the worker knows, so that a body is handed on as it is, if it is well-formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Optional
+
+from lading_runtime import wire
+from lading_runtime.front import multipart
+from lading_runtime.front.decode import check_json, is_json
+from lading_runtime.front.encode import Input
+from lading_runtime.front.messages import Refusal, Request
+
+_EVENTS = b"text/event-stream"
+_JSON = b"application/json"
+_ANY = (b"*/*", b"application/*")
+
+
+class Routine(NamedTuple):
+    """What a loaded routine says of itself."""
+
+    is_stream: bool = False
+    """Whether it is a generator."""
+    takes_table: bool = False
+    """Whether its one parameter is a table or an array of all rows, which the front reads itself."""
+    takes_headers: bool = False
+    media: Sequence[str] = ("application/json",)
+    """The media types that it takes, such as `image/*`."""
+    answers: Optional[str] = None  # noqa: UP045 - evaluated under Python 3.9 too
+    """The media type of an answer that is a picture or a file, not JSON."""
+
+    def accepts(self, kind: str) -> bool:
+        """Tell whether it takes a media type."""
+        return any(one in {kind, "*/*"} or kind.startswith(one.rstrip("*")) for one in self.media)
+
+
+def learn(facts: Mapping[str, Any]) -> Routine:
+    """Read what the worker told."""
+    schema = facts.get("schema") or {}
+    return Routine(
+        bool(schema.get("stream")),
+        bool(facts.get("table")),
+        bool(facts.get("headers")),
+        tuple(schema.get("media") or ("application/json",)),
+        schema.get("output_media"),
+    )
+
+
+def read(routine: Routine, request: Request, kind: str, *, else_json: bool = False) -> Input:
+    """Read a body by its media type; refuse one that the routine does not take."""
+    about = _about(routine, request)
+    if not is_json(kind) and not routine.accepts(kind):
+        if not else_json:
+            expected = ", ".join(repr(one) for one in routine.media)
+            raise Refusal(415, f"got content-type {kind!r}, expected {expected}")
+        kind = "application/json"
+    if is_json(kind):
+        return of_json(request.body, about)
+    if kind == "multipart/form-data":
+        return _form(multipart.parse(request.body, request.headers.get(b"content-type", b"")), about)
+    if kind == "application/x-www-form-urlencoded":
+        return _form(multipart.parse_urlencoded(request.body), about)
+    about["type"] = kind
+    if request.query:
+        about["query"] = request.query.decode("latin-1")
+    data = request.body
+    return Input("media", [(wire.tensor("body", "UINT8", [len(data)], data, about), data)])
+
+
+def of_json(body: bytes, about: Mapping[str, Any] | None = None) -> Input:
+    """Hand a JSON text on as it is, having made sure that it is one."""
+    return Input("json", [(wire.tensor("body", wire.JSON, [1], check_json(body), about), body)])
+
+
+def _form(parts: Sequence[multipart.Part], about: Mapping[str, Any]) -> Input:
+    if not parts:
+        return of_json(b"{}", about)
+    tensors = []
+    for part in parts:
+        more = {"type": part.content_type.partition(";")[0].strip().lower()}
+        if part.filename is not None:
+            more["filename"] = part.filename
+        entry = wire.tensor(part.name, "UINT8", [len(part.data)], part.data, {**about, **more})
+        tensors.append((entry, part.data))
+        about = {}
+    return Input("form", tensors)
+
+
+def _about(routine: Routine, request: Request) -> dict[str, Any]:
+    """Return what the worker is told besides the body: whether an answer may be a file, and the headers."""
+    about: dict[str, Any] = {}
+    if wants_file(routine, request):
+        about["raw"] = True
+    if routine.takes_headers:
+        about["headers"] = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()
+        }
+    return about
+
+
+def wants_file(routine: Routine, request: Request) -> bool:
+    """Tell whether a picture or a file is to be sent as it is: not where JSON is asked for by name."""
+    accept = request.headers.get(b"accept", b"")
+    if _JSON in accept:
+        return False
+    if routine.answers is not None:
+        return True
+    return bool(accept) and not any(one in accept for one in (*_ANY, _EVENTS, b"text/"))
+
+
+def wants_events(routine: Routine, request: Request, *, by_default: bool) -> bool:
+    """Tell whether to answer by server-sent events: where they are asked for, or a generator's are not declined."""
+    accept = request.headers.get(b"accept", b"")
+    if _EVENTS in accept:
+        return True
+    return by_default and routine.is_stream and _JSON not in accept
