@@ -298,7 +298,6 @@ def test_a_variable_that_the_author_declared_is_kept(serve):
         ("x = 1", "score.py", "got no 'run', expected a function"),
         ("def other(data): ...", "score.py:run_it", "got no 'run_it', expected a function"),
         ("class Model: ...", "score.py:Model", "has no predict"),
-        ("async def run(data): ...", "score.py", "run is async, expected a plain function"),
         ("def run(): ...", "score.py", "run takes no argument"),
         ("def init():\n    raise SystemExit(9)\ndef run(data): ...", "score.py", "ended with status 9"),
         ("import os\nos._exit(5)", "score.py", "the worker ended with status 5"),

@@ -15,6 +15,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 FRONT_NEEDS = {"httptools", "msgspec", "uvloop"}
 # what a loader imports only when the model is of its kind
 LOADERS_NEED = {"joblib", "mlflow", "numpy", "pandas", "skops"}
+# what a type hint may be of
+HINTS_NEED = {"PIL", "numpy", "pandas", "pydantic"}
 
 
 def imports_of(path):
@@ -33,11 +35,17 @@ def test_every_file_is_read_by_python_3_8(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_imports_what_its_environment_has(path):
     room = path.relative_to(ROOT).parts[0]
-    allowed = {"front": FRONT_NEEDS, "worker": LOADERS_NEED, "loaders": LOADERS_NEED}.get(room, set())
+    needs = {
+        "front": FRONT_NEEDS,
+        "worker": LOADERS_NEED,
+        "loaders": LOADERS_NEED,
+        "typed": HINTS_NEED,
+    }
+    allowed = needs.get(room, set())
     for name in imports_of(path):
         top = name.split(".")[0]
         assert top in {*sys.stdlib_module_names, "lading_runtime", *allowed}, f"{path}: {name}"
-        if room in {"worker", "loaders"}:
+        if room in {"worker", "loaders", "typed"}:
             assert not name.startswith(("lading_runtime.front", "lading_runtime.launch")), f"{path}: {name}"
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lading_runtime.front import encode, forms
-from lading_runtime.front.decode import check_json, is_json, media_type, parse_csv, parse_json
+from lading_runtime.front import encode, forms, routines
+from lading_runtime.front.decode import is_json, media_type, parse_csv, parse_json
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request
 from lading_runtime.front.model import Model
@@ -21,22 +21,35 @@ async def read(model: Model, request: Request, *, else_json: bool = False, lists
     `lists`: a bare JSON list is rows.
     """
     kind, parameters = media_type(request.headers)
+    if model.routine is not None and (model.takes_json or kind != "text/csv"):
+        wanted = _of_table(model, request.body, lists=lists) if is_json(kind) else None
+        return wanted or routines.read(model.routine, request, kind, else_json=else_json)
     if is_json(kind):
         return of_json(model, request.body, lists=lists)
-    if kind == "text/csv" and not model.takes_json:
+    if kind == "text/csv":
         names, rows = parse_csv(request.body, model.schema, parameters.get("header"))
         return encode.rows(model.schema, names, rows)
     if else_json:
         return of_json(model, request.body, lists=lists)
-    expected = "'application/json'" if model.takes_json else "'application/json' or 'text/csv'"
-    raise Refusal(415, f"got content-type {kind!r}, expected {expected}")
+    raise Refusal(415, f"got content-type {kind!r}, expected 'application/json' or 'text/csv'")
 
 
 def of_json(model: Model, body: bytes, *, lists: bool = False) -> Input:
     """Read a JSON text."""
-    if model.takes_json:
-        return encode.body(check_json(body))
+    if model.routine is not None:
+        return _of_table(model, body, lists=lists) or routines.of_json(body)
     return of_document(model, parse_json(body), lists=lists)
+
+
+def _of_table(model: Model, body: bytes, *, lists: bool) -> Input | None:
+    """Read a table for a routine that takes one, so that requests can be merged; else None."""
+    if model.takes_json:
+        return None
+    document = parse_json(body)
+    is_table = isinstance(document, dict) and len(document) == 1 and document.keys() <= set(forms.KEYS)
+    if is_table or (lists and isinstance(document, list)):
+        return of_document(model, document, lists=lists)
+    return None
 
 
 def of_document(model: Model, document: Any, *, lists: bool = False) -> Input:

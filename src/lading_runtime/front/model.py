@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 
 from lading_runtime.bill import Bill
+from lading_runtime.front import routines
 from lading_runtime.front.backend import Backend
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.metrics import Family, Metrics
+from lading_runtime.front.routines import Routine
 from lading_runtime.front.schema import Schema, read
 from lading_runtime.front.settings import Settings
 
@@ -31,7 +33,9 @@ class Model:
         self.schema: Schema = read(bill.model.get("signature"))
         self.digest = settings.package_digest or f"sha256:{hashlib.sha256(bill.text).hexdigest()}"
         """The package's own digest where the server was told of it, else its bill's."""
-        self.takes_json = bill.model["loader"] == "routine"
+        self.routine: Routine | None = Routine() if bill.model["loader"] == "routine" else None
+        """What an inference routine of one's own takes and gives; None of any other model."""
+        self.takes_json = self.routine is not None
         self.is_draining = False
         self.on_prediction: OnPrediction | None = None
         self.more_metrics: Callable[[], Iterable[Family]] = tuple
@@ -39,6 +43,9 @@ class Model:
     def learn(self) -> None:
         """Take the names and number of features from the loaded model, where the bill has no signature."""
         facts = self.backend.facts
+        if self.routine is not None:
+            self.routine = routines.learn(facts)
+            self.takes_json = not self.routine.takes_table
         self.schema = read(self.bill.model.get("signature"), facts.get("names"), facts.get("width"))
 
     @property

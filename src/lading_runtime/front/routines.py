@@ -52,6 +52,8 @@ def learn(facts: Mapping[str, Any]) -> Routine:
 def read(routine: Routine, request: Request, kind: str, *, else_json: bool = False) -> Input:
     """Read a body by its media type; refuse one that the routine does not take."""
     about = _about(routine, request)
+    if kind == "application/x-www-form-urlencoded" and request.body.lstrip()[:1] in {b"{", b"["}:
+        kind = "application/json"  # what curl calls a body of which it was told nothing
     if not is_json(kind) and not routine.accepts(kind):
         if not else_json:
             expected = ", ".join(repr(one) for one in routine.media)
@@ -112,7 +114,7 @@ def wants_file(routine: Routine, request: Request) -> bool:
 
 
 def wants_events(routine: Routine, request: Request, *, by_default: bool) -> bool:
-    """Tell whether to answer by server-sent events: where they are asked for, or a generator's are not declined."""
+    """Tell whether to answer by server-sent events: where asked for, or not declined."""
     accept = request.headers.get(b"accept", b"")
     if _EVENTS in accept:
         return True

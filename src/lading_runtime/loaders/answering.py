@@ -9,6 +9,7 @@ Temporary files of a request are removed when its answer is complete, whether or
 from __future__ import annotations
 
 import inspect
+import itertools
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import AsyncGeneratorType, GeneratorType
@@ -17,6 +18,7 @@ from typing import Any
 from lading_runtime.typed.call import HEADERS, Arguments, Call
 from lading_runtime.typed.forms import Found
 from lading_runtime.typed.libraries import Array, Frame
+from lading_runtime.typed.nested import Many
 from lading_runtime.typed.reading import Reading, Text, Upload
 from lading_runtime.worker import inputs, results
 
@@ -57,9 +59,18 @@ class Routine:
         self.runner = runner
         self.is_async = runner.is_async
 
-    def predict(self, request: inputs.Request) -> Any:
-        """Answer one request: a value, a generator, or for an async function what is to be awaited."""
+    def begin(self, request: inputs.Request) -> Any:
+        """Return a value, a generator, or for an async function what is to be awaited."""
         raise NotImplementedError
+
+    def predict(self, request: inputs.Request) -> Any:
+        """Answer one request: of a generator with the list of what it gives."""
+        result = self.begin(request)
+        if isinstance(result, AsyncGeneratorType):
+            result = _gather(result)
+        if inspect.iscoroutine(result):
+            return self.runner.own_loop().run_until_complete(result)
+        return list(result) if isinstance(result, GeneratorType) else result
 
     def _facts(self, schema: Mapping[str, Any], **more: Any) -> Mapping[str, Any]:
         schema = {**schema, "stream": bool(schema.get("stream") or self.runner.is_stream)}
@@ -80,7 +91,7 @@ class Plain(Routine):
         media = {"json": ["application/json"], "text": ["application/json", "text/*"], "bytes": ["*/*"]}
         self.facts = self._facts({"input": {}, "output": {}, "media": media[style]})
 
-    def predict(self, request: inputs.Request) -> Any:
+    def begin(self, request: inputs.Request) -> Any:
         """Answer one request; the parsed body is checked here, all the rest is the routine's own affair."""
         function, more = self.runner.function, self._more(request)
         if self._style == "json":
@@ -101,10 +112,12 @@ class Typed(Routine):
         main = call.members[0].kind if call.members else None
         is_table = call.batch and isinstance(main, (Array, Frame))
         is_table = is_table and sum(one.required for one in call.members) <= 1
-        batches = bool(is_table and call.gives_rows and not runner.is_stream)
+        is_plain = not (runner.is_stream or runner.is_async or runner.takes_headers)
+        is_list = isinstance(main, Many) and call.batch and main.is_list
+        batches = bool(is_plain and call.gives_rows and (is_table or is_list))
         self.facts = self._facts(call.schema, batches=batches, table=is_table)
 
-    def predict(self, request: inputs.Request) -> Any:
+    def begin(self, request: inputs.Request) -> Any:
         """Read the arguments, refusing with all that is wrong with them, and call the function."""
         reading = Reading()
         try:
@@ -114,6 +127,24 @@ class Typed(Routine):
             reading.close()
             raise
         return _closing(_raw(result, request), reading)
+
+    def predict_many(self, requests: Sequence[inputs.Request]) -> Sequence[Any]:
+        """Answer several requests for all rows by one call; ValueError: it gives no row for each."""
+        read = []
+        for one in requests:
+            reading = Reading()
+            read.append(_checked(self._arguments(one, reading), reading).calls[0])
+        name = self._call.members[0].name
+        others = [{key: value for key, value in one.items() if key != name} for one in read]
+        if any(one != others[0] for one in others):
+            return [self.runner.function(**one) for one in read]
+        counts = [len(one[name]) for one in read]
+        found = self.runner.function(**others[0], **{name: [item for one in read for item in one[name]]})
+        if len(found) != sum(counts):
+            message = f"got {len(found)} rows, expected {sum(counts)}"
+            raise ValueError(message)
+        ends = list(itertools.accumulate(counts))
+        return [found[end - count : end] for end, count in zip(ends, counts)]  # noqa: B905 - of one length
 
     def _answer(self, arguments: Arguments, more: Mapping[str, Any]) -> Any:
         function = self.runner.function
@@ -195,12 +226,16 @@ def _each(result: Iterator[Any]) -> Iterator[Any]:
     yield from result
 
 
+async def _gather(pieces: AsyncIterator[Any]) -> list[Any]:
+    return [piece async for piece in pieces]
+
+
 async def _all_async(calls: Sequence[Any]) -> list[Any]:
     """Answer rows side by side, each by a coroutine or an async generator."""
     import asyncio
 
     async def one(call: Any) -> Any:
-        return [piece async for piece in call] if isinstance(call, AsyncGeneratorType) else await call
+        return await (_gather(call) if isinstance(call, AsyncGeneratorType) else call)
 
     return list(await asyncio.gather(*map(one, calls)))
 

@@ -151,7 +151,7 @@ class Call:
     def _named(self, value: Any) -> Mapping[str, Any]:
         """Name what a body or a row holds: parameters, or the value of the one that counts.
 
-        Of an object whose own name is nowhere, what is another parameter's is that, and the rest is the one's.
+        Where its name is nowhere, what is called as another parameter is that one's, and the rest is its own.
         """
         if self._main is None:
             return value if isinstance(value, dict) else {}

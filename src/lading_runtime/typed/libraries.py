@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lading_runtime.typed.plain import Kind
-from lading_runtime.typed.reading import Reading, Upload, parsed, raw
+from lading_runtime.typed.reading import Reading, Upload
 
 _TABLES = "a table: a list of rows, an object of columns, or `columns` with `data`"
 _SPLIT = {"columns", "data", "index"}
@@ -140,9 +140,6 @@ class Validated(Kind):
 
     def convert(self, value: Any, at: str, reading: Reading) -> Any:
         """Validate, and tell all that pydantic finds, with its places."""
-        if isinstance(value, Upload):
-            found = raw(value)
-            value = parsed(found.data.decode(errors="replace")) if found is not None else value
         try:
             return self._validate(value)
         except self._error as error:

@@ -57,9 +57,9 @@ class Many(Kind):
         """`make` makes the collection of a list."""
         self.item = item
         self._make = make
+        self.is_list = make is list
         self.schema = {"type": "array", "items": item.schema}
-        if make in {set, frozenset}:
-            self.schema["uniqueItems"] = True
+        self.takes = self.takes | (item.takes & {"file"})  # type: ignore[misc]
         self.expected = "a list" if item.expected == "any value" else f"a list, each {item.expected}"
 
     def of_text(self, text: Text) -> Any:

@@ -30,6 +30,11 @@ class Kind:
 
     def read(self, value: Any, at: str, reading: Reading) -> Any:
         """Read one value."""
+        if type(value) is Upload and "file" not in self.takes:
+            try:
+                value = Text(value.data.decode())
+            except UnicodeDecodeError:
+                return reading.fail(at, value, self.expected)
         if type(value) is Text:
             value = self.of_text(value)
         return self.convert(value, at, reading)
@@ -134,12 +139,7 @@ class Words(Kind):
         return str(text)
 
     def convert(self, value: Any, at: str, reading: Reading) -> Any:
-        """Take text, and of a file its text."""
-        if isinstance(value, Upload):
-            try:
-                return value.data.decode()
-            except UnicodeDecodeError:
-                return reading.fail(at, value, "text in UTF-8")
+        """Take text alone."""
         if isinstance(value, str):
             return value
         return reading.fail(at, value, self.expected)

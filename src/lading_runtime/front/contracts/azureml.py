@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from lading_runtime.front import bodies
+from lading_runtime.front import answers, bodies
 from lading_runtime.front.messages import Refusal, Request, Response, encode
 from lading_runtime.front.model import Model
 from lading_runtime.front.render import bare
@@ -40,13 +40,13 @@ async def score(model: Model, request: Request) -> Response:
         else:
             wanted = bodies.of_json(model, _of_query(request.query), lists=True)
         started = perf_counter()
-        answer = await model.predict(wanted)
+        response = await answers.respond(model, request, wanted, bare)
     except Refusal as refusal:
         headers[_FAILED] = str(refusal.status == 500)
         refusal.headers = {**headers, **(refusal.headers or {})}
         raise
     headers["x-ms-run-fn-exec-ms"] = f"{(perf_counter() - started) * 1000:.3f}"
-    return Response(bare(answer), headers=headers)
+    return response._replace(headers={**headers, **(response.headers or {})})
 
 
 async def options(_: Model, __: Request) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from lading_runtime.front import bodies, events, names
+from lading_runtime.front import answers, bodies, events, names
 from lading_runtime.front.messages import Refusal, Request, Response, encode
 from lading_runtime.front.model import Model
 from lading_runtime.front.render import wrapped
@@ -50,7 +50,8 @@ async def predict(model: Model, request: Request) -> Response:
     if event is not None:
         answer = await model.predict(bodies.of_json(model, event.data))
         return events.respond(event, unquote(str(name)), wrapped(answer))
-    return Response(wrapped(await model.predict(await bodies.read(model, request, else_json=True))))
+    wanted = await bodies.read(model, request, else_json=True)
+    return await answers.respond(model, request, wanted, wrapped)
 
 
 async def explain(model: Model, request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lading_runtime.front import bodies
+from lading_runtime.front import answers, bodies
 from lading_runtime.front.messages import Request, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.render import predictions
@@ -11,7 +11,7 @@ from lading_runtime.front.routes import Table
 
 async def invocations(model: Model, request: Request) -> Response:
     """Answer one request."""
-    return Response(predictions(await model.predict(await bodies.read(model, request))))
+    return await answers.respond(model, request, await bodies.read(model, request), predictions)
 
 
 async def version(model: Model, _: Request) -> Response:

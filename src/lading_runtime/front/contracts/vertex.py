@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lading_runtime import log
-from lading_runtime.front import bodies
+from lading_runtime.front import answers, bodies
 from lading_runtime.front.contracts.health import ready
 from lading_runtime.front.messages import Request, Response
 from lading_runtime.front.model import Model
@@ -19,7 +19,7 @@ from lading_runtime.front.routes import Table
 
 async def predict(model: Model, request: Request) -> Response:
     """Answer the route that predicts; `rawPredict` hands on bodies of any media type."""
-    return Response(wrapped(await model.predict(await bodies.read(model, request))))
+    return await answers.respond(model, request, await bodies.read(model, request), wrapped)
 
 
 _DEPLOYED = "/v1/endpoints/{endpoint}/deployedModels/{deployed}"

@@ -1,0 +1,192 @@
+"""What reaches a routine with type hints over HTTP: JSON, forms, files; and what comes back."""
+
+import base64
+import email.message
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from lading_runtime.front import multipart
+from lading_runtime.front.messages import Refusal
+
+CODE = """
+    import pathlib
+    from typing import Literal
+    import numpy as np
+    from PIL import Image
+    from pydantic import BaseModel, Field
+
+    class Size(BaseModel):
+        width: int = Field(gt=0)
+        height: int = Field(gt=0)
+
+    SMALL = Size(width=2, height=3)
+
+    def resize(picture: Image.Image, size: Size = SMALL, mode: Literal["L", "RGB"] = "RGB") -> Image.Image:
+        '''Resize a picture.'''
+        print("resizing")
+        return picture.convert(mode).resize((size.width, size.height))
+
+    def add(row: np.ndarray):
+        return row.sum(axis=1)
+"""
+
+
+@pytest.fixture(scope="module")
+def resizer(serve):
+    with serve(entry="score.py:resize", files={"score.py": CODE}) as served:
+        yield served
+
+
+def png():
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8), (255, 0, 0)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def form(*parts, boundary="xYz"):
+    body = b""
+    for name, data, more in parts:
+        head = f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"{more}\r\n\r\n'
+        body += head.encode() + data + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode(), {
+        "content-type": f"multipart/form-data; boundary={boundary}"
+    }
+
+
+FILE = '; filename="a.png"\r\ncontent-type: image/png'
+
+
+def opened(body):
+    picture = Image.open(io.BytesIO(body))
+    return picture.format, picture.size, picture.mode
+
+
+def test_a_picture_comes_and_goes_as_a_body_of_its_own(resizer):
+    status, body, headers = resizer.ask("POST", "/invocations?mode=L", png(), {"content-type": "image/png"})
+    assert (status, headers["content-type"]) == (200, "image/png")
+    assert opened(body) == ("PNG", (2, 3), "L")
+
+
+@pytest.mark.parametrize("path", ["/invocations", "/score"])
+def test_a_picture_comes_by_a_form_with_its_parameters(resizer, path):
+    parts = [("picture", png(), FILE), ("size", b'{"width": 4, "height": 5}', ""), ("mode", b"L", "")]
+    status, body, headers = resizer.ask("POST", path, *form(*parts))
+    assert (status, headers["content-type"]) == (200, "image/png")
+    assert opened(body) == ("PNG", (4, 5), "L")
+
+
+def test_a_picture_comes_in_json_and_goes_in_json_where_that_is_asked_for(resizer):
+    document = {"picture": base64.b64encode(png()).decode(), "size": {"width": 1, "height": 1}}
+    accept = {"content-type": "application/json", "accept": "application/json"}
+    status, body, headers = resizer.ask("POST", "/invocations", json.dumps(document).encode(), accept)
+    assert (status, headers["content-type"]) == (200, "application/json")
+    assert opened(base64.b64decode(json.loads(body)["predictions"])) == ("PNG", (1, 1), "RGB")
+    status, body, _ = resizer.ask(
+        "POST", "/v1/models/x:predict", json.dumps({"instances": [document] * 2}), accept
+    )
+    assert (status, len(json.loads(body)["predictions"])) == (200, 2)
+
+
+def test_all_that_does_not_fit_is_a_400_with_its_names(resizer):
+    document = {"picture": "no", "size": {"width": 0, "height": "x"}, "mod": "L"}
+    status, answer = resizer.post(document)
+    assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    for problem in (
+        "mod: unknown; did you mean 'mode'?",
+        "picture: got 'no', expected a picture",
+        "size.width: got 0, expected greater than 0",
+        "size.height: got 'x', expected a valid integer",
+    ):
+        assert problem in answer["error"]
+    status, answer, _ = resizer.ask("POST", "/invocations", b"%PDF", {"content-type": "application/pdf"})
+    assert status == 415
+    assert b"'image/*'" in answer
+    status, answer, _ = resizer.ask("POST", "/invocations", b"no picture", {"content-type": "image/png"})
+    assert status == 400
+    assert b"expected a picture of a form that Pillow reads" in answer
+    assert "Traceback" not in resizer.log
+    assert "resizing" in resizer.log
+
+
+def test_an_array_routine_takes_every_form_that_a_model_takes(serve):
+    with serve(entry="score.py:add", files={"score.py": CODE}) as served:
+        assert served.predictions({"instances": [[1, 2], [3, 4]]}) == [3, 7]
+        assert served.predictions({"row": [[1, 2]]}) == [3]
+        assert served.predictions({"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]]}}) == [3]
+        status, body, _ = served.ask("POST", "/invocations", b"1,2\n3,4\n", {"content-type": "text/csv"})
+        assert (status, json.loads(body)) == (200, {"predictions": [3, 7]})
+        tensor = {"name": "row", "shape": [1, 2], "datatype": "FP64", "data": [1, 2]}
+        status, answer = served.post({"inputs": [tensor]}, "/v2/models/x/infer")
+        assert (status, answer["outputs"][0]["data"]) == (200, [3])
+        status, body, _ = served.ask("POST", "/score", b"[[1, 2]]", {"content-type": "application/json"})
+        assert (status, json.loads(body)) == (200, [3])
+
+
+# forms, read without a server
+
+TYPE = b"multipart/form-data; boundary=xYz"
+NAMES = st.text(st.characters(exclude_characters='"\\\r\n%', codec="utf-8"), min_size=1)
+
+
+@given(st.lists(st.tuples(NAMES, st.binary().filter(lambda data: b"\r\n--xYz" not in b"\r\n" + data))))
+def test_a_form_is_read_as_it_was_written(parts):
+    body, headers = form(*((name, data, "") for name, data in parts))
+    read = multipart.parse(body, headers["content-type"].encode())
+    assert [(one.name, one.data) for one in read] == parts
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"--xYz", b"\r\n", b"--", b"content-disposition: form-data", b'; name="a"', b"x", b"\0"]
+        )
+    )
+)
+def test_any_body_is_a_form_or_refused(pieces):
+    try:
+        parts = multipart.parse(b"".join(pieces), TYPE)
+    except Refusal:
+        return
+    else:
+        assert all(one.name == "a" for one in parts)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "ends before its last boundary"),
+        (b"--xYz\r\n", "ends before its last boundary"),
+        (b'--xYz\r\ncontent-disposition: form-data; name="a"\r\n\r\nx', "ends before its last boundary"),
+        (b"--xYz\r\n\r\nx\r\n--xYz--", "content-disposition: form-data"),
+        (b"--xYz\r\ncontent-disposition: form-data\r\n\r\nx\r\n--xYz--", "got no name"),
+        (b'--xYz\r\ncontent-disposition: form-data; name="a\r\n\r\nx\r\n--xYz--', "cannot be read"),
+        (b"--xYz\r\na: b\r\na: c\r\n\r\nx\r\n--xYz--", "twice"),
+        (b"--xYz x\r\n\r\nx\r\n--xYz--", "not on a line of its own"),
+        (b"--xYz\r\n" + b"a" * 9000 + b": b\r\n\r\nx\r\n--xYz--", "too many"),
+    ],
+)
+def test_what_is_no_form_is_refused(body, reason):
+    with pytest.raises(Refusal, match=reason):
+        multipart.parse(body, TYPE)
+
+
+def test_too_many_parts_and_no_boundary_are_refused():
+    with pytest.raises(Refusal) as caught:
+        multipart.parse(form(*[("a", b"", "")] * 1001)[0], TYPE)
+    assert caught.value.status == 413
+    with pytest.raises(Refusal, match="no boundary"):
+        multipart.parse(b"", b"multipart/form-data")
+
+
+def test_another_writer_of_forms_is_understood():
+    message = email.message.EmailMessage()
+    message["content-type"] = 'multipart/form-data; boundary="a b:c"'
+    head = b'Content-Disposition: form-data; name="n\\"%22"; filename="x.txt"\r\nContent-Type: text/plain'
+    body = b"preamble\r\n--a b:c \r\n" + head + b"\r\n\r\n1\r\n--a b:c--\r\nend"
+    (part,) = multipart.parse(body, message["content-type"].encode())
+    assert part == ('n""', b"1", "text/plain", "x.txt")
