@@ -81,9 +81,10 @@ class Call:
         document: dict[str, Any] = nested.schema_of(self.members, results.plain_json)
         if self.takes_more:
             document["additionalProperties"] = True
-        described: dict[str, Any] = {"input": document, "output": _output(hints, returned)}
-        if hints.definitions:
-            described["definitions"] = hints.definitions
+        described: dict[str, Any] = {"input": document, "output": dict(_output(hints, returned))}
+        for one in described.values():
+            if hints.definitions and one:
+                one["$defs"] = hints.definitions
         text = inspect.getdoc(function)
         if text:
             described["description"] = text.split("\n\n")[0].replace("\n", " ")
