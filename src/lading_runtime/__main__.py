@@ -35,7 +35,7 @@ def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started]:
         sys.exit(2)
     log.describe(model=bill.name, version=bill.version)
     try:
-        return bill, launch.start(bill)
+        return bill, launch.plan(os.environ, bill).start(bill)
     except OSError as error:
         log.write("error", f"{bill.interpreter}: {error.strerror}")
         sys.exit(1)

@@ -6,20 +6,22 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from lading_runtime import __file__ as package_file
-from lading_runtime import log, output
+from lading_runtime import cores, log, output
 from lading_runtime.bill import Bill
 
 _BOOT = os.path.join(os.path.dirname(package_file), "worker", "boot.py")  # noqa: PTH118, PTH120 - see bill.py
 # what points at the server's environment, or at the machine's
 _SCRUBBED = ("PYTHON", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
-# a pool per library in each worker makes one-row predictions up to forty times slower on a busy machine
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # a package's file system is read-only but for /tmp
 _WRITABLE = ("MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER", "NUMBA_CACHE_DIR")
+
+
+_SUBREAPER = 36  # prctl's PR_SET_CHILD_SUBREAPER
 
 
 class Started(NamedTuple):
@@ -29,8 +31,11 @@ class Started(NamedTuple):
     socket: socket.socket
 
 
-def start(bill: Bill) -> Started:
-    """Start a worker in the model's environment; raise OSError where its interpreter cannot be run."""
+def start(bill: Bill, *, share: bool = True, gpu: str | None = None) -> Started:
+    """Start a worker in the model's environment; raise OSError where its interpreter cannot be run.
+
+    With `share` it may, once it has loaded the model, fork those that answer, instead of answering itself.
+    """
     ours, theirs = socket.socketpair()
     job = {
         "path": bill.model["path"],
@@ -39,14 +44,18 @@ def start(bill: Bill) -> Started:
         "code": bill.code,
         "parent": os.getpid(),
         "marked": log.IS_JSON,
+        "share": share and _adopts_orphans(),
     }
+    variables = environment(os.environ, bill)
+    if gpu is not None:
+        variables["CUDA_VISIBLE_DEVICES"] = gpu
     # -I: its own site-packages alone; -u: a print is seen at once; faulthandler: a crash says where
     flags = ("-I", "-u", "-X", "faulthandler")
     printed = output.begin()
     try:
         process = subprocess.Popen(
             (bill.interpreter, *flags, _BOOT, str(theirs.fileno()), json.dumps(job)),
-            env=environment(os.environ, bill),
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=printed,  # what a model prints belongs to the log
             stderr=printed,
@@ -62,6 +71,45 @@ def start(bill: Bill) -> Started:
     return Started(process, ours)
 
 
+class Plan(NamedTuple):
+    """How the workers of a model are started."""
+
+    workers: int | None
+    """How many; None: as many as loading the model shows to be of use."""
+    share: bool
+    """Whether one process may load the model and fork those that answer."""
+    gpus: Sequence[str]
+    """What the workers take in turn; none where there is one worker only, which sees them all."""
+
+    def start(self, bill: Bill, number: int = 0) -> Started:
+        """Start the worker of this number."""
+        gpu = self.gpus[number % len(self.gpus)] if self.gpus else None
+        return start(bill, share=self.share, gpu=gpu)
+
+
+def plan(environ: Mapping[str, str], bill: Bill) -> Plan:
+    """Decide what can be decided before anything is loaded."""
+    workers = cores.asked(environ)
+    # a GPU's context does not survive a fork, and loading may make one
+    gpus = cores.gpus(environ) if bill.model["loader"] != "pickle" else []
+    if gpus and workers is None:
+        workers = len(gpus)
+    share = environ.get("LADING_SHARE_MODEL", "").strip().lower() not in {"0", "false", "no", "off"}
+    return Plan(workers, share and not gpus, gpus if workers != 1 else ())
+
+
+def _adopts_orphans() -> bool:
+    """Make this process the parent of whatever its children leave, as process 1 is; tell whether it is."""
+    if os.getpid() == 1:
+        return True
+    try:
+        import ctypes
+
+        return not ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        return False
+
+
 def environment(inherited: Mapping[str, str], bill: Bill) -> dict[str, str]:
     """Return a worker's variables: what was inherited, less what would lead it out of its environment.
 
@@ -74,6 +122,6 @@ def environment(inherited: Mapping[str, str], bill: Bill) -> dict[str, str]:
     }
     folder = str(bill.model["path"])
     defaults = {"HOME": "/tmp", "LADING_MODEL_DIR": folder, "AZUREML_MODEL_DIR": folder}  # noqa: S108 - by contract
-    defaults.update(dict.fromkeys(_THREADS, "1"))
+    defaults.update(dict.fromkeys(_THREADS, str(cores.threads(inherited, str(bill.model["loader"])))))
     defaults.update(dict.fromkeys(_WRITABLE, "/tmp"))  # noqa: S108 - the one folder that is always writable
     return {**defaults, **kept}

@@ -45,6 +45,7 @@ class Served:
                     **inherited,
                     "LADING_BILL": str(folder / "bill.json"),
                     "LADING_UDS": self.uds,
+                    "LADING_WORKERS": "1",  # however many cores the machine has
                     **environ,
                 },
                 stdout=log,
@@ -108,8 +109,12 @@ class Served:
         return sum(float(line.rpartition(" ")[2]) for line in values)
 
     def worker_pid(self):
+        """Return the one that was started last: before it, a process may have loaded the model for it."""
+        return self.child_pids()[-1]
+
+    def child_pids(self):
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return int(children.split()[0])
+        return [int(one) for one in children.split()]
 
     def stop(self, timeout_s=15):
         if self.process.poll() is None:

@@ -21,6 +21,7 @@ SLEEPY = """
         return os.getpid()
 """
 SLEEPY_FILES = {"score.py": SLEEPY}
+EACH_LOADS = {"LADING_SHARE_MODEL": "0"}
 ECHO_FILES = {"score.py": "def run(data):\n    return data"}
 
 
@@ -225,7 +226,7 @@ def test_readiness_is_lost_while_a_worker_is_replaced_and_comes_back(serve):
                 os._exit(1)
             return data
     """
-    with serve(entry="score.py", files={"score.py": code}) as served:
+    with serve(entry="score.py", files={"score.py": code}, environ=EACH_LOADS) as served:
         assert served.post("die")[0] == 500
         status, body, _ = served.get("/v2/health/ready")
         assert status == 503
@@ -246,7 +247,7 @@ def test_a_model_that_loads_no_more_ends_the_server_after_some_tries(serve):
         def run(data):
             os._exit(1)
     """
-    with serve(entry="score.py", files={"score.py": code}) as served:
+    with serve(entry="score.py", files={"score.py": code}, environ=EACH_LOADS) as served:
         assert served.post(1)[0] == 500
         assert served.process.wait(30) == 1
         assert served.log.count("the model did not load: RuntimeError: no more") == 5

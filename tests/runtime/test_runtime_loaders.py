@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lading_runtime import wire
+from lading_runtime.loaders import estimators
 from lading_runtime.loaders import pickle as pickle_loader
 from lading_runtime.worker import inputs, results
 
@@ -39,7 +40,7 @@ def test_every_form_of_pickle_is_loaded(tmp_path, bare_model, iris, form):
     WRITERS[form](bare_model, tmp_path / "model")
     options = {"file": "model", "serialization": form.split("-")[0]}
     loaded = pickle_loader.load(str(tmp_path), options)
-    assert loaded.facts == {"names": None, "width": 4}
+    assert loaded.facts == {"names": None, "width": 4, "batches": True}
     rows = iris.to_numpy()
     assert np.array_equal(loaded.predict(matrix(rows)), bare_model.predict(rows))
 
@@ -75,7 +76,7 @@ def test_one_job_all_the_way_down(iris):
         make_pipeline(StandardScaler(), voting), {"votingclassifier__a__n_estimators": [2]}, cv=2
     )
     search.fit(iris, np.arange(150) % 3)
-    pickle_loader.use_one_job(search)
+    estimators.use_one_job(search)
     best = search.best_estimator_.steps[-1][1]
     assert [best.n_jobs, best.estimators_[0].n_jobs, best.estimators_[1].n_jobs] == [1, 1, None]
 

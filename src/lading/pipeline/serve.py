@@ -16,6 +16,8 @@ from lading.pipeline.run import command, temporary_folder, user
 _STOP_S = 30.0
 # what a user may set for a server (docs/server.md), but where it listens and what it serves
 SERVER_SETTINGS = (
+    "LADING_BATCH_ROWS",
+    "LADING_BATCH_WAIT_MS",
     "LADING_BIND_AFTER_S",
     "LADING_BODY_LIMIT_BYTES",
     "LADING_GRACE_S",
@@ -26,7 +28,10 @@ SERVER_SETTINGS = (
     "LADING_LOG_LEVEL",
     "LADING_QUEUE_LENGTH",
     "LADING_REQUEST_TIMEOUT_S",
+    "LADING_SHARE_MODEL",
     "LADING_STRICT_MODEL_NAME",
+    "LADING_WORKERS",
+    "LADING_WORKER_MEMORY_BYTES",
 )
 
 

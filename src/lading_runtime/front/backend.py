@@ -13,11 +13,17 @@ from lading_runtime.front.metrics import Value
 class Backend(Protocol):
     """Encoded inputs in, answers out."""
 
-    is_ready: bool
-    """Whether a request sent now would be answered."""
-    state: str
-    """For people: what is waited for."""
     load_s: float
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether a request sent now would be answered."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """Say, for people, what is waited for."""
+        ...
 
     @property
     def facts(self) -> Mapping[str, Any]:

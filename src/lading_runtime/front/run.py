@@ -19,9 +19,10 @@ from lading_runtime.front.app import App
 from lading_runtime.front.listener import Listener
 from lading_runtime.front.metrics import Metrics
 from lading_runtime.front.model import Model
+from lading_runtime.front.pool import Pool
 from lading_runtime.front.protocol import Connection
+from lading_runtime.front.reaper import Reaper
 from lading_runtime.front.settings import DEFAULT_PORT, Settings
-from lading_runtime.front.supervisor import Supervisor
 from lading_runtime.front.watch import Watch
 
 _BACKLOG = 2048
@@ -54,15 +55,17 @@ class _Service:
         # made here, not before: until Python 3.10 an event belongs to the loop that runs when it is made
         stop = self._stop = asyncio.Event()
         log.capture()
-        supervisor = Supervisor(self._bill, self._settings, self._fail)
+        reaper = Reaper()
+        plan = launch.plan(os.environ, self._bill)
+        pool = Pool(self._bill, self._settings, plan, reaper, self._fail)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_signal, number)
         # uvloop keeps SIGCHLD for itself as far as its own interface goes
-        signal.signal(signal.SIGCHLD, lambda *_: self._loop.call_soon_threadsafe(supervisor.reap))
-        model = self._model = Model(self._bill, self._settings, supervisor, Metrics())
-        await supervisor.adopt(started)
-        supervisor.reap()  # it may have ended before anybody listened
-        loaded = self._loop.create_task(supervisor.loaded.wait())
+        signal.signal(signal.SIGCHLD, lambda *_: self._loop.call_soon_threadsafe(reaper.collect))
+        model = self._model = Model(self._bill, self._settings, pool, Metrics())
+        await pool.adopt(started)
+        reaper.collect()  # it may have ended before anybody listened
+        loaded = self._loop.create_task(pool.loaded.wait())
         stopped = self._loop.create_task(stop.wait())
         bind_after_s = self._settings.bind_after_s
         await asyncio.wait({loaded, stopped}, timeout=bind_after_s, return_when=asyncio.FIRST_COMPLETED)
@@ -72,7 +75,7 @@ class _Service:
             gc.freeze()  # what has been imported is never garbage
             await self._listen(model)
         stopped.cancel()
-        await supervisor.close(timeout_s=1.0)
+        await pool.close(timeout_s=1.0)
         loaded.cancel()
         return self._status
 

@@ -28,8 +28,12 @@ class Settings(NamedTuple):
     ports: tuple[int, ...] = (DEFAULT_PORT,)
     request_timeout_s: float = 60.0
     """Longest that a model may take for one request, and that a request may wait for its turn."""
-    queue_length: int = 64
-    """Requests that may wait while the worker is busy."""
+    queue_length: int = 256
+    """Requests that may wait while the workers are busy."""
+    batch_rows: int = 64
+    """Most rows that are given to the model at once, of requests that can be merged; 1: each by itself."""
+    batch_wait_ms: float = 1.0
+    """Longest that a free worker waits for the requests that are on their way; whole milliseconds."""
     body_limit_bytes: int = 100 << 20
     bind_after_s: float = 20.0
     """A model that takes longer to load is answered for, with 503, from then on."""

@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from lading_runtime import wire
-from lading_runtime.worker import console, inputs, results
+from lading_runtime.worker import batch, console, fork, inputs, limit, results
 
 _JOIN_BYTES = 1 << 16
+_READ_BYTES = 1 << 14
 
 
 class Loaded(Protocol):
@@ -54,15 +55,50 @@ def _run(descriptor: int, job_text: str) -> int:
         console.failure()
         write(descriptor, {"failed": _last_line(error)}, [])
         return 3
-    gc.freeze()  # nor is it later
-    gc.enable()
-    facts = {**model.facts, "load_s": time.perf_counter() - started}
+    facts = {**model.facts, "warm_s": warm(model), "load_s": time.perf_counter() - started}
+    unsafe = fork.why_not(descriptor) if job["share"] else ""
+    facts["shares"] = unsafe is None
+    facts["rss_bytes"] = limit.resident_bytes()
+    if unsafe:
+        sys.stderr.write(f"lading: info: the model is loaded by each worker for itself: {unsafe}\n")
     write(descriptor, {"loaded": facts}, [])
+    if unsafe is None:
+        descriptor = fork.workers(descriptor, int(job["parent"]))
+        _die_with(int(job["parent"]))
+    else:
+        gc.freeze()  # nor is it later
+    gc.enable()
+    message = limit.apply(os.environ)
+    if message:
+        write(descriptor, {"failed": message}, [])
+        return 3
+    write(descriptor, {"ready": os.getpid()}, [])
+    return _serve(model, descriptor)
+
+
+def _serve(model: Loaded, descriptor: int) -> int:
+    """Answer one message after another."""
+    reader = Reader(descriptor)
     while True:
-        message = read(descriptor)
+        message = reader.read()
         if message is None:
             return 0
-        write(descriptor, *answer(model, *message))
+        header, body = message
+        if "rows" in header:
+            write(descriptor, *batch.answer(model, header, body, answer))
+        else:
+            write(descriptor, *answer(model, header, body))
+        if limit.is_reached():
+            return limit.STATUS
+
+
+def warm(model: Loaded) -> float | None:
+    """Let a model that can be tried without a request do so; return what a row of many takes."""
+    trial = getattr(model, "warm", None)
+    if trial is None:
+        return None
+    seconds: float | None = trial()
+    return seconds
 
 
 def load(job: Mapping[str, Any]) -> Loaded:
@@ -94,23 +130,44 @@ def answer(
         return {"id": header["id"], "error": {"kind": "refused", "message": str(error)}}, []
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises
         console.failure()
+        limit.note(error)
         return {"id": header["id"], "error": {"kind": "failed", "message": _last_line(error)}}, []
     entries = [entry for entry, _ in tensors]
     document = {"id": header["id"], "parameters": {"content": content}, "outputs": entries}
     return document, [data for _, data in tensors]
 
 
-def read(descriptor: int) -> tuple[dict[str, Any], memoryview] | None:
-    """Read one message; None where the input has ended. The tensors' bytes are writable."""
-    prefix = _read_exactly(descriptor, wire.PREFIX.size)
-    if prefix is None:
-        return None
-    header_bytes, body_bytes = wire.lengths(prefix)
-    header = _read_exactly(descriptor, header_bytes)
-    body = _read_exactly(descriptor, body_bytes)
-    if header is None or body is None:
-        return None
-    return json.loads(header), memoryview(body)
+class Reader:
+    """Messages of the front, whole; one that is small comes by one call of the kernel."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Read from a socket of one's own."""
+        self._descriptor = descriptor
+
+    def read(self) -> tuple[dict[str, Any], memoryview] | None:
+        """Read one message; None where the input has ended. The tensors' bytes are writable.
+
+        Nothing is behind it: the front sends the next one when it has the answer.
+        """
+        data = bytearray(_READ_BYTES)
+        count = os.readv(self._descriptor, [data])
+        while 0 < count < wire.PREFIX.size:
+            more = os.readv(self._descriptor, [memoryview(data)[count:]])
+            count = more and count + more
+        if not count:
+            return None
+        header_bytes, body_bytes = wire.lengths(data[: wire.PREFIX.size])
+        start = wire.PREFIX.size + header_bytes
+        end = start + body_bytes
+        if end > len(data):
+            data.extend(bytes(end - len(data)))
+        view = memoryview(data)
+        while count < end:
+            more = os.readv(self._descriptor, [view[count:end]])
+            if not more:
+                return None
+            count += more
+        return json.loads(data[wire.PREFIX.size : start]), view[start:end]
 
 
 def write(descriptor: int, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
@@ -123,17 +180,6 @@ def write(descriptor: int, header: Mapping[str, Any], buffers: Sequence[bytes]) 
         view = memoryview(part)
         while view:
             view = view[os.write(descriptor, view) :]
-
-
-def _read_exactly(descriptor: int, size_bytes: int) -> bytearray | None:
-    data = bytearray(size_bytes)
-    view = memoryview(data)
-    while view:
-        count = os.readv(descriptor, [view])
-        if not count:
-            return None
-        view = view[count:]
-    return data
 
 
 def _last_line(error: BaseException) -> str:

@@ -1,0 +1,64 @@
+"""A request on its way to a worker: what it asks, who waits for the answer, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lading_runtime import log
+from lading_runtime.front.batch import rows_of
+from lading_runtime.front.channel import Answer
+from lading_runtime.front.encode import Input
+from lading_runtime.front.messages import Refusal
+
+OnPart = Callable[[Answer], None]
+
+
+class Job:
+    """A request on its way."""
+
+    __slots__ = ("due_s", "future", "name", "on_part", "rows", "sent_s", "since_s", "timer", "wanted")
+
+    def __init__(
+        self,
+        wanted: Input,
+        future: asyncio.Future[Answer],
+        now_s: float,
+        timeout_s: float,
+        *,
+        alone: bool,
+        on_part: OnPart | None,
+    ) -> None:
+        """Begin to wait, for `timeout_s`; `alone` is never merged with others."""
+        self.wanted = wanted
+        request = log.REQUEST.get()
+        self.name = "" if request is None else request.request_id
+        """What a line that the worker writes for it is known by."""
+        self.future = future
+        self.since_s = self.sent_s = now_s
+        self.due_s = now_s + timeout_s
+        self.rows = 0 if alone else rows_of(wanted)
+        """How many rows it has; 0: it is given to the model by itself."""
+        self.on_part = on_part
+        """Given each answer that says that more follow; the last one is the future's."""
+        self.timer: asyncio.TimerHandle | None = None
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal, if somebody still waits."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if not self.future.done():
+            self.future.set_exception(refusal)
+
+    def answer(self, answer: Answer, now_s: float) -> None:
+        """Answer, and say how long it took, if somebody still waits."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if not self.future.done():
+            times_s = (self.sent_s - self.since_s, now_s - self.sent_s)
+            self.future.set_result(Answer(answer.header, answer.body, *times_s))
+
+    def part(self, answer: Answer) -> None:
+        """Hand on a part of the answer, if somebody still waits."""
+        if self.on_part is not None and not self.future.done():
+            self.on_part(answer)

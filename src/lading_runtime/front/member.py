@@ -1,0 +1,183 @@
+"""One worker's process and socket: a message out, its answer in, its end told once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from lading_runtime.front import batch
+from lading_runtime.front.channel import Answer, Channel
+from lading_runtime.front.job import Job
+from lading_runtime.front.reaper import Reaper
+
+# what a worker wrote last is in its socket already, and read within this time
+_LAST_WORDS_S = 0.1
+# one whose socket has ended is about to end itself
+_GOODBYE_S = 1.0
+_MAX_DELAY_S = 30.0
+
+
+class Process:
+    """A child of this process, in a group of its own, and how it ended."""
+
+    def __init__(self, pid: int, reaper: Reaper, on_exit: Callable[[], None]) -> None:
+        """Call `on_exit` once it has ended."""
+        self.pid = pid
+        self.status: int | None = None
+        self._on_exit = on_exit
+        self._ended = asyncio.Event()
+        reaper.watch(pid, self._end)
+
+    def _end(self, status: int) -> None:
+        self.status = status
+        self.kill_group()
+        self._ended.set()
+        self._on_exit()
+
+    def kill_group(self) -> None:
+        """End it and what it started: a group outlives the process that began it."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    async def wait(self, timeout_s: float) -> int:
+        """Return its status; end it if it does not go by itself."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), timeout_s)
+        if self.status is None:
+            self.kill_group()
+            await self._ended.wait()
+        assert self.status is not None
+        return self.status
+
+
+class Told:
+    """Who is told what a member does."""
+
+    def on_answer(self, member: Member, jobs: Sequence[Job], answer: Answer) -> None:
+        """Take the answer to what the member was given last; it is free again."""
+        raise NotImplementedError
+
+    def on_message(self, member: Member, header: dict[str, Any]) -> None:
+        """Take what a member says of itself: `loaded`, `ready`, `failed`."""
+        raise NotImplementedError
+
+    def on_end(self, member: Member) -> None:
+        """Learn that its socket has ended."""
+        raise NotImplementedError
+
+
+class Member:
+    """One worker, with one message at a time: a request, or a batch of them."""
+
+    def __init__(self, number: int, reaper: Reaper, told: Told) -> None:
+        """Have no process yet. `number` tells which of the workers this is, whatever process it is."""
+        self.number = number
+        self.process: Process | None = None
+        self.jobs: Sequence[Job] = ()
+        self.since_s = 0.0
+        self.is_ready = False
+        self.has_loaded = False
+        self.load_error = ""
+        self.load_timer: asyncio.TimerHandle | None = None
+        self._reaper = reaper
+        self._told = told
+        self._channel: Channel | None = None
+        self._killed_for = ""
+        self._answered = False
+        self._barren = 0
+
+    async def open(self, sock: socket.socket, pid: int | None) -> None:
+        """Take a socket whose other end a process has; its number may come later, by `adopt`."""
+        self._killed_for = self.load_error = ""
+        self.process = None
+        self.jobs = ()
+        self._answered = self.has_loaded = False
+        sock.settimeout(0)
+        channel = self._channel = Channel(self._on_answer, lambda: self._told.on_end(self))
+        if pid is not None:
+            self.adopt(pid)
+        await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=sock)
+
+    def adopt(self, pid: int) -> None:
+        """Learn which process it is."""
+        channel = self._channel
+        self.process = Process(pid, self._reaper, lambda: self._on_exit(channel))
+
+    def run(self, jobs: Sequence[Job], now_s: float) -> None:
+        """Send one request, or several that are alike."""
+        assert self._channel is not None
+        self.jobs = jobs
+        self.since_s = now_s
+        for job in jobs:
+            job.sent_s = now_s
+        wanted = [job.wanted for job in jobs]
+        self._channel.send(batch.message(wanted, [job.rows for job in jobs], [job.name for job in jobs]))
+
+    def kill(self, reason: str) -> None:
+        """End it and whatever it started; that it has ended does the rest."""
+        self.is_ready = False
+        if self._killed_for:
+            return
+        self._killed_for = reason
+        if self.process is not None:
+            self.process.kill_group()
+        elif self._channel is not None:
+            self._channel.close()
+
+    async def end(self) -> str:
+        """Wait for a process whose socket has ended, and say how it ended."""
+        self.is_ready = False
+        if self.load_timer is not None:
+            self.load_timer.cancel()
+        self._barren = 0 if self._answered else self._barren + 1
+        status = None if self.process is None else await self.process.wait(_GOODBYE_S)
+        if self._killed_for:
+            return f"was ended for {self._killed_for}"
+        return "ended before it began" if status is None else describe(status)
+
+    @property
+    def delay_s(self) -> float:
+        """How long to wait for the next process: longer each time that one ends without any answer."""
+        return 0.0 if self._barren < 2 else min(0.25 * 2.0 ** (self._barren - 2), _MAX_DELAY_S)
+
+    async def close(self, timeout_s: float) -> None:
+        """End it: an idle one by its input, with `timeout_s` to go, a busy one at once."""
+        is_idle = self.has_loaded and not self.jobs
+        self.is_ready = False
+        if self.load_timer is not None:
+            self.load_timer.cancel()
+        if self._channel is not None:
+            self._channel.close()
+        if self.process is not None and self.process.status is None:
+            await self.process.wait(timeout_s if is_idle else 0.0)
+
+    def _on_exit(self, channel: Channel | None) -> None:
+        """End the socket of an ended process: a child that was forked keeps that open."""
+        if channel is self._channel:
+            self.is_ready = False
+        if channel is not None:
+            asyncio.get_running_loop().call_later(_LAST_WORDS_S, channel.close)
+
+    def _on_answer(self, answer: Answer) -> None:
+        jobs = self.jobs
+        if not jobs:
+            self._told.on_message(self, answer.header)
+        elif answer.header.get("more"):
+            jobs[0].part(answer)
+        else:
+            self._answered = True
+            self.jobs = ()
+            self._told.on_answer(self, jobs, answer)
+
+
+def describe(status: int) -> str:
+    """Say how a process ended."""
+    if status >= 0:
+        return f"ended with status {status}"
+    name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
+    return f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")

@@ -1,0 +1,58 @@
+"""What can be told of an estimator by what it is made of: whether rows are independent, how it is sped up."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+# libraries whose fitted estimators answer each row by itself, in these methods
+_LIBRARIES = {"sklearn", "xgboost", "lightgbm", "catboost"}
+_METHODS = {
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "decision_function",
+    "score_samples",
+    "transform",
+}
+# what runs a function of one's own, which may look at all rows, or draws at random
+_EXCEPT = {"FunctionTransformer", "IterativeImputer", "DummyClassifier"}
+
+
+def walk(model: Any) -> Iterator[Any]:
+    """Yield an estimator and all that it is made of."""
+    seen = set()
+    stack = [model]
+    while stack:
+        one = stack.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, (list, tuple)):
+            stack.extend(one)
+        elif isinstance(one, dict):
+            stack.extend(one.values())
+        elif hasattr(one, "get_params"):
+            yield one
+            stack.extend(vars(one).values())
+
+
+def answers_by_row(model: Any, method: str) -> bool:
+    """Tell whether rows of several requests may be predicted at once: for what is known, and nothing else."""
+    if method not in _METHODS:
+        return False
+    parts = list(walk(model))
+    return bool(parts) and all(
+        type(one).__module__.split(".")[0] in _LIBRARIES and type(one).__name__ not in _EXCEPT
+        for one in parts
+    )
+
+
+def use_one_job(model: Any) -> None:
+    """Set `n_jobs` to 1 all the way down: starting threads for one row costs more than it saves."""
+    for one in walk(model):
+        if vars(one).get("n_jobs") not in {None, 1}:
+            one.n_jobs = 1
