@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Any
 
-from lading_runtime.front.app import Target
 from lading_runtime.front.messages import Refusal
 
 
@@ -27,7 +27,7 @@ class Exchange:
     def __init__(self, method: str, headers: dict[bytes, bytes]) -> None:
         self.method = method
         self.headers = headers
-        self.target: Target | None = None
+        self.target: Any = None
         self.refusal: Refusal | None = None
         self.body: bytes | bytearray = b""
         self.held_bytes = 0

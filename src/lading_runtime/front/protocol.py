@@ -11,7 +11,7 @@ import traceback
 from typing import Any, cast
 
 from lading_runtime import log
-from lading_runtime.front.app import App
+from lading_runtime.front.application import Application
 from lading_runtime.front.eager import begin
 from lading_runtime.front.exchange import Exchange
 from lading_runtime.front.listener import Listener
@@ -29,7 +29,7 @@ _TOLD = 1.25
 class Connection(Reader, asyncio.Protocol):
     """One client's connection."""
 
-    def __init__(self, app: App, listener: Listener) -> None:
+    def __init__(self, app: Application, listener: Listener) -> None:
         """Wait for `connection_made`."""
         super().__init__(app, listener)
         self._task: asyncio.Task[Any] | None = None

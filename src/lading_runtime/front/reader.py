@@ -10,7 +10,7 @@ from collections import deque
 
 import httptools
 
-from lading_runtime.front.app import App
+from lading_runtime.front.application import Application
 from lading_runtime.front.exchange import Exchange, Stop
 from lading_runtime.front.listener import Listener
 from lading_runtime.front.messages import RETRY_AFTER, Refusal
@@ -32,7 +32,7 @@ class Reader:
     _transport: asyncio.Transport
     _writer: Writer
 
-    def __init__(self, app: App, listener: Listener) -> None:
+    def __init__(self, app: Application, listener: Listener) -> None:
         """Begin between two requests."""
         self._app = app
         self._listener = listener

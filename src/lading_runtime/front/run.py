@@ -6,8 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-import socket
-import stat
 from contextlib import suppress
 
 import uvloop
@@ -22,10 +20,9 @@ from lading_runtime.front.model import Model
 from lading_runtime.front.pool import Pool
 from lading_runtime.front.protocol import Connection
 from lading_runtime.front.reaper import Reaper
-from lading_runtime.front.settings import DEFAULT_PORT, Settings
+from lading_runtime.front.settings import Settings
+from lading_runtime.front.sockets import listening
 from lading_runtime.front.watch import Watch
-
-_BACKLOG = 2048
 
 
 def serve(bill: Bill, started: launch.Started) -> int:
@@ -81,7 +78,7 @@ class _Service:
 
     async def _listen(self, model: Model) -> None:
         try:
-            sockets = [_unix(self._settings.uds)] if self._settings.uds else _tcp(self._settings)
+            sockets = listening(self._settings)
         except OSError as error:
             log.write("error", f"no socket to listen on: {error}")
             self._status = 1
@@ -123,36 +120,3 @@ class _Service:
         log.write("error", f"giving up: {reason}")
         self._status = 1
         self._end()
-
-
-def _unix(path: str) -> socket.socket:
-    """Listen on a Unix socket that any user of this machine's kernel may connect to, as a port would be."""
-    with suppress(FileNotFoundError):
-        if stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
-            os.unlink(path)  # noqa: PTH108 - left by a server that was killed
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(path)
-    os.chmod(path, 0o666)  # noqa: PTH101, S103 - see above
-    listener.listen(_BACKLOG)
-    return listener
-
-
-def _tcp(settings: Settings) -> list[socket.socket]:
-    """Listen on every port that can be had; raise OSError if that is none."""
-    sockets = []
-    for port in settings.ports:
-        # the protocol is named, or asyncio would leave out TCP_NODELAY: 40 ms per answer
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            listener.bind((settings.host, port))
-            listener.listen(_BACKLOG)
-        except OSError as error:
-            listener.close()
-            if port != DEFAULT_PORT or len(settings.ports) == 1:
-                raise
-            log.write("warning", f"port {port}: {error.strerror}")
-            continue
-        sockets.append(listener)
-    return sockets

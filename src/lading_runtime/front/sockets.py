@@ -1,0 +1,51 @@
+"""Settings in, sockets that listen out."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from contextlib import suppress
+
+from lading_runtime import log
+from lading_runtime.front.settings import DEFAULT_PORT, Settings
+
+_BACKLOG = 2048
+
+
+def listening(settings: Settings) -> list[socket.socket]:
+    """Listen on a Unix socket, or on every port that can be had; raise OSError if that is none."""
+    return [_unix(settings.uds)] if settings.uds else _tcp(settings)
+
+
+def _unix(path: str) -> socket.socket:
+    """Listen on a Unix socket that any user of this machine's kernel may connect to, as a port would be."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
+            os.unlink(path)  # noqa: PTH108 - left by a server that was killed
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    os.chmod(path, 0o666)  # noqa: PTH101, S103 - see above
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _tcp(settings: Settings) -> list[socket.socket]:
+    """Listen on every port that can be had; raise OSError if that is none."""
+    sockets = []
+    for port in settings.ports:
+        # the protocol is named, or asyncio would leave out TCP_NODELAY: 40 ms per answer
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            listener.bind((settings.host, port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            listener.close()
+            if port != DEFAULT_PORT or len(settings.ports) == 1:
+                raise
+            log.write("warning", f"port {port}: {error.strerror}")
+            continue
+        sockets.append(listener)
+    return sockets
