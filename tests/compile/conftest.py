@@ -1,6 +1,7 @@
 """Models that are trained here, compiled and proved."""
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from lading_runtime.compile import run
 from lading_runtime.compile.build import build
@@ -20,6 +21,7 @@ def proved(tmp_path):
         compiled = build(model, method)
         run.write(compiled, str(tmp_path))
         form = Form(str(tmp_path))
-        return prove(loaded, form, compiled.points, effort=effort, **options), form
+        with threadpool_limits(1):
+            return prove(loaded, form, compiled.points, effort=effort, **options), form
 
     return proved

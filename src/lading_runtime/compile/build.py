@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, NamedTuple  # noqa: UP035 - `Compiler` is evaluated under Python 3.8
 
-from lading_runtime.compile import forests
+from lading_runtime.compile import boosting, forests
 from lading_runtime.compile.notes import Fitted, NotCompiled, Points, Source, Table, kind
+from lading_runtime.compile.steps import transform
 from lading_runtime.compiled.form import FORMAT
 
 _MODULE = '''\
@@ -26,7 +27,47 @@ def check(cells, takes_nan, dtype):
             raise ValueError(f"Input X contains infinity or a value too large for dtype('{dtype}').")
         if one != one and not takes_nan:
             raise ValueError("Input X contains NaN.")
+
+
+def unknown(cell):
+    raise ValueError(f"Found unknown category {cell!r} during transform")
+
+
+def expit(value):
+    try:
+        return 1.0 / (1.0 + exp(-value))
+    except OverflowError:
+        return 0.0
+
+
+def softmax(scores):
+    most = max(scores)
+    raised = [exp(one - most) for one in scores]
+    total = add_up(raised)
+    return [one / total for one in raised]
+
+
+def add_up(numbers):
+    """Add as numpy does: eight sums side by side where there are eight."""
+    whole = len(numbers) // 8 * 8
+    if not whole:
+        return sum(numbers[1:], numbers[0])
+    sums = numbers[:8]
+    for start in range(8, whole, 8):
+        sums = [one + other for one, other in zip(sums, numbers[start:start + 8])]
+    total = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+    for one in numbers[whole:]:
+        total += one
+    return total
 '''
+
+Compiler = Callable[[Any, str, Source, Table], Fitted]
+# kind → what compiles it, and the precision it works in: single, double, or that of its input
+_LAST: Mapping[str, tuple[Compiler, str]] = {
+    **dict.fromkeys(forests.TREES | forests.FORESTS, (forests.compile_forest, "single")),
+    **dict.fromkeys(boosting.BOOSTED, (boosting.compile_boosted, "single")),
+    **dict.fromkeys(boosting.HISTOGRAM, (boosting.compile_histogram, "double")),
+}
 
 
 class Compiled(NamedTuple):
@@ -39,64 +80,81 @@ class Compiled(NamedTuple):
     points: Points
 
 
-class _Written(NamedTuple):
-    source: Source
-    fitted: Fitted
-    width: int
-
-
 def build(model: Any, method: str) -> Compiled:
     """Write a model down; raise NotCompiled, which says why not, where it is of no kind that is known."""
-    width = getattr(model, "n_features_in_", None)
+    before, last = _take_apart(model)
+    if kind(last) not in _LAST:
+        raise NotCompiled(f"no compiler for {kind(last)}")
+    widths = [getattr(one, "n_features_in_", None) for one in (model, *before, last)]
+    width = next((one for one in widths if one is not None), None)
     if width is None:
         raise NotCompiled(f"{kind(model)} does not tell its number of features")
-    names = getattr(model, "feature_names_in_", None)
     points = Points(int(width))
-    written = _write(model, method, points, single=False)
+    names = getattr(model, "feature_names_in_", None)
+    fitted, text = _write(before, last, method, points, single=False)
+    precision = "input" if before else _LAST[kind(last)][1]
+    if precision == "input":
+        text += _write(before, last, method, Points(int(width)), single=True)[1]
     document = {
         "format": FORMAT,
         "kind": kind(model),
         "method": method,
         "names": None if names is None else [str(name) for name in names],
         "width": int(width),
-        "cells": "f32",
-        "output": {"datatype": written.fitted.datatype, "columns": written.fitted.columns},
+        "cells": "f32" if precision == "single" else "f64",
+        "texts": sorted(points.texts),
+        "refuses": ["BOOL"] if points.refuses_truth else [],
+        "by_name": any(map(_asks_by_name, before)),
+        "output": {"datatype": fitted.datatype, "columns": fitted.columns},
     }
-    return Compiled(document, _MODULE + _text("predict", written), points)
+    return Compiled(document, _MODULE + text, points)
 
 
-def _write(model: Any, method: str, points: Points, *, single: bool) -> _Written:
+def _take_apart(model: Any) -> tuple[list[Any], Any]:
+    """Return a pipeline's steps before the last, and the last."""
+    if kind(model) != "sklearn.Pipeline":
+        return [], model
+    *before, (_, last) = model.steps
+    inner, last = _take_apart(last)
+    steps = [step for _, step in before if step is not None and not isinstance(step, str)]
+    return steps + inner, last
+
+
+def _asks_by_name(step: Any) -> bool:
+    """Tell whether a step asks for columns by their names, which an array does not have."""
+    if kind(step) != "sklearn.ColumnTransformer":
+        return False
+    return any(
+        isinstance(one, str)
+        for _, _, columns in step.transformers_
+        for one in ([columns] if isinstance(columns, str) else columns if isinstance(columns, list) else [])
+    )
+
+
+def _write(
+    before: Sequence[Any], last: Any, method: str, points: Points, *, single: bool
+) -> tuple[Fitted, str]:
+    """Write the function for cells of one precision."""
     width = len(points.columns)
-    source = Source(points, single=single)
-    cells: list[str] = [f"x{index}" for index in range(width)]
-    columns: list[int | None] = list(range(width))
-    if kind(model) in forests.TREES | forests.FORESTS:
-        _guard(source, cells, takes_nan=forests.takes_nan(model), dtype="float32")
-        return _Written(source, forests.compile_forest(model, method, source, Table(cells, columns)), width)
-    raise NotCompiled(f"no compiler for {kind(model)}")
-
-
-def _guard(source: Source, cells: Sequence[str], *, takes_nan: bool, dtype: str) -> None:
-    """Refuse what is not finite; a sum, which is quick, tells whether to look closer."""
-    source.body += [
-        f"total = {' + '.join(cells)}",
-        f"if total - total != 0.0: check(({', '.join(cells)},), {takes_nan}, {dtype!r})",
-    ]
-
-
-def _text(name: str, written: _Written) -> str:
-    source = written.source
+    source = Source(points, "s" if single else "")
+    names = [f"x{index}" for index in range(width)]
+    rounded = not before and _LAST[kind(last)][1] == "single"
+    table = Table(names, list(range(width)), single=single, rounded=rounded)
+    for step in before:
+        table = transform(step, source, table)
+    fitted = _LAST[kind(last)][0](last, method, source, table)
     lines = [
         *source.module,
         "",
         "",
-        f"def {name}(rows):",
+        f"def predict{'_single' if single else ''}(rows):",
         " out = []",
         " put, put_all = out.append, out.extend",
-        f" for {', '.join(f'x{index}' for index in range(written.width))}, in rows:",
+        f" for {', '.join(names)}, in rows:",
         *("  " + line for line in source.body),
-        "  " + written.fitted.result,
+        "  " + fitted.result,
         " return out",
         "",
     ]
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    return fitted, text

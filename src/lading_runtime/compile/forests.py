@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lading_runtime.compile.labels import choose
-from lading_runtime.compile.notes import Fitted, NotCompiled, Source, Table, kind
+from lading_runtime.compile.notes import Fitted, NotCompiled, Source, Table, guard, kind
 from lading_runtime.compile.trees import Tree, emit, note_points
 
 TREES = frozenset(
@@ -46,7 +46,8 @@ def read(estimator: Any, targets: Sequence[str], scale: float | None = None) -> 
 
 
 def compile_forest(model: Any, method: str, source: Source, table: Table) -> Fitted:
-    """Compile a tree or a forest, for cells that are of single precision."""
+    """Compile a tree or a forest."""
+    table = single_cells(source, table, takes_nan=takes_nan(model))
     estimators = [model] if kind(model) in TREES else list(model.estimators_)
     is_classifier = kind(model).endswith("Classifier")
     if model.n_outputs_ != 1:
@@ -63,6 +64,14 @@ def compile_forest(model: Any, method: str, source: Source, table: Table) -> Fit
             raise NotCompiled(f"method {method!r}")
         return Fitted(f"put({means[0]})", "FP64", None)
     return choose(source, method, model.classes_, means)
+
+
+def single_cells(source: Source, table: Table, *, takes_nan: bool) -> Table:
+    """Round cells to single precision, as trees do first of all, and refuse what is not finite then."""
+    if not table.rounded:
+        table = table._replace(cells=source.lets(table.cells, single=True))
+    guard(source, table, takes_nan=takes_nan, single=True)
+    return table
 
 
 def takes_nan(model: Any) -> bool:

@@ -19,6 +19,10 @@ class Points:
     def __init__(self, width: int) -> None:
         """Begin with none."""
         self.columns: list[list[Any]] = [[] for _ in range(width)]
+        self.texts: set[int] = set()
+        """The columns that hold text."""
+        self.refuses_truth = False
+        """Whether an input of true and false alone is refused."""
 
     def add(self, column: int, values: Iterable[Any]) -> None:
         """Remember values of a column."""
@@ -28,10 +32,10 @@ class Points:
 class Source:
     """Python text that is being written: constants of the module, and the body of its loop over rows."""
 
-    def __init__(self, points: Points, *, single: bool) -> None:
-        """Write for cells of single precision (`single`) or of double."""
+    def __init__(self, points: Points, suffix: str = "") -> None:
+        """Begin with nothing; `suffix` keeps the names of two functions of one module apart."""
         self.points = points
-        self.single = single
+        self._suffix = suffix
         self.module: list[str] = []
         self.body: list[str] = []
         self._count = 0
@@ -39,7 +43,7 @@ class Source:
     def name(self, stem: str) -> str:
         """Make a name that is not taken."""
         self._count += 1
-        return f"{stem}{self._count}"
+        return f"{stem}{self._count}{self._suffix}"
 
     def constant(self, value: str, stem: str = "K") -> str:
         """Put an expression among the module's constants."""
@@ -53,9 +57,9 @@ class Source:
         self.body.append(f"{name} = {expression}")
         return name
 
-    def rounded(self, expressions: Sequence[str], *, always: bool = False) -> list[str]:
-        """Name values; in single precision (or `always`) each is rounded to it."""
-        if not (self.single or always):
+    def lets(self, expressions: Sequence[str], *, single: bool) -> list[str]:
+        """Name values, each rounded to single precision where that is theirs."""
+        if not single:
             return [self.let(one) for one in expressions]
         names = [self.name("v") for _ in expressions]
         self.body.append(f"{', '.join(names)}, = array('f', ({', '.join(expressions)},))")
@@ -69,6 +73,12 @@ class Table(NamedTuple):
     """The variables that hold it."""
     columns: Sequence[Optional[int]]  # noqa: UP045 - evaluated under Python 3.8
     """The column of the model's input that each comes from, None where it is not one alone."""
+    single: bool = False
+    """Whether the original holds it in single precision."""
+    sparse: bool = False
+    """Whether the original holds it in a sparse matrix."""
+    rounded: bool = False
+    """Whether every cell is a number of single precision already."""
 
 
 class Fitted:
@@ -81,6 +91,16 @@ class Fitted:
         self.columns = columns
 
 
+def guard(source: Source, table: Table, *, takes_nan: bool, single: bool | None = None) -> None:
+    """Refuse what is not finite; a sum, which is quick, tells whether to look closer."""
+    dtype = "float32" if (table.single if single is None else single) else "float64"
+    if table.cells:
+        source.body += [
+            f"total = {' + '.join(table.cells)}",
+            f"if total - total != 0.0: check(({', '.join(table.cells)},), {takes_nan}, {dtype!r})",
+        ]
+
+
 def literal(value: Any) -> str:
     """Print a plain value so that Python reads the very same again."""
     if isinstance(value, float):
@@ -89,6 +109,11 @@ def literal(value: Any) -> str:
         if value in {float("inf"), float("-inf")}:
             return "INF" if value > 0 else "-INF"
     return repr(value)
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a value is None or NaN."""
+    return value is None or bool(value != value)  # noqa: PLR0124
 
 
 def kind(model: Any) -> str:

@@ -27,6 +27,8 @@ FILES = ("form.json", "form.py")
 
 def main(job_path: str, out_folder: str) -> int:
     """Compile the job's model; return 0 where that ended with a proof, whatever it says."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # as where a model serves
     with open(job_path, "rb") as stream:  # noqa: PTH123
         job = json.load(stream)
     try:

@@ -45,7 +45,9 @@ class Form:
         self._kind = str(document["kind"]).rpartition(".")[2]
         self._names = document["names"]
         self._width = int(document["width"])
-        self._cells = document["cells"]
+        self._is_single = document["cells"] == "f32"
+        self._refuses = frozenset(document["refuses"])
+        self._texts = frozenset(document["texts"])
         self._by_name = bool(document.get("by_name"))
         output = document["output"]
         self._datatype = output["datatype"]
@@ -98,17 +100,15 @@ class Form:
                 f"X has {shape[1]} features, but {self._kind} is expecting {self._width} features as input."
             )
         datatype = entry["datatype"]
+        if datatype in self._refuses:
+            raise Refused(f"{self._kind} does not take {datatype}")
         code = wire.ARRAY_CODES.get(datatype)
         if code is None:
-            flat = json.loads(bytes(data))
-            if self._cells != "any":
-                flat = (
-                    to_single(map(float, flat)).tolist() if self._cells == "f32" else list(map(float, flat))
-                )
+            flat = self._read_objects(data, shape[1], picks)
         else:
             cells: array[Any] = array(code)
             cells.frombytes(data)
-            if self._cells == "f32" and code != "f":
+            if self._is_single and code != "f":
                 cells = to_single(cells)
             flat = cells.tolist()
         single = datatype == "FP32"
@@ -133,20 +133,31 @@ class Form:
                 "as input."
             )
         self._check_shape([tensors[0][0]["shape"][0], len(tensors)])
-        kinds = {entry["datatype"] for entry, _ in tensors}
+        kinds = {entry["datatype"] for entry, _ in tensors} - {wire.JSON}
         single = kinds == {"FP32"}
-        if "FP32" in kinds and not single and self._cells != "f32":
+        if "FP32" in kinds and not single and not self._is_single:
             raise Refused(f"got columns of {sorted(kinds)}, expected FP32 in all of them or in none")
-        return list(zip(*[self._column(*one) for one in tensors])), single  # noqa: B905 - of one table
+        columns = [self._column(index, *one) for index, one in enumerate(tensors)]
+        return list(zip(*columns)), single  # noqa: B905 - of one table
 
-    def _column(self, entry: Mapping[str, Any], data: Any) -> Sequence[Any]:
+    def _column(self, index: int, entry: Mapping[str, Any], data: Any) -> Sequence[Any]:
         code = wire.ARRAY_CODES.get(entry["datatype"])
         if code is None:
             values: list[Any] = json.loads(bytes(data))
-            return values if self._cells == "any" else to_single(map(float, values))
-        cells = array(code)
+            if index in self._texts:
+                return values
+            numbers = list(map(_number, values))
+            return to_single(numbers) if self._is_single else numbers
+        cells: array[Any] = array(code)
         cells.frombytes(data)
-        return to_single(cells) if self._cells == "f32" and code != "f" else cells
+        return to_single(cells) if self._is_single and code != "f" else cells
+
+    def _read_objects(self, data: Any, width: int, picks: Sequence[int] | None) -> list[Any]:
+        """Read cells of any type, row by row; those of columns that hold no text become numbers."""
+        values = json.loads(bytes(data))
+        texts = self._texts if picks is None else {picks[one] for one in self._texts}
+        flat = [one if i % width in texts else _number(one) for i, one in enumerate(values)]
+        return to_single(flat).tolist() if self._is_single else flat
 
     def _check_shape(self, shape: Sequence[int]) -> None:
         if len(shape) != 2:
@@ -168,6 +179,14 @@ class Form:
             raise Refused(f"columns are missing: {missing}")
         where = {name: position for position, name in enumerate(names)}
         return [where[name] for name in self._names]
+
+
+def _number(cell: Any) -> float:
+    """Read a cell that should be a number, as numpy does; null is missing."""
+    try:
+        return float("nan") if cell is None else float(cell)
+    except ValueError as error:
+        raise Refused(str(error)) from error
 
 
 def to_single(cells: Iterable[Any]) -> array[float]:
