@@ -133,7 +133,9 @@ class Connection(Reader, asyncio.Protocol):
         body = exchange.body if isinstance(exchange.body, bytes) else bytes(exchange.body)
         exchange.body = b""
         answer = self._app.answer(exchange.target, exchange.method, exchange.headers, body, exchange.started)
-        self._task = begin(self._loop, answer, self._finish)
+        task = begin(self._loop, answer, self._finish)
+        if task is not None:
+            self._task = task
 
     def _finish(self, response: Response) -> None:
         """Write an answer, and go on with what follows it."""
