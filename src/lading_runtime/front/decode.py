@@ -9,7 +9,10 @@ import csv
 import io
 import json
 import math
+import re
+from array import array
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -17,9 +20,21 @@ import msgspec
 from lading_runtime.front.messages import Refusal, invalid
 from lading_runtime.front.schema import Schema
 
+# lists and objects within one another: one server's contracts all share the limit
+_limits = {"depth": 100}
 _MAX_DIGITS = 400
+_SMALL_BYTES = 1024
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+# opening brackets as 1, closing ones as -1 in a signed byte
+_STEPS = bytes(1 if one in b"[{" else 255 for one in range(256))
 _TRUTH = {"true": True, "false": False}
 _scan = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def limit_depth(limit: int) -> None:
+    """Set how deeply JSON may be nested from now on."""
+    _limits["depth"] = limit
 
 
 def media_type(headers: Mapping[bytes, bytes]) -> tuple[str, dict[str, str]]:
@@ -43,18 +58,20 @@ def is_json(kind: str) -> bool:
     return kind == "application/json" or kind.endswith("+json")
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, depth_limit: int | None = None) -> Any:
     """Read JSON; NaN and Infinity, which it does not have, are understood."""
+    _check_depth(body, depth_limit or _limits["depth"])
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _require_unicode(_parse_leniently(body, error))
     except RecursionError:
         raise Refusal(400, "got JSON that is nested too deeply") from None
 
 
-def check_json(body: bytes) -> bytes:
+def check_json(body: bytes, depth_limit: int | None = None) -> bytes:
     """Return a JSON text unchanged, having made sure that it is one."""
+    _check_depth(body, depth_limit or _limits["depth"])
     try:
         _scan(body)
         body.decode()
@@ -63,6 +80,20 @@ def check_json(body: bytes) -> bytes:
     except RecursionError:
         raise Refusal(400, "got JSON that is nested too deeply") from None
     return body
+
+
+def _check_depth(body: bytes, limit: int) -> None:
+    """Refuse deep nesting before anything is made of it; a small body has not as many brackets in all."""
+    if len(body) < _SMALL_BYTES and body.count(b"[") + body.count(b"{") <= limit:
+        return
+    if _depth(body) > limit and _depth(_STRING.sub(b"", body)) > limit:
+        raise Refusal(400, f"got JSON nested more than {limit} deep (LADING_DEPTH_LIMIT)")
+
+
+def _depth(body: bytes) -> int:
+    # the innermost lists, which are most, at once
+    brackets = body.translate(None, _NO_BRACKETS).replace(b"[]", b"").replace(b"{}", b"")
+    return 1 + max(accumulate(array("b", brackets.translate(_STEPS))), default=0)
 
 
 def _parse_leniently(body: bytes, first: Exception) -> Any:

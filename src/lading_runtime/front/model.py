@@ -48,6 +48,22 @@ class Model:
             self.takes_json = not self.routine.takes_table
         self.schema = read(self.bill.model.get("signature"), facts.get("names"), facts.get("width"))
 
+    def _check_size(self, wanted: Input) -> None:
+        """Refuse more rows, or larger tensors, than the settings allow."""
+        if wanted.content == "json":
+            return
+        size_bytes = 0
+        for entry, data in wanted.tensors:
+            size_bytes += len(data)
+            shape = entry["shape"]
+            if shape and shape[0] > self.settings.row_limit:
+                limit = self.settings.row_limit
+                raise Refusal(413, f"got {shape[0]} rows, expected at most {limit} (LADING_ROW_LIMIT)")
+        if size_bytes > self.settings.tensor_limit_bytes:
+            limit = self.settings.tensor_limit_bytes
+            what = f"got tensors of {size_bytes} bytes, expected at most {limit}"
+            raise Refusal(413, f"{what} (LADING_TENSOR_LIMIT_BYTES)")
+
     @property
     def is_ready(self) -> bool:
         """Tell whether a request sent now would be answered."""
@@ -59,7 +75,8 @@ class Model:
         return "the server is shutting down" if self.is_draining else self.backend.state
 
     async def predict(self, wanted: Input) -> Answer:
-        """Ask the backend; raise a Refusal where it has no prediction to give."""
+        """Ask the backend; raise a Refusal where it has no prediction to give, or too much is asked for."""
+        self._check_size(wanted)
         if self.on_prediction is None:
             return self._checked(await self.backend.predict(wanted))
         started = perf_counter()
