@@ -13,21 +13,18 @@ from collections.abc import Sequence
 from lading_runtime import bill as bills
 from lading_runtime import launch, log
 
+# what KServe's runtimes give
+_OPTIONS = {"__model_name": "MODEL_NAME", "__http_port": "LADING_HTTP_PORT"}
+_WORDS = {"serve", "train"}
+
 
 def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started]:
     """Read the bill and start the worker; exit 2 where that makes no sense.
 
-    Platforms add arguments of their own (`--model_name=…`): options are ignored with one line, `serve` is
-    what is done anyway, `train` is refused.
+    Platforms add arguments of their own (`--model_name=…`), which `options` takes; `serve` is what is done
+    anyway, `train` is refused.
     """
-    ignored = [one for one in arguments if one.startswith("-")]
-    words = [one for one in arguments if not one.startswith("-")]
-    # a word behind an option without '=' may be its value
-    if words and words[0] != "serve" and words[0] == arguments[0]:
-        log.write("error", f"got {words[0]!r}, expected 'serve': this package answers requests, no more")
-        sys.exit(2)
-    if ignored:
-        log.write("info", f"ignored {' '.join(ignored)}: settings are LADING_* variables")
+    os.environ.update(options(arguments))
     try:
         bill = bills.load(os.environ.get("LADING_BILL") or bills.DEFAULT_PATH)
     except bills.BillError as error:
@@ -39,6 +36,31 @@ def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started]:
     except OSError as error:
         log.write("error", f"{bill.interpreter}: {error.strerror}")
         sys.exit(1)
+
+
+def options(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the variables that arguments stand for, spelt with `_` or `-`; ignore others with one line."""
+    variables = {}
+    ignored = []
+    rest = list(arguments)
+    while rest:
+        one = rest.pop(0)
+        name, given, value = one.partition("=")
+        if not one.startswith("-"):
+            if one != "serve":
+                log.write("error", f"got {one!r}, expected 'serve': this package answers requests, no more")
+                sys.exit(2)
+            continue
+        if not given and rest and not rest[0].startswith("-") and rest[0] not in _WORDS:
+            value = rest.pop(0)
+        variable = _OPTIONS.get(name.replace("-", "_"))
+        if variable and value:
+            variables[variable] = value
+        else:
+            ignored.append(name)
+    if ignored:
+        log.write("info", f"ignored {' '.join(ignored)}: settings are LADING_* variables")
+    return variables
 
 
 if __name__ == "__main__":

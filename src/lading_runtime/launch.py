@@ -16,6 +16,8 @@ from lading_runtime.bill import Bill
 _BOOT = os.path.join(os.path.dirname(package_file), "worker", "boot.py")  # noqa: PTH118, PTH120 - see bill.py
 # what points at the server's environment, or at the machine's
 _SCRUBBED = ("PYTHON", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+# how the server is reached is not for a model to know
+_SECRET = ("LADING_TOKEN", "LADING_TLS_")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # a package's file system is read-only but for /tmp
 _WRITABLE = ("MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER", "NUMBA_CACHE_DIR")
@@ -118,7 +120,7 @@ def environment(inherited: Mapping[str, str], bill: Bill) -> dict[str, str]:
     kept = {
         key: value
         for key, value in inherited.items()
-        if key in bill.variables or not key.startswith(_SCRUBBED)
+        if not key.startswith(_SECRET) and (key in bill.variables or not key.startswith(_SCRUBBED))
     }
     folder = str(bill.model["path"])
     defaults = {"HOME": "/tmp", "LADING_MODEL_DIR": folder, "AZUREML_MODEL_DIR": folder}  # noqa: S108 - by contract

@@ -1,5 +1,6 @@
 import pytest
 
+from lading_runtime.__main__ import options
 from lading_runtime.front.settings import Settings, read
 
 
@@ -44,3 +45,41 @@ def test_the_platform_says_how_long_shutting_down_may_take(variable, expected):
     settings = read({variable: "x"})
     assert (settings.lame_duck_s, settings.grace_s) == expected
     assert read({variable: "x", "LADING_GRACE_S": "7"}).grace_s == 7
+
+
+@pytest.mark.parametrize(
+    ("environ", "ports"),
+    [
+        ({"AIP_HTTP_PORT": "7080", "WEBSITES_PORT": "80", "PORT": "9000"}, (8080, 7080, 9000, 80)),
+        ({"AIP_HTTP_PORT": "8080", "PORT": "8080"}, (8080,)),
+        ({"SAGEMAKER_BIND_TO_PORT": "9001", "PORT": "9000"}, (9001,)),
+        ({"SAGEMAKER_BIND_TO_PORT": "9001", "LADING_PORT": "9002"}, (9002,)),
+        ({"AZUREML_MODEL_DIR": "/var/azureml-app"}, (8080, 5001)),
+        ({"LADING_HTTP_PORT": "8085"}, (8080, 8085)),
+        ({"WEBSITES_PORT": "tcp://10.0.0.1:80", "AIP_HTTP_PORT": "-1"}, (8080,)),
+    ],
+)
+def test_every_port_that_a_platform_names_is_listened_on(environ, ports):
+    assert read(environ).ports == ports
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        ([], {}),
+        (["serve"], {}),
+        (["--model_name=a", "--http_port=81"], {"MODEL_NAME": "a", "LADING_HTTP_PORT": "81"}),
+        (["--model-name", "a", "serve", "--http-port", "81"], {"MODEL_NAME": "a", "LADING_HTTP_PORT": "81"}),
+        (["--model_dir=/mnt/models", "--workers", "3", "--flag", "serve"], {}),
+        (["--model_name"], {}),
+    ],
+)
+def test_arguments_of_platforms_are_understood_or_ignored(arguments, variables):
+    assert options(arguments) == variables
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["serve", "train"], ["--flag", "train"]])
+def test_another_command_than_serve_is_refused_with_status_2(arguments):
+    with pytest.raises(SystemExit) as raised:
+        options(arguments)
+    assert raised.value.code == 2

@@ -26,6 +26,7 @@ from lading_runtime.front.routes import Endpoint, Routes
 from lading_runtime.front.trace import Asked
 from lading_runtime.front.watch import Watch
 
+_ASKED = vertex.asked(os.environ)
 ROUTES = Routes(
     (
         azureml.ROUTES,
@@ -38,11 +39,12 @@ ROUTES = Routes(
         triton.ROUTES,
         vertex.ROUTES,
     ),
-    first=vertex.asked(os.environ),
+    first=_ASKED,
 )
 _NOT_FOUND = "other"
 # what nginx counts a request as whose client did not wait
 _GONE = Response(b"", 499)
+_OPEN = {*health.ROUTES, *_ASKED, "/v2/models/{name}/ready", "/health-check"}
 _ESCAPED = re.compile(rb"%([0-9a-fA-F]{2})")
 _ABSOLUTE = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
 _REMEMBERED = 1024
@@ -56,6 +58,8 @@ class Target(NamedTuple):
     arguments: tuple[str, ...]
     path: str
     query: bytes
+    is_open: bool
+    """Whether it answers without a token: how healthy a server is, its platform asks without one."""
 
 
 class App:
@@ -66,6 +70,7 @@ class App:
         self._watch = watch
         self._model = model
         self._metrics = model.metrics
+        self._open = {*_OPEN, "/metrics"} if model.settings.open_metrics else _OPEN
         self._targets: dict[tuple[str, bytes], Target] = {}
 
     def find(self, method: str, url: bytes) -> Target:
@@ -74,7 +79,8 @@ class App:
         if target is None:
             path, query = _split(url)
             pattern, methods, arguments = ROUTES.find(path)
-            target = Target(pattern, _endpoint(methods, method), arguments, path, query)
+            is_open = pattern in self._open and method in {"GET", "HEAD"}
+            target = Target(pattern, _endpoint(methods, method), arguments, path, query, is_open)
             # clients ask for few URLs, again and again; one that makes up others cannot fill the memory
             if len(self._targets) < _REMEMBERED:
                 self._targets[method, url] = target

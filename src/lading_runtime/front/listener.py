@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from lading_runtime.front.access import Access
 from lading_runtime.front.heads import Heads
 from lading_runtime.front.settings import Settings
 
@@ -34,8 +35,11 @@ class Watched(Protocol):
 class Listener:
     """The connections of one server, watched from one timer: none of them needs its own."""
 
-    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, settings: Settings, loop: asyncio.AbstractEventLoop, access: Access | None = None
+    ) -> None:
         """Listen to nothing yet."""
+        self.access = access
         self.settings = settings
         self.loop = loop
         self.heads = Heads()

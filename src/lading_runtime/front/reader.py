@@ -104,6 +104,8 @@ class Reader:
             self._look_closer(exchange)
         try:
             exchange.target = self._app.find(exchange.method, self._url)
+            if self._listener.access is not None and not exchange.target.is_open:
+                self._listener.access.check(headers)
             length = headers.get(b"content-length")
             if length is not None and int(length) > self._body_limit:
                 raise self._too_large()

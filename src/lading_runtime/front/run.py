@@ -12,6 +12,7 @@ import uvloop
 
 from lading_runtime import launch, log
 from lading_runtime.bill import Bill
+from lading_runtime.front import access, decode
 from lading_runtime.front import settings as settings_room
 from lading_runtime.front.app import App
 from lading_runtime.front.listener import Listener
@@ -78,7 +79,13 @@ class _Service:
 
     async def _listen(self, model: Model) -> None:
         try:
+            guard = access.read(self._settings, os.environ)
+            tls = None if self._settings.uds else access.tls(self._settings)
             sockets = listening(self._settings)
+        except access.AccessError as error:
+            log.write("error", str(error))
+            self._status = 1
+            return
         except OSError as error:
             log.write("error", f"no socket to listen on: {error}")
             self._status = 1
@@ -86,10 +93,11 @@ class _Service:
         where = ", ".join(str(one.getsockname()) for one in sockets)
         state = f"loaded in {model.backend.load_s:.1f} s" if model.is_ready else "still loading"
         log.write("info", f"model {self._bill.name!r} {state}, listening on {where}")
+        decode.limit_depth(self._settings.depth_limit)
         watch = Watch(model, os.environ)
         app = App(model, watch)
-        listener = self._listener = Listener(self._settings, self._loop)
-        await listener.listen(lambda: Connection(app, listener), sockets)
+        listener = self._listener = Listener(self._settings, self._loop, guard)
+        await listener.listen(lambda: Connection(app, listener), sockets, tls)
         assert self._stop is not None
         await self._stop.wait()
         drain_s = max(1.0, self._settings.grace_s - self._settings.lame_duck_s - 1.0)

@@ -11,6 +11,10 @@ from typing import Any, NamedTuple, Optional
 from lading_runtime import log
 
 DEFAULT_PORT = 8080
+AZURE_PORT = 5001
+"""Where Azure ML's own images listen."""
+# LADING_HTTP_PORT is the launcher's `--http_port`, which KServe's runtimes give
+_PORT_VARIABLES = ("LADING_HTTP_PORT", "AIP_HTTP_PORT", "PORT", "WEBSITES_PORT")
 # where a platform says how long it waits between SIGTERM and SIGKILL: (variable, lame duck, grace) in seconds
 _PLATFORMS = (
     ("WEBSITE_SITE_NAME", 0.0, 4.0),  # Azure App Service: 5 s
@@ -46,6 +50,22 @@ class Settings(NamedTuple):
     connection_limit: int = 4096
     buffer_limit_bytes: int = 1 << 30
     """What all requests' bodies together may hold while they arrive and wait."""
+    row_limit: int = 1_000_000
+    """Rows of one request."""
+    depth_limit: int = 100
+    """Lists and objects within one another in a request's JSON."""
+    tensor_limit_bytes: int = 1 << 30
+    """What one request's tensors may come to."""
+    token_file: str = ""
+    """Path of a file with a bearer token a line, one of which every request but health's has to bear."""
+    open_metrics: bool = False
+    """Whether `/metrics` is answered without a token too."""
+    tls_certificate: str = ""
+    """Path of a certificate chain in PEM; with it, ports speak TLS."""
+    tls_key: str = ""
+    """Path of its key, where that is not in the same file."""
+    tls_client_ca: str = ""
+    """Path of the authorities whose clients alone are accepted."""
     lame_duck_s: float = 0.0
     """Seconds after SIGTERM in which requests are still accepted, though readiness is gone."""
     grace_s: float = 25.0
@@ -87,15 +107,20 @@ def read(environ: Mapping[str, str]) -> Settings:
 
 
 def _ports(environ: Mapping[str, str]) -> tuple[int, ...]:
-    """`LADING_PORT` alone; else 8080 and, where a platform sets it, `PORT`.
+    """`LADING_PORT` alone, or the one that SageMaker gives; else 8080 and every one that a platform names.
 
     Kubernetes sets `<SERVICE>_PORT=tcp://…` for every service there is, so what is no number is passed over.
     """
     own = _port(environ, "LADING_PORT")
     if own is not None:
         return (own,)
-    given = _port(environ, "PORT")
-    return (DEFAULT_PORT, given) if given not in {None, 0, DEFAULT_PORT} else (DEFAULT_PORT,)
+    bound = _port(environ, "SAGEMAKER_BIND_TO_PORT")  # its containers share one network
+    if bound:
+        return (bound,)
+    named = [_port(environ, name) for name in _PORT_VARIABLES]
+    if environ.get("AZUREML_MODEL_DIR"):
+        named.append(AZURE_PORT)
+    return tuple(dict.fromkeys((DEFAULT_PORT, *(port for port in named if port))))
 
 
 def _port(environ: Mapping[str, str], name: str) -> int | None:

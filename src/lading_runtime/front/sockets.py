@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
 from contextlib import suppress
 
 from lading_runtime import log
-from lading_runtime.front.settings import DEFAULT_PORT, Settings
+from lading_runtime.front.settings import AZURE_PORT, DEFAULT_PORT, Settings
 
 _BACKLOG = 2048
 
@@ -33,19 +34,25 @@ def _unix(path: str) -> socket.socket:
 def _tcp(settings: Settings) -> list[socket.socket]:
     """Listen on every port that can be had; raise OSError if that is none."""
     sockets = []
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     for port in settings.ports:
         # the protocol is named, or asyncio would leave out TCP_NODELAY: 40 ms per answer
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             listener.bind((settings.host, port))
             listener.listen(_BACKLOG)
         except OSError as error:
             listener.close()
-            if port != DEFAULT_PORT or len(settings.ports) == 1:
+            # nobody asked for these by name, if there are others
+            if port not in {DEFAULT_PORT, AZURE_PORT} or len(settings.ports) == 1:
                 raise
             log.write("warning", f"port {port}: {error.strerror}")
             continue
         sockets.append(listener)
+    if not sockets:
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
     return sockets
