@@ -80,7 +80,7 @@ def test_no_token_is_shown_by_the_log_the_metrics_or_a_command_line(guarded):
 
 
 def test_a_worker_never_inherits_a_token_though_the_author_declared_one():
-    bill = Bill("a", "1", "0", {"path": "/m"}, "", {"LADING_TOKEN": "x"}, None, b"")
+    bill = Bill("a", "1", "0", {"path": "/m", "loader": "pickle"}, "", {"LADING_TOKEN": "x"}, None, b"")
     inherited = {"LADING_TOKEN": "x", "LADING_TOKEN_FILE": "y", "LADING_TLS_KEY": "z", "LADING_PORT": "1"}
     variables = launch.environment(inherited, bill)
     assert [key for key in inherited if key in variables] == ["LADING_PORT"]

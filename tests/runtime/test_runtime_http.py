@@ -21,7 +21,7 @@ LIMIT_BYTES = 300_000
 @pytest.fixture(scope="module")
 def echo(serve):
     environ = {"LADING_BODY_LIMIT_BYTES": str(LIMIT_BYTES), "LADING_KEEP_ALIVE_S": "1"}
-    environ |= {"LADING_HEAD_TIMEOUT_S": "1", "LADING_BODY_TIMEOUT_S": "1"}
+    environ |= {"LADING_HEAD_TIMEOUT_S": "1", "LADING_BODY_TIMEOUT_S": "1", "LADING_DEPTH_LIMIT": "50"}
     code = "def run(data):\n    return len(data)"
     with serve(entry="score.py", files={"score.py": code}, environ=environ) as served:
         yield served
@@ -61,6 +61,13 @@ def test_a_body_at_the_limit_is_answered_and_one_beyond_is_refused(echo):
             if expected == 413:
                 assert str(LIMIT_BYTES) in answer["error"]
                 assert answer["error_code"] == "REQUEST_TOO_LARGE"
+
+
+def test_json_that_is_nested_too_deeply_is_refused(echo):
+    assert echo.post(b"[" * 50 + b"]" * 50)[0] == 200
+    status, answer = echo.post(b"[" * 51 + b"]" * 51)
+    assert status == 400
+    assert "LADING_DEPTH_LIMIT" in answer["error"]
 
 
 def test_a_connection_can_be_used_again_after_a_refusal(echo):

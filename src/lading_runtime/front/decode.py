@@ -26,8 +26,9 @@ _MAX_DIGITS = 400
 _SMALL_BYTES = 1024
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-# opening brackets as 1, closing ones as -1 in a signed byte
-_STEPS = bytes(1 if one in b"[{" else 255 for one in range(256))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+# an opening bracket as 1, a closing one as -1 in a signed byte
+_STEPS = bytes(1 if one == ord("[") else 255 for one in range(256))
 _TRUTH = {"true": True, "false": False}
 _scan = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -91,8 +92,8 @@ def _check_depth(body: bytes, limit: int) -> None:
 
 
 def _depth(body: bytes) -> int:
-    # the innermost lists, which are most, at once
-    brackets = body.translate(None, _NO_BRACKETS).replace(b"[]", b"").replace(b"{}", b"")
+    # the innermost, which are most, at once
+    brackets = body.translate(_ONE_KIND, _NO_BRACKETS).replace(b"[]", b"")
     return 1 + max(accumulate(array("b", brackets.translate(_STEPS))), default=0)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -28,12 +29,13 @@ def begin(
             finish(task.result())
             return None
     else:
+        context = copy_context()
         try:
-            awaited = coroutine.send(None)
+            awaited = context.run(coroutine.send, None)
         except StopIteration as stop:
             finish(stop.value)
             return None
-        task = loop.create_task(_Rest(coroutine, awaited))
+        task = context.run(loop.create_task, _Rest(coroutine, awaited))
     task.add_done_callback(lambda done: None if done.cancelled() else finish(done.result()))
     return task
 
