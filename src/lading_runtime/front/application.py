@@ -15,7 +15,10 @@ class Application(Protocol):
     """Heads and bodies in, answers out."""
 
     def find(self, method: str, url: bytes) -> Any:
-        """Return what answers, to be handed back; raise a Refusal where nothing does."""
+        """Return what answers, to be handed back; raise a Refusal where nothing does.
+
+        Its `is_open` says whether it answers without a token, where there are tokens.
+        """
         ...
 
     def refused(
