@@ -165,4 +165,4 @@ def test_a_link_or_a_pipe_in_its_tmp_is_not_followed(tmp_path):
     Path(tmp_path / "long").write_bytes(bytes(11))
     for name in ("link", "pipe", "long", "absent"):
         with pytest.raises(IntegrityError):
-            bytecode._open(tmp_path / name, 10)
+            bytecode.left_in(tmp_path / name, 10)

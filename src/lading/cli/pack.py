@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ def run(
     upgrade: Annotated[bool, Parameter(negative="")] = False,
     offline: Annotated[bool, Parameter(negative="")] = False,
     verify: bool = True,
+    no_compile: Annotated[bool, Parameter(negative="")] = False,
     sandbox: SandboxKind | None = None,
     what: What = What(),  # noqa: B008 - frozen
     common: Common = Common(),  # noqa: B008 - frozen
@@ -41,14 +43,16 @@ def run(
         locked: Refuse to resolve: the lock must be there and fresh.
         upgrade: Resolve anew although the lock is fresh.
         offline: Use what is cached, reach no network.
+        no_compile: Let the model itself answer, whatever the spec says of compiling it.
         verify: Replay the recorded predictions in a sandbox before sealing.
         sandbox: Where to verify: unshare, bwrap, podman or docker; default: the first that works.
     """
     console = Console(common)
     context = pipeline.Context(common.settings(), console.event, offline=offline)
+    spec = what.spec(model)
     packed = pipeline.pack(
         context,
-        what.spec(model),
+        replace(spec, compile="off", compile_tolerance=None) if no_compile else spec,
         names=tag,
         locked=locked,
         upgrade=upgrade,

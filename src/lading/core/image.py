@@ -10,7 +10,17 @@ from lading.core.digest import Digest
 from lading.core.platform import Platform
 
 Kind = Literal[
-    "base", "image", "interpreter", "environment", "server", "bytecode", "code", "assets", "model", "bill"
+    "base",
+    "image",
+    "interpreter",
+    "environment",
+    "server",
+    "bytecode",
+    "code",
+    "assets",
+    "model",
+    "compiled",
+    "bill",
 ]
 """`image`: of a base that is an image, as it is; such a layer may delete what lies below it."""
 

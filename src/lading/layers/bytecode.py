@@ -68,6 +68,8 @@ with open("/tmp/compiled", "xb") as out:
         out.write(struct.pack(">II", len(name), len(pyc)) + name + pyc)
 """
 
+_COMPILE_ONE = _COMPILE.replace("open(path,", 'open("/tmp/source",')
+
 
 def make(
     sandbox: Sandbox, *, python: str, roots: Sequence[str], folders: Sequence[str], tmp: Path
@@ -84,9 +86,17 @@ def make(
     chosen = _imported(sandbox, python, sorted(set(roots)), listed)
     inside = tuple(f"/{folder}/" for folder in folders)
     paths = sorted(path for path in chosen if path.startswith(inside))
-    _run(sandbox, [python, "-S", "-s", "-B", "-c", _COMPILE, *paths], compiled, _COMPILE_S)
-    with _open(compiled / "compiled", _OUTPUT_BYTES_MAX) as stream:
+    run(sandbox, [python, "-S", "-s", "-B", "-c", _COMPILE, *paths], compiled, _COMPILE_S)
+    with left_in(compiled / "compiled", _OUTPUT_BYTES_MAX) as stream:
         return dict(_read(stream, inside))
+
+
+def of_source(sandbox: Sandbox, *, python: str, path: str, source: bytes, tmp: Path) -> dict[str, bytes]:
+    """Compile one source that is going to lie at `path`; nothing of it is run."""
+    (tmp / "source").write_bytes(source)
+    run(sandbox, [python, "-S", "-s", "-B", "-c", _COMPILE_ONE, f"/{path}"], tmp, _COMPILE_S)
+    with left_in(tmp / "compiled", _OUTPUT_BYTES_MAX) as stream:
+        return dict(_read(stream, (f"/{path.rpartition('/')[0]}/",)))
 
 
 def write(compiled: Mapping[str, bytes], writer: LayerWriter) -> None:
@@ -115,17 +125,19 @@ def _imported(sandbox: Sandbox, python: str, roots: Sequence[str], tmp: Path) ->
 
 
 def _imported_at_once(sandbox: Sandbox, python: str, roots: Sequence[str], tmp: Path) -> list[str]:
-    _run(sandbox, [python, "-s", "-B", "-c", _IMPORT, "runpy", *roots], tmp, _IMPORT_S)
-    with _open(tmp / "paths", _PATHS_BYTES_MAX) as stream:
+    run(sandbox, [python, "-s", "-B", "-c", _IMPORT, "runpy", *roots], tmp, _IMPORT_S)
+    with left_in(tmp / "paths", _PATHS_BYTES_MAX) as stream:
         try:
             return stream.read().decode().split("\n")[:-1]
         except UnicodeDecodeError:
             raise IntegrityError(Issue("byte code", "the list of imported files is not UTF-8")) from None
 
 
-def _run(sandbox: Sandbox, argv: Sequence[str], tmp: Path, timeout_s: float) -> None:
-    """Run one of the two scripts to its end."""
-    running = sandbox.start(argv, env=_ENV, tmp=tmp)
+def run(
+    sandbox: Sandbox, argv: Sequence[str], tmp: Path, timeout_s: float, env: Mapping[str, str] = _ENV
+) -> None:
+    """Run a script to its end; raise VerifyError where it fails or takes too long."""
+    running = sandbox.start(argv, env=env, tmp=tmp)
     try:
         status = running.wait(timeout_s * (_EMULATED_PATIENCE if sandbox.emulated else 1))
     except TimeoutError as error:
@@ -138,7 +150,7 @@ def _run(sandbox: Sandbox, argv: Sequence[str], tmp: Path, timeout_s: float) -> 
         raise VerifyError(Issue("byte code", f"{argv[0]} ended with {status}: {running.output()[-1000:]}"))
 
 
-def _open(path: Path, limit_bytes: int) -> IO[bytes]:
+def left_in(path: Path, limit_bytes: int) -> IO[bytes]:
     """Open what a sandbox left in its /tmp: a plain file of a sane length, not a link and not a pipe."""
     try:
         stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")

@@ -13,7 +13,15 @@ from lading.core.bases import BaseImage
 from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
 from lading.core.image import Kind
-from lading.core.lock import Interpreter, LockedArchive, LockedBase, LockedConda, LockedDeb, LockedWheel
+from lading.core.lock import (
+    Interpreter,
+    LockedArchive,
+    LockedBase,
+    LockedConda,
+    LockedDeb,
+    LockedWheel,
+    PlatformLock,
+)
 from lading.layers import archive, completion, conda, deb, environment, files, overlap, root, system, wheel
 from lading.layers.cargo import Cargo
 from lading.layers.file_digests import FileDigests
@@ -86,6 +94,17 @@ def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()
     conda_layers = list(_conda(cargo, most=room - 1))
     model = _model(cargo, digests, most=max(1, room - len(conda_layers)))
     return [*below, *conda_layers, *found, *model]
+
+
+def server_skeleton(lock: PlatformLock) -> Recipe:
+    """Lay out the server's environment alone, for an image without a model."""
+    interpreter = lock.server_interpreter
+
+    def write(_: Sequence[Path], writer: LayerWriter) -> None:
+        environment.write(environment.SERVER, interpreter, writer)
+
+    made_from = {"skeleton": [environment.SERVER, interpreter.path, interpreter.version]}
+    return Recipe("server", "server's environment", made_from, write)
 
 
 def code(cargo: Cargo, digests: FileDigests) -> tuple[files.Content, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,10 @@ from lading.layers.files import Content
 from lading.layers.tar import LayerWriter
 from lading.lock import sealed
 from lading.pipeline import bases, environments, plan, summary, system
+from lading.pipeline.compiling import Compiler
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.locking import fetch_for, lock_facts
-from lading.pipeline.run import attach, temporary_folder, verify_image
+from lading.pipeline.run import Original, attach, attach_original, temporary_folder, verify_image
 from lading.store import documents
 
 SKELETON = "environments"
@@ -109,8 +110,8 @@ def finish(
     sandbox: str | None,
 ) -> Packed:
     """Seal what was built, verify it, and only then name it."""
-    cached = sum(one.cached for one in built)
-    layers = [layer for one in built for layer in one.image.layers]
+    cached = sum(one.cached for each in built for one in (each, each.original) if one)
+    layers = [layer for one in built for layer in one.layers]
     context.events(Event("assemble", "stage", summary.of_layers(layers, cached)))
     descriptor = seal_images(context, built)
     reports = _verify(context, built, sandbox) if verify else ()
@@ -127,6 +128,16 @@ class Built:
     bill: Bill
     examples: tuple[Example, ...]
     cached: int
+    original: Built | None = None
+    """What the model itself answers in, where a form answers in this one."""
+    proof: Mapping[str, Any] = field(default_factory=dict)
+    """Of that form."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, those of the original among them, each once."""
+        of_original = self.original.image.layers if self.original else ()
+        return (*self.image.layers, *(one for one in of_original if one not in self.image.layers))
 
 
 class Builder:
@@ -143,8 +154,12 @@ class Builder:
         created_s: int | None = None,
         sealed_by: str = __version__,
         compiles: bool = True,
+        again: bool = False,
     ) -> None:
-        """Take what a package is made from; `created_s` None: SOURCE_DATE_EPOCH, else 0."""
+        """Take what a package is made from; `created_s` None: SOURCE_DATE_EPOCH, else 0.
+
+        Made `again`, a compiled model is one whether that is faster or not.
+        """
         self.context = context
         self.what = what
         self.facts = facts
@@ -155,8 +170,19 @@ class Builder:
         self.compiles = compiles
         self.server = servers.find(what.server)
         self.examples: tuple[Example, ...] = what.examples or facts.examples
+        self._compiler = Compiler(context, what, facts, self.examples, sandbox, self._sealed, again)
 
     def build(self, lock: PlatformLock) -> Built:
+        """Make the image of a platform: with a form of the model where there is one, else with the model."""
+        cargo, original = self._original(lock)
+        made = self._compiler.compile(original.image, lock) if self.compiles else None
+        if made is None:
+            return original
+        bill = image.compiled(original.bill, made.form, made.layers, lock.server_interpreter)
+        described, was_there = self._described(bill, made.layers, cargo)
+        return Built(described, bill, self.examples, made.cached + was_there, original, made.proof)
+
+    def _original(self, lock: PlatformLock) -> tuple[Cargo, Built]:
         """Assemble, compile byte code, draw the bill, describe the image and write it."""
         context = self.context
         bases.ensure(context, self.what.base, lock.base, lock.platform)
@@ -184,12 +210,19 @@ class Builder:
         compiled, reused = self._bytecode(lock, assembled.layers) if self.compiles else ([], 0)
         layers = (*assembled.layers, *compiled)
         bill = self._bill(cargo, layers)
-        beside = {LOCK_PATH: sealed.encode(lock), **bases.travelling(context, lock.base)}
+        described, was_there = self._described(bill, layers, cargo)
+        return cargo, Built(described, bill, self.examples, assembled.cached + reused + was_there)
+
+    def _described(self, bill: Bill, layers: Sequence[Layer], cargo: Cargo) -> tuple[Image, bool]:
+        """Describe an image with its bill and lock; tell whether the bill was there already."""
+        beside = {
+            LOCK_PATH: sealed.encode(cargo.lock),
+            **bases.travelling(self.context, cargo.lock.base),
+        }
         last, was_there = self._sealed(_bill_recipe(bill, beside))
-        described = image.describe(
-            bill, (*layers, last), self.server, created_s=self.created_s, base=cargo.base
-        )
-        return Built(described, bill, self.examples, assembled.cached + reused + was_there)
+        layers = (*layers, last)
+        described = image.describe(bill, layers, self.server, created_s=self.created_s, base=cargo.base)
+        return described, was_there
 
     def _bill(self, cargo: Cargo, layers: Sequence[Layer]) -> Bill:
         digests = self.context.digests
@@ -294,10 +327,12 @@ def _bill_recipe(bill: Bill, beside: Mapping[str, bytes]) -> Recipe:
 
 def seal_images(context: Context, built: Sequence[Built]) -> Descriptor:
     """Write configs and manifests, the index where there are several platforms, and attach the bills."""
-    for one in built:
+    for one in (each for pair in built for each in (pair.original, pair) if each):
         documents.write(context.store, one.image.config)
         documents.write(context.store, one.image.manifest)
         attach(context, one.image.descriptor, one.bill.encode(), BILL)
+        if one.original:
+            attach_original(context, one.image.descriptor, one.original.image.descriptor)
     if len(built) == 1:
         return built[0].image.descriptor
     data, descriptor = image.index([one.image for one in built], {})
@@ -309,7 +344,14 @@ def _verify(context: Context, built: Sequence[Built], sandbox: str | None) -> tu
     """Verify the image of each platform that can be run here, this machine's own first."""
     own_first = sorted(built, key=lambda one: one.image.platform != Platform.current())
     return tuple(
-        verify_image(context, one.image, one.bill, one.examples, sandbox=sandbox, again=False)
+        _verify_one(context, one, sandbox)
         for one in own_first
         if context.cannot_run(one.image.platform, sandbox) is None
+    )
+
+
+def _verify_one(context: Context, one: Built, sandbox: str | None) -> Report:
+    original = Original(one.original.image, one.original.bill, one.proof) if one.original else None
+    return verify_image(
+        context, one.image, one.bill, one.examples, sandbox=sandbox, again=False, original=original
     )

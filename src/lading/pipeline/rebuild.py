@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lading import __version__
 from lading.core import canonical
@@ -20,7 +20,7 @@ from lading.core.errors import IntegrityError, Issue, LadingError, RegistryError
 from lading.core.lock import LockedArchive, LockedConda, LockedDeb, LockedWheel, PlatformLock
 from lading.core.ports import Event, Fetch
 from lading.core.reference import Reference
-from lading.core.spec import Indexes
+from lading.core.spec import CompileWay, Indexes
 from lading.pipeline import bases, shelf, system
 from lading.pipeline.alike import Side, differences
 from lading.pipeline.context import Context, keeping
@@ -79,10 +79,9 @@ def check(
             )
         )
         got = seal_images(apart, built)
-        pairs = list(zip(packages, built, strict=True))
         issues = [
             issue
-            for one, other in pairs
+            for one, other in _pairs(context, packages, built)
             for issue in differences(
                 Side(one.image, one.bill, context.store), Side(other.image, other.bill, apart.store)
             )
@@ -91,11 +90,21 @@ def check(
     if got.digest != expected or issues:
         what = f"made again it is {got.digest}, expected {expected}"
         raise IntegrityError(Issue(repr(text), what), *issues)
-    layers = sum(len(one.image.layers) for one in built)
+    layers = sum(len(one.layers) for one in built)
     context.events(
         Event("rebuild", "stage", f"{layers} layers made again, none from a cache: the same bytes")
     )
     return Checked(got.digest, tuple(str(one.image.platform) for one in packages), layers)
+
+
+def _pairs(
+    context: Context, packages: Sequence[shelf.Package], built: Sequence[Built]
+) -> Iterator[tuple[shelf.Package, Built]]:
+    """Pair what was made again with what it should be, the images of models with each other too."""
+    for package, made in zip(packages, built, strict=True):
+        yield package, made
+        if made.original:
+            yield shelf.original(context, package), made.original
 
 
 @keeping
@@ -161,7 +170,11 @@ def _again(
         if bill.lading != __version__:
             what = f"it was sealed by lading {bill.lading}, and this is {__version__}: bytes may differ"
             context.events(Event("rebuild", "warning", what))
-        found = recover(context, package, folder / f"files-{number}")
+        found = recover(context, shelf.original(context, package), folder / f"files-{number}")
+        if form := bill.model.compiled:
+            way = cast("CompileWay", form.way)
+            spec = replace(found.spec, compile=way, compile_tolerance=form.tolerance or None)
+            found = replace(found, spec=spec)
         _bring(context, found, find_links)
         _bring_base(context, where, found)
         builder = Builder(
@@ -173,6 +186,7 @@ def _again(
             created_s=_created_s(package),
             sealed_by=sealed_by or bill.lading,
             compiles=any(one.kind == "bytecode" for one in bill.layers),
+            again=True,
         )
         yield builder.build(found.lock)
 

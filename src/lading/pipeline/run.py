@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lading import verify
 from lading.core import canonical
 from lading.core.bill import Bill
 from lading.core.descriptor import REPORT, Descriptor
-from lading.core.errors import IntegrityError, Issue, VerifyError
+from lading.core.errors import IntegrityError, Issue, RegistryError, VerifyError
 from lading.core.image import Image
 from lading.core.platform import Platform
 from lading.core.ports import Event
@@ -28,6 +29,15 @@ from lading.store import documents
 _MAX_EXAMPLES_BYTES = 256 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What a model itself answers in, where a form answers in its place, and the proof of that form."""
+
+    image: Image
+    bill: Bill
+    proof: Mapping[str, Any]
+
+
 def verify_image(
     context: Context,
     image: Image,
@@ -36,15 +46,32 @@ def verify_image(
     *,
     sandbox: str | None,
     again: bool,
+    original: Original | None = None,
 ) -> Report:
     """Run an image in a sandbox and keep the report with it; VerifyError where it does not do what it did.
 
-    An image that passed before is not run once more, unless `again`: it has the same bytes.
+    An image that passed before is not run once more, unless `again`: it has the same bytes. With an
+    `original` that is run as well, and the answers of both are compared.
     """
     if not again and (before := _passed(context, image)):
         context.events(Event("verify", "stage", summary.of_report(before, image.platform, again=True)))
         return before
+    report, answers = _run(context, image, bill, examples, sandbox)
+    if original:
+        expected_report, expected = _run(context, original.image, original.bill, examples, sandbox)
+        _keep(context, original.image, original.bill, expected_report, "the model itself, ")
+        tolerance = bill.model.compiled.tolerance if bill.model.compiled else 0.0
+        checks = (*report.checks, *verify.same(answers, expected, tolerance))
+        report = replace(report, checks=checks, proof=dict(original.proof))
+    _keep(context, image, bill, report)
+    return report
+
+
+def _run(
+    context: Context, image: Image, bill: Bill, examples: Sequence[Example], sandbox: str | None
+) -> tuple[Report, list[Any]]:
     argv, env = command(image)
+    answers: list[Any] = []
     with temporary_folder() as tmp:
         report = verify.check(
             context.sandbox(image.layers, sandbox, platform=image.platform, user=user(image)),
@@ -55,14 +82,19 @@ def verify_image(
             env=env,
             tmp=tmp,
             events=context.events,
+            answers=answers,
         )
+    return report, answers
+
+
+def _keep(context: Context, image: Image, bill: Bill, report: Report, whose: str = "") -> None:
+    """Keep a report with its image, and tell of it; raise VerifyError where it says that something failed."""
     attach(context, image.descriptor, canonical.encode(report.to_json()), REPORT)
     if not report.passed:
         raise VerifyError(*_issues(report, bill))
-    context.events(Event("verify", "stage", summary.of_report(report, image.platform, again=False)))
+    context.events(Event("verify", "stage", whose + summary.of_report(report, image.platform, again=False)))
     if accelerator := _untried(bill):
         context.events(Event("verify", "warning", f"{accelerator} was not tried: a sandbox has no GPU"))
-    return report
 
 
 @keeping
@@ -72,7 +104,28 @@ def verify_package(
     """Verify a package in the store, on the examples that it carries."""
     package = shelf.find(context, text, platform)
     examples = recorded_examples(context, package)
-    return verify_image(context, package.image, package.bill, examples, sandbox=sandbox, again=True)
+    return verify_image(
+        context,
+        package.image,
+        package.bill,
+        examples,
+        sandbox=sandbox,
+        again=True,
+        original=_original(context, package),
+    )
+
+
+def _original(context: Context, package: shelf.Package) -> Original | None:
+    """Find what a compiled package is compared with; a warning where it was left behind."""
+    if package.bill.model.compiled is None:
+        return None
+    try:
+        found = shelf.original(context, package)
+    except RegistryError as error:
+        what = f"not compared with the model: {error.issues[0].what}"
+        context.events(Event("verify", "warning", what))
+        return None
+    return Original(found.image, found.bill, (package.report or {}).get("proof") or {})
 
 
 def _untried(bill: Bill) -> str | None:
@@ -111,6 +164,13 @@ def attach(context: Context, image: Descriptor, document: bytes, media_type: str
     manifest, descriptor = images.attach(image, document, media_type)
     for blob in (document, EMPTY_CONFIG, manifest):
         documents.write(context.store, blob)
+    context.store.refer(descriptor)
+
+
+def attach_original(context: Context, image: Descriptor, original: Descriptor) -> None:
+    """Keep the image of a model with that of its compiled form."""
+    document, descriptor = images.attach_original(image, original)
+    documents.write(context.store, document)
     context.store.refer(descriptor)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lading.core.errors import Issue
 from lading.core.image import Layer
@@ -58,6 +59,14 @@ def of_lock(lock: Lock, *, fresh: bool) -> str:
 def of_layers(layers: Sequence[Layer], cached: int) -> str:
     """Print `14 layers, 11 from cache`."""
     return f"{_count(len(layers), 'layer')}, {'all' if cached == len(layers) else cached} from cache"
+
+
+def of_proof(proof: Mapping[str, Any], tolerance: float) -> str:
+    """Print `compiled RandomForestClassifier, bit-identical on 62,340 probes, 4,330 → 12 µs a row`."""
+    exact = f"within {tolerance:g}" if tolerance else "bit-identical"
+    before, after = proof.get("original_us"), proof.get("compiled_us")
+    speed = f", {before:,.0f} → {after:,.0f} µs a row" if before and after else ""
+    return f"compiled {proof['kind']}, {exact} on {proof['probes']:,} probes{speed}"
 
 
 def of_foreign(platform: Platform, problem: Issue) -> str:

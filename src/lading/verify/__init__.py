@@ -1,5 +1,5 @@
 """A sandbox of a package and its recorded examples in, a Report out: does it still do what it did?"""
 
-from lading.verify.report import check
+from lading.verify.report import check, same
 
-__all__ = ["check"]
+__all__ = ["check", "same"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lading.core.bill import Bill
 from lading.core.digest import Digest
@@ -39,6 +40,7 @@ class _Replay:
     matched: int = 0
     problems: list[str] = field(default_factory=list)
     latencies_s: list[float] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
 
 
 def check(
@@ -53,13 +55,15 @@ def check(
     timeout_s: float = 600.0,
     request_timeout_s: float = 60.0,
     events: Events = ignore,
+    answers: list[Any] | None = None,
 ) -> Report:
     """Start a package's own entry point without a network and replay every recorded example.
 
     `argv` is the image's entry point and command; `tmp` an empty folder, of which each process gets a part
     as /tmp. `timeout_s` bounds the start, `request_timeout_s` each request; emulated, a package has ten times
-    as long, and its figures say nothing of it but that it was slow. Raises VerifyError only where nothing
-    could be run at all; whatever the package does is in the report.
+    as long, and its figures say nothing of it but that it was slow. `answers` is given the predictions for
+    each example, None where there were none. Raises VerifyError only where nothing could be run at all;
+    whatever the package does is in the report.
     """
     patience = _EMULATED_PATIENCE if sandbox.emulated else 1
     timeout_s, request_timeout_s = timeout_s * patience, request_timeout_s * patience
@@ -76,6 +80,8 @@ def check(
         replay = _Replay()
         if ready.passed:
             _replay(client, bill, examples, request_timeout_s, replay=replay, events=events)
+            if answers is not None:
+                answers += replay.answers
             _repeat(client, bill, examples, request_timeout_s, replay)
         peak_bytes = server.peak_memory_bytes()
     finally:
@@ -94,6 +100,21 @@ def check(
         figures={"stop_s": round(time.monotonic() - stopped_s, 3)},
         output=server.output()[-_OUTPUT_CHARACTERS:],
     )
+
+
+def same(got: Sequence[Any], expected: Sequence[Any], tolerance: float) -> Iterator[Check]:
+    """Hold the answers of a compiled form against those of its model; nothing where there are none."""
+    if not expected:
+        return
+    problems = [
+        f"example {number}: {one}"
+        for number, (ours, theirs) in enumerate(zip(got, expected, strict=False), 1)
+        for one in differences(ours, theirs, tolerance)
+    ]
+    exact = f"within {tolerance:g}" if tolerance else "equal"
+    detail = probe.first(problems) if problems else f"answers to {len(expected)} examples are {exact}"
+    passed = not problems and len(got) == len(expected)
+    yield Check("same as the model", passed, detail)
 
 
 def _median_ms(latencies_s: Sequence[float]) -> float:
@@ -144,7 +165,9 @@ def _replay(
             got = _ask(client, bill, example, timeout_s, replay)
         except NoAnswerError as error:
             replay.problems.append(f"{name}: {error}")
+            replay.answers.append(None)
             continue
+        replay.answers.append(got)
         found = (
             misfits(got, bill.model.signature, expected_rows)
             if example.outputs is None

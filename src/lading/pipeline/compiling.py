@@ -1,0 +1,220 @@
+"""The image of a model goes in; the layers of one in which a form of it answers come out, or why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lading.core.bill import BilledFile, BilledForm
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, Issue, ModelError, VerifyError
+from lading.core.image import Image, Layer
+from lading.core.lock import PlatformLock
+from lading.core.model import ModelFacts
+from lading.core.ports import Event, ignore
+from lading.core.signature import Signature
+from lading.core.spec import TOLERANT, Example, PackageSpec
+from lading.image.bill import ENVIRONMENT_PATH, MODEL_PATH
+from lading.layers import Recipe, forms, recipes
+from lading.layers.cache import key
+from lading.layers.environment import SERVER
+from lading.layers.tar import LayerWriter
+from lading.pipeline import run, summary
+from lading.pipeline.context import Context
+
+TITLE = "compiled model"
+_KEPT = frozenset({"base", "image", "server", "assets"})
+_SERVER_BYTECODE = "byte code of the server"
+_EXAMPLE_ROWS = 10_000
+# a pool of threads per library would make one row look slower than it is served
+_ENV = {
+    "PYTHONHASHSEED": "0",
+    **dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+    ),
+    **dict.fromkeys(("MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER", "NUMBA_CACHE_DIR"), "/tmp"),  # noqa: S108 - the sandbox's own
+}
+
+Sealed = Callable[[Recipe], tuple[Layer, bool]]
+"""Takes a layer from the cache, or makes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The layers of an image without its model, its form, how that was proved; how many were there already."""
+
+    layers: tuple[Layer, ...]
+    form: BilledForm
+    proof: Mapping[str, Any]
+    cached: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """Compiles the model of one package."""
+
+    context: Context
+    what: PackageSpec
+    facts: ModelFacts
+    examples: tuple[Example, ...]
+    sandbox: str | None
+    sealed: Sealed
+    always: bool
+    """Whether a proved form is taken even where it is no faster: making again does not ask for the time."""
+
+    def compile(self, original: Image, lock: PlatformLock) -> Compiled | None:
+        """Make the form of a model and the layers of its image; None where the model itself is to answer.
+
+        Says in an event what came of it. Raises ModelError where the author asked for a way that does not go.
+        """
+        if self.what.compile == "off" or not self._is_meant():
+            return None
+        layers = original.layers[:-1]
+        proof, layer = self._form(original, layers, lock)
+        if layer is None:
+            self._decline(str(proof.get("reason") or "the compiler does not say why"))
+            return None
+        skeleton, has_skeleton = self.sealed(recipes.server_skeleton(lock))
+        self.context.events(Event("compile", "stage", summary.of_proof(proof, self._tolerance)))
+        form = BilledForm(
+            path=f"/{forms.PATH}",
+            kind=str(proof["kind"]),
+            way=self.what.compile,
+            tolerance=self._tolerance,
+            probes=int(proof["probes"]),
+            files=tuple(BilledFile(name, size, Digest.parse(told)) for name, size, told in proof["files"]),
+            original=original.descriptor.digest,
+        )
+        below = tuple(_kept(layers, lock))
+        return Compiled((*below, skeleton, layer), form, proof, has_skeleton + proof["cached"])
+
+    @property
+    def _tolerance(self) -> float:
+        return self.what.compile_tolerance or 0.0
+
+    def _is_meant(self) -> bool:
+        """Tell whether this is a model that could be compiled at all; a routine is its author's own."""
+        if self.facts.loader in {"routine", "pyfunc"} or self.facts.code is not None:
+            if self.what.compile in TOLERANT:
+                self._decline("code of one's own, and what MLflow itself loads, cannot be compiled")
+            return False
+        return True
+
+    def _decline(self, reason: str) -> None:
+        if self.what.compile in TOLERANT:
+            fix = "take compile: auto, or off"
+            raise ModelError(Issue("compile", f"got {self.what.compile!r}, and {reason}", fix))
+        self.context.events(Event("compile", "stage", f"not compiled: {reason}"))
+
+    def _form(
+        self, original: Image, layers: Sequence[Layer], lock: PlatformLock
+    ) -> tuple[Mapping[str, Any], Layer | None]:
+        """Take form and proof from the cache, or make them; the proof gets the form's files and `cached`."""
+        if lock.conda:
+            return {"reason": "conda's packages carry the interpreter, so they could not be left out"}, None
+        if problem := self.context.cannot_run(lock.platform, self.sandbox):
+            return {"reason": f"{lock.platform} cannot be run here: {problem.what}"}, None
+        made_from = {
+            "compiled": self.what.compile,
+            "tolerance": self._tolerance,
+            "loader": [self.facts.loader, dict(self.facts.loader_options)],
+            "layers": sorted(str(one.diff_id) for one in layers),
+        }
+        noted = key({"proof": made_from}, "gzip")
+        proof = self.context.layers.recall(noted)
+        layer = self.context.layers.get(key(made_from, "gzip"))
+        if isinstance(proof, dict) and (layer or not (proof.get("kept") or self.always)):
+            return {**proof, "cached": 1}, layer
+        try:
+            form = self._make(original, layers, lock)
+        except (VerifyError, IntegrityError) as error:
+            return {"reason": f"the compiler failed: {error.issues[0].what}"}, None
+        files = [[name, len(data), str(Digest.of(data))] for name, data in sorted(form.files.items())]
+        proof = {**form.proof, "files": files}
+        self.context.layers.note(noted, proof)
+        if not form.files:
+            return proof, None
+        recipe = Recipe("compiled", TITLE, made_from, partial(self._write, form, layers, lock))
+        return {**proof, "cached": 0}, self.sealed(recipe)[0]
+
+    def _make(self, original: Image, layers: Sequence[Layer], lock: PlatformLock) -> forms.Form:
+        self.context.events(Event("compile", "step", "compiling the model and comparing it with itself"))
+        opened = self.context.sandbox(tuple(layers), self.sandbox, platform=lock.platform, events=ignore)
+        job = {
+            "path": MODEL_PATH,
+            "loader": self.facts.loader,
+            "options": dict(self.facts.loader_options),
+            "code": None,
+            "mode": self.what.compile,
+            "tolerance": self.what.compile_tolerance,
+            "always": self.always,
+            "examples": list(_rows(self.examples, self.facts.signature)),
+        }
+        _, env = run.command(original)
+        with run.temporary_folder() as tmp:
+            (folder := tmp / "form").mkdir()
+            return forms.make(
+                opened,
+                job,
+                python=f"{ENVIRONMENT_PATH}/bin/python",
+                minor=lock.server_interpreter.minor,
+                env={**env, **_ENV},
+                tmp=folder,
+                patient=self.always,
+            )
+
+    def _write(
+        self,
+        form: forms.Form,
+        layers: Sequence[Layer],
+        lock: PlatformLock,
+        _: Sequence[Path],
+        writer: LayerWriter,
+    ) -> None:
+        """Write the form with byte code for the interpreter that will read it."""
+        opened = self.context.sandbox(tuple(layers), self.sandbox, platform=lock.platform, events=ignore)
+        with run.temporary_folder() as tmp:
+            (folder := tmp / "bytecode").mkdir()
+            compiled = forms.byte_code(opened, form, python=f"/{SERVER}/bin/python", tmp=folder)
+        forms.write(form, compiled, writer)
+
+
+def _kept(layers: Sequence[Layer], lock: PlatformLock) -> Iterator[Layer]:
+    """Choose the layers of an image that it needs without its model."""
+    interpreter = f"Python {lock.server_interpreter.version}"
+    for layer in layers:
+        is_interpreter = layer.kind == "interpreter" and layer.title == interpreter
+        if layer.kind in _KEPT or is_interpreter or layer.title == _SERVER_BYTECODE:
+            yield layer
+
+
+def _rows(examples: Sequence[Example], signature: Signature | None) -> Iterator[list[Any]]:
+    """List the recorded rows, their cells in the order of the signature; what is no table is left out."""
+    names = [field.name for field in signature.inputs] if signature else []
+    left = _EXAMPLE_ROWS
+    for example in examples:
+        for row in list(_table(json.loads(json.dumps(example.inputs)), names))[:left]:
+            left -= 1
+            yield row
+
+
+def _table(inputs: Any, names: Sequence[str | None]) -> Iterator[list[Any]]:  # noqa: ANN401 - any JSON value
+    """Read one of MLflow's forms."""
+    match inputs:
+        case {"dataframe_split": {"columns": list(columns), "data": list(data)}}:
+            order = [columns.index(one) for one in names] if set(names) <= set(columns) else []
+            chosen = order or range(len(columns))
+            rows: Any = ([row[index] for index in chosen] for row in data if len(row) == len(columns))
+        case {"dataframe_records": list(records)}:
+            rows = ([one.get(name) for name in names or one] for one in records if isinstance(one, dict))
+        case {"instances": list(data)} | {"inputs": list(data)} | list(data):
+            rows = (row for row in data if isinstance(row, list))
+        case {"inputs": dict(columns)}:
+            rows = map(list, zip(*(columns.get(name) or [] for name in names or columns), strict=False))
+        case _:
+            rows = ()
+    yield from rows
