@@ -45,7 +45,7 @@ Sealed = Callable[[Recipe], tuple[Layer, bool]]
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The layers of an image without its model, its form, how that was proved; how many were there already."""
+    """The layers of an image without its model, its form, its proof, and how many layers were there."""
 
     layers: tuple[Layer, ...]
     form: BilledForm
