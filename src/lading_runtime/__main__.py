@@ -18,8 +18,8 @@ _OPTIONS = {"__model_name": "MODEL_NAME", "__http_port": "LADING_HTTP_PORT"}
 _WORDS = {"serve", "train"}
 
 
-def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started]:
-    """Read the bill and start the worker; exit 2 where that makes no sense.
+def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started | None]:
+    """Read the bill and start the worker, if there is to be one; exit 2 where that makes no sense.
 
     Platforms add arguments of their own (`--model_name=…`), which `options` takes; `serve` is what is done
     anyway, `train` is refused.
@@ -32,7 +32,7 @@ def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started]:
         sys.exit(2)
     log.describe(model=bill.name, version=bill.version)
     try:
-        return bill, launch.plan(os.environ, bill).start(bill)
+        return bill, None if bill.compiled else launch.plan(os.environ, bill).start(bill)
     except OSError as error:
         log.write("error", f"{bill.interpreter}: {error.strerror}")
         sys.exit(1)

@@ -30,6 +30,12 @@ class Bill(NamedTuple):
     text: bytes = b""
     """The file itself, whose digest names the package where nobody has handed over its own."""
 
+    @property
+    def compiled(self) -> str | None:
+        """The folder of the form that answers in the model's place; None where the model itself does."""
+        form = self.model.get("compiled")
+        return str(form["path"]) if form else None
+
 
 def load(path: str) -> Bill:
     """Read a bill; raise BillError, which says what is missing, for anything else."""

@@ -26,7 +26,7 @@ from lading_runtime.front.sockets import listening
 from lading_runtime.front.watch import Watch
 
 
-def serve(bill: Bill, started: launch.Started) -> int:
+def serve(bill: Bill, started: launch.Started | None) -> int:
     """Serve until SIGTERM; return 0 then, 1 where the model does not load or no socket can be had."""
     loop = uvloop.new_event_loop()
     try:
@@ -48,11 +48,13 @@ class _Service:
         self._is_hurried = False
         self._model: Model | None = None
 
-    async def run(self, started: launch.Started) -> int:
+    async def run(self, started: launch.Started | None) -> int:
         """Load first, bind after: to a platform an open port means ready."""
         # made here, not before: until Python 3.10 an event belongs to the loop that runs when it is made
         stop = self._stop = asyncio.Event()
         log.capture()
+        if started is None:
+            return await self._run_compiled()
         reaper = Reaper()
         plan = launch.plan(os.environ, self._bill)
         pool = Pool(self._bill, self._settings, plan, reaper, self._fail)
@@ -75,6 +77,24 @@ class _Service:
         stopped.cancel()
         await pool.close(timeout_s=1.0)
         loaded.cancel()
+        return self._status
+
+    async def _run_compiled(self) -> int:
+        """Answer with a compiled form: there is no worker to wait for."""
+        from lading_runtime.front.compiled import CompiledBackend
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            backend = CompiledBackend(str(self._bill.compiled), self._settings)
+        except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
+            log.write("error", f"giving up: the compiled model does not load: {error!r}")
+            return 1
+        model = self._model = Model(self._bill, self._settings, backend, Metrics())
+        model.learn()
+        gc.freeze()  # what has been imported is never garbage
+        await self._listen(model)
+        await backend.close(timeout_s=1.0)
         return self._status
 
     async def _listen(self, model: Model) -> None:
