@@ -1,7 +1,8 @@
 """A job in, a proved form in a folder out: what packing runs in the sandbox, by the model's own Python.
 
 The job is JSON: `path`, `loader`, `options` and `code`, as the worker's job; `mode` (`auto`); `examples`,
-rows of cells; `limit_s`. The folder gets `proof.json` always; `form.json` and `form.py` where it is kept.
+rows of cells; `limit_s`; `always`, to keep what is proved though it is no faster. The folder gets
+`proof.json`; `form.json` and `form.py` where the form is kept.
 """
 
 # jobs and models are of any type
@@ -56,6 +57,8 @@ def compile_job(job: Mapping[str, Any], out_folder: str) -> dict[str, Any]:
         proof = prove(
             loaded, Form(trial), compiled.points, job.get("examples") or (), effort=Effort(limit_s=limit_s)
         )
+    if job.get("always") and proof["proved"]:
+        proof["kept"] = True
     if proof["kept"]:
         write(compiled, out_folder)
     return {"kind": compiled.document["kind"], **proof}
