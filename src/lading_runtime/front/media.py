@@ -1,0 +1,84 @@
+"""An `Accept` header in, a media type out; a worker's answer in, its body in that media type out."""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from lading_runtime.front import npy, outputs
+from lading_runtime.front.channel import Answer
+from lading_runtime.front.messages import Refusal, Response
+from lading_runtime.front.render import bare, decode
+from lading_runtime.front.schema import Schema
+
+JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
+NPY, NPZ = "application/x-npy", "application/x-npz"
+TYPES = (JSON, CSV, LINES, NPY, NPZ)
+# other names of JSON lines, which no registry has settled
+SAME = dict.fromkeys(("application/x-jsonlines", "application/jsonl", "application/x-ndjson"), LINES)
+_COMMON = {None, b"", b"*/*", b"application/json"}
+
+
+def choose(headers: Mapping[bytes, bytes], default: str) -> str:
+    """Return the one of TYPES that a client likes best; refuse with 406 where it takes none of them."""
+    accept = headers.get(b"accept")
+    if accept in _COMMON:
+        return JSON if accept == b"application/json" else default
+    for kind in _ranked(accept or b""):
+        if kind in TYPES or kind in SAME:
+            return SAME.get(kind, kind)
+        family, _, rest = kind.partition("/")
+        if rest == "*":
+            if family in {"*", default.partition("/")[0]}:
+                return default
+            if family in {"application", "text"}:
+                return JSON if family == "application" else CSV
+    raise Refusal(406, f"accept: got {(accept or b'').decode('latin-1')[:200]!r}, expected one of {', '.join(TYPES)}")
+
+
+def render(kind: str, answer: Answer, schema: Schema) -> Response:
+    """Render one of TYPES but JSON; refuse with 406 what it has no form for."""
+    if kind in {NPY, NPZ}:
+        tensors = outputs.read(answer, schema)
+        body = npy.write_all(tensors) if kind == NPZ else npy.write(npy.stacked(tensors))
+    else:
+        values = decode(memoryview(bare(answer)))
+        rows = values if isinstance(values, list) else [values]
+        body = b"".join(msgspec.json.encode(row) + b"\n" for row in rows) if kind == LINES else _csv(rows)
+    return Response(body, content_type=kind.encode())
+
+
+def _csv(rows: Iterable[Any]) -> bytes:
+    """Write a line per row, without a header, as SageMaker's own containers do."""
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    for row in rows:
+        cells = list(row.values()) if isinstance(row, dict) else row if isinstance(row, list) else [row]
+        if any(isinstance(cell, (dict, list)) for cell in cells):
+            raise Refusal(406, f"accept: the answer is no table, expected {JSON!r}")
+        writer.writerow([_cell(cell) for cell in cells])
+    return target.getvalue().encode("utf-8", "replace")
+
+
+def _cell(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _ranked(accept: bytes) -> list[str]:
+    """Return media types, those with the highest `q` first (RFC 9110, 12.5.1)."""
+    ranked = []
+    for one in accept.decode("latin-1").lower().split(","):
+        kind, *parameters = (part.strip() for part in one.split(";"))
+        quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        try:
+            ranked.append((float(quality), kind))
+        except ValueError:
+            ranked.append((0.0, kind))
+    return [kind for quality, kind in sorted(ranked, key=lambda one: -one[0]) if quality > 0 and kind]
