@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from lading_runtime.front.forms import read_one
+from lading_runtime.front.forms import read_one, read_unified
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.schema import read
 
@@ -390,3 +390,33 @@ def test_probabilities_are_what_scikit_learn_gives_to_the_last_bit(serve, bare_m
 def test_large_tables_come_through_whole(bare, bare_model, iris, rows):
     table = np.resize(iris.to_numpy(), (rows, 4))
     assert bare.predictions({"instances": table.tolist()}) == bare_model.predict(table).tolist()
+
+
+@pytest.mark.parametrize("key", ["messages", "prompt", "input"])
+def test_a_language_models_body_is_handed_on_and_answered_without_a_wrapper(echo_server, key):
+    body = {key: "hello", "temperature": 0.5}
+    assert echo_server.post(body) == (200, body)
+    assert echo_server.post({"text": key}) == (200, {"predictions": {"text": key}})
+
+
+def test_a_language_models_body_is_one_row_for_a_model_that_takes_tables():
+    columns = [{"type": "string", "name": "prompt", "required": True}]
+    params = [{"name": "temperature", "type": "double", "default": 1.0, "shape": None}]
+    schema = read({"inputs": columns, "params": params})
+    wanted = read_unified(schema, {"prompt": "hi", "temperature": 0.5, "other": 1})
+    assert wanted.params == {"temperature": 0.5}
+    assert [(entry["name"], data) for entry, data in wanted.tensors] == [("prompt", b'["hi"]')]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json; format=pandas-split", "text/csv; label_size=0", "application/json; charset=latin-1"],
+)
+def test_a_media_types_parameter_that_would_change_the_body_is_refused(iris_server, content_type):
+    status, body, _ = iris_server.ask("POST", "/invocations", b"{}", {"content-type": content_type})
+    assert status == 415
+    assert "error_code" in json.loads(body)
+
+
+def test_the_version_is_a_bare_string(iris_server):
+    assert iris_server.get("/version")[1] == b"0.1.0"

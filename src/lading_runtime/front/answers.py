@@ -12,14 +12,18 @@ from lading_runtime.front.model import Model
 
 
 async def respond(
-    model: Model, request: Request, wanted: Input, render: Callable[[Answer], bytes]
+    model: Model,
+    request: Request,
+    wanted: Input,
+    render: Callable[[Answer], bytes],
+    content_type: str = "application/json",
 ) -> Response:
     """Predict, and answer with what `render` makes of it; a routine may answer with a picture or a file."""
     del request
     answer = await model.predict(wanted)
     if model.routine is not None and answer.header["parameters"]["content"] == "media":
         return _file(answer)
-    return Response(render(answer))
+    return Response(render(answer), content_type=content_type.encode())
 
 
 def _file(answer: Answer) -> Response:

@@ -17,6 +17,7 @@ from lading_runtime.front.contracts import (
     mlflow,
     oip,
     openapi,
+    sagemaker,
     triton,
     vertex,
 )
@@ -36,6 +37,8 @@ ROUTES = Routes(
         mlflow.ROUTES,
         oip.ROUTES,
         openapi.ROUTES,
+        sagemaker.ROUTES,
+        sagemaker.asked(os.environ),
         triton.ROUTES,
         vertex.ROUTES,
     ),

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from lading_runtime.front import encode, forms, routines
-from lading_runtime.front.decode import is_json, media_type, parse_csv, parse_json
+from lading_runtime import wire
+from lading_runtime.front import encode, forms, inputs, media, npy, render, routines
+from lading_runtime.front.decode import check_json, is_json, media_type, parse_csv, parse_json
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request
 from lading_runtime.front.model import Model
+from lading_runtime.front.tensors import Tensor
 
 
 async def read(model: Model, request: Request, *, else_json: bool = False, lists: bool = False) -> Input:
@@ -21,6 +24,8 @@ async def read(model: Model, request: Request, *, else_json: bool = False, lists
     `lists`: a bare JSON list is rows.
     """
     kind, parameters = media_type(request.headers)
+    if kind in _LINES and (model.routine is None or not model.routine.accepts(kind)):
+        return of_json(model, of_lines(request.body), lists=True)
     if model.routine is not None and (model.takes_json or kind != "text/csv"):
         wanted = _of_table(model, request.body, lists=lists) if is_json(kind) else None
         return wanted or routines.read(model.routine, request, kind, else_json=else_json)
@@ -29,9 +34,12 @@ async def read(model: Model, request: Request, *, else_json: bool = False, lists
     if kind == "text/csv":
         names, rows = parse_csv(request.body, model.schema, parameters.get("header"))
         return encode.rows(model.schema, names, rows)
+    if kind in _FILES:
+        return await _FILES[kind](model, request.body)
     if else_json:
         return of_json(model, request.body, lists=lists)
-    raise Refusal(415, f"got content-type {kind!r}, expected 'application/json' or 'text/csv'")
+    expected = ", ".join(map(repr, ("application/json", "text/csv", media.LINES, *_FILES)))
+    raise Refusal(415, f"got content-type {kind!r}, expected one of {expected}")
 
 
 def of_json(model: Model, body: bytes, *, lists: bool = False) -> Input:
@@ -39,6 +47,48 @@ def of_json(model: Model, body: bytes, *, lists: bool = False) -> Input:
     if model.routine is not None:
         return _of_table(model, body, lists=lists) or routines.of_json(body)
     return of_document(model, parse_json(body), lists=lists)
+
+
+def of_lines(body: bytes) -> bytes:
+    """Make a JSON list of JSON lines."""
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    if not lines:
+        raise Refusal(400, "got no lines, expected JSON on each")
+    for number, line in enumerate(lines):
+        try:
+            check_json(line)
+        except Refusal as refusal:
+            raise Refusal(400, f"line {number + 1}: {refusal.message}") from None
+    return b"[" + b",".join(lines) + b"]"
+
+
+async def _npy(model: Model, body: bytes) -> Input:
+    return inputs.read(model.schema, [npy.read(body)])
+
+
+async def _npz(model: Model, body: bytes) -> Input:
+    return inputs.read(model.schema, npy.read_all(body, model.settings.body_limit_bytes))
+
+
+async def _parquet(model: Model, body: bytes) -> Input:
+    """Have the worker read a Parquet file; its columns are cast here, as those of any other table."""
+    asked = Input("parquet", [(wire.tensor("body", "UINT8", [], body), body)])
+    answer = await model.read_file(asked)
+    columns = {}
+    for entry, data in wire.split(answer.header["outputs"], answer.body):
+        is_nested = entry["datatype"] == wire.JSON
+        columns[entry["name"]] = (
+            render.decode(data) if is_nested else Tensor(entry["name"], entry["datatype"], (), data).numbers()
+        )
+    return encode.mapping(model.schema, columns)
+
+
+_LINES = {media.LINES, *media.SAME}
+_FILES: Mapping[str, Callable[[Model, bytes], Awaitable[Input]]] = {
+    media.NPY: _npy,
+    media.NPZ: _npz,
+    "application/vnd.apache.parquet": _parquet,
+}
 
 
 def _of_table(model: Model, body: bytes, *, lists: bool) -> Input | None:

@@ -37,6 +37,13 @@ def read(schema: Schema, document: Any, *, lenient: bool = False) -> Input:
     return with_params(schema, read_one(schema, given[0], document[given[0]]), document)
 
 
+def read_unified(schema: Schema, document: Mapping[str, Any]) -> Input:
+    """Read MLflow's body for language models: all but the parameters is one row."""
+    params = {key: value for key, value in document.items() if key in schema.params}
+    row = {key: value for key, value in document.items() if key not in params}
+    return with_params(schema, encode.records(schema, [row]), {"params": params})
+
+
 def with_params(schema: Schema, wanted: Input, document: Mapping[str, Any]) -> Input:
     """Add what a body says of a model's parameters; a model without any is given none."""
     if not schema.params:

@@ -14,8 +14,8 @@ import msgspec
 
 from lading_runtime.front import npy, outputs
 from lading_runtime.front.channel import Answer
-from lading_runtime.front.messages import Refusal, Response
-from lading_runtime.front.render import bare, decode
+from lading_runtime.front.messages import Refusal
+from lading_runtime.front.render import bare, decode, predictions
 from lading_runtime.front.schema import Schema
 
 JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
@@ -26,8 +26,8 @@ SAME = dict.fromkeys(("application/x-jsonlines", "application/jsonl", "applicati
 _COMMON = {None, b"", b"*/*", b"application/json"}
 
 
-def choose(headers: Mapping[bytes, bytes], default: str) -> str:
-    """Return the one of TYPES that a client likes best; refuse with 406 where it takes none of them."""
+def choose(headers: Mapping[bytes, bytes], default: str) -> str | None:
+    """Return the one of TYPES that a client likes best, None where it takes none of them."""
     accept = headers.get(b"accept")
     if accept in _COMMON:
         return JSON if accept == b"application/json" else default
@@ -40,19 +40,19 @@ def choose(headers: Mapping[bytes, bytes], default: str) -> str:
                 return default
             if family in {"application", "text"}:
                 return JSON if family == "application" else CSV
-    raise Refusal(406, f"accept: got {(accept or b'').decode('latin-1')[:200]!r}, expected one of {', '.join(TYPES)}")
+    return None
 
 
-def render(kind: str, answer: Answer, schema: Schema) -> Response:
-    """Render one of TYPES but JSON; refuse with 406 what it has no form for."""
+def render(answer: Answer, *, kind: str, schema: Schema) -> bytes:
+    """Render one of TYPES; refuse with 406 what it has no form for."""
+    if kind == JSON:
+        return predictions(answer)
     if kind in {NPY, NPZ}:
         tensors = outputs.read(answer, schema)
-        body = npy.write_all(tensors) if kind == NPZ else npy.write(npy.stacked(tensors))
-    else:
-        values = decode(memoryview(bare(answer)))
-        rows = values if isinstance(values, list) else [values]
-        body = b"".join(msgspec.json.encode(row) + b"\n" for row in rows) if kind == LINES else _csv(rows)
-    return Response(body, content_type=kind.encode())
+        return npy.write_all(tensors) if kind == NPZ else npy.write(npy.stacked(tensors))
+    values = decode(memoryview(bare(answer)))
+    rows = values if isinstance(values, list) else [values]
+    return b"".join(msgspec.json.encode(row) + b"\n" for row in rows) if kind == LINES else _csv(rows)
 
 
 def _csv(rows: Iterable[Any]) -> bytes:

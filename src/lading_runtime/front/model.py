@@ -90,6 +90,10 @@ class Model:
         self.on_prediction(wanted, answer, None, started)
         return answer
 
+    async def read_file(self, wanted: Input) -> Answer:
+        """Have the worker read a file, which is no prediction."""
+        return self._checked(await self.backend.predict(wanted))
+
     def _checked(self, answer: Answer) -> Answer:
         """Count an answer; raise a Refusal where it is an error."""
         self.metrics.queue_s.observe(answer.queue_s)
@@ -97,6 +101,8 @@ class Model:
         error = answer.header.get("error")
         if error is None:
             return answer
+        if error["kind"] == "unsupported":
+            raise Refusal(415, error["message"], reason="unsupported")
         if error["kind"] == "refused":
             raise Refusal(
                 400,

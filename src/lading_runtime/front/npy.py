@@ -13,10 +13,10 @@ import sys
 import zipfile
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from typing import Any
 
 from lading_runtime.front.messages import Refusal, quote
-from lading_runtime.front.tensors import BYTES, SIZES, Tensor, count, nested
+from lading_runtime.front.tensors import BYTES, SIZES, Tensor, count
 from lading_runtime.wire import ARRAY_CODES
 
 _MAGIC = b"\x93NUMPY"
@@ -31,7 +31,11 @@ _DATATYPES = {
     ("b", 1): "BOOL",
     ("f", 4): "FP32",
     ("f", 8): "FP64",
-    **{(sign, bits // 8): f"{name}{bits}" for sign, name in (("i", "INT"), ("u", "UINT")) for bits in (8, 16, 32, 64)},
+    **{
+        (sign, bits // 8): f"{name}{bits}"
+        for sign, name in (("i", "INT"), ("u", "UINT"))
+        for bits in (8, 16, 32, 64)
+    },
 }
 _CODES = {datatype: f"{kind}{size}" for (kind, size), datatype in _DATATYPES.items()}
 
@@ -79,7 +83,9 @@ def write(tensor: Tensor) -> bytes:
         data = b"".join(one.ljust(width, b"\0") for one in texts)
         code = f"<U{width // 4}"
     else:
-        data = bytes(tensor.data if tensor.data is not None else array(ARRAY_CODES[tensor.datatype], tensor.numbers()))
+        data = bytes(
+            tensor.data if tensor.data is not None else array(ARRAY_CODES[tensor.datatype], tensor.numbers())
+        )
         code = ("|" if SIZES[tensor.datatype] == 1 else "<") + _CODES[tensor.datatype]
     shape = "".join(f"{size}, " for size in tensor.shape).strip()
     shape = shape if len(tensor.shape) == 1 else shape.rstrip(",")
@@ -105,7 +111,7 @@ def stacked(tensors: Sequence[Tensor]) -> Tensor:
     columns = [one.listed() for one in tensors]
     kinds = {one.datatype for one in tensors}
     if BYTES in kinds:
-        datatype: Optional[str] = None
+        datatype: str | None = None
     elif kinds == {"BOOL"}:
         datatype = "BOOL"
     else:
@@ -142,7 +148,9 @@ class _Values:
             raise _refused(f"got values of type {self.kind}{self.width}, expected up to 8 bytes each")
         if datatype == "BOOL" and data and max(data) > 1:
             raise _refused("got a boolean that is neither 0 nor 1")
-        packed = array(ARRAY_CODES[datatype], bytes(data)) if self.width == 1 else array(ARRAY_CODES[datatype])
+        packed = (
+            array(ARRAY_CODES[datatype], bytes(data)) if self.width == 1 else array(ARRAY_CODES[datatype])
+        )
         if self.width > 1:
             packed.frombytes(data)
             if self.is_swapped:

@@ -34,7 +34,9 @@ class Routine(NamedTuple):
 
     def accepts(self, kind: str) -> bool:
         """Tell whether it takes a media type."""
-        return any(one in {kind, "*/*"} or kind.startswith(one.rstrip("*")) for one in self.media)
+        return any(
+            one in {kind, "*/*"} or (one.endswith("/*") and kind.startswith(one[:-1])) for one in self.media
+        )
 
 
 def learn(facts: Mapping[str, Any]) -> Routine:

@@ -70,6 +70,8 @@ class Settings(NamedTuple):
     """Seconds after SIGTERM in which requests are still accepted, though readiness is gone."""
     grace_s: float = 25.0
     """Seconds after SIGTERM in which the server ends."""
+    default_accept: str = "application/json"
+    """The media type that `/invocations` answers with where the client has no wish."""
     lenient: bool = False
     """Whether values are cast as MLflow's own server casts them, even where that loses something."""
     strict_model_name: bool = False
@@ -97,7 +99,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         ((lame, grace) for variable, lame, grace in _PLATFORMS if environ.get(variable)),
         (Settings().lame_duck_s, Settings().grace_s),
     )
-    default = Settings(lame_duck_s=lame_duck_s, grace_s=grace_s, ports=_ports(environ))
+    accept = environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or Settings().default_accept
+    default = Settings(lame_duck_s=lame_duck_s, grace_s=grace_s, default_accept=accept, ports=_ports(environ))
     own = {
         name: _value(environ, f"LADING_{name.upper()}", getattr(default, name))
         for name in Settings._fields

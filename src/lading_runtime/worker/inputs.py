@@ -26,6 +26,14 @@ _DTYPES = {
 class RefusedError(Exception):
     """The model says that this input is wrong."""
 
+    kind = "refused"
+
+
+class UnsupportedError(RefusedError):
+    """Nothing in the model's environment reads an input of this media type."""
+
+    kind = "unsupported"
+
 
 class Request:
     """One request, made into arrays or frames when a loader asks for them."""

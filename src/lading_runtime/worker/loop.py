@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from lading_runtime import wire
-from lading_runtime.worker import batch, console, fork, inputs, limit, results
+from lading_runtime.worker import batch, console, fork, inputs, limit, results, tables
 
 _JOIN_BYTES = 1 << 16
 _READ_BYTES = 1 << 14
@@ -125,9 +125,10 @@ def answer(
     console.begin(header["id"])
     try:
         request = inputs.Request(header, body)
-        content, tensors = results.encode(model.predict(request))
+        is_file = request.content == tables.CONTENT
+        content, tensors = tables.encode(request) if is_file else results.encode(model.predict(request))
     except inputs.RefusedError as error:
-        return {"id": header["id"], "error": {"kind": "refused", "message": str(error)}}, []
+        return {"id": header["id"], "error": {"kind": error.kind, "message": str(error)}}, []
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises
         console.failure()
         limit.note(error)

@@ -41,13 +41,18 @@ def encode(request: inputs.Request) -> Any:
 
 
 def _tensor(name: str, column: Any) -> Any:
-    import pyarrow.types as types
+    from pyarrow import types  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     kind = column.type
-    if column.null_count == 0 and (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+    if column.null_count == 0 and (
+        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    ):
         _, ((entry, data),) = results.encode(column.to_numpy(zero_copy_only=False))
         return {**entry, "name": name}, data
-    data = results.to_json(column.to_pylist())
+    try:
+        data = results.to_json(column.to_pylist())
+    except TypeError as error:
+        raise inputs.RefusedError(f"column {name!r}: {kind} has no JSON form") from error
     return wire.tensor(name, wire.JSON, [len(column)], data), data
 
 
@@ -57,7 +62,9 @@ def _by_pandas(data: Any) -> Any:
 
         return pd.read_parquet(data)
     except ImportError as error:
-        message = "nothing in the model's environment reads Parquet: it needs pyarrow, or pandas with fastparquet"
+        message = (
+            "nothing in the model's environment reads Parquet: it needs pyarrow, or pandas with fastparquet"
+        )
         raise inputs.UnsupportedError(message) from error
     except (OSError, ValueError) as error:
         raise inputs.RefusedError("no Parquet file: " + str(error)[:500]) from error

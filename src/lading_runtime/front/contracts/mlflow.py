@@ -1,22 +1,66 @@
-"""MLflow's `POST /invocations`: its four JSON forms and CSV in, `{"predictions": …}` out."""
+"""MLflow's and SageMaker's `POST /invocations`: tables of any form in, predictions in any form out."""
 
 from __future__ import annotations
 
-from lading_runtime.front import answers, bodies
-from lading_runtime.front.messages import Request, Response
+from functools import partial
+from typing import Any
+
+from lading_runtime.front import answers, bodies, forms, media
+from lading_runtime.front.decode import is_json, media_type, parse_json
+from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
-from lading_runtime.front.render import predictions
+from lading_runtime.front.render import bare, predictions
 from lading_runtime.front.routes import Table
+
+_PARAMETERS = {"charset", "header", "boundary"}
+_UNIFIED = ("messages", "prompt", "input")
 
 
 async def invocations(model: Model, request: Request) -> Response:
     """Answer one request."""
-    return await answers.respond(model, request, await bodies.read(model, request), predictions)
+    _check_parameters(request)
+    kind = media.choose(request.headers, model.settings.default_accept)
+    if kind is None and model.routine is None:
+        accept = request.headers[b"accept"].decode("latin-1")[:200]
+        raise Refusal(406, f"accept: got {accept!r}, expected one of {', '.join(media.TYPES)}")
+    unified = _unified(request)
+    if unified is not None:
+        is_table = model.routine is None
+        wanted = (
+            forms.read_unified(model.schema, unified) if is_table else bodies.of_json(model, request.body)
+        )
+        return await answers.respond(model, request, wanted, bare)
+    wanted = await bodies.read(model, request)
+    if kind in {None, media.JSON}:
+        return await answers.respond(model, request, wanted, predictions)
+    render = partial(media.render, kind=str(kind), schema=model.schema)
+    return await answers.respond(model, request, wanted, render, str(kind))
 
 
 async def version(model: Model, _: Request) -> Response:
     """Answer `GET /version`: a bare string, as MLflow's server gives its own."""
     return Response(model.bill.lading.encode())
+
+
+def _check_parameters(request: Request) -> None:
+    """Refuse parameters of a media type that would change what the body is, as `format=pandas-split`."""
+    if b";" not in request.headers.get(b"content-type", b""):
+        return
+    kind, parameters = media_type(request.headers)
+    unknown = sorted(parameters.keys() - _PARAMETERS)
+    if unknown and (is_json(kind) or kind == "text/csv"):
+        raise Refusal(415, f"content-type: got the parameters {unknown}, expected none but 'charset'")
+
+
+def _unified(request: Request) -> dict[str, Any] | None:
+    """Return a body for a language model, which has one of three keys; None for any other."""
+    body = request.body
+    if not (b'"messages"' in body or b'"prompt"' in body or b'"input"' in body):
+        return None
+    if not is_json(media_type(request.headers)[0]):
+        return None
+    document = parse_json(body)
+    return document if isinstance(document, dict) and not document.keys().isdisjoint(_UNIFIED) else None
 
 
 ROUTES: Table = {
