@@ -58,7 +58,6 @@ class Estimator:
         """Set it up to answer one request at a time in one thread."""
         self.estimator, self.method = model, method
         names = getattr(model, "feature_names_in_", None)
-        self._predict = getattr(model, method)
         width = getattr(model, "n_features_in_", None)
         self.facts = {
             "names": None if names is None else [str(name) for name in names],
@@ -69,7 +68,8 @@ class Estimator:
         wants_frame = names is not None or width is None
         self._wants_frame = wants_frame and inputs.has_pandas()
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
-        estimators.use_one_job(model)
+        estimators.quicken(model)
+        self._predict = getattr(model, method)
 
     def warm(self) -> float | None:
         """Predict for rows of noughts; return the seconds per row, None where there is no telling.

@@ -16,6 +16,9 @@ _CMSG_BYTES = 64
 # files that are read by whoever has them open without getting in each other's way
 _HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
 
+# threads of libraries that end and begin them around a fork: jemalloc's, which Arrow and so pandas brings
+_FORKABLE = ("jemalloc_bg_thd",)
+
 
 def why_not(descriptor: int) -> str | None:
     """Say what makes it unsafe to fork this process; None where nothing does.
@@ -24,9 +27,10 @@ def why_not(descriptor: int) -> str | None:
     would read and write by turns; a GPU's is of no use to a child.
     """
     try:
-        if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208 - pathlib costs 3 ms
-            return "it has started threads"
-        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        others = [name for name in _threads() if name not in _FORKABLE]
+        if len(others) != 1:
+            return f"it has started threads ({', '.join(sorted(set(others)))})"
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - pathlib costs 3 ms
             if int(name) <= 2 or int(name) == descriptor:
                 continue
             try:
@@ -38,6 +42,15 @@ def why_not(descriptor: int) -> str | None:
     except OSError as error:
         return str(error)
     return None
+
+
+def _threads() -> list[str]:
+    """Return the names of this process's threads."""
+    names = []
+    for task in os.listdir("/proc/self/task"):  # noqa: PTH208
+        with open(f"/proc/self/task/{task}/comm", encoding="utf-8", errors="replace") as stream:  # noqa: PTH123
+            names.append(stream.read().strip())
+    return names
 
 
 def workers(descriptor: int, front: int) -> int:
