@@ -172,6 +172,8 @@ class Member:
         else:
             self._answered = True
             self.jobs = ()
+            if answer.header.get("leaving"):
+                self.is_ready = False
             self._told.on_answer(self, jobs, answer)
 
 

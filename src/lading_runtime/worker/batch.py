@@ -72,10 +72,10 @@ def _whole(
     model: Any, header: Mapping[str, Any], body: memoryview, rows: Sequence[int], *, apart: bool = False
 ) -> Answer:
     """Answer all of it by one call; raise what the model raises, or _NoRowsError."""
-    many = getattr(model, "predict_many", None) if header["parameters"]["content"] == "json" else None
-    if many is not None:
+    if header["parameters"]["content"] == "json":
+        many = getattr(model, "predict_many", None)
         requests = [inputs.Request(*part) for part in _parts(header, body, rows, [1] * len(rows))]
-        values = many(requests)
+        values = many(requests) if many is not None else ()
         if len(values) != len(requests):
             raise _NoRowsError
         return _each(values)
@@ -107,10 +107,9 @@ def _each(values: Sequence[Any]) -> Answer:
 
 
 def _length(value: Any) -> int | None:
+    """Return how many rows a table or array has; a list is none: some models return one array per output."""
     shape = getattr(value, "shape", None)
-    if shape is not None:
-        return int(shape[0]) if len(shape) else None
-    return len(value) if isinstance(value, (list, tuple)) else None
+    return int(shape[0]) if shape else None
 
 
 def _slice(value: Any, start: int, end: int) -> Any:

@@ -84,11 +84,14 @@ def _serve(model: Loaded, descriptor: int) -> int:
         if message is None:
             return 0
         header, body = message
-        if "rows" in header:
-            write(descriptor, *batch.answer(model, header, body, answer))
-        else:
-            write(descriptor, *answer(model, header, body))
-        if limit.is_reached():
+        answered = (
+            batch.answer(model, header, body, answer) if "rows" in header else answer(model, header, body)
+        )
+        is_last = limit.is_reached()
+        if is_last:
+            answered[0]["leaving"] = True  # or the front would send another request
+        write(descriptor, *answered)
+        if is_last:
             return limit.STATUS
 
 
