@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple  # noqa: UP035 - `Compiler` is evaluated under Python 3.8
 
-from lading_runtime.compile import boosting, forests
+from lading_runtime.compile import boosting, forests, lightgbm, xgboost
 from lading_runtime.compile.notes import Fitted, NotCompiled, Points, Source, Table, kind
 from lading_runtime.compile.steps import transform
 from lading_runtime.compiled.form import FORMAT
@@ -16,7 +16,7 @@ from lading_runtime.compiled.form import FORMAT
 _MODULE = '''\
 """A compiled model; made by lading, equal to the original as its proof says."""
 from array import array
-from math import exp, fsum
+from math import exp, fsum, ldexp
 
 NAN, INF = float("nan"), float("inf")
 
@@ -27,6 +27,42 @@ def check(cells, takes_nan, dtype):
             raise ValueError(f"Input X contains infinity or a value too large for dtype('{dtype}').")
         if one != one and not takes_nan:
             raise ValueError("Input X contains NaN.")
+
+
+TABLE = [2.0 ** (one / 32.0) for one in range(32)]
+
+
+def expf(value):
+    """Return glibc's `expf`, as its polynomial has it, before it is rounded to single precision."""
+    if value != value:
+        return value
+    if value > 88.72283172607421875:
+        return INF
+    if value < -103.97207641601562:
+        return 0.0
+    # Szabolcs Nagy's, of Arm's optimized routines
+    scaled = value * 46.16624130844683
+    whole = round(scaled)
+    rest = scaled - whole
+    high = 1.6938359250920212e-06 * rest + 0.00023459809789509004
+    low = 0.021660849396613134 * rest + 1.0
+    power, place = divmod(whole, 32)
+    return (high * (rest * rest) + low) * ldexp(TABLE[place], power)
+
+
+def sigmoid_single(value):
+    raised = array("f", (expf(min(-value, array("f", (88.7,))[0])),))[0]
+    return array("f", (1.0 / array("f", (raised + 1.0,))[0],))[0]
+
+
+def softmax_single(scores):
+    most = max(scores)
+    raised = array("f", map(expf, array("f", [one - most for one in scores])))
+    total = 0.0
+    for one in raised:
+        total += one
+    total = array("f", (total,))[0]
+    return array("f", [one / total for one in raised])
 
 
 def unknown(cell):
@@ -44,6 +80,15 @@ def softmax(scores):
     most = max(scores)
     raised = [exp(one - most) for one in scores]
     total = add_up(raised)
+    return [one / total for one in raised]
+
+
+def softmax_in_order(scores):
+    most = max(scores)
+    raised = [exp(one - most) for one in scores]
+    total = 0.0
+    for one in raised:
+        total += one
     return [one / total for one in raised]
 
 
@@ -67,6 +112,8 @@ _LAST: Mapping[str, tuple[Compiler, str]] = {
     **dict.fromkeys(forests.TREES | forests.FORESTS, (forests.compile_forest, "single")),
     **dict.fromkeys(boosting.BOOSTED, (boosting.compile_boosted, "single")),
     **dict.fromkeys(boosting.HISTOGRAM, (boosting.compile_histogram, "double")),
+    **dict.fromkeys(xgboost.MODELS, (xgboost.compile_xgboost, "single")),
+    **dict.fromkeys(lightgbm.MODELS, (lightgbm.compile_lightgbm, "double")),
 }
 
 
@@ -103,6 +150,8 @@ def build(model: Any, method: str) -> Compiled:
         "width": int(width),
         "cells": "f32" if precision == "single" else "f64",
         "texts": sorted(points.texts),
+        "integers_are_single": points.integers_are_single and not before,
+        "takes_empty": kind(last) in xgboost.MODELS and not before,
         "refuses": ["BOOL"] if points.refuses_truth else [],
         "by_name": any(map(_asks_by_name, before)),
         "output": {"datatype": fitted.datatype, "columns": fitted.columns},

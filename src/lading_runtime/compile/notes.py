@@ -23,6 +23,8 @@ class Points:
         """The columns that hold text."""
         self.refuses_truth = False
         """Whether an input of true and false alone is refused."""
+        self.integers_are_single = False
+        """Whether an array of integers is rounded to single precision."""
 
     def add(self, column: int, values: Iterable[Any]) -> None:
         """Remember values of a column."""

@@ -47,6 +47,8 @@ class Form:
         self._width = int(document["width"])
         self._is_single = document["cells"] == "f32"
         self._refuses = frozenset(document["refuses"])
+        self._integers_are_single = bool(document["integers_are_single"])
+        self._takes_empty = bool(document["takes_empty"])
         self._texts = frozenset(document["texts"])
         self._by_name = bool(document.get("by_name"))
         output = document["output"]
@@ -71,7 +73,9 @@ class Form:
         except ValueError as error:
             raise Refused(str(error)[:2000]) from error
         count = len(values)
-        shape = [count] if self._columns is None else [count // self._columns, self._columns]
+        # XGBoost, which alone answers no rows, takes them for those of two classes
+        wide = self._columns if count else 2
+        shape = [count] if self._columns is None else [count // self._columns, wide]
         if self._code is None:
             data = json.dumps(_fold(values, self._columns)).encode()
         else:
@@ -108,7 +112,9 @@ class Form:
         else:
             cells: array[Any] = array(code)
             cells.frombytes(data)
-            if self._is_single and code != "f":
+            if (self._is_single and code != "f") or (
+                code not in "fd" and self._integers_are_single and content != "frame"
+            ):
                 cells = to_single(cells)
             flat = cells.tolist()
         single = datatype == "FP32"
@@ -162,7 +168,7 @@ class Form:
     def _check_shape(self, shape: Sequence[int]) -> None:
         if len(shape) != 2:
             raise Refused(f"Expected 2D array, got {len(shape)}D array instead.")
-        if not shape[0]:
+        if not shape[0] and not self._takes_empty:
             raise Refused(
                 f"Found array with 0 sample(s) (shape={tuple(shape)}) while a minimum of 1 is required by "
                 f"{self._kind}."

@@ -1,0 +1,115 @@
+"""XGBoost's models in, a compiled form's statements out.
+
+XGBoost adds leaves in single precision, one tree after another, and so does the form: in an array of floats,
+which rounds what is stored.
+"""
+
+# estimators have no type here
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import json
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lading_runtime.compile.labels import describe
+from lading_runtime.compile.notes import Fitted, NotCompiled, Source, Table, kind, literal
+from lading_runtime.compile.trees import Tree, below_single, emit, note_points
+
+MODELS = frozenset(
+    f"xgboost.{name}{what}" for name in ("XGB", "XGBRF") for what in ("Classifier", "Regressor")
+) | {"xgboost.XGBRanker"}
+_AS_IT_IS = {
+    "reg:squarederror",
+    "reg:absoluteerror",
+    "reg:pseudohubererror",
+    "reg:quantileerror",
+    "reg:linear",
+}
+
+
+def compile_xgboost(model: Any, method: str, source: Source, table: Table) -> Fitted:
+    """Compile a model of trees; linear and dart boosters are not."""
+    if table.sparse:
+        raise NotCompiled("XGBoost of a sparse matrix")
+    if model.missing == model.missing:
+        raise NotCompiled(f"missing values that are {model.missing!r}")
+    booster = model.get_booster()
+    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    gradient = learner["gradient_booster"]
+    if gradient["name"] != "gbtree":
+        raise NotCompiled(f"XGBoost's booster {gradient['name']!r}")
+    if not table.rounded:
+        table = table._replace(cells=source.lets(table.cells, single=True))
+    objective = learner["objective"]["name"]
+    classes = max(int(learner["learner_model_param"]["num_class"]), 1)
+    base = _margins(learner["learner_model_param"]["base_score"], objective, classes)
+    source.body.append(f"a = array('f', ({', '.join(map(literal, base))},))")
+    trees = [
+        _read(tree, f"a[{place}]")
+        for tree, place in zip(_used(model, gradient["model"]), gradient["model"]["tree_info"])  # noqa: B905
+    ]
+    note_points(trees, source.points, table.columns)
+    source.body.append(f"total = {' + '.join(table.cells)}")
+    emit(source, trees, table.cells, has_nan="total != total")
+    return _finish(model, method, source, objective, classes)
+
+
+def _used(model: Any, trees: Mapping[str, Any]) -> Sequence[Any]:
+    """Return the trees up to the best iteration, where training stopped early."""
+    _, end = model._get_iteration_range(None)  # noqa: SLF001
+    bounds = trees["iteration_indptr"]
+    used: Sequence[Any] = trees["trees"][: bounds[end]] if end else trees["trees"]
+    return used
+
+
+def _margins(text: Any, objective: str, classes: int) -> list[float]:
+    """Return where the sums begin, in the objective's own scale."""
+    numbers = [float(one) for one in str(text).strip("[]").split(",")]
+    numbers = array("f", numbers if len(numbers) == classes else numbers * classes).tolist()
+    if objective in {"binary:logistic", "reg:logistic"}:
+        turned = array("f", [array("f", [1.0 / one])[0] - 1.0 for one in numbers])
+        return array("f", [-math.log(one) for one in turned]).tolist()
+    if objective not in _AS_IT_IS and not objective.startswith(("multi:", "rank:", "binary:")):
+        raise NotCompiled(f"XGBoost's objective {objective!r}")
+    return numbers
+
+
+def _read(tree: Mapping[str, Any], target: str) -> Tree:
+    if any(tree.get("split_type") or ()) or tree["tree_param"]["size_leaf_vector"] not in {"0", "1"}:
+        raise NotCompiled("XGBoost's trees with categories or several outputs")
+    conditions = array("f", tree["split_conditions"]).tolist()
+    left = tree["left_children"]
+    return Tree(
+        feature=[one if child >= 0 else -1 for one, child in zip(tree["split_indices"], left)],  # noqa: B905
+        # XGBoost goes left below the threshold, which is at most the number before it
+        threshold=[below_single(one) for one in conditions],
+        left=left,
+        right=tree["right_children"],
+        missing_left=[bool(one) for one in tree["default_left"]],
+        values=[(one,) for one in conditions],
+        targets=[target],
+    )
+
+
+def _finish(model: Any, method: str, source: Source, objective: str, classes: int) -> Fitted:
+    if not kind(model).endswith("Classifier"):
+        if method != "predict":
+            raise NotCompiled(f"method {method!r}")
+        result = "sigmoid_single(a[0])" if objective == "reg:logistic" else "a[0]"
+        return Fitted(f"put({result})", "FP32", None)
+    if (classes == 1 and objective != "binary:logistic") or (classes > 1 and objective != "multi:softprob"):
+        raise NotCompiled(f"a classifier's objective {objective!r}")
+    source.body.append("p = softmax_single(a)" if classes > 1 else "p = sigmoid_single(a[0])")
+    if method == "predict_proba":
+        result = "put_all(p)" if classes > 1 else "put_all((1.0 - p, p))"
+        return Fitted(result, "FP32", max(classes, 2))
+    if method != "predict":
+        raise NotCompiled(f"method {method!r}")
+    labels, datatype = describe(model.classes_)
+    names = source.constant(f"({', '.join(map(literal, labels))},)")
+    choice = "p.index(max(p))" if classes > 1 else "p > 0.5"
+    return Fitted(f"put({names}[{choice}])", datatype, None)

@@ -1,0 +1,52 @@
+"""XGBoost's and LightGBM's models, which answer without these libraries."""
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from sklearn.datasets import load_iris
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+X, Y = load_iris(return_X_y=True)
+HOLES = X.copy()
+HOLES[::7, 2] = np.nan
+FRAME = pd.DataFrame(X, columns=list("abcd"))
+TEXT = np.array(["n", "y"])[(Y == 1) * 1]
+
+
+def xgb(kind=xgboost.XGBClassifier, **options):
+    return kind(n_estimators=5, n_jobs=1, **options)
+
+
+def lgb(kind=lightgbm.LGBMClassifier, **options):
+    return kind(n_estimators=5, n_jobs=1, verbose=-1, **options)
+
+
+@pytest.mark.parametrize(
+    ("model", "method"),
+    [
+        (xgb().fit(HOLES, Y), "predict"),
+        (xgb().fit(FRAME, Y), "predict_proba"),
+        (xgb().fit(X, Y == 1), "predict_proba"),
+        (xgb().fit(X, Y == 1), "predict"),
+        (xgb(xgboost.XGBRFClassifier).fit(X, Y), "predict_proba"),
+        (xgb(xgboost.XGBRegressor, base_score=0.3).fit(HOLES, X[:, 0]), "predict"),
+        (xgb(early_stopping_rounds=1).fit(X, Y, eval_set=[(X[::-1], Y)], verbose=False), "predict"),
+        (lgb().fit(HOLES, Y), "predict"),
+        (lgb().fit(FRAME, Y), "predict_proba"),
+        (lgb().fit(X, TEXT), "predict"),
+        (lgb().fit(HOLES, Y == 1), "predict_proba"),
+        (lgb(lightgbm.LGBMRegressor).fit(X, X[:, 0]), "predict"),
+    ],
+    ids=lambda one: type(one).__name__ if hasattr(one, "fit") else one,
+)
+def test_a_boosted_model_is_compiled_bit_for_bit(proved, model, method):
+    proof, _ = proved(model, method)
+    assert proof["proved"], proof
+
+
+def test_a_boosted_model_may_end_a_pipeline(proved):
+    proof, _ = proved(make_pipeline(StandardScaler(), xgb()).fit(X, Y), "predict_proba")
+    assert proof["proved"], proof
