@@ -45,6 +45,7 @@ class Served:
                     **inherited,
                     "LADING_BILL": str(folder / "bill.json"),
                     "LADING_UDS": self.uds,
+                    "LADING_GRPC_PORT": "0",
                     "LADING_WORKERS": "1",  # however many cores the machine has
                     **environ,
                 },

@@ -83,3 +83,21 @@ def test_another_command_than_serve_is_refused_with_status_2(arguments):
     with pytest.raises(SystemExit) as raised:
         options(arguments)
     assert raised.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("environ", "http", "grpc"),
+    [
+        ({}, (8080,), 8081),
+        ({"LADING_UDS": "/tmp/s"}, (8080,), 0),
+        ({"LADING_UDS": "/tmp/s", "LADING_GRPC_PORT": "9"}, (8080,), 9),
+        ({"SAGEMAKER_BIND_TO_PORT": "9000"}, (9000,), 0),
+        ({"LADING_GRPC_PORT": "0"}, (8080,), 0),
+        ({"LADING_GRPC_PORT": "tcp://10.0.0.1:80"}, (8080,), 8081),
+        ({"PORT": "8081"}, (8080, 8081), 8081),
+        ({"PORT": "8081", "LADING_GRPC_PORT": "8081"}, (8080,), 8081),
+    ],
+)
+def test_grpc_has_a_port_of_its_own_where_there_is_one_to_be_had(environ, http, grpc):
+    settings = read(environ)
+    assert (settings.ports, settings.grpc_port) == (http, grpc)

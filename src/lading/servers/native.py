@@ -7,7 +7,7 @@ from lading.core.server import ServerNeeds
 NEEDS = ServerNeeds(
     name="lading",
     # httptools 0.6.3 is the first whose parser is as strict about requests as the front relies on
-    requirements=("httptools>=0.6.3", "uvloop>=0.21", "msgspec>=0.19"),
+    requirements=("httptools>=0.6.3", "uvloop>=0.21", "msgspec>=0.19", "grpcio>=1.66"),
     # -I: neither the working folder nor PYTHON* variables may add to the server's modules
     entrypoint=("/opt/lading/server/bin/python", "-I", "-m", "lading_runtime"),
     command=("serve",),
@@ -17,6 +17,7 @@ NEEDS = ServerNeeds(
         "lading_runtime.__main__",
         "lading_runtime.front.run",
         "lading_runtime.front.compiled",
+        "lading_runtime.front.rpc",
         # the worker reads these from the server's folder, whatever its own environment
         "lading_runtime.worker.loop",
         "lading_runtime.loaders.pickle",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import os
 import signal
 from contextlib import suppress
@@ -25,6 +26,8 @@ from lading_runtime.front.settings import Settings
 from lading_runtime.front.sockets import listening
 from lading_runtime.front.watch import Watch
 
+_GRPC_AFTER_S = 0.5
+
 
 def serve(bill: Bill, started: launch.Started | None) -> int:
     """Serve until SIGTERM; return 0 then, 1 where the model does not load or no socket can be had."""
@@ -45,6 +48,7 @@ class _Service:
         self._stop: asyncio.Event | None = None
         self._status = 0
         self._listener: Listener | None = None
+        self._grpc: asyncio.Task[None] | None = None
         self._is_hurried = False
         self._model: Model | None = None
 
@@ -119,9 +123,12 @@ class _Service:
         listener = self._listener = Listener(self._settings, self._loop, guard)
         await listener.listen(lambda: Connection(app, listener), sockets, tls)
         assert self._stop is not None
-        await self._stop.wait()
         drain_s = max(1.0, self._settings.grace_s - self._settings.lame_duck_s - 1.0)
+        grpc = self._grpc = self._loop.create_task(_speak_grpc(model, watch, self._stop, drain_s))
+        await self._stop.wait()
         await listener.close(0.0 if self._is_hurried else drain_s)
+        with suppress(asyncio.CancelledError):
+            await grpc
         watch.close()
         if self._settings.uds:
             with suppress(OSError):
@@ -134,6 +141,8 @@ class _Service:
         elif self._model.is_draining or number == signal.SIGINT:
             self._is_hurried = True
             self._listener.abort()
+            if self._grpc is not None:
+                self._grpc.cancel()
             self._end()
         else:
             log.write("info", "shutting down: answering what is in flight")
@@ -148,3 +157,19 @@ class _Service:
         log.write("error", f"giving up: {reason}")
         self._status = 1
         self._end()
+
+
+async def _speak_grpc(model: Model, watch: Watch, stop: asyncio.Event, drain_s: float) -> None:
+    """Answer gRPC, too, where a port is set; what that needs is imported after the first requests."""
+    if not model.settings.grpc_port:
+        return
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(stop.wait(), _GRPC_AFTER_S)
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        rpc = await loop.run_in_executor(None, importlib.import_module, "lading_runtime.front.rpc")
+    except ImportError as error:
+        log.write("warning", f"no gRPC on port {model.settings.grpc_port}: {error}")
+        return
+    await rpc.serve(model, watch, stop, drain_s)

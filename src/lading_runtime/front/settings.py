@@ -15,6 +15,7 @@ AZURE_PORT = 5001
 """Where Azure ML's own images listen."""
 # LADING_HTTP_PORT is the launcher's `--http_port`, which KServe's runtimes give
 _PORT_VARIABLES = ("LADING_HTTP_PORT", "AIP_HTTP_PORT", "PORT", "WEBSITES_PORT")
+_GRPC_PORT = 8081
 # where a platform says how long it waits between SIGTERM and SIGKILL: (variable, lame duck, grace) in seconds
 _PLATFORMS = (
     ("WEBSITE_SITE_NAME", 0.0, 4.0),  # Azure App Service: 5 s
@@ -30,6 +31,8 @@ class Settings(NamedTuple):
     """Path of a Unix socket to listen on, instead of ports."""
     host: str = "0.0.0.0"  # noqa: S104 - a container's ports are published by its engine
     ports: tuple[int, ...] = (DEFAULT_PORT,)
+    grpc_port: int = _GRPC_PORT
+    """Where gRPC is spoken, if that port can be had; 0: nowhere."""
     request_timeout_s: float = 60.0
     """Longest that a model may take for one request, and that a request may wait for its turn."""
     queue_length: int = 256
@@ -101,10 +104,11 @@ def read(environ: Mapping[str, str]) -> Settings:
     )
     accept = environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or Settings().default_accept
     default = Settings(lame_duck_s=lame_duck_s, grace_s=grace_s, default_accept=accept, ports=_ports(environ))
+    default = default._replace(grpc_port=_grpc_port(environ))
     own = {
         name: _value(environ, f"LADING_{name.upper()}", getattr(default, name))
         for name in Settings._fields
-        if name != "ports"
+        if name not in {"ports", "grpc_port"}
     }
     return Settings(**{**default._asdict(), **own})
 
@@ -123,7 +127,20 @@ def _ports(environ: Mapping[str, str]) -> tuple[int, ...]:
     named = [_port(environ, name) for name in _PORT_VARIABLES]
     if environ.get("AZUREML_MODEL_DIR"):
         named.append(AZURE_PORT)
+    grpc = environ.get("LADING_GRPC_PORT", "").strip()  # Knative's PORT may be the one of gRPC
+    named = [port for port in named if str(port) != grpc]
     return tuple(dict.fromkeys((DEFAULT_PORT, *(port for port in named if port))))
+
+
+def _grpc_port(environ: Mapping[str, str]) -> int:
+    """Return where gRPC is spoken: beside HTTP's ports, but nowhere where that is told to have no others.
+
+    A Unix socket is one place, and containers of SageMaker that share a network are given one port each.
+    """
+    own = _port(environ, "LADING_GRPC_PORT")
+    if own is not None:
+        return own
+    return 0 if environ.get("LADING_UDS") or environ.get("SAGEMAKER_BIND_TO_PORT") else _GRPC_PORT
 
 
 def _port(environ: Mapping[str, str], name: str) -> int | None:

@@ -1,0 +1,272 @@
+"""The Open Inference Protocol over gRPC, and gRPC's own health, beside the HTTP side and on its event loop.
+
+Imported after HTTP listens: grpc costs a tenth of a second, which no first prediction should wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+import grpc
+
+from lading_runtime import log
+from lading_runtime.front import inference, names, protobuf, rpc_messages
+from lading_runtime.front.inference import Question
+from lading_runtime.front.messages import Refusal, Response
+from lading_runtime.front.model import Model
+from lading_runtime.front.protobuf import MalformedError
+from lading_runtime.front.trace import Asked
+from lading_runtime.front.watch import Watch
+
+SERVICE = "inference.GRPCInferenceService"
+HEALTH = "grpc.health.v1.Health"
+_SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
+_READINESS = {"", SERVICE, "readiness"}
+_LIVENESS = {"liveness"}
+_WATCHERS_MAX = 256
+_LOOK_S = 0.25
+_CALLS_MAX = 4096
+_GONE = 499
+# HTTP's status → gRPC's, which are few
+_CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    404: grpc.StatusCode.NOT_FOUND,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    429: grpc.StatusCode.UNAVAILABLE,
+    501: grpc.StatusCode.UNIMPLEMENTED,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+_MALFORMED = Refusal(400, "got no message of this method")
+
+Context = Any
+Answering = Callable[[bytes, Context], Awaitable[bytes]]
+Method = Callable[[bytes], Awaitable[bytes]]
+
+
+class Service:
+    """What answers calls."""
+
+    def __init__(self, model: Model, watch: Watch) -> None:
+        """Answer for a model that may still be loading."""
+        self._model = model
+        self._watch = watch
+        self._watchers = 0
+        self.is_ending = False
+
+    def handlers(self) -> list[Any]:
+        """Return what gRPC calls; a method that is not here is UNIMPLEMENTED."""
+        methods: Mapping[str, Method] = {
+            "ServerLive": self._live,
+            "ServerReady": self._ready,
+            "ModelReady": self._model_ready,
+            "ServerMetadata": self._server,
+            "ModelMetadata": self._metadata,
+            "ModelInfer": self._infer,
+            "RepositoryIndex": self._index,
+            "RepositoryModelLoad": self._load,
+            "RepositoryModelUnload": self._unload,
+        }
+        unary = grpc.unary_unary_rpc_method_handler
+        health = {
+            "Check": unary(self._answering(f"/{HEALTH}/Check", self._check, is_open=True)),
+            "Watch": grpc.unary_stream_rpc_method_handler(self._watching),
+        }
+        own = {name: unary(self._answering(f"/{SERVICE}/{name}", one)) for name, one in methods.items()}
+        return [
+            grpc.method_handlers_generic_handler(SERVICE, own),
+            grpc.method_handlers_generic_handler(HEALTH, health),
+        ]
+
+    def _answering(self, route: str, method: Method, *, is_open: bool = False) -> Answering:
+        """Wrap a method in what is done for every call: it is counted, and a refusal becomes a status."""
+
+        async def answer(data: bytes, context: Context) -> bytes:
+            started = perf_counter()
+            headers = _headers(context)
+            counters = self._model.metrics
+            counters.in_flight += 1
+            seen = self._watch.begin(headers, route)
+            refusal = None
+            response = Response(b"", _GONE)
+            try:
+                if not is_open:
+                    self._check_access(headers)
+                response = Response(await method(data))
+            except MalformedError as error:
+                refusal = Refusal(400, f"got no message of this method: {error}")
+            except Refusal as one:
+                refusal = one
+            except Exception:  # noqa: BLE001 - a defect costs one call, and is told as every other error
+                log.write("error", f"a call of {route} failed: {traceback.format_exc()}")
+                refusal = Refusal(500, "the server failed at this call: its log says how", reason="defect")
+            finally:
+                counters.in_flight -= 1
+                if refusal is not None:
+                    counters.refuse(refusal.reason)
+                    response = Response(b"", refusal.status)
+                asked = Asked("POST", route, headers, len(data), started)
+                told = self._watch.end(seen, response, asked)
+            context.set_trailing_metadata(_trailing(told))
+            if refusal is not None:
+                await context.abort(_CODES.get(refusal.status, grpc.StatusCode.INTERNAL), refusal.message)
+            return response.body
+
+        return answer
+
+    def _check_access(self, headers: Mapping[bytes, bytes]) -> None:
+        """Refuse a call without a token, where one is asked for."""
+
+    async def _live(self, _: bytes) -> bytes:
+        return rpc_messages.write_flag(value=True)
+
+    async def _ready(self, _: bytes) -> bytes:
+        return rpc_messages.write_flag(value=self._model.is_ready)
+
+    async def _model_ready(self, data: bytes) -> bytes:
+        self._check_name(data)
+        return rpc_messages.write_flag(value=self._model.is_ready)
+
+    async def _server(self, _: bytes) -> bytes:
+        extensions = [one for one in inference.EXTENSIONS if one == "model_repository"]
+        return rpc_messages.write_server("lading", self._model.bill.lading, extensions)
+
+    async def _metadata(self, data: bytes) -> bytes:
+        self._check_name(data)
+        return rpc_messages.write_metadata(inference.describe(self._model))
+
+    async def _infer(self, data: bytes) -> bytes:
+        request = rpc_messages.read_infer(data)
+        names.check(self._model, request.name, request.version or None)
+        question = Question(
+            request.tensors, request.names or None, request.parameters, request.identity or None
+        )
+        tensors = await inference.infer(self._model, question)
+        bill = self._model.bill
+        return rpc_messages.write_infer(
+            bill.name, bill.version, request.identity, tensors, raw=request.is_raw
+        )
+
+    async def _index(self, data: bytes) -> bytes:
+        only_ready = rpc_messages.read_flag(data, 2)
+        models = inference.index(self._model)
+        return rpc_messages.write_index(one for one in models if one["state"] == "READY" or not only_ready)
+
+    async def _load(self, data: bytes) -> bytes:
+        return rpc_messages.write_loaded(self._known(data))
+
+    async def _unload(self, data: bytes) -> bytes:
+        self._known(data)
+        raise inference.cannot_unload(self._model)
+
+    def _known(self, data: bytes) -> str:
+        """Return the model that is named: in KServe's messages by field 1, in the others' by field 2."""
+        found = rpc_messages.read_texts(data)
+        names.check_known(self._model, found.get(2) or found.get(1, ""))
+        return self._model.bill.name
+
+    def _check_name(self, data: bytes) -> None:
+        found = rpc_messages.read_texts(data)
+        names.check(self._model, found.get(1, ""), found.get(2) or None)
+
+    async def _check(self, data: bytes) -> bytes:
+        status = self._status(rpc_messages.read_texts(data).get(1, ""))
+        if status == _SERVICE_UNKNOWN:
+            raise Refusal(404, "no such service")
+        return protobuf.whole(1, status)
+
+    async def _watching(self, data: bytes, context: Context) -> AsyncIterator[bytes]:
+        """Tell of health whenever it changes, until the client goes or the server does."""
+        if self._watchers >= _WATCHERS_MAX:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
+        try:
+            service = rpc_messages.read_texts(data).get(1, "")
+        except MalformedError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _MALFORMED.message)
+        self._watchers += 1
+        told = 0
+        try:
+            while True:
+                status = self._status(service)
+                if status != told:
+                    told = status
+                    yield protobuf.whole(1, status)
+                if self.is_ending:
+                    return
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            self._watchers -= 1
+
+    def _status(self, service: str) -> int:
+        if service in _LIVENESS:
+            return _SERVING
+        if service in _READINESS or service == self._model.bill.name:
+            return _SERVING if self._model.is_ready else _NOT_SERVING
+        return _SERVICE_UNKNOWN
+
+
+def _headers(context: Context) -> dict[bytes, bytes]:
+    """Return a call's metadata as HTTP's headers are, which it is sent as."""
+    metadata = context.invocation_metadata() or ()
+    return {key.encode(): value if isinstance(value, bytes) else value.encode() for key, value in metadata}
+
+
+def _trailing(response: Response) -> tuple[tuple[str, str], ...]:
+    return tuple((response.headers or {}).items())
+
+
+async def serve(model: Model, watch: Watch, stop: asyncio.Event, drain_s: float) -> None:
+    """Answer calls until `stop` is set, then what is in flight, for at most `drain_s`.
+
+    It is done as well as can be: without the port there is a warning, and HTTP goes on.
+    """
+    settings = model.settings
+    try:
+        _probe(settings.host, settings.grpc_port)
+    except OSError as error:
+        log.write("warning", f"no gRPC on port {settings.grpc_port}: {error.strerror}")
+        return
+    server = grpc.aio.server(options=_options(settings.body_limit_bytes), maximum_concurrent_rpcs=_CALLS_MAX)
+    service = Service(model, watch)
+    server.add_generic_rpc_handlers(service.handlers())
+    try:
+        server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+        await server.start()
+    except RuntimeError as error:  # somebody else was quicker
+        log.write("warning", f"no gRPC on port {settings.grpc_port}: {error}")
+        return
+    log.write("info", f"gRPC listens on ({settings.host!r}, {settings.grpc_port})")
+    try:
+        await stop.wait()
+        service.is_ending = True
+        await server.stop(drain_s)
+    except asyncio.CancelledError:
+        await server.stop(0)
+        raise
+
+
+def _options(limit_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", limit_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),
+        # a client that has vanished is noticed, and one that asks whether we are there may do so
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
+def _probe(host: str, port: int) -> None:
+    """Raise OSError, which says why, where a port cannot be had: grpc itself does not tell."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
