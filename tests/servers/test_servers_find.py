@@ -14,7 +14,7 @@ def test_the_native_server_is_found_by_its_name():
 
 def test_every_requirement_is_pep_508():
     names = {Requirement(text).name for text in find("lading").requirements}
-    assert names == {"httptools", "uvloop", "msgspec"}
+    assert names == {"grpcio", "httptools", "uvloop", "msgspec"}
 
 
 def test_an_unknown_server_is_refused_with_the_known_ones():
