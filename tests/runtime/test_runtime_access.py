@@ -7,6 +7,7 @@ import ssl
 import subprocess
 from pathlib import Path
 
+import grpc
 import pytest
 
 from lading_runtime import launch
@@ -166,10 +167,22 @@ def is_refused(port, context):
         return True
 
 
+def is_live(channel):
+    with channel:
+        try:
+            return (
+                channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=10)
+                == b"\x08\x01"
+            )
+        except grpc.RpcError as error:
+            return error.code() != grpc.StatusCode.UNAVAILABLE
+
+
 def test_with_tls_only_clients_of_the_authority_are_let_in(serve, certificates, free_port):
-    port = free_port()
+    port, grpc_port = free_port(), free_port()
     environ = {
         "LADING_UDS": "",
+        "LADING_GRPC_PORT": str(grpc_port),
         "LADING_HOST": "127.0.0.1",
         "LADING_PORT": str(port),
         "LADING_TLS_CERTIFICATE": str(certificates / "server.pem"),
@@ -187,5 +200,14 @@ def test_with_tls_only_clients_of_the_authority_are_let_in(serve, certificates, 
         context.load_cert_chain(certificates / "client.pem", certificates / "client.key")
         assert get(port, context, "/invocations") == (200, 300_018, "TLSv1.3")
         assert is_refused(port, None)
+        served.await_log("gRPC listens on")
+        ca, key, chain = (
+            (certificates / name).read_bytes() for name in ("ca.pem", "client.key", "client.pem")
+        )
+        assert is_live(
+            grpc.secure_channel(f"127.0.0.1:{grpc_port}", grpc.ssl_channel_credentials(ca, key, chain))
+        )
+        assert not is_live(grpc.secure_channel(f"127.0.0.1:{grpc_port}", grpc.ssl_channel_credentials(ca)))
+        assert not is_live(grpc.insecure_channel(f"127.0.0.1:{grpc_port}"))
         assert served.stop() == 0
         assert "Traceback" not in served.log

@@ -326,6 +326,19 @@ def test_a_deadline_ends_a_call_and_no_other(serve, free_port):
             assert list(watching) == [b"\x08\x02"]
 
 
+def test_a_token_opens_every_call_and_health_needs_none(serve, free_port):
+    port = free_port()
+    environ = {"LADING_GRPC_PORT": str(port), "LADING_HOST": "127.0.0.1", "LADING_TOKEN": "a-secret"}
+    files = {"score.py": "def run(data):\n    return data"}
+    with serve(entry="score.py", files=files, environ=environ) as served:
+        served.await_log("gRPC listens on")
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert status_of(lambda: call(channel, "ServerMetadata"))[0] == grpc.StatusCode.UNAUTHENTICATED
+            token = [("authorization", "Bearer a-secret")]
+            assert b"lading" in call(channel, "ServerMetadata", metadata=token)
+            assert call(channel, "Check", service="grpc.health.v1.Health") == b"\x08\x01"
+
+
 def test_a_port_that_is_taken_is_a_warning(serve):
     files = {"score.py": "def run(data):\n    return data"}
     with socket.socket() as taken:

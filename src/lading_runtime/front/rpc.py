@@ -9,6 +9,7 @@ import asyncio
 import socket
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -16,10 +17,12 @@ import grpc
 
 from lading_runtime import log
 from lading_runtime.front import inference, names, protobuf, rpc_messages
+from lading_runtime.front.access import Access
 from lading_runtime.front.inference import Question
 from lading_runtime.front.messages import Refusal, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.protobuf import MalformedError
+from lading_runtime.front.settings import Settings
 from lading_runtime.front.trace import Asked
 from lading_runtime.front.watch import Watch
 
@@ -54,9 +57,10 @@ Method = Callable[[bytes], Awaitable[bytes]]
 class Service:
     """What answers calls."""
 
-    def __init__(self, model: Model, watch: Watch) -> None:
+    def __init__(self, model: Model, watch: Watch, guard: Access | None) -> None:
         """Answer for a model that may still be loading."""
         self._model = model
+        self._guard = guard
         self._watch = watch
         self._watchers = 0
         self.is_ending = False
@@ -97,8 +101,8 @@ class Service:
             refusal = None
             response = Response(b"", _GONE)
             try:
-                if not is_open:
-                    self._check_access(headers)
+                if self._guard is not None and not is_open:
+                    self._guard.check(headers)
                 response = Response(await method(data))
             except MalformedError as error:
                 refusal = Refusal(400, f"got no message of this method: {error}")
@@ -120,9 +124,6 @@ class Service:
             return response.body
 
         return answer
-
-    def _check_access(self, headers: Mapping[bytes, bytes]) -> None:
-        """Refuse a call without a token, where one is asked for."""
 
     async def _live(self, _: bytes) -> bytes:
         return rpc_messages.write_flag(value=True)
@@ -222,7 +223,9 @@ def _trailing(response: Response) -> tuple[tuple[str, str], ...]:
     return tuple((response.headers or {}).items())
 
 
-async def serve(model: Model, watch: Watch, stop: asyncio.Event, drain_s: float) -> None:
+async def serve(
+    model: Model, watch: Watch, guard: Access | None, stop: asyncio.Event, drain_s: float
+) -> None:
     """Answer calls until `stop` is set, then what is in flight, for at most `drain_s`.
 
     It is done as well as can be: without the port there is a warning, and HTTP goes on.
@@ -234,12 +237,12 @@ async def serve(model: Model, watch: Watch, stop: asyncio.Event, drain_s: float)
         log.write("warning", f"no gRPC on port {settings.grpc_port}: {error.strerror}")
         return
     server = grpc.aio.server(options=_options(settings.body_limit_bytes), maximum_concurrent_rpcs=_CALLS_MAX)
-    service = Service(model, watch)
+    service = Service(model, watch, guard)
     server.add_generic_rpc_handlers(service.handlers())
     try:
-        server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+        _listen(server, settings)
         await server.start()
-    except RuntimeError as error:  # somebody else was quicker
+    except (RuntimeError, OSError) as error:  # somebody else was quicker, or a certificate has gone
         log.write("warning", f"no gRPC on port {settings.grpc_port}: {error}")
         return
     log.write("info", f"gRPC listens on ({settings.host!r}, {settings.grpc_port})")
@@ -250,6 +253,19 @@ async def serve(model: Model, watch: Watch, stop: asyncio.Event, drain_s: float)
     except asyncio.CancelledError:
         await server.stop(0)
         raise
+
+
+def _listen(server: grpc.aio.Server, settings: Settings) -> None:
+    """Listen as HTTP does: with TLS where it has a certificate, and asking for the client's where it asks."""
+    where = f"{settings.host}:{settings.grpc_port}"
+    if not settings.tls_certificate:
+        server.add_insecure_port(where)
+        return
+    chain = Path(settings.tls_certificate).read_bytes()
+    key = Path(settings.tls_key or settings.tls_certificate).read_bytes()
+    authority = Path(settings.tls_client_ca).read_bytes() if settings.tls_client_ca else None
+    credentials = grpc.ssl_server_credentials([(key, chain)], authority, authority is not None)
+    server.add_secure_port(where, credentials)
 
 
 def _options(limit_bytes: int) -> list[tuple[str, int]]:

@@ -124,7 +124,7 @@ class _Service:
         await listener.listen(lambda: Connection(app, listener), sockets, tls)
         assert self._stop is not None
         drain_s = max(1.0, self._settings.grace_s - self._settings.lame_duck_s - 1.0)
-        grpc = self._grpc = self._loop.create_task(_speak_grpc(model, watch, self._stop, drain_s))
+        grpc = self._grpc = self._loop.create_task(_speak_grpc(model, watch, guard, self._stop, drain_s))
         await self._stop.wait()
         await listener.close(0.0 if self._is_hurried else drain_s)
         with suppress(asyncio.CancelledError):
@@ -159,7 +159,9 @@ class _Service:
         self._end()
 
 
-async def _speak_grpc(model: Model, watch: Watch, stop: asyncio.Event, drain_s: float) -> None:
+async def _speak_grpc(
+    model: Model, watch: Watch, guard: access.Access | None, stop: asyncio.Event, drain_s: float
+) -> None:
     """Answer gRPC, too, where a port is set; what that needs is imported after the first requests."""
     if not model.settings.grpc_port:
         return
@@ -172,4 +174,4 @@ async def _speak_grpc(model: Model, watch: Watch, stop: asyncio.Event, drain_s: 
     except ImportError as error:
         log.write("warning", f"no gRPC on port {model.settings.grpc_port}: {error}")
         return
-    await rpc.serve(model, watch, stop, drain_s)
+    await rpc.serve(model, watch, guard, stop, drain_s)
