@@ -22,6 +22,8 @@ from lading_runtime.front.schema import Schema
 
 # lists and objects within one another: one server's contracts all share the limit
 _limits = {"depth": 100}
+_media_types: dict[bytes, tuple[str, dict[str, str]]] = {}
+_MOST_REMEMBERED = 256
 _MAX_DIGITS = 400
 _SMALL_BYTES = 1024
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -43,8 +45,18 @@ def media_type(headers: Mapping[bytes, bytes]) -> tuple[str, dict[str, str]]:
     coding = headers.get(b"content-encoding", b"identity").strip().lower()
     if coding != b"identity":
         raise Refusal(415, f"got content-encoding {coding.decode('latin-1')!r}, expected none")
-    text = headers.get(b"content-type", b"").decode("latin-1") or "application/json"
-    kind, *rest = text.split(";")
+    given = headers.get(b"content-type", b"")
+    known = _media_types.get(given)
+    if known is None:
+        known = _read_media_type(given)
+        # clients name few, and one that makes up others cannot fill the memory
+        if len(_media_types) < _MOST_REMEMBERED:
+            _media_types[given] = known
+    return known
+
+
+def _read_media_type(given: bytes) -> tuple[str, dict[str, str]]:
+    kind, *rest = (given.decode("latin-1") or "application/json").split(";")
     parameters = {}
     for one in rest:
         key, _, value = one.partition("=")

@@ -17,12 +17,13 @@ from lading_runtime import wire
 from lading_runtime.front.cast import Misfit, infer, pack
 from lading_runtime.front.lenient import coerce
 from lading_runtime.front.messages import invalid, quote
-from lading_runtime.front.schema import Column, Schema, Tensor, pack_column
+from lading_runtime.front.schema import Column, Columns, Schema, Tensor, pack_column
 from lading_runtime.front.tensors import MAX_DIMENSIONS
 
 # records of ever other keys make a table of their square: so many cells per one given, or in all
 _MAX_GAPS = 10
 _MAX_FILLED_CELLS = 10_000_000
+_LISTS = {list}
 
 
 class Input(NamedTuple):
@@ -122,7 +123,7 @@ def flatten(data: Any) -> tuple[list[int], list[Any]]:
     """Return the shape of nested lists and their values, row by row; refuse ragged ones."""
     shape = []
     flat = [data]
-    while flat and all(type(one) is list for one in flat):
+    while flat and type(flat[0]) is list and set(map(type, flat)) == _LISTS:
         lengths = set(map(len, flat))
         if len(lengths) > 1:
             raise invalid(f"got rows of lengths {quote(sorted(lengths))}, expected rows of one length")
@@ -150,6 +151,8 @@ def select(schema: Schema, names: Sequence[str] | None, width: int) -> tuple[lis
         if width != len(schema.columns):
             raise invalid(f"got rows of {width} cells, expected {len(schema.columns)}: {_names(schema)}")
         return list(range(width)), schema.columns
+    if isinstance(schema.columns, Columns) and names == schema.columns.names:
+        return list(range(width)), schema.columns
     where = {name: position for position, name in enumerate(names)}
     columns = _present(schema, set(where))
     return [where[column.name] for column in columns], columns
@@ -173,11 +176,12 @@ def _pick(data: Sequence[list[Any]], positions: Sequence[int]) -> list[list[Any]
 
 def _matrix(columns: Sequence[Column], data: Sequence[Any]) -> Input | None:
     """Pack all cells at once where all columns are of one numeric type; None where they are not."""
-    kinds = {column.kind for column in columns}
-    if len(kinds) != 1:
+    if not isinstance(columns, Columns):
+        columns = Columns(columns)
+    if not columns.is_uniform:
         return None
     flat = list(chain.from_iterable(data))
-    kind = kinds.pop()
+    kind = columns.kind
     if kind is None:
         if len(set(map(type, flat))) != 1:
             return None
@@ -192,9 +196,8 @@ def _matrix(columns: Sequence[Column], data: Sequence[Any]) -> Input | None:
         row, cell = divmod(misfit.index, len(columns))
         pack_column(columns[cell], kind, [line[cell] for line in data[: row + 1]])
         raise
-    names = [column.name for column in columns]
     shape = [len(data), len(columns)]
-    return Input("frame", [(wire.tensor("matrix", datatype, shape, buffer), buffer)], columns=names)
+    return Input("frame", [(wire.tensor("matrix", datatype, shape, buffer), buffer)], columns=columns.names)
 
 
 def _frame(columns: Sequence[Column], cells: Sequence[Sequence[Any]]) -> Input:

@@ -28,6 +28,7 @@ _CODES = {
 }
 RETRY_AFTER = {"retry-after": "1"}
 _MAX_MESSAGE = 2000
+_SHORT = 30
 
 
 class Request(NamedTuple):
@@ -89,6 +90,8 @@ class Refusal(Exception):  # noqa: N818 - what it is called in every contract he
 
 def quote(value: object) -> str:
     """Print a value of a client, shortened: the values may be many, long and deeply nested."""
+    if type(value) is str and len(value) <= _SHORT:
+        return repr(value)
     return reprlib.repr(value)
 
 

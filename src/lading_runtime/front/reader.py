@@ -21,6 +21,7 @@ HEADER_LIMIT = 128
 # what is parsed at once; with the number of requests at which reading stops, it bounds how many can wait
 SLICE_BYTES = 16 << 10
 MOST_WAITING = 32
+_TOO_LARGE = "the head is too large"
 _METHODS = {one.encode(): one for one in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")}
 # what a connection reads: nothing yet, a head, a body, or what is thrown away
 NOTHING, HEAD, BODY, REST = range(4)
@@ -65,11 +66,15 @@ class Reader:
     def on_url(self, url: bytes) -> None:
         """Collect the URL, which may come in pieces."""
         self._url += url
-        self._count(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            raise Stop(431, _TOO_LARGE)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; what follows a body is read and not kept."""
-        self._count(len(name) + len(value) + 4)
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            raise Stop(431, _TOO_LARGE)
         if self._reads != HEAD:
             return
         name = name.lower()
@@ -180,7 +185,7 @@ class Reader:
                 self._refuse(Refusal(400, "got what is not HTTP/1.1"))
         else:
             if self._reads == HEAD and self._head_bytes > HEAD_LIMIT_BYTES:
-                self._refuse(Refusal(431, "the head is too large"))
+                self._refuse(Refusal(431, _TOO_LARGE))
 
     def _pump(self) -> None:
         """Parse what is unread, until too many requests wait."""
@@ -225,11 +230,6 @@ class Reader:
         self._parser = httptools.HttpRequestParser(self)
         self._reads = NOTHING
         return b"\r\n".join([*head, b"", b""])
-
-    def _count(self, size_bytes: int) -> None:
-        self._head_bytes += size_bytes
-        if self._head_bytes > HEAD_LIMIT_BYTES:
-            raise Stop(431, "the head is too large")
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what came before, then this, then nothing more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 from lading_runtime.front.cast import Misfit, pack
@@ -34,6 +34,18 @@ class Column(NamedTuple):
     spec: Mapping[str, Any]
     lenient: str = ""
     """One of `lenient.STYLES` where values are cast as MLflow's server casts them, whatever is lost."""
+
+
+class Columns(tuple[Column, ...]):  # noqa: SLOT001 - it has more than its items
+    """Columns, and what is asked of them at each request."""
+
+    def __init__(self, columns: Iterable[Column]) -> None:
+        """Look at them once; `columns` is what the tuple was made of."""
+        del columns
+        self.names = [one.name for one in self]
+        kinds = {one.kind for one in self}
+        self.is_uniform = len(kinds) == 1
+        self.kind = kinds.pop() if self.is_uniform else None
 
 
 class Tensor(NamedTuple):
@@ -116,10 +128,10 @@ def read(
         return Schema(tensors=[_tensor(one) for one in inputs], **common)
     if inputs:
         named = inputs[0].get("name") is not None
-        columns = [_column(one, index) for index, one in enumerate(inputs)]
+        columns = Columns(_column(one, index) for index, one in enumerate(inputs))
         return Schema(columns=columns, named=named, **common)
     if names:
-        columns = [Column(name, None, required=True, type="any", spec={}) for name in names]
+        columns = Columns(Column(name, None, required=True, type="any", spec={}) for name in names)
         return Schema(columns=columns, named=True, **common)
     return Schema(**common)
 
