@@ -16,8 +16,8 @@ NEEDS = ServerNeeds(
     modules=(
         "lading_runtime.__main__",
         "lading_runtime.front.run",
-        "lading_runtime.front.compiled",
         "lading_runtime.front.rpc",
+        "lading_runtime.front.shortcut",
         # the worker reads these from the server's folder, whatever its own environment
         "lading_runtime.worker.loop",
         "lading_runtime.loaders.pickle",

@@ -44,7 +44,7 @@ class Form:
         self._predict_single = getattr(module, "predict_single", module.predict)
         self._kind = str(document["kind"]).rpartition(".")[2]
         self._names = document["names"]
-        self._width = int(document["width"])
+        self._width = self.width = int(document["width"])
         self._is_single = document["cells"] == "f32"
         self._refuses = frozenset(document["refuses"])
         self._integers_are_single = bool(document["integers_are_single"])
@@ -52,9 +52,11 @@ class Form:
         self._texts = frozenset(document["texts"])
         self._by_name = bool(document.get("by_name"))
         output = document["output"]
-        self._datatype = output["datatype"]
+        self._datatype = self.datatype = str(output["datatype"])
         self._code = wire.ARRAY_CODES.get(self._datatype)
-        self._columns = output["columns"]
+        self._columns = self.columns = output["columns"]
+        """How many numbers a row's answer has; None where that is one, and no list."""
+        self.takes_doubles = not self._texts and "FP64" not in self._refuses
         self.facts = {"names": self._names, "width": self._width}
 
     def answer(
@@ -88,6 +90,16 @@ class Form:
         }
         kind = "json" if self._code is None else "array"
         return {"parameters": {"content": kind}, "outputs": [entry]}, data
+
+    def numbers(self, flat: Sequence[float]) -> list[Any]:
+        """Answer rows of doubles that follow each other, in the model's own columns; return a flat list.
+
+        Raises ValueError where the original refuses them.
+        """
+        cells = to_single(flat).tolist() if self._is_single else flat
+        rows = [cells] if len(cells) == self._width else zip(*[iter(cells)] * self._width)  # noqa: B905
+        values: list[Any] = self._predict(rows)
+        return values
 
     def _matrix(
         self, content: str, tensor: tuple[Mapping[str, Any], Any], columns: Sequence[str] | None

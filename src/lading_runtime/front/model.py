@@ -11,7 +11,7 @@ from lading_runtime.front import routines
 from lading_runtime.front.backend import Backend
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
-from lading_runtime.front.messages import Refusal
+from lading_runtime.front.messages import Refusal, Request
 from lading_runtime.front.metrics import Family, Metrics
 from lading_runtime.front.routines import Routine
 from lading_runtime.front.schema import Schema, read
@@ -37,6 +37,8 @@ class Model:
         """What an inference routine of one's own takes and gives; None of any other model."""
         self.takes_json = self.routine is not None
         self.is_draining = False
+        self.shortcut: Callable[[Request], bytes | None] | None = None
+        """Answers `/invocations` without a message between; None, of a request, leaves it to the long way."""
         self.on_prediction: OnPrediction | None = None
         self.more_metrics: Callable[[], Iterable[Family]] = tuple
 

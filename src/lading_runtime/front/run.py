@@ -85,6 +85,7 @@ class _Service:
 
     async def _run_compiled(self) -> int:
         """Answer with a compiled form: there is no worker to wait for."""
+        from lading_runtime.front import shortcut
         from lading_runtime.front.compiled import CompiledBackend
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -96,6 +97,7 @@ class _Service:
             return 1
         model = self._model = Model(self._bill, self._settings, backend, Metrics())
         model.learn()
+        model.shortcut = shortcut.find(model)
         gc.freeze()  # what has been imported is never garbage
         await self._listen(model)
         await backend.close(timeout_s=1.0)

@@ -18,6 +18,8 @@ _UNIFIED = ("messages", "prompt", "input")
 
 async def invocations(model: Model, request: Request) -> Response:
     """Answer one request."""
+    if model.shortcut is not None and (body := model.shortcut(request)) is not None:
+        return Response(body)
     _check_parameters(request)
     kind = media.choose(request.headers, model.settings.default_accept)
     if kind is None and model.routine is None:
