@@ -307,3 +307,24 @@ def test_batches_are_of_one_form_and_of_so_many_rows_at_most(serve, bare_model, 
             thread.join()
         assert not wrong
         assert served.metric("lading_batch_requests_sum") == 120
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("x-request-timeout-seconds", "0.4"), ("x-envoy-expected-rq-timeout-ms", "400")]
+)
+def test_a_request_whose_time_is_over_is_refused_and_not_run(serve, name, value):
+    with serve(entry="score.py", files=SLEEPY_FILES) as served, ThreadPoolExecutor() as pool:
+        slow = pool.submit(served.post, {"sleep_s": 1.2})
+        await_metric(served, "lading_requests_running", 1)
+        headers = {**JSON, name: value}
+        status, body, _ = served.ask("POST", "/invocations", b'{"who": "late"}', headers)
+        assert (status, json.loads(body)["error"]) == (
+            504,
+            "the 0.4 s that the client gave this request are over",
+        )
+        assert not slow.done()
+        assert served.metric("lading_queue_length") == 0
+        assert slow.result()[0] == 200
+        for ignored in ("soon", "0", "-1", "nan", "inf"):
+            assert served.ask("POST", "/invocations", b"{}", {**JSON, name: ignored})[0] == 200
+        assert served.predictions({})[1] == [{"sleep_s": 1.2}, *[{}] * 6]

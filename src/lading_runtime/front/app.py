@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from lading_runtime import log
+from lading_runtime.front import deadline
 from lading_runtime.front.contracts import (
     azureml,
     health,
@@ -117,7 +118,9 @@ class App:
         seen = self._watch.begin(headers, target.pattern)
         try:
             request = Request(headers, body, target.arguments, method, target.path, target.query)
-            response = await target.endpoint(self._model, request)
+            work = target.endpoint(self._model, request)
+            limit_s = deadline.left_s(headers)
+            response = await (work if limit_s is None else deadline.within(work, limit_s))
         except Refusal as refusal:
             counters.refuse(refusal.reason)
             response = refusal.response()

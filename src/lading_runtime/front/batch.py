@@ -18,6 +18,7 @@ from lading_runtime import wire
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
 
+_TABLES = {"frame", "array", "tensors"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -26,7 +27,9 @@ def rows_of(wanted: Input) -> int:
     if wanted.params:
         return 0
     if wanted.content == "json":
-        return 1
+        return 1 if len(wanted.tensors) == 1 else 0
+    if wanted.content not in _TABLES:
+        return 0
     rows = 0
     for entry, data in wanted.tensors:
         shape = entry["shape"]

@@ -17,7 +17,7 @@ OnPart = Callable[[Answer], None]
 class Job:
     """A request on its way."""
 
-    __slots__ = ("due_s", "future", "name", "on_part", "rows", "sent_s", "since_s", "timer", "wanted")
+    __slots__ = ("due_s", "future", "name", "on_part", "rows", "sent_s", "since_s", "wanted")
 
     def __init__(
         self,
@@ -41,19 +41,14 @@ class Job:
         """How many rows it has; 0: it is given to the model by itself."""
         self.on_part = on_part
         """Given each answer that says that more follow; the last one is the future's."""
-        self.timer: asyncio.TimerHandle | None = None
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, if somebody still waits."""
-        if self.timer is not None:
-            self.timer.cancel()
         if not self.future.done():
             self.future.set_exception(refusal)
 
     def answer(self, answer: Answer, now_s: float) -> None:
         """Answer, and say how long it took, if somebody still waits."""
-        if self.timer is not None:
-            self.timer.cancel()
         if not self.future.done():
             times_s = (self.sent_s - self.since_s, now_s - self.sent_s)
             self.future.set_result(Answer(answer.header, answer.body, *times_s))

@@ -86,15 +86,13 @@ class Pool(Told):
             return "the worker is being replaced"
         return "ready" if self.is_ready else "too many requests are waiting for the model"
 
-    async def predict(
-        self, wanted: Input, timeout_s: float | None = None, on_part: OnPart | None = None
-    ) -> Answer:
+    async def predict(self, wanted: Input, on_part: OnPart | None = None) -> Answer:
         """Return the answer; raise a Refusal when there is none, or no room to wait.
 
-        After `timeout_s` nobody waits for the answer any more: a request that has not begun is not run.
-        `on_part` is given each answer that says that more follow. One who leaves takes the request along.
+        `on_part` is given each answer that says that more follow. Who is cancelled takes the request along,
+        unless it has begun.
         """
-        job = self._admit(wanted, timeout_s, on_part)
+        job = self._admit(wanted, on_part)
         try:
             return await job.future
         except asyncio.CancelledError:
@@ -127,7 +125,7 @@ class Pool(Told):
                 handle.cancel()
         await self._staff.close(timeout_s)
 
-    def _admit(self, wanted: Input, timeout_s: float | None, on_part: OnPart | None) -> Job:
+    def _admit(self, wanted: Input, on_part: OnPart | None) -> Job:
         if not self.loaded.is_set():
             raise Refusal(503, self.state, headers=RETRY_AFTER, reason="not_loaded")
         if len(self.waiting) >= self._room:
@@ -143,8 +141,6 @@ class Pool(Told):
             alone=not self._batches or on_part is not None,
             on_part=on_part,
         )
-        if timeout_s is not None:
-            job.timer = self._loop.call_later(timeout_s, self._overdue, job)
         self.waiting.append(job)
         if self._ticker is None:
             self._tick()
@@ -266,14 +262,8 @@ class Pool(Told):
 
     def _drop(self, job: Job) -> None:
         """Forget a request for which nobody waits; one that runs already runs on."""
-        if job.timer is not None:
-            job.timer.cancel()
         if job in self.waiting:
             self.waiting.remove(job)
-
-    def _overdue(self, job: Job) -> None:
-        self._drop(job)
-        job.refuse(Refusal(504, "the time that the client gave it is over", reason="client_timeout"))
 
     def _tick(self) -> None:
         """Look for what takes too long, as long as there is anything."""
