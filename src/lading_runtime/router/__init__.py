@@ -1,0 +1,1 @@
+"""Several packages behind one address, each served by a server of its own."""

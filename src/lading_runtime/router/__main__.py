@@ -1,0 +1,66 @@
+"""`python -I -m lading_runtime.router`: serves the packages of `/tmp/served.json` under one address.
+
+`lading serve a:1 b:2` starts it in a sandbox whose /tmp holds that file, each package's socket, and its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import sys
+
+import uvloop
+
+from lading_runtime import log
+from lading_runtime.front import settings as settings_room
+from lading_runtime.front.listener import Listener
+from lading_runtime.front.protocol import Connection
+from lading_runtime.front.sockets import listening
+from lading_runtime.router.app import Router
+from lading_runtime.router.control import Control
+from lading_runtime.router.fleet import Fleet
+
+FOLDER = "/tmp"  # noqa: S108 - a sandbox's own
+
+
+async def serve() -> int:
+    """Serve until SIGTERM."""
+    settings = settings_room.read(os.environ)
+    with open(f"{FOLDER}/served.json", "rb") as stream:  # noqa: PTH123, ASYNC230 - before anything is served
+        served = json.load(stream)
+    fleet = Fleet(served, Control(f"{FOLDER}/control"))
+    router = Router(fleet)
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    listener = Listener(settings, loop)
+
+    def end(number: int) -> None:
+        if router.is_draining or number == signal.SIGINT:
+            listener.abort()
+            told.set()
+            return
+        router.is_draining = listener.is_draining = True
+        loop.call_later(settings.lame_duck_s, told.set)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, number)
+    try:
+        sockets = listening(settings)
+    except OSError as error:
+        log.write("error", f"no socket to listen on: {error}")
+        return 1
+    await listener.listen(lambda: Connection(router, listener), sockets)
+    names = ", ".join(f"{one.name} {one.version}" for one in fleet.members)
+    log.write("info", f"{names}: listening on {', '.join(str(one.getsockname()) for one in sockets)}")
+    gc.freeze()
+    await told.wait()
+    await listener.close(max(1.0, settings.grace_s - settings.lame_duck_s - 1.0))
+    return 0
+
+
+if __name__ == "__main__":
+    LOOP = uvloop.new_event_loop()
+    sys.exit(LOOP.run_until_complete(serve()))

@@ -1,0 +1,210 @@
+"""A request to a server of several packages in; the answer of the one that it is meant for out."""
+
+# JSON values may be of any type
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from lading_runtime import log
+from lading_runtime.front.messages import Refusal, Request, Response, encode
+from lading_runtime.front.metrics import CONTENT_TYPE
+from lading_runtime.router import merge
+from lading_runtime.router.fleet import Fleet
+from lading_runtime.router.upstream import Upstream
+
+# roots of routes in which a model's name follows
+_NAMED = ("/v2/models/", "/v1/models/", "/models/")
+
+
+class Target(NamedTuple):
+    """What a method and URL ask for: something of this server's own, or of a package's."""
+
+    method: str
+    path: str
+    query: bytes
+    own: Callable[[Request], Awaitable[Response]] | None
+
+
+class Router:
+    """The application in front of several packages' servers."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        """Route to what the fleet serves at the time."""
+        self._fleet = fleet
+        self.is_draining = False
+        self._own: Mapping[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
+            ("GET", "/"): self._root,
+            ("GET", "/livez"): self._live,
+            ("GET", "/v2/health/live"): self._live,
+            ("GET", "/v2/health/ready"): self._ready,
+            ("GET", "/readyz"): self._ready,
+            ("GET", "/ping"): self._ready,
+            ("GET", "/health"): self._ready,
+            ("GET", "/healthz"): self._ready,
+            ("GET", "/v2/models"): self._models,
+            ("GET", "/v1/models"): self._models,
+            ("GET", "/models"): self._models,
+            ("GET", "/metrics"): self._metrics,
+            ("POST", "/v2/repository/index"): self._index,
+        }
+
+    def find(self, method: str, url: bytes) -> Target:
+        """Return what answers."""
+        path, _, query = url.partition(b"?")
+        text = unquote(path.decode("latin-1"), errors="replace")
+        own = self._own.get(("GET" if method == "HEAD" else method, text))
+        if own is None and text.startswith("/v2/repository/models/") and method == "POST":
+            own = self._repository
+        return Target(method, text, query, own)
+
+    def refused(
+        self,
+        target: Target | None,  # noqa: ARG002 - the same for every route here
+        refusal: Refusal,
+        *,
+        method: str,  # noqa: ARG002
+        headers: Mapping[bytes, bytes],  # noqa: ARG002
+        started: float,  # noqa: ARG002
+    ) -> Response:
+        """Answer a request that has not come to be answered."""
+        return refusal.response()
+
+    async def answer(
+        self,
+        target: Target,
+        method: str,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        started: float,  # noqa: ARG002 - what is behind counts
+    ) -> Response:
+        """Answer a request, or have it answered."""
+        try:
+            if target.own is not None:
+                return await target.own(Request(headers, body, (), method, target.path, target.query))
+            upstream, path = self._meant(target.path)
+            url = quote(path, safe="/:@!$&'()*+,;=~").encode() + (
+                b"?" + target.query if target.query else b""
+            )
+            return await upstream.ask(method, url, headers, body)
+        except Refusal as refusal:
+            return refusal.response()
+        except Exception:  # noqa: BLE001 - a defect costs one request, and is told as every other error
+            log.write("error", f"a request to {target.path} failed: {traceback.format_exc()}")
+            return Refusal(500, "the server failed at this request: its log says how").response()
+
+    def _meant(self, path: str) -> tuple[Upstream, str]:
+        """Find whom a path is meant for, and the path there.
+
+        A package knows itself by its own name, and has one version. `/models/NAME/…` is any of its routes.
+        """
+        for root in _NAMED:
+            if path.startswith(root):
+                name, slash, rest = path[len(root) :].partition("/")
+                if root == "/models/":
+                    upstream = self._fleet.find(name)
+                    return upstream, "/invocations" if rest == "invoke" else f"/{rest}"
+                name, colon, verb = name.partition(":") if root == "/v1/models/" else (name, "", "")
+                version = None
+                if rest.startswith("versions/"):
+                    version, slash, rest = rest[len("versions/") :].partition("/")
+                upstream = self._fleet.find(name, version)
+                return upstream, f"{root}{upstream.own_name}{colon}{verb}{slash}{rest}"
+        return self._fleet.default, path
+
+    async def _repository(self, request: Request) -> Response:
+        """Answer `POST /v2/repository/models/{reference}/load` and `…/unload`."""
+        name, _, verb = request.path[len("/v2/repository/models/") :].rpartition("/")
+        if not name or verb not in {"load", "unload"}:
+            raise Refusal(404, f"no such route: {request.path[:200]!r}")
+        if verb == "unload":
+            await self._fleet.unload(name)
+            return encode({"name": name, "unload": True})
+        parameters = _parameters(request.body)
+        loaded = await self._fleet.load(name, parameters)
+        return encode({"name": loaded.name, "version": loaded.version, "load": True})
+
+    async def _index(self, request: Request) -> Response:
+        """Answer `POST /v2/repository/index`, Triton's."""
+        asked = _object(request.body)
+        ready = await asyncio.gather(*(one.is_ready() for one in self._fleet.members))
+        listed = [
+            _entry(
+                one.name, one.version, "READY" if is_ready else "UNAVAILABLE", "" if is_ready else "not ready"
+            )
+            for one, is_ready in zip(self._fleet.members, ready)  # noqa: B905 - one was asked for each
+        ]
+        if not asked.get("ready"):
+            listed += [_entry(*one, "UNAVAILABLE", "unloaded") for one in self._fleet.unloaded]
+        return encode(listed)
+
+    async def _models(self, _: Request) -> Response:
+        names = list(dict.fromkeys(one.name for one in self._fleet.members))
+        data = [{"id": name, "object": "model"} for name in names]
+        return encode({"models": names, "object": "list", "data": data})
+
+    async def _live(self, _: Request) -> Response:
+        return encode({"live": True})
+
+    async def _ready(self, _: Request) -> Response:
+        """Say whether every model would answer."""
+        members = list(self._fleet.members)
+        ready = await asyncio.gather(*(one.is_ready() for one in members))
+        waited = [one.name for one, is_ready in zip(members, ready) if not is_ready]  # noqa: B905
+        if waited or self.is_draining or not members:
+            why = (
+                "the server is shutting down"
+                if self.is_draining
+                else f"not ready: {waited or 'no model is loaded'}"
+            )
+            return encode({"error": why, "live": True, "ready": False}, 503)
+        return encode({"live": True, "ready": True})
+
+    async def _root(self, _: Request) -> Response:
+        models = [{"name": one.name, "version": one.version} for one in self._fleet.members]
+        return encode({"status": "alive", "models": models, "healthcheck_url": "/v2/health/ready"})
+
+    async def _metrics(self, _: Request) -> Response:
+        members = list(self._fleet.members)
+
+        async def text(upstream: Upstream) -> str:
+            try:
+                answer = await upstream.ask("GET", b"/metrics", {}, b"")
+            except Refusal:
+                return ""
+            return answer.body.decode() if answer.status == 200 else ""
+
+        texts = await asyncio.gather(*(text(one) for one in members))
+        named = [(one.name, one.version, each) for one, each in zip(members, texts)]  # noqa: B905
+        return Response(merge.metrics(named), content_type=CONTENT_TYPE)
+
+
+def _entry(name: str, version: str, state: str, reason: str) -> dict[str, str]:
+    return {"name": name, "version": version, "state": state, "reason": reason}
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        return {}
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refusal(400, f"got a body that is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise Refusal(400, "expected a JSON object")
+    return document
+
+
+def _parameters(body: bytes) -> dict[str, Any]:
+    parameters = _object(body).get("parameters") or {}
+    if not isinstance(parameters, dict) or not all(
+        isinstance(parameters.get(one, ""), (str, int)) for one in parameters
+    ):
+        raise Refusal(400, "parameters: expected an object with 'version' or 'reference'")
+    return parameters

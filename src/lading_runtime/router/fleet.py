@@ -1,0 +1,97 @@
+"""The packages that are served now: by name and version, loaded, swapped and unloaded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lading_runtime import log
+from lading_runtime.front.messages import Refusal
+from lading_runtime.router.control import Control
+from lading_runtime.router.upstream import Upstream
+
+# what an old version's last requests may take, before its server is told to end
+_DRAIN_S = 60.0
+
+
+class Fleet:
+    """Every package that is served; of a name's versions the last one loaded answers for the name."""
+
+    def __init__(self, served: Iterable[Mapping[str, str]], control: Control) -> None:
+        """Begin with those that were asked for; the first is the one that answers where no name is given."""
+        self.members = [Upstream(one) for one in served]
+        self.unloaded: dict[tuple[str, str], str] = {}
+        """(name, version) → reference of those that were served before."""
+        self._control = control
+        self._turn = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def find(self, name: str, version: str | None = None) -> Upstream:
+        """Return what answers for a name, or one version of it; refuse with 404."""
+        for one in reversed(self.members):
+            if name in {one.name, one.own_name, one.reference} and version in {None, one.version}:
+                return one
+        known = ", ".join(f"{one.name} {one.version}" for one in self.members) or "none"
+        which = f"version {version!r} of model {name!r}" if version else f"model {name!r}"
+        raise Refusal(404, f"got {which}, expected one of: {known}")
+
+    @property
+    def default(self) -> Upstream:
+        """Return what answers where no name is given: of the first name, the last version loaded."""
+        if not self.members:
+            raise Refusal(503, "no model is loaded", headers={"retry-after": "1"})
+        return self.find(self.members[0].name)
+
+    async def load(self, name: str, parameters: Mapping[str, Any]) -> Upstream:
+        """Serve a package; where one of that name is served, it takes its place once it is ready.
+
+        What is on its way to the old one is answered by it. `name` is a reference, or a model's name with
+        `version` or `reference` among the parameters.
+        """
+        reference = str(parameters.get("reference") or name)
+        if parameters.get("version") is not None:
+            reference = f"{name}:{parameters['version']}"
+        elif "reference" not in parameters:
+            known = [one for one in self.members if name in {one.name, one.own_name}]
+            reference = known[-1].reference if known else self._before(name)
+        async with self._turn:  # two that load the same name at once would end each other's
+            loaded = Upstream(await self._control.load(reference))
+            old = [one for one in self.members if one.name == loaded.name]
+            place = self.members.index(old[0]) if old else len(self.members)
+            kept = [one for one in self.members if one not in old]
+            self.members = [*kept[:place], loaded, *kept[place:]]
+            self.unloaded.pop((loaded.name, loaded.version), None)
+        for one in old:
+            self._end(one, keep=(one.name, one.version) != (loaded.name, loaded.version))
+        return loaded
+
+    async def unload(self, name: str) -> None:
+        """Serve no version of a model any more; refuse with 404 where there is none."""
+        self.find(name)
+        async with self._turn:
+            gone = [one for one in self.members if name in {one.name, one.own_name, one.reference}]
+            self.members = [one for one in self.members if one not in gone]
+        for one in gone:
+            self._end(one, keep=True)
+
+    def _before(self, name: str) -> str:
+        """Return the reference that a name was served from before, else the name, which may be one itself."""
+        return next((one for (known, _), one in reversed(self.unloaded.items()) if known == name), name)
+
+    def _end(self, old: Upstream, *, keep: bool) -> None:
+        """Let what is on its way be answered, then end a server."""
+        if keep:
+            self.unloaded[old.name, old.version] = old.reference
+
+        async def end() -> None:
+            await old.drain(_DRAIN_S)
+            old.close()
+            try:
+                await self._control.unload(old.socket)
+            except Refusal as refusal:
+                log.write("warning", f"{old.reference}: {refusal.message}")
+
+        task = asyncio.get_running_loop().create_task(end())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
