@@ -27,7 +27,7 @@ COMMANDS = {
     "inspect": "Tell what a model is and needs, without loading it.",
     "verify": "Run a package in a sandbox and replay its recorded predictions.",
     "run": "Run a package in docker, podman or the sandbox.",
-    "serve": "Run a package and answer requests on this machine.",
+    "serve": "Run one or more packages and answer requests on this machine.",
     "push": "Push a package to a registry.",
     "pull": "Pull a package, or any image, from a registry.",
     "copy": "Copy an image from one registry to another.",

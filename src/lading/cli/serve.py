@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -15,16 +16,17 @@ from lading.core.platform import Platform
 def run(
     package: str,
     /,
-    *,
+    *more: str,
     port: Annotated[int, Parameter(alias="-p")] = 8080,
     host: str = "127.0.0.1",
     sandbox: SandboxKind | None = None,
     platform: str | None = None,
+    repository: Annotated[bool, Parameter(negative="")] = False,
     no_compile: Annotated[bool, Parameter(negative="")] = False,
     lenient: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
-    """Run a package and answer requests on this machine.
+    """Run one or more packages and answer requests on this machine.
 
     For example:
 
@@ -36,20 +38,31 @@ def run(
 
         lading serve iris:1 --lenient
 
+        lading serve iris:1 digits:2
+
+        lading serve iris:1 --repository
+
+        curl -X POST localhost:8080/v2/repository/models/iris/load -d '{"parameters": {"version": "2"}}'
+
     Args:
         package: A name, a digest, or the beginning of one.
+        more: Further packages; each is served in its own environment, under /v2/models/NAME and /models/NAME.
         port: Port to listen on; default: 8080.
         host: Address to listen on; default: 127.0.0.1, this machine alone.
         sandbox: unshare, bwrap, podman or docker; default: the first that works.
         platform: One of a package of several platforms; default: this machine's.
+        repository: Load, swap and unload packages through the v2 repository API, as with several packages.
         no_compile: Let the model itself answer, with its libraries, where a compiled form would.
         lenient: Cast values as MLflow's own server does, whatever is lost: 1.7 for a long is 1.
     """
     console = Console(common)
     context = pipeline.Context(common.settings(), console.event)
-    return pipeline.serve(
-        context,
-        package,
+    serve = (
+        partial(pipeline.serve_several, context, (package, *more))
+        if more or repository
+        else partial(pipeline.serve, context, package)
+    )
+    return serve(
         host=host,
         port=port,
         log=sys.stderr.buffer,

@@ -13,7 +13,7 @@ from lading.pipeline.plan import facts_json, init, inspect, plan
 from lading.pipeline.rebuild import Checked, check, rebuild
 from lading.pipeline.remote import tags
 from lading.pipeline.run import verify_package
-from lading.pipeline.serve import serve
+from lading.pipeline.serve import serve, serve_several
 from lading.pipeline.shelf import Package, export, find, remove, tag, untag
 from lading.pipeline.summary import of_facts as describe
 from lading.pipeline.transfer import copy, fetch_image, pull, push
@@ -57,6 +57,7 @@ __all__ = [
     "run_package",
     "schema",
     "serve",
+    "serve_several",
     "start_package",
     "tag",
     "tags",

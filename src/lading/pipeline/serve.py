@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 from lading.core.platform import Platform
 from lading.core.ports import Event
+from lading.pipeline import fleet as fleet_room
 from lading.pipeline import shelf
 from lading.pipeline.context import Context
 from lading.pipeline.publish import refuse_taken
 from lading.pipeline.run import command, temporary_folder, user
 
 _STOP_S = 30.0
+_LOAD_S = 600.0
 # what a user may set for a server (docs/server.md), but where it listens and what it serves
 SERVER_SETTINGS = (
     "LADING_BATCH_ROWS",
@@ -70,6 +74,72 @@ def serve(
     env |= {"LADING_HOST": host, "LADING_PORT": str(port)}
     env |= {"LADING_LENIENT": "1"} if lenient else {}
     return serve_package(context, package, argv, env, sandbox=sandbox, log=log)
+
+
+def serve_several(
+    context: Context,
+    texts: Sequence[str],
+    *,
+    host: str,
+    port: int,
+    log: IO[bytes],
+    sandbox: str | None = None,
+    platform: Platform | None = None,
+    compiled: bool = True,
+    lenient: bool = False,
+) -> int:
+    """Run several packages, each in its own sandbox, behind one address; return the router's exit status.
+
+    More of them are loaded, swapped and unloaded through the router (`lading_runtime.router`). Raises as
+    `serve` does, and where one of them does not come up.
+    """
+    fleet_room.refuse_doubles(texts)
+    refuse_taken("serve", host, port, "choose another with --port")
+
+    def find(text: str) -> shelf.Package:
+        package = shelf.find(context, text, platform)
+        return package if compiled else shelf.original(context, package)
+
+    env = server_settings(os.environ) | ({"LADING_LENIENT": "1"} if lenient else {})
+    load_timeout_s = float(env.get("LADING_LOAD_TIMEOUT_S") or _LOAD_S)
+    with temporary_folder() as world:
+        fleet_room.short_path(world)
+        fleet = fleet_room.Fleet(
+            context, world, find, env, sandbox=sandbox, log=log, load_timeout_s=load_timeout_s
+        )
+        try:
+            for text in texts:
+                fleet.load(text)
+            env |= {"LADING_HOST": host, "LADING_PORT": str(port)}
+            return _route(context, fleet, world, env, sandbox=sandbox, log=log)
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            fleet.stop()
+
+
+def _route(
+    context: Context,
+    fleet: fleet_room.Fleet,
+    world: Path,
+    env: Mapping[str, str],
+    *,
+    sandbox: str | None,
+    log: IO[bytes],
+) -> int:
+    """Run the router until it ends or is interrupted."""
+    control = fleet_room.Control(fleet, world / "control")
+    control.start()
+    threading.Thread(target=fleet.watch, daemon=True).start()
+    running = fleet_room.route(context, fleet, world, env, sandbox=sandbox, log=log)
+    try:
+        return running.wait()
+    except KeyboardInterrupt:
+        return running.stop(_STOP_S)
+    finally:
+        running.stop(0)
+        control.shutdown()
+        control.server_close()
 
 
 def serve_package(

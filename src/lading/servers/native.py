@@ -18,6 +18,7 @@ NEEDS = ServerNeeds(
         "lading_runtime.front.run",
         "lading_runtime.front.rpc",
         "lading_runtime.front.shortcut",
+        "lading_runtime.router.__main__",
         # the worker reads these from the server's folder, whatever its own environment
         "lading_runtime.worker.loop",
         "lading_runtime.loaders.pickle",
