@@ -15,6 +15,7 @@ import sys
 import uvloop
 
 from lading_runtime import log
+from lading_runtime.front import access
 from lading_runtime.front import settings as settings_room
 from lading_runtime.front.listener import Listener
 from lading_runtime.front.protocol import Connection
@@ -35,7 +36,16 @@ async def serve() -> int:
     router = Router(fleet)
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
-    listener = Listener(settings, loop)
+    try:
+        listener = Listener(settings, loop, access.read(settings, os.environ))
+        tls = None if settings.uds else access.tls(settings)
+        sockets = listening(settings)
+    except access.AccessError as error:
+        log.write("error", str(error))
+        return 1
+    except OSError as error:
+        log.write("error", f"no socket to listen on: {error}")
+        return 1
 
     def end(number: int) -> None:
         if router.is_draining or number == signal.SIGINT:
@@ -47,12 +57,7 @@ async def serve() -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number)
-    try:
-        sockets = listening(settings)
-    except OSError as error:
-        log.write("error", f"no socket to listen on: {error}")
-        return 1
-    await listener.listen(lambda: Connection(router, listener), sockets)
+    await listener.listen(lambda: Connection(router, listener), sockets, tls)
     names = ", ".join(f"{one.name} {one.version}" for one in fleet.members)
     log.write("info", f"{names}: listening on {', '.join(str(one.getsockname()) for one in sockets)}")
     gc.freeze()

@@ -30,6 +30,8 @@ class Target(NamedTuple):
     path: str
     query: bytes
     own: Callable[[Request], Awaitable[Response]] | None
+    is_open: bool
+    """Whether it answers without a token: how healthy a server is, its platform asks without one."""
 
 
 class Router:
@@ -62,7 +64,8 @@ class Router:
         own = self._own.get(("GET" if method == "HEAD" else method, text))
         if own is None and text.startswith("/v2/repository/models/") and method == "POST":
             own = self._repository
-        return Target(method, text, query, own)
+        is_open = own is not None and own in {self._live, self._ready}
+        return Target(method, text, query, own, is_open)
 
     def refused(
         self,
