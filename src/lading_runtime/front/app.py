@@ -12,6 +12,7 @@ from lading_runtime import log
 from lading_runtime.front import deadline
 from lading_runtime.front.contracts import (
     azureml,
+    cog,
     health,
     kserve,
     metrics,
@@ -32,6 +33,7 @@ _ASKED = vertex.asked(os.environ)
 ROUTES = Routes(
     (
         azureml.ROUTES,
+        cog.ROUTES,
         health.ROUTES,
         kserve.ROUTES,
         metrics.ROUTES,

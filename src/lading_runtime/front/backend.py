@@ -9,6 +9,9 @@ from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
 from lading_runtime.front.metrics import Value
 
+FULL = "too many requests are waiting for the model"
+"""The `state` of a backend that could answer, had it room for one more request."""
+
 
 class Backend(Protocol):
     """Encoded inputs in, answers out."""

@@ -23,6 +23,7 @@ from lading_runtime.front.settings import Settings
 
 _AT_ONCE_S = 0.01
 """Longest that other requests may be held up by one."""
+_NO_PARQUET = "a compiled model has no library that reads Parquet: expected JSON, CSV or numpy's files"
 _DEAREST_ROW_S = 0.0001
 _TRIALS = 3
 
@@ -88,6 +89,9 @@ class CompiledBackend:
     def _answer(self, wanted: Input, waited: float) -> Answer:
         """Answer as a worker would: what the form refuses, and what it fails at, is in the header."""
         began = perf_counter()
+        if wanted.content == "parquet":
+            error = {"kind": "unsupported", "message": _NO_PARQUET}
+            return Answer({"error": error}, memoryview(b""), waited, 0.0)
         try:
             header, data = self.form.answer(wanted.content, wanted.tensors, wanted.columns)
         except Refused as refused:

@@ -17,6 +17,7 @@ from typing import Any
 from lading_runtime import launch, log, wire
 from lading_runtime.bill import Bill
 from lading_runtime.front import batch
+from lading_runtime.front.backend import FULL
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
 from lading_runtime.front.job import Job, OnPart
@@ -84,7 +85,7 @@ class Pool(Told):
             return "the model is loading"
         if not self._staff.is_ready:
             return "the worker is being replaced"
-        return "ready" if self.is_ready else "too many requests are waiting for the model"
+        return "ready" if self.is_ready else FULL
 
     async def predict(self, wanted: Input, on_part: OnPart | None = None) -> Answer:
         """Return the answer; raise a Refusal when there is none, or no room to wait.
@@ -131,8 +132,7 @@ class Pool(Told):
         if len(self.waiting) >= self._room:
             self._dispatch()
             if len(self.waiting) >= self._room and not self._idle:
-                message = "too many requests are waiting for the model"
-                raise Refusal(503, message, headers=RETRY_AFTER, reason="queue_full")
+                raise Refusal(503, FULL, headers=RETRY_AFTER, reason="queue_full")
         job = Job(
             wanted,
             self._loop.create_future(),

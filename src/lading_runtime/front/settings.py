@@ -73,6 +73,10 @@ class Settings(NamedTuple):
     """Seconds after SIGTERM in which requests are still accepted, though readiness is gone."""
     grace_s: float = 25.0
     """Seconds after SIGTERM in which the server ends."""
+    cog_shutdown: bool = False
+    """Whether `POST /shutdown` ends the server, as it does Cog's."""
+    webhooks: bool = True
+    """Whether Cog's clients may name a URL that this server then tells of their predictions."""
     default_accept: str = "application/json"
     """The media type that `/invocations` answers with where the client has no wish."""
     lenient: bool = False

@@ -1,0 +1,219 @@
+"""Cog's `/predictions`: an `input` object in, a prediction's state out, at once or by webhooks.
+
+`POST /predictions/{model}` is TorchServe's: a body of any form in, bare predictions out.
+"""
+
+# JSON values and a user's own objects may be of any type
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import signal
+import uuid
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+
+from lading_runtime.front import answers, bodies, encode, forms, names, webhooks
+from lading_runtime.front.backend import FULL
+from lading_runtime.front.decode import media_type, parse_json
+from lading_runtime.front.encode import Input
+from lading_runtime.front.messages import RETRY_AFTER, Refusal, Request, Response
+from lading_runtime.front.messages import encode as encoded
+from lading_runtime.front.model import Model
+from lading_runtime.front.predicting import Prediction, running
+from lading_runtime.front.render import bare
+from lading_runtime.front.routes import Table
+
+_STARTED = datetime.now(timezone.utc)
+_MAX_ID = 200
+_SHUTDOWN_AFTER_S = 0.1
+
+
+class Unprocessable(Refusal):
+    """A 422, which Cog's clients read `detail` of."""
+
+    def __init__(self, message: str, *where: str) -> None:
+        """Say what is wrong, and where in the body."""
+        super().__init__(422, message)
+        self._where = where
+
+    def response(self) -> Response:
+        """Add `detail` to what every error has."""
+        detail = [{"loc": ["body", *self._where], "msg": self.message, "type": "value_error"}]
+        document = {"detail": detail, "error": self.message, "error_code": self.code, "message": self.message}
+        return encoded(document, self.status)
+
+
+async def create(model: Model, request: Request) -> Response:
+    """Answer `POST /predictions`, and `PUT /predictions/{id}`, of which one at a time runs with an id."""
+    if b"text/event-stream" in request.headers.get(b"accept", b""):
+        raise Refusal(406, "this model gives no stream, expected 'accept: application/json'")
+    is_put = request.method == "PUT"
+    is_async = _prefers_async(request)
+    document = _document(request)
+    identity = _identity(document, request.arguments[0] if is_put else None)
+    known = running(model).find(identity)
+    if known is not None:
+        if not is_put:
+            raise _conflict(f"a prediction with the id {identity!r} is running")
+        return await _state(known, is_async=is_async, is_shared=True)
+    given = document.get("input", {})
+    if not isinstance(given, dict):
+        raise Unprocessable("expected an object", "input")
+    hook = _webhook(model, document)
+    try:
+        wanted, is_row = _read(model, given)
+    except Refusal as refusal:
+        raise Unprocessable(refusal.message, "input") from None
+    if _is_full(model):
+        raise _conflict("as many predictions are running as there may be")
+    if not model.is_ready:
+        raise Refusal(503, model.why_not_ready, headers=RETRY_AFTER)
+    prediction = Prediction(identity, given, hook)
+    running(model).begin(prediction, model, wanted, is_row=is_row)
+    return await _state(prediction, is_async=is_async, is_shared=is_put)
+
+
+async def _state(prediction: Prediction, *, is_async: bool, is_shared: bool) -> Response:
+    """Answer with a prediction's state, when it is done unless that is not waited for.
+
+    One that is `shared` goes on when the client is gone: it may come again.
+    """
+    if is_async:
+        return encoded(prediction.document(), 202)
+    assert prediction.task is not None
+    try:
+        await asyncio.wait({prediction.task})
+    except asyncio.CancelledError:
+        if not is_shared:
+            prediction.task.cancel()
+        raise
+    prediction.task.result()
+    refusal = prediction.refusal
+    if refusal is None:
+        return encoded(prediction.document())
+    if refusal.status == 400:
+        raise Unprocessable(refusal.message, "input")
+    raise refusal if refusal.reason != "queue_full" else _conflict(refusal.message)
+
+
+async def cancel(model: Model, request: Request) -> Response:
+    """Answer `POST /predictions/{id}/cancel`."""
+    prediction = running(model).find(request.arguments[0])
+    if prediction is None or prediction.task is None:
+        raise Refusal(404, "no such prediction is running")
+    prediction.task.cancel()
+    return encoded({})
+
+
+async def health(model: Model, _: Request) -> Response:
+    """Answer `GET /health-check`: always 200, the status is in the body."""
+    setup: dict[str, Any] = {"started_at": _STARTED.isoformat(), "status": "starting", "logs": ""}
+    if model.backend.load_s:
+        completed = _STARTED + timedelta(seconds=model.backend.load_s)
+        setup.update(completed_at=completed.isoformat(), status="succeeded")
+    version = {"cog": "0.17.0", "lading": model.bill.lading, "python": platform.python_version()}
+    return encoded({"status": _status(model), "setup": setup, "version": version})
+
+
+async def shutdown(model: Model, _: Request) -> Response:
+    """Answer `POST /shutdown`, where the settings allow it: a switch for anyone who can reach the port."""
+    if not model.settings.cog_shutdown:
+        raise Refusal(404, "no such route: '/shutdown' (LADING_COG_SHUTDOWN=1 makes it one)")
+    asyncio.get_running_loop().call_later(_SHUTDOWN_AFTER_S, os.kill, os.getpid(), signal.SIGTERM)
+    return encoded({})
+
+
+async def torchserve(model: Model, request: Request) -> Response:
+    """Answer `POST /predictions/{model}[/{version}]`."""
+    name, version = (*request.arguments, None)[:2]
+    names.check(model, str(name), version)
+    wanted = await bodies.read(model, request, else_json=True, lists=True)
+    return await answers.respond(model, request, wanted, bare)
+
+
+def _status(model: Model) -> str:
+    if model.is_draining:
+        return "DEFUNCT"
+    if _is_full(model):
+        return "BUSY"
+    return "READY" if model.is_ready else "STARTING"
+
+
+def _is_full(model: Model) -> bool:
+    return model.why_not_ready == FULL or len(running(model)) > model.settings.queue_length
+
+
+def _prefers_async(request: Request) -> bool:
+    preferences = request.headers.get(b"prefer", b"").lower().split(b",")
+    return b"respond-async" in [one.split(b";")[0].strip() for one in preferences]
+
+
+def _document(request: Request) -> dict[str, Any]:
+    media_type(request.headers)  # which refuses another charset
+    try:
+        document = parse_json(request.body)
+    except Refusal as refusal:
+        raise Unprocessable(refusal.message) from None
+    if not isinstance(document, dict):
+        raise Unprocessable("expected an object with 'input'")
+    return document
+
+
+def _identity(document: dict[str, Any], of_path: str | None) -> str:
+    identity = document.get("id")
+    if identity is not None and (not isinstance(identity, str) or not 0 < len(identity) <= _MAX_ID):
+        raise Unprocessable(f"expected a string of at most {_MAX_ID} characters", "id")
+    if of_path is not None and identity not in {None, of_path}:
+        raise Unprocessable(f"got {identity!r}, expected {of_path!r} as in the path, or none", "id")
+    return of_path or identity or str(uuid.uuid4())
+
+
+def _webhook(model: Model, document: dict[str, Any]) -> webhooks.Webhook | None:
+    events = document.get("webhook_events_filter")
+    if events is None:
+        events = webhooks.EVENTS
+    if not isinstance(events, (list, tuple)) or any(one not in webhooks.EVENTS for one in events):
+        raise Unprocessable(f"expected some of {list(webhooks.EVENTS)}", "webhook_events_filter")
+    url = document.get("webhook")
+    if url is None:
+        return None
+    if not model.settings.webhooks:
+        raise Unprocessable("webhooks are switched off (LADING_WEBHOOKS)", "webhook")
+    try:
+        return webhooks.Webhook(webhooks.check(url), events)
+    except ValueError as error:
+        raise Unprocessable(str(error), "webhook") from None
+
+
+def _read(model: Model, given: dict[str, Any]) -> tuple[Input, bool]:
+    """Read an input: a routine's arguments, one row, columns, or what other contracts have as a body."""
+    if model.routine is not None:
+        return bodies.of_json(model, msgspec.json.encode(given)), False
+    schema = model.schema
+    known = {one.name for one in schema.tensors}
+    known |= {one.name for one in schema.columns} if schema.named else set()
+    if not known & given.keys() and any(key in given for key in forms.KEYS):
+        return bodies.of_document(model, given), False
+    if schema.tensors or (given and all(isinstance(one, list) for one in given.values())):
+        rest = {key: value for key, value in given.items() if key not in schema.params}
+        return forms.with_params(schema, encode.mapping(schema, rest), {"params": given}), False
+    return forms.read_unified(schema, given), True
+
+
+def _conflict(message: str) -> Refusal:
+    return Refusal(409, message, headers=RETRY_AFTER)
+
+
+ROUTES: Table = {
+    "/predictions": {"POST": create},
+    "/predictions/{prediction}": {"PUT": create, "POST": torchserve},
+    "/predictions/{model}/{version}": {"POST": torchserve},
+    "/predictions/{prediction}/cancel": {"POST": cancel},
+    "/health-check": {"GET": health},
+    "/shutdown": {"POST": shutdown},
+}
