@@ -15,11 +15,29 @@ from lading.model import inspect
 INIT_RUN = "import json\nimport numpy as np\ndef init(): ...\ndef run(data): return data\n"
 CLASS = "class Model:\n    def load(self): ...\n    def predict(self, data): return data\nclass Other: ...\n"
 FUNCTION = "def predict(data):\n    return data\n"
+ASYNC_RUN = "async def init(): ...\nasync def run(data): return data\n"
+ASYNC = "class Model:\n    async def setup(self): ...\n    async def predict(self, x: int): yield x\n"
+BARE = "class Model:\n    def predict(self, x: int): return x\ndef helper(x): return x\n"
+HINTS = (
+    "import pydantic\nclass Item(pydantic.BaseModel):\n    x: int\n"
+    "def helper(x): return x\nasync def predict(*, item: Item): return item.x\n"
+)
+ESTIMATOR = "class Model:\n    def fit(self, x): ...\n    def predict(self, x): ...\ndef score(x): return x\n"
 BOMB = "raise SystemExit('imported')\n"
 
 
 @pytest.mark.parametrize(
-    ("source", "entry"), [(INIT_RUN, "score.py"), (CLASS, "score.py:Model"), (FUNCTION, "score.py:predict")]
+    ("source", "entry"),
+    [
+        (INIT_RUN, "score.py"),
+        (ASYNC_RUN, "score.py"),
+        (CLASS, "score.py:Model"),
+        (ASYNC, "score.py:Model"),
+        (BARE, "score.py:Model"),
+        (FUNCTION, "score.py:predict"),
+        (HINTS, "score.py:predict"),
+        (ESTIMATOR, "score.py:score"),
+    ],
 )
 def test_a_routine_is_found_in_a_folder(source, entry, write):
     folder = write("m/score.py", source + BOMB).parent
@@ -77,12 +95,11 @@ def test_several_routines_must_be_told_apart(write):
         ("../score.py", "no file"),
         ("score.py:nothing", "'nothing' is not defined in 'score.py'"),
         ("score.py:Plain", "a class without a method 'predict'"),
-        ("score.py:wait", "an async function"),
         ("empty.py", "no inference routine"),
     ],
 )
 def test_an_entry_that_leads_nowhere_says_so(entry, expected, write):
-    write("m/score.py", "class Plain: ...\nasync def wait(x): ...\ndef predict(x): ...\n")
+    write("m/score.py", "class Plain: ...\ndef predict(x): ...\n")
     write("score.py", FUNCTION)
     folder = write("m/empty.py", "X = 1\n").parent
     with pytest.raises(ModelError, match=expected):

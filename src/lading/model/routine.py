@@ -1,7 +1,8 @@
 """An inference routine of one's own: a folder or file of Python goes in, `ModelFacts` come out.
 
-A routine is `init()` with `run(data)`, a class with `load` and `predict`, or a plain function. It is found in
-the syntax tree, or named by an entry: `file.py`, `file.py:function` or `file.py:Class`. Nothing is imported.
+A routine is `init()` with `run(data)`, a class with `predict` and perhaps `load` or `setup`, or a plain
+function; any of them may be async or a generator. It is found in the syntax tree, or named by an entry:
+`file.py`, `file.py:function` or `file.py:Class`. Nothing is imported.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from lading.model.request import Request
 from lading.model.sklearn import follow_data, notes_of, requirements_beside, requirements_of, risks_of
 from lading.model.sniff import is_pickled
 
+STYLES = ("init_run", "class", "predictor", "predict", "function")
+"""A class that loads; one that only predicts; a function called so; another one. The first found is meant."""
+_SURE = ("init_run", "class")
+_Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NAME_A_ROUTINE = (
     "name it: `entry: file.py:function`, `file.py:Class`, or `file.py` with init() and run(data)"
 )
@@ -32,7 +37,7 @@ class Routine:
     name: str | None
     """The function or class; None for init and run."""
     style: str
-    """`init_run`, `class` or `function`."""
+    """One of STYLES."""
 
     @property
     def entry(self) -> str:
@@ -48,9 +53,9 @@ def recognise(request: Request) -> bool:
     if request.code is None and (request.path / "MLmodel").exists():
         return False
     routines = list(_routines_in(code)) if code.is_dir() else []
-    if any(one.style != "function" for one in routines):
+    if any(one.style in _SURE for one in routines):
         return True
-    # a plain function beside an estimator may be anything, such as the training script's
+    # a plain function, or a class without `load`, beside an estimator may be anything, such as the training script's
     return bool(routines) and not any(map(is_pickled, request.files))
 
 
@@ -142,9 +147,7 @@ def _named(code: Path, entry: str) -> Routine:
     if not name:
         return _only_of(_routines(file, tree), f"entry {entry!r}")
     for node in tree.body:
-        if isinstance(node, ast.AsyncFunctionDef) and node.name == name:
-            raise ModelError(Issue(f"entry {entry!r}", "an async function", "make it an ordinary one"))
-        if isinstance(node, ast.FunctionDef) and node.name == name:
+        if isinstance(node, _Function) and node.name == name:
             return Routine(file, name, "function")
         if isinstance(node, ast.ClassDef) and node.name == name:
             if "predict" not in _methods(node) and not node.bases:
@@ -152,7 +155,7 @@ def _named(code: Path, entry: str) -> Routine:
                     Issue(f"entry {entry!r}", "a class without a method 'predict'", "give it one")
                 )
             return Routine(file, name, "class")
-    defined = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    defined = [node.name for node in tree.body if isinstance(node, (*_Function, ast.ClassDef))]
     there = ", ".join(map(repr, defined)) or "no function or class"
     raise ModelError(
         Issue(f"entry {entry!r}", f"{name!r} is not defined in {file_name!r}", f"it defines {there}")
@@ -172,9 +175,9 @@ def _routines_in(folder: Path) -> Iterator[Routine]:
 
 
 def _only_of(found: Iterator[Routine], where: str) -> Routine:
-    """Choose: init and run before classes before functions; raise ModelError where several are left."""
+    """Choose the first style that there is; raise ModelError where several are of it."""
     routines = list(found)
-    for style in ("init_run", "class", "function"):
+    for style in STYLES:
         of_style = [one for one in routines if one.style == style]
         if len(of_style) == 1:
             return of_style[0]
@@ -186,21 +189,23 @@ def _only_of(found: Iterator[Routine], where: str) -> Routine:
 
 def _routines(file: Path, tree: ast.Module) -> Iterator[Routine]:
     """List what could be an inference routine at the top level of a file."""
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    functions = {node.name: node for node in tree.body if isinstance(node, _Function)}
     if {"init", "run"} <= functions.keys() and _takes(functions["run"]):
         yield Routine(file, None, "init_run")
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and {"load", "predict"} <= _methods(node):
-            yield Routine(file, node.name, "class")
+        methods = _methods(node) if isinstance(node, ast.ClassDef) else set()
+        # what can be fitted is an estimator, which a routine may use
+        if isinstance(node, ast.ClassDef) and "predict" in methods and "fit" not in methods:
+            yield Routine(file, node.name, "class" if methods & {"load", "setup"} else "predictor")
     for name, function in functions.items():
         if not name.startswith("_") and name not in {"init", "main"} and _takes(function):
-            yield Routine(file, name, "function")
+            yield Routine(file, name, "predict" if name == "predict" else "function")
 
 
 def _methods(node: ast.ClassDef) -> set[str]:
-    return {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+    return {one.name for one in node.body if isinstance(one, _Function)}
 
 
-def _takes(function: ast.FunctionDef) -> bool:
+def _takes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     arguments = function.args
-    return bool(arguments.args or arguments.posonlyargs or arguments.vararg)
+    return bool(arguments.args or arguments.posonlyargs or arguments.vararg or arguments.kwonlyargs)
