@@ -55,7 +55,7 @@ def recognise(request: Request) -> bool:
     routines = list(_routines_in(code)) if code.is_dir() else []
     if any(one.style in _SURE for one in routines):
         return True
-    # a plain function, or a class without `load`, beside an estimator may be anything, such as the training script's
+    # any other function or class beside an estimator may be anything, such as the training script's
     return bool(routines) and not any(map(is_pickled, request.files))
 
 
