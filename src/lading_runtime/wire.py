@@ -18,6 +18,8 @@ from typing import Any, Union
 PREFIX = struct.Struct("<QQ")
 LIMIT_BYTES = 4 << 30
 JSON = "JSON"
+# so many parts of an answer may be under way before their reader has taken the first
+WINDOW = 16
 Buffer = Union[bytes, bytearray, memoryview]  # noqa: UP007 - evaluated under Python 3.8 too
 """A tensor's bytes; a view's items are bytes too."""
 # datatype → code of the `array` module; float16 has none: workers widen it

@@ -130,6 +130,8 @@ class Typed(Routine):
 
     def predict_many(self, requests: Sequence[inputs.Request]) -> Sequence[Any]:
         """Answer several requests for all rows by one call; ValueError: it gives no row for each."""
+        if not isinstance(self._call.members[0].kind, Many):
+            return [self.predict(one) for one in requests]
         read = []
         for one in requests:
             reading = Reading()

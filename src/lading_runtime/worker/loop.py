@@ -5,18 +5,30 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import json
 import os
+import select
 import sys
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from lading_runtime import wire
-from lading_runtime.worker import batch, console, fork, inputs, limit, results, tables
+from lading_runtime.worker import (
+    batch,
+    console,
+    failure,
+    fork,
+    inputs,
+    limit,
+    parts,
+    results,
+    side_by_side,
+    tables,
+)
 
 _JOIN_BYTES = 1 << 16
 _READ_BYTES = 1 << 14
@@ -53,7 +65,7 @@ def _run(descriptor: int, job_text: str) -> int:
         model = load(job)
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises
         console.failure()
-        write(descriptor, {"failed": _last_line(error)}, [])
+        write(descriptor, {"failed": failure.last_line(error)}, [])
         return 3
     facts = {**model.facts, "warm_s": warm(model), "load_s": time.perf_counter() - started}
     unsafe = fork.why_not(descriptor) if job["share"] else ""
@@ -79,14 +91,21 @@ def _run(descriptor: int, job_text: str) -> int:
 def _serve(model: Loaded, descriptor: int) -> int:
     """Answer one message after another."""
     reader = Reader(descriptor)
+    if getattr(model, "is_async", False):
+        return side_by_side.serve(model, reader, functools.partial(write, descriptor))
     while True:
         message = reader.read()
         if message is None:
             return 0
         header, body = message
-        answered = (
-            batch.answer(model, header, body, answer) if "rows" in header else answer(model, header, body)
-        )
+        if "inputs" not in header:  # about an answer that is out already
+            continue
+        if parts.is_asked(header):
+            answered = parts.answer(model, header, body, reader, functools.partial(write, descriptor))
+        elif "rows" in header:
+            answered = batch.answer(model, header, body, answer)
+        else:
+            answered = answer(model, header, body)
         is_last = limit.is_reached()
         if is_last:
             answered[0]["leaving"] = True  # or the front would send another request
@@ -130,12 +149,8 @@ def answer(
         request = inputs.Request(header, body)
         is_file = request.content == tables.CONTENT
         content, tensors = tables.encode(request) if is_file else results.encode(model.predict(request))
-    except inputs.RefusedError as error:
-        return {"id": header["id"], "error": {"kind": error.kind, "message": str(error)}}, []
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises
-        console.failure()
-        limit.note(error)
-        return {"id": header["id"], "error": {"kind": "failed", "message": _last_line(error)}}, []
+        return {"id": header["id"], "error": failure.told(error)}, []
     entries = [entry for entry, _ in tensors]
     document = {"id": header["id"], "parameters": {"content": content}, "outputs": entries}
     return document, [data for _, data in tensors]
@@ -146,17 +161,27 @@ class Reader:
 
     def __init__(self, descriptor: int) -> None:
         """Read from a socket of one's own."""
-        self._descriptor = descriptor
+        self.descriptor = descriptor
+        self._rest = b""
+
+    def has_more(self) -> bool:
+        """Tell whether a message has come, or the end."""
+        return bool(self._rest) or bool(select.select([self.descriptor], [], [], 0)[0])
 
     def read(self) -> tuple[dict[str, Any], memoryview] | None:
         """Read one message; None where the input has ended. The tensors' bytes are writable.
 
-        Nothing is behind it: the front sends the next one when it has the answer.
+        What is behind it is kept: that a reader goes on or leaves is told while a message is answered.
         """
-        data = bytearray(_READ_BYTES)
-        count = os.readv(self._descriptor, [data])
+        data = bytearray(max(_READ_BYTES, len(self._rest)))
+        count = len(self._rest)
+        if count:
+            data[:count] = self._rest
+            self._rest = b""
+        else:
+            count = os.readv(self.descriptor, [data])
         while 0 < count < wire.PREFIX.size:
-            more = os.readv(self._descriptor, [memoryview(data)[count:]])
+            more = os.readv(self.descriptor, [memoryview(data)[count:]])
             count = more and count + more
         if not count:
             return None
@@ -167,27 +192,24 @@ class Reader:
             data.extend(bytes(end - len(data)))
         view = memoryview(data)
         while count < end:
-            more = os.readv(self._descriptor, [view[count:end]])
+            more = os.readv(self.descriptor, [view[count:end]])
             if not more:
                 return None
             count += more
+        self._rest = bytes(view[end:count])
         return json.loads(data[wire.PREFIX.size : start]), view[start:end]
 
 
 def write(descriptor: int, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
     """Write one message; its header may name what is no Unicode, which the front could not read."""
     text = json.dumps(header, ensure_ascii=False).encode(errors="replace")
-    parts = wire.frame(text, buffers)
-    if sum(map(len, parts)) < _JOIN_BYTES:
-        parts = [b"".join(parts)]
-    for part in parts:
+    pieces = wire.frame(text, buffers)
+    if sum(map(len, pieces)) < _JOIN_BYTES:
+        pieces = [b"".join(pieces)]
+    for part in pieces:
         view = memoryview(part)
         while view:
             view = view[os.write(descriptor, view) :]
-
-
-def _last_line(error: BaseException) -> str:
-    return "".join(traceback.format_exception_only(type(error), error)).strip()[-2000:]
 
 
 def _die_with(parent: int) -> None:
