@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 from lading_runtime.front.channel import Answer
@@ -35,6 +35,10 @@ class Backend(Protocol):
 
     async def predict(self, wanted: Input) -> Answer:
         """Return the answer; raise a Refusal when there is none, or no room to wait."""
+        ...
+
+    def stream(self, wanted: Input) -> AsyncIterator[Answer]:
+        """Give the parts of an answer as they come; raise a Refusal as `predict` does, or midway."""
         ...
 
     def gauges(self) -> Mapping[str, tuple[str, str, Value]]:

@@ -61,7 +61,9 @@ def are_alike(one: Input, other: Input) -> bool:
     return True
 
 
-def message(wanted: Sequence[Input], rows: Sequence[int], names: Sequence[str]) -> list[wire.Buffer]:
+def message(
+    wanted: Sequence[Input], rows: Sequence[int], names: Sequence[str], lane: int = 0
+) -> list[wire.Buffer]:
     """Return the parts of one message: of one request, or of several that are alike, with their names."""
     first = wanted[0]
     parameters: dict[str, Any] = {"content": first.content}
@@ -71,6 +73,8 @@ def message(wanted: Sequence[Input], rows: Sequence[int], names: Sequence[str]) 
         parameters["params"] = first.params
     header: dict[str, Any] = {"id": names[0], "parameters": parameters}
     tensors = first.tensors
+    if lane:
+        header["lane"] = lane
     if len(wanted) > 1:
         header["rows"] = rows
         header["ids"] = names

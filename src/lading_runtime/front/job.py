@@ -17,7 +17,18 @@ OnPart = Callable[[Answer], None]
 class Job:
     """A request on its way."""
 
-    __slots__ = ("due_s", "future", "name", "on_part", "rows", "sent_s", "since_s", "wanted")
+    __slots__ = (
+        "due_s",
+        "future",
+        "has_begun",
+        "is_second",
+        "name",
+        "on_part",
+        "rows",
+        "sent_s",
+        "since_s",
+        "wanted",
+    )
 
     def __init__(
         self,
@@ -41,6 +52,8 @@ class Job:
         """How many rows it has; 0: it is given to the model by itself."""
         self.on_part = on_part
         """Given each answer that says that more follow; the last one is the future's."""
+        self.has_begun = self.is_second = False
+        """Whether a part of the answer is out; whether it is tried again, after a worker's end."""
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, if somebody still waits."""
@@ -56,4 +69,5 @@ class Job:
     def part(self, answer: Answer) -> None:
         """Hand on a part of the answer, if somebody still waits."""
         if self.on_part is not None and not self.future.done():
+            self.has_begun = True
             self.on_part(answer)

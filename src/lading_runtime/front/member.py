@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
+import msgspec
+
+from lading_runtime import wire
 from lading_runtime.front import batch
 from lading_runtime.front.channel import Answer, Channel
 from lading_runtime.front.job import Job
@@ -20,6 +25,8 @@ _LAST_WORDS_S = 0.1
 # one whose socket has ended is about to end itself
 _GOODBYE_S = 1.0
 _MAX_DELAY_S = 30.0
+# a reader's progress is told to the worker not part by part
+GRANT = wire.WINDOW // 2
 
 
 class Process:
@@ -71,15 +78,32 @@ class Told:
         raise NotImplementedError
 
 
+class Flight:
+    """A message that a worker has: the requests in it, and since when it has given nothing."""
+
+    __slots__ = ("ahead", "is_left", "jobs", "since_s", "taken", "taken_s")
+
+    def __init__(self, jobs: Sequence[Job], now_s: float) -> None:
+        self.jobs = jobs
+        self.since_s = now_s
+        self.ahead = 0
+        """Parts of an answer that its reader has not taken yet."""
+        self.taken = 0
+        self.taken_s = now_s
+        """How many parts its reader has taken, and when the last."""
+        self.is_left = False
+        """Whether nobody waits for it any more, and the worker has been told."""
+
+
 class Member:
-    """One worker, with one message at a time: a request, or a batch of them."""
+    """One worker, with a message at a time: a request, or a batch of them. An async one has several."""
 
     def __init__(self, number: int, reaper: Reaper, told: Told) -> None:
         """Have no process yet. `number` tells which of the workers this is, whatever process it is."""
         self.number = number
         self.process: Process | None = None
-        self.jobs: Sequence[Job] = ()
-        self.since_s = 0.0
+        self.flights: dict[int, Flight] = {}
+        """What it has, by lane; there is one lane, 0, but where the model is async."""
         self.is_ready = False
         self.has_loaded = False
         self.load_error = ""
@@ -90,12 +114,19 @@ class Member:
         self._killed_for = ""
         self._answered = False
         self._barren = 0
+        self._lanes = [0]
+
+    @property
+    def jobs(self) -> Sequence[Job]:
+        """Return the requests that it has."""
+        return [job for flight in self.flights.values() for job in flight.jobs]
 
     async def open(self, sock: socket.socket, pid: int | None) -> None:
         """Take a socket whose other end a process has; its number may come later, by `adopt`."""
         self._killed_for = self.load_error = ""
         self.process = None
-        self.jobs = ()
+        self.flights = {}
+        self._lanes = [0]
         self._answered = self.has_loaded = False
         sock.settimeout(0)
         channel = self._channel = Channel(self._on_answer, lambda: self._told.on_end(self))
@@ -108,15 +139,52 @@ class Member:
         channel = self._channel
         self.process = Process(pid, self._reaper, lambda: self._on_exit(channel))
 
+    def widen(self, lanes: int) -> None:
+        """Have so many lanes."""
+        self._lanes = list(range(lanes))
+
     def run(self, jobs: Sequence[Job], now_s: float) -> None:
         """Send one request, or several that are alike."""
         assert self._channel is not None
-        self.jobs = jobs
-        self.since_s = now_s
+        lane = self._lanes.pop()
+        self.flights[lane] = Flight(jobs, now_s)
         for job in jobs:
             job.sent_s = now_s
         wanted = [job.wanted for job in jobs]
-        self._channel.send(batch.message(wanted, [job.rows for job in jobs], [job.name for job in jobs]))
+        self._channel.send(
+            batch.message(wanted, [job.rows for job in jobs], [job.name for job in jobs], lane)
+        )
+
+    def take(self, job: Job, now_s: float) -> None:
+        """Let the worker go on: a part of the answer to this request has been taken."""
+        lane, flight = self._find(job)
+        if flight is None:
+            return
+        flight.ahead -= 1
+        flight.taken += 1
+        flight.taken_s = now_s
+        if flight.taken % GRANT == 0:
+            self._tell(lane, credit=GRANT)
+            if flight.since_s == math.inf:
+                flight.since_s = now_s
+
+    def leave(self, job: Job, now_s: float) -> None:
+        """Tell the worker that nobody waits for its answer to this request."""
+        lane, flight = self._find(job)
+        if flight is not None and not flight.is_left:
+            flight.is_left = True
+            flight.since_s = now_s
+            self._tell(lane, cancel=True)
+
+    def _find(self, job: Job) -> tuple[int, Flight | None]:
+        for lane, flight in self.flights.items():
+            if job in flight.jobs:
+                return lane, flight
+        return 0, None
+
+    def _tell(self, lane: int, **what: object) -> None:
+        if self._channel is not None:
+            self._channel.send(wire.frame(msgspec.json.encode({"lane": lane, **what}), []))
 
     def kill(self, reason: str) -> None:
         """End it and whatever it started; that it has ended does the rest."""
@@ -147,7 +215,7 @@ class Member:
 
     async def close(self, timeout_s: float) -> None:
         """End it: an idle one by its input, with `timeout_s` to go, a busy one at once."""
-        is_idle = self.has_loaded and not self.jobs
+        is_idle = self.has_loaded and not self.flights
         self.is_ready = False
         if self.load_timer is not None:
             self.load_timer.cancel()
@@ -164,17 +232,23 @@ class Member:
             asyncio.get_running_loop().call_later(_LAST_WORDS_S, channel.close)
 
     def _on_answer(self, answer: Answer) -> None:
-        jobs = self.jobs
-        if not jobs:
+        lane = answer.header.get("lane", 0)
+        flight = self.flights.get(lane)
+        if flight is None:
             self._told.on_message(self, answer.header)
         elif answer.header.get("more"):
-            jobs[0].part(answer)
+            flight.ahead += 1
+            if not flight.is_left:
+                # one that is as far ahead as it may be waits for its reader
+                flight.since_s = math.inf if flight.ahead >= wire.WINDOW else perf_counter()
+            flight.jobs[0].part(answer)
         else:
             self._answered = True
-            self.jobs = ()
+            del self.flights[lane]
+            self._lanes.append(lane)
             if answer.header.get("leaving"):
                 self.is_ready = False
-            self._told.on_answer(self, jobs, answer)
+            self._told.on_answer(self, flight.jobs, answer)
 
 
 def describe(status: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from time import perf_counter
 
 from lading_runtime.bill import Bill
@@ -95,6 +95,15 @@ class Model:
     async def read_file(self, wanted: Input) -> Answer:
         """Have the worker read a file, which is no prediction."""
         return self._checked(await self.backend.predict(wanted))
+
+    async def stream(self, wanted: Input) -> AsyncIterator[Answer]:
+        """Ask the backend for an answer in parts; raise a Refusal, at the beginning or midway."""
+        parts = self.backend.stream(wanted)
+        try:
+            async for part in parts:
+                yield part if part.header.get("more") else self._checked(part)
+        finally:
+            await parts.aclose()  # type: ignore[attr-defined]
 
     def _checked(self, answer: Answer) -> Answer:
         """Count an answer; raise a Refusal where it is an error."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -21,7 +21,7 @@ from lading_runtime.front.backend import FULL
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
 from lading_runtime.front.job import Job, OnPart
-from lading_runtime.front.member import Member, Told
+from lading_runtime.front.member import Flight, Member, Told
 from lading_runtime.front.messages import RETRY_AFTER, Refusal
 from lading_runtime.front.metrics import BUCKETS_COUNT, Histogram, Value
 from lading_runtime.front.reaper import Reaper
@@ -49,6 +49,9 @@ class Pool(Told):
         self._room = settings.queue_length
         self._most_rows = settings.batch_rows
         self._linger_s = settings.batch_wait_ms / 1000
+        self._lanes = 1
+        """How many messages a worker has at a time."""
+        self._most_lanes = max(1, settings.async_concurrency)
         self._loop = asyncio.get_running_loop()
         self._staff = Staff(bill, plan, reaper, settings.load_timeout_s, on_fatal)
         self._idle: list[Member] = []
@@ -99,6 +102,30 @@ class Pool(Told):
         except asyncio.CancelledError:
             self._drop(job)
             raise
+
+    async def stream(self, wanted: Input) -> AsyncIterator[Answer]:
+        """Give the parts of an answer as they come; raise a Refusal where they end before their end.
+
+        One who reads no further, or slower than the time limit, ends it at the worker too.
+        """
+        parts: asyncio.Queue[Answer | None] = asyncio.Queue()
+        job = self._admit(wanted, None, parts.put_nowait)
+        job.future.add_done_callback(lambda _: parts.put_nowait(None))
+        try:
+            while True:
+                part = await parts.get()
+                if part is None:
+                    answer = await job.future
+                    if not answer.header.get("end"):
+                        yield answer
+                    return
+                for member in self._staff.members:
+                    member.take(job, perf_counter())
+                yield part
+        finally:
+            if not job.future.done():
+                job.future.cancel()
+                self._drop(job)
 
     def gauges(self) -> Mapping[str, tuple[str, str, Value]]:
         """Return what metrics say of the workers: name → (type, help, value)."""
@@ -202,6 +229,9 @@ class Pool(Told):
         self._expected = min(len(jobs) + len(self.waiting), self._most_rows)
         if member.is_ready:
             self._idle.append(member)
+        if self._lanes > 1 and len(self._idle) > 1:
+            # the one that has least to do is taken next
+            self._idle.sort(key=lambda one: -len(one.flights))
         now_s = perf_counter()
         if len(jobs) == 1:
             jobs[0].answer(answer, now_s)
@@ -230,7 +260,10 @@ class Pool(Told):
         if not self.load_s:
             self.load_s = float(self.facts.get("load_s", 0.0))
             self._batches = self._may_batch and bool(self.facts.get("batches"))
-        self._idle.append(member)
+        if self.facts.get("async"):
+            self._lanes = self._most_lanes
+            member.widen(self._lanes)
+        self._idle += [member] * self._lanes
         self._dispatch()
 
     def on_end(self, member: Member) -> None:
@@ -240,30 +273,35 @@ class Pool(Told):
 
     def _on_reason(self, member: Member, reason: str) -> None:
         """Answer the request that was running; of a batch, try each by itself."""
-        jobs, member.jobs = member.jobs, ()
-        if len(jobs) > 1:
-            self._retry(jobs)
-        for job in jobs if len(jobs) == 1 else ():
-            message = f"the worker {reason} while it answered this request"
-            job.refuse(Refusal(500, message, reason="worker_ended"))
+        jobs = member.jobs
+        member.flights.clear()
+        again = [job for job in jobs if not job.is_second and not job.has_begun] if len(jobs) > 1 else []
+        for job in jobs:
+            if job not in again:
+                message = f"the worker {reason} while it answered this request"
+                job.refuse(Refusal(500, message, reason="worker_ended"))
+        self._retry(again)
 
     def _retry(self, jobs: Sequence[Job]) -> None:
         due_s = perf_counter() + self._timeout_s
         for job in reversed(jobs):
             if not job.future.done():
                 job.rows = 0
+                job.is_second = True
                 job.due_s = due_s
                 self.waiting.appendleft(job)
         self._dispatch()
 
     def _remove(self, member: Member) -> None:
-        if member in self._idle:
-            self._idle.remove(member)
+        self._idle = [one for one in self._idle if one is not member]
 
     def _drop(self, job: Job) -> None:
-        """Forget a request for which nobody waits; one that runs already runs on."""
+        """Forget a request for which nobody waits; one that runs already runs on, if it cannot be stopped."""
         if job in self.waiting:
             self.waiting.remove(job)
+        elif self._lanes > 1 or job.on_part is not None:
+            for member in self._staff.members:
+                member.leave(job, perf_counter())
 
     def _tick(self) -> None:
         """Look for what takes too long, as long as there is anything."""
@@ -273,16 +311,23 @@ class Pool(Told):
             self.waiting.popleft().refuse(Refusal(503, waited, headers=RETRY_AFTER, reason="queue_timeout"))
         is_busy = bool(self.waiting)
         for member in self._staff.members:
-            if member.jobs:
+            for flight in list(member.flights.values()):
                 is_busy = True
-                if member.since_s + self._timeout_s <= now_s:
-                    self._ran_too_long(member)
+                if flight.since_s + self._timeout_s <= now_s:
+                    self._ran_too_long(member, flight)
+                elif flight.since_s == math.inf and flight.taken_s + self._timeout_s <= now_s:
+                    flight.jobs[0].refuse(Refusal(408, "the answer was not read in time"))
+                    member.leave(flight.jobs[0], now_s)
         pause_s = min(self._timeout_s / _TICKS, _MAX_TICK_S)
         self._ticker = self._loop.call_later(pause_s, self._tick) if is_busy else None
 
-    def _ran_too_long(self, member: Member) -> None:
+    def _ran_too_long(self, member: Member, flight: Flight) -> None:
         took = f"longer than {self._timeout_s:g} s"
-        if len(member.jobs) == 1:
-            (job,), member.jobs = member.jobs, ()
+        if len(flight.jobs) == 1:
+            (job,) = flight.jobs
             job.refuse(Refusal(504, f"the model took {took} for this request", reason="model_timeout"))
+            if self._lanes > 1 and not flight.is_left:  # other requests are with this worker
+                member.leave(job, perf_counter())
+                return
+            flight.jobs = ()
         member.kill(f"taking {took}")

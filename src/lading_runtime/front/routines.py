@@ -105,6 +105,15 @@ def _about(routine: Routine, request: Request) -> dict[str, Any]:
     return about
 
 
+def in_parts(wanted: Input) -> Input:
+    """Ask for the answer in parts."""
+    if not wanted.tensors:
+        return wanted
+    (entry, data), *others = wanted.tensors
+    entry = {**entry, "parameters": {**entry["parameters"], "stream": True}}
+    return wanted._replace(tensors=[(entry, data), *others])
+
+
 def wants_file(routine: Routine, request: Request) -> bool:
     """Tell whether a picture or a file is to be sent as it is: not where JSON is asked for by name."""
     accept = request.headers.get(b"accept", b"")

@@ -37,6 +37,8 @@ class Settings(NamedTuple):
     """Longest that a model may take for one request, and that a request may wait for its turn."""
     queue_length: int = 256
     """Requests that may wait while the workers are busy."""
+    async_concurrency: int = 32
+    """Requests that a worker has at a time, where the routine is async."""
     batch_rows: int = 64
     """Most rows that are given to the model at once, of requests that can be merged; 1: each by itself."""
     batch_wait_ms: float = 1.0

@@ -40,7 +40,7 @@ async def score(model: Model, request: Request) -> Response:
         else:
             wanted = bodies.of_json(model, _of_query(request.query), lists=True)
         started = perf_counter()
-        response = await answers.respond(model, request, wanted, bare)
+        response = await answers.respond(model, request, wanted, bare, streams=True)
     except Refusal as refusal:
         headers[_FAILED] = str(refusal.status == 500)
         refusal.headers = {**headers, **(refusal.headers or {})}

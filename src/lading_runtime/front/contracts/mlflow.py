@@ -29,14 +29,14 @@ async def invocations(model: Model, request: Request) -> Response:
     if unified is not None:
         is_table = model.routine is None
         wanted = (
-            forms.read_unified(model.schema, unified) if is_table else bodies.of_json(model, request.body)
+            forms.read_unified(model.schema, unified) if is_table else await bodies.read(model, request)
         )
-        return await answers.respond(model, request, wanted, bare)
+        return await answers.respond(model, request, wanted, bare, streams=True)
     wanted = await bodies.read(model, request)
     if kind in {None, media.JSON}:
-        return await answers.respond(model, request, wanted, predictions)
+        return await answers.respond(model, request, wanted, predictions, streams=True)
     render = partial(media.render, kind=str(kind), schema=model.schema)
-    return await answers.respond(model, request, wanted, render, str(kind))
+    return await answers.respond(model, request, wanted, render, str(kind), streams=True)
 
 
 async def version(model: Model, _: Request) -> Response:
