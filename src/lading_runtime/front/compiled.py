@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
@@ -60,6 +60,10 @@ class CompiledBackend:
             return await loop.run_in_executor(self._thread, self._answer_in_turn, wanted, perf_counter())
         finally:
             self._waiting -= 1
+
+    async def stream(self, wanted: Input) -> AsyncIterator[Answer]:
+        """Give the one part that an answer has."""
+        yield await self.predict(wanted)
 
     def gauges(self) -> Mapping[str, tuple[str, str, Value]]:
         """Return what metrics say of it: name → (type, help, value)."""

@@ -28,9 +28,7 @@ async def invocations(model: Model, request: Request) -> Response:
     unified = _unified(request)
     if unified is not None:
         is_table = model.routine is None
-        wanted = (
-            forms.read_unified(model.schema, unified) if is_table else await bodies.read(model, request)
-        )
+        wanted = forms.read_unified(model.schema, unified) if is_table else await bodies.read(model, request)
         return await answers.respond(model, request, wanted, bare, streams=True)
     wanted = await bodies.read(model, request)
     if kind in {None, media.JSON}:
