@@ -229,6 +229,8 @@ class Pool(Told):
         self._expected = min(len(jobs) + len(self.waiting), self._most_rows)
         if member.is_ready:
             self._idle.append(member)
+        else:
+            self._remove(member)
         if self._lanes > 1 and len(self._idle) > 1:
             # the one that has least to do is taken next
             self._idle.sort(key=lambda one: -len(one.flights))
