@@ -109,7 +109,7 @@ class Pool(Told):
         One who reads no further, or slower than the time limit, ends it at the worker too.
         """
         parts: asyncio.Queue[Answer | None] = asyncio.Queue()
-        job = self._admit(wanted, None, parts.put_nowait)
+        job = self._admit(wanted, parts.put_nowait)
         job.future.add_done_callback(lambda _: parts.put_nowait(None))
         try:
             while True:
