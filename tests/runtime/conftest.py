@@ -105,7 +105,7 @@ class Served:
     def metric(self, name):
         """Return a metric's value: the sum, where it has several."""
         lines = self.get("/metrics")[1].decode().splitlines()
-        values = [line for line in lines if line.startswith((name + " ", name + "{"))]
+        values = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
         assert values, name
         return sum(float(line.rpartition(" ")[2]) for line in values)
 
