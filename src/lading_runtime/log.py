@@ -71,8 +71,8 @@ def line(level: str, text: str, fields: dict[str, Any]) -> str:
 
 def timestamp(seconds: float) -> str:
     """Print a time as RFC 3339 has it, in UTC, to the microsecond."""
-    whole = int(seconds)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((seconds - whole) * 1e6):06d}Z"
+    whole, micros = divmod(round(seconds * 1e6), 1_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{micros:06d}Z"
 
 
 def _text(level: str, text: str, fields: dict[str, Any]) -> str:

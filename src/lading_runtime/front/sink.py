@@ -57,7 +57,9 @@ class JsonLines:
             self.put_by()
         stream = self._stream or self._open()
         try:
-            stream.write(data)
+            rest = data
+            while rest:
+                rest = rest[stream.write(rest) :]
         except OSError:
             with suppress(OSError):
                 stream.truncate(self._size)
