@@ -12,7 +12,10 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import select
 import threading
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from lading_runtime import log
@@ -21,6 +24,7 @@ LIMIT_BYTES = 16 << 10
 """A longer line is written as several."""
 _CHUNK_BYTES = 1 << 16
 _LAST_S = 0.5
+_UNENDED_MS = 200
 _MARK = re.compile(rb"\x1e(\d{1,10})\x1f(info|error)\x1f([^\x1e\x1f]{0,4096})\x1e")
 _STDERR = 2
 _followers: set[threading.Thread] = set()
@@ -54,7 +58,16 @@ def _finish() -> None:
 def _follow(descriptor: int) -> None:
     rest = b""
     try:
-        while chunk := os.read(descriptor, _CHUNK_BYTES):
+        ready = select.poll()
+        ready.register(descriptor, select.POLLIN)
+        while True:
+            # a line without an end may be the last words of a worker whose pipe others still have
+            if rest and not ready.poll(_UNENDED_MS):
+                _write([rest])
+                rest = b""
+            chunk = os.read(descriptor, _CHUNK_BYTES)
+            if not chunk:
+                break
             *lines, rest = (rest + chunk).split(b"\n")
             while len(rest) >= LIMIT_BYTES:
                 lines.append(rest[:LIMIT_BYTES])
@@ -68,12 +81,22 @@ def _follow(descriptor: int) -> None:
 
 def _write(lines: list[bytes]) -> None:
     """Write lines in one go; a closed stderr stops nothing, or the worker would wait for ever."""
-    data = "".join(map(_line, lines)).encode()
+    data = "".join(map(_line, chain.from_iterable(map(_pieces, lines)))).encode()
     try:
         while data:
             data = data[os.write(_STDERR, data) :]
     except OSError:
         return
+
+
+def _pieces(raw: bytes) -> Iterator[bytes]:
+    """Cut a line where a mark begins another: one that its writer never ended is before it."""
+    start = 0
+    if raw.rfind(b"\x1e", 1) > 0:
+        for mark in _MARK.finditer(raw, 1):
+            yield raw[start : mark.start()]
+            start = mark.start()
+    yield raw[start:]
 
 
 def _line(raw: bytes) -> str:

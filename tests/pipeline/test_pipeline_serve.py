@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from lading.pipeline.serve import SERVER_SETTINGS, server_settings
+from lading_runtime.front.settings import Settings
 
 RUNTIME = Path(__file__).parents[2] / "src" / "lading_runtime"
 # where it listens and what it serves is lading's to say
@@ -11,13 +12,20 @@ OURS = {"LADING_UDS", "LADING_HOST", "LADING_PORT"}
 
 
 def test_every_setting_of_the_server_is_handed_on_but_where_it_listens():
-    text = "".join((RUNTIME / name).read_text(encoding="utf-8") for name in ("front/settings.py", "log.py"))
-    assert set(SERVER_SETTINGS) | OURS == set(re.findall(r"LADING_[A-Z_]+", text))
+    text = "".join(
+        (RUNTIME / name).read_text(encoding="utf-8")
+        for name in ("log.py", "cores.py", "launch.py", "worker/limit.py")
+    )
+    fields = {f"LADING_{name.upper()}" for name in Settings._fields if name != "ports"}
+    given = {"LADING_BILL", "LADING_MODEL_DIR", "LADING_X_Y"}
+    read = set(re.findall(r"LADING_[A-Z_]+", text)) - given
+    assert set(SERVER_SETTINGS) | OURS == fields | read | OURS
 
 
 def test_what_is_no_setting_of_the_server_stays_out():
-    environ = {"LADING_REQUEST_TIMEOUT_S": "3", "LADING_HOME": "/x", "LADING_HOST": "::", "TOKEN": "secret"}
-    assert server_settings(environ) == {"LADING_REQUEST_TIMEOUT_S": "3"}
+    wanted = {"LADING_REQUEST_TIMEOUT_S": "3", "OTEL_SERVICE_NAME": "a"}
+    environ = {**wanted, "LADING_HOME": "/x", "LADING_HOST": "::", "TOKEN": "secret"}
+    assert server_settings(environ) == wanted
 
 
 def test_every_setting_is_documented():

@@ -125,7 +125,7 @@ def _order(
     context: Context, package: shelf.Package, wanted: Wanted, published: list[Published], engine: Engine
 ) -> tuple[Order, list[Published]]:
     """Say what to run, after the image was given to the engine."""
-    environment = dict(wanted.environment or {})
+    environment = _environment(package, wanted)
     network = wanted.network
     if network is None and engine.name == "docker" and engine.ask("network", "inspect", "bridge") is None:
         what = "docker has no network of its own here: this machine's is used"
@@ -152,6 +152,11 @@ def _order(
     return order, published
 
 
+def _environment(package: shelf.Package, wanted: Wanted) -> dict[str, str]:
+    """Return what the user sets, and what an image cannot know: its own digest."""
+    return {"LADING_PACKAGE_DIGEST": str(package.image.descriptor.digest), **(wanted.environment or {})}
+
+
 def _run_in_sandbox(
     context: Context, package: shelf.Package, wanted: Wanted, published: list[Published], log: IO[bytes]
 ) -> int:
@@ -159,7 +164,7 @@ def _run_in_sandbox(
         if value not in {None, "host"}:
             fix = "install podman or docker, or leave it away"
             raise SpecError(Issue(option, "lading's sandbox has this machine's network and no names", fix))
-    environment = dict(wanted.environment or {})
+    environment = _environment(package, wanted)
     default = environment.get("LADING_PORT") or str(package.bill.server.port)
     place = _on_host(published, environment, int(default) if default.isdecimal() else 0)
     argv, env = command(package.image)

@@ -20,6 +20,8 @@ _STOP_S = 30.0
 _LOAD_S = 600.0
 # what a user may set for a server (docs/server.md), but where it listens and what it serves
 SERVER_SETTINGS = (
+    "LADING_ACCESS_LOG",
+    "LADING_ACCESS_LOG_SAMPLE",
     "LADING_BATCH_ROWS",
     "LADING_BATCH_WAIT_MS",
     "LADING_BIND_AFTER_S",
@@ -32,12 +34,19 @@ SERVER_SETTINGS = (
     "LADING_DEPTH_LIMIT",
     "LADING_GRACE_S",
     "LADING_HEAD_TIMEOUT_S",
+    "LADING_INFERENCE_LOG",
+    "LADING_INFERENCE_LOG_FILES",
+    "LADING_INFERENCE_LOG_MAX_BYTES",
+    "LADING_INFERENCE_LOG_REDACT",
+    "LADING_INFERENCE_LOG_SAMPLE",
     "LADING_KEEP_ALIVE_S",
     "LADING_LAME_DUCK_S",
     "LADING_LENIENT",
     "LADING_LOAD_TIMEOUT_S",
+    "LADING_LOG_FORMAT",
     "LADING_LOG_LEVEL",
     "LADING_OPEN_METRICS",
+    "LADING_PACKAGE_DIGEST",
     "LADING_QUEUE_LENGTH",
     "LADING_REQUEST_TIMEOUT_S",
     "LADING_ROW_LIMIT",
@@ -64,15 +73,15 @@ def serve(
 ) -> int:
     """Run a package in a sandbox with this machine's network; return its exit status.
 
-    The server's settings are this machine's `LADING_*` variables. What server and worker write goes to `log`
-    as it comes. Not `compiled`, the model itself answers; `lenient`, values are cast as MLflow's own server
-    casts them. Raises SpecError where the port is taken.
+    The server's settings are this machine's `LADING_*` and `OTEL_*` variables. What server and worker write
+    goes to `log` as it comes. Not `compiled`, the model itself answers; `lenient`, values are cast as by
+    MLflow's server. Raises SpecError where the port is taken.
     """
     package = shelf.find(context, text, platform)
     package = package if compiled else shelf.original(context, package)
     refuse_taken("serve", host, port, "choose another with --port")
     argv, env = command(package.image)
-    env |= server_settings(os.environ)
+    env |= {"LADING_PACKAGE_DIGEST": str(package.image.descriptor.digest), **server_settings(os.environ)}
     env |= {"LADING_HOST": host, "LADING_PORT": str(port)}
     env |= {"LADING_LENIENT": "1"} if lenient else {}
     return serve_package(context, package, argv, env, sandbox=sandbox, log=log)
@@ -171,5 +180,7 @@ def serve_package(
 
 
 def server_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Pick the server's settings out of this machine's variables; nothing else of them gets in."""
-    return {name: environ[name] for name in SERVER_SETTINGS if name in environ}
+    """Pick the server's settings, and OpenTelemetry's, out of this machine's variables; no others get in."""
+    return {
+        name: value for name, value in environ.items() if name in SERVER_SETTINGS or name.startswith("OTEL_")
+    }

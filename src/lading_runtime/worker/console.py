@@ -12,6 +12,8 @@ import sys
 import traceback
 from typing import Any
 
+# what `output.py` takes for a mark
+_MAX_NAMES = 4096
 _state = {"request": "", "is_marked": False}
 
 
@@ -46,8 +48,8 @@ def mark() -> None:
 
 
 def begin(request_id: str) -> None:
-    """Say which request the next lines are about."""
-    _state["request"] = request_id
+    """Say which request the next lines are about; of a batch, its requests with commas between them."""
+    _state["request"] = request_id[:_MAX_NAMES]
 
 
 def failure() -> None:

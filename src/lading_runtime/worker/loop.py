@@ -103,6 +103,7 @@ def _serve(model: Loaded, descriptor: int) -> int:
         if parts.is_asked(header):
             answered = parts.answer(model, header, body, reader, functools.partial(write, descriptor))
         elif "rows" in header:
+            console.begin(",".join(header["ids"]))
             answered = batch.answer(model, header, body, answer)
         else:
             answered = answer(model, header, body)
