@@ -55,7 +55,7 @@ class Served:
 
     @property
     def log(self):
-        return self.log_path.read_text(encoding="utf-8")
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
 
     def await_log(self, text, timeout_s=30):
         deadline = time.monotonic() + timeout_s

@@ -154,7 +154,7 @@ class Kept:
 def recorded(wanted, given_answer=None, refusal=None, redact=""):
     sink = Kept()
     taker = InferenceLog(sink, FACTS, 1.0, Redactor(redact))
-    taker.record(Seen("id", None, "/a"), wanted, given_answer, refusal, 2.5)
+    taker.record(Seen("id", "/a"), wanted, given_answer, refusal, 2.5)
     taker.close()
     assert sink.closed
     (found,) = sink.lines

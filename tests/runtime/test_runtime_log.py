@@ -126,6 +126,32 @@ def test_json_is_what_collectors_get_and_text_what_people_get(serve, environ, is
         assert served.log.lstrip().startswith("{") == is_json
 
 
+def test_each_request_is_a_line_where_that_is_asked_for(serve):
+    environ = {"LADING_LOG_FORMAT": "json", "LADING_ACCESS_LOG": "1"}
+    with serve(entry="score.py", files={"score.py": TALKER}, environ=environ) as served:
+        served.ask("POST", "/invocations", b'"x"', {"content-type": "application/json", "x-request-id": "a"})
+        served.ask("GET", "/v2/models/iris/ready?not=told", headers={"x-request-id": "b"})
+        served.ask("GET", "/nowhere", headers={"x-request-id": "c"})
+        served.await_log('"c"')
+        found = {one["request_id"]: one for one in lines(served) if "status" in one}
+    first = found["a"]
+    assert (first["message"], first["method"], first["status"]) == ("POST /invocations 200", "POST", 200)
+    assert (first["request_bytes"], first["response_bytes"]) == (3, len('{"predictions":"x"}'))
+    assert 0 < first["duration_s"] < 30
+    assert found["b"]["route"] == "/v2/models/{name}/ready"
+    assert "told" not in found["b"]["message"]
+    assert (found["c"]["route"], found["c"]["status"]) == ("other", 404)
+
+
+def test_of_a_sample_of_requests_those_that_failed_are_all_told(serve):
+    environ = {"LADING_ACCESS_LOG": "1", "LADING_ACCESS_LOG_SAMPLE": "0"}
+    with serve(entry="score.py", files={"score.py": TALKER}, environ=environ) as served:
+        assert served.predictions("x") == "x"
+        assert served.post("raise")[0] == 500
+        served.await_log("POST /invocations 500")
+        assert "POST /invocations 200" not in served.log
+
+
 def test_marked_lines_are_read_back_whole(capfd, monkeypatch):
     """What the worker marks is what the reader of the pipe finds, whoever else writes in between."""
     monkeypatch.setattr(log, "IS_JSON", True)

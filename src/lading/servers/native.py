@@ -19,6 +19,8 @@ NEEDS = ServerNeeds(
         "lading_runtime.front.rpc",
         "lading_runtime.front.shortcut",
         "lading_runtime.router.__main__",
+        "lading_runtime.front.inference_log",
+        "lading_runtime.front.tracer",
         # the worker reads these from the server's folder, whatever its own environment
         "lading_runtime.worker.loop",
         "lading_runtime.loaders.pickle",

@@ -26,7 +26,6 @@ from lading_runtime.front.contracts import (
 from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.routes import Endpoint, Routes
-from lading_runtime.front.trace import Asked
 from lading_runtime.front.watch import Watch
 
 _ASKED = vertex.asked(os.environ)
@@ -104,8 +103,8 @@ class App:
         """Answer a request that has not come to be answered by an endpoint."""
         self._metrics.refuse(refusal.reason)
         seen = self._watch.begin(headers, target.pattern if target else _NOT_FOUND)
-        asked = Asked(method, target.path if target else "", headers, 0, started)
-        return self._watch.end(seen, refusal.response(), asked)
+        path = target.path if target else ""
+        return self._watch.end(seen, refusal.response(), method, path, headers, 0, started)
 
     async def answer(
         self, target: Target, method: str, headers: Mapping[bytes, bytes], body: bytes, started: float
@@ -132,8 +131,7 @@ class App:
             response = Refusal(500, "the server failed at this request: its log says how").response()
         finally:
             counters.in_flight -= 1
-            asked = Asked(method, target.path, headers, len(body), started)
-            response = self._watch.end(seen, response, asked)
+            response = self._watch.end(seen, response, method, target.path, headers, len(body), started)
         return response
 
 

@@ -21,7 +21,7 @@ _MAX_MEMBERS = 32
 _NO_TRACE, _NO_SPAN = b"0" * 32, b"0" * 16
 SAMPLED = 1
 
-_prefix = os.urandom(6).hex()
+_prefix = os.urandom(6).hex() + "-"
 _numbers = count(1)
 
 
@@ -63,30 +63,49 @@ class Prediction(NamedTuple):
 class Seen:
     """A request: what it is known by, and what is measured of it for those who watch."""
 
-    __slots__ = ("is_sampled", "parent", "predictions", "request_id", "route", "span_id", "trace_id")
+    __slots__ = ("request_id", "route")
 
-    def __init__(self, request_id: str, parent: Parent | None, route: str = "") -> None:
+    parent: Parent | None = None
+    trace_id = ""
+    span_id = ""
+    """Of its own span, where there is a tracer."""
+    is_sampled = False
+    predictions: list[Prediction] | None = None
+
+    def __init__(self, request_id: str, route: str) -> None:
         """Begin to watch it."""
         self.request_id = request_id
+        self.route = route
+
+
+class Traced(Seen):
+    """A request that belongs to a trace. Most do not, and need no room for it."""
+
+    __slots__ = ("is_sampled", "parent", "predictions", "span_id", "trace_id")
+
+    def __init__(self, request_id: str, route: str, parent: Parent | None) -> None:
+        """Begin to watch it."""
+        super().__init__(request_id, route)
         self.parent = parent
         self.trace_id = "" if parent is None else parent.trace_id
         self.span_id = ""
-        """Of its own span, where there is a tracer."""
         self.is_sampled = False
-        self.route = route
-        self.predictions: list[Prediction] | None = None
+        self.predictions = None
 
 
-def see(headers: Mapping[bytes, bytes], route: str = "") -> Seen:
+def see(headers: Mapping[bytes, bytes], route: str) -> Seen:
     """Name a request: as its client does, else by its trace, else by a number."""
-    text = headers.get(b"traceparent")
-    parent = None if text is None else parse(text, headers.get(b"tracestate", b""))
-    given = headers.get(b"x-request-id")
-    if given is not None and _ID.fullmatch(given):
-        return Seen(given.decode(), parent, route)
-    if parent is not None:
-        return Seen(parent.trace_id, parent, route)
-    return Seen(f"{_prefix}-{next(_numbers):x}", None, route)
+    if b"traceparent" in headers:
+        parent = parse(headers[b"traceparent"], headers.get(b"tracestate", b""))
+        if parent is not None:
+            return Traced(_given(headers) or parent.trace_id, route, parent)
+    name = _given(headers) if b"x-request-id" in headers else ""
+    return Seen(name or f"{_prefix}{next(_numbers):x}", route)
+
+
+def _given(headers: Mapping[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id", b"")
+    return given.decode() if _ID.fullmatch(given) else ""
 
 
 def parse(traceparent: bytes, tracestate: bytes = b"") -> Parent | None:

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from lading_runtime import log
 from lading_runtime.front.otlp import Origin, Scalar, Span, batches, to_json, to_protobuf
-from lading_runtime.front.trace import SAMPLED, Seen, new_span_id, new_trace_id
+from lading_runtime.front.trace import SAMPLED, Seen, Traced, new_span_id, new_trace_id
 
 _PREFIX = "OTEL_EXPORTER_OTLP_"
 _DEFAULT_ENDPOINT = "http://localhost:4318"
@@ -70,12 +70,16 @@ class Tracer:
         self._thread = threading.Thread(target=self._run, daemon=True, name="traces")
         self._thread.start()
 
-    def begin(self, seen: Seen) -> None:
+    def begin(self, named: Seen) -> Seen:
         """Give a request its span, within its client's trace or a new one."""
+        seen = named if isinstance(named, Traced) else Traced(named.request_id, named.route, None)
         seen.span_id = new_span_id()
         if seen.parent is None:
             seen.trace_id = new_trace_id()
         seen.is_sampled = self._sampler(seen)
+        if seen.is_sampled:
+            seen.predictions = []
+        return seen
 
     def add(self, spans: Iterable[Span]) -> None:
         """Take a request's spans, which are made when they are sent; drop them where too many wait."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lading_runtime.front.inference_log import InferenceLog
     from lading_runtime.front.tracer import Tracer
 
+_now = log.REQUEST.set
 # asked for by whoever watches, again and again: they are no spans
 _UNTRACED = {*health.ROUTES, *metrics_contract.ROUTES}
 
@@ -36,12 +37,14 @@ class Watch:
     def __init__(self, model: Model, environ: Mapping[str, str]) -> None:
         """Decide who watches."""
         settings = model.settings
-        self._metrics = model.metrics
+        self._count = model.metrics.count
         self._access = settings.access_log_sample if settings.access_log else 0.0
         self._logs = settings.access_log
         self._facts = {"name": model.bill.name, "version": model.bill.version, "digest": model.digest}
         self._tracer = _tracer(model, environ)
         self._inferences = _inference_log(model)
+        self._is_told = self._logs or self._tracer is not None
+        """Whether there is more to do for an answered request than to count it."""
         if self._tracer is not None or self._inferences is not None:
             model.on_prediction = self._predicted
         model.more_metrics = self._families
@@ -49,26 +52,37 @@ class Watch:
     def begin(self, headers: Mapping[bytes, bytes], route: str) -> Seen:
         """Name a request; what is logged until `end` bears the name."""
         seen = see(headers, route)
-        log.REQUEST.set(seen)
         if self._tracer is not None:
-            self._tracer.begin(seen)
-            if seen.is_sampled:
-                seen.predictions = []
+            seen = self._tracer.begin(seen)
+        _now(seen)
         return seen
 
-    def end(self, seen: Seen, response: Response, asked: Asked) -> Response:
+    def end(  # noqa: PLR0917 - asked for once a request: keywords would cost as much as all that it does
+        self,
+        seen: Seen,
+        response: Response,
+        method: str,
+        path: str,
+        headers: Mapping[bytes, bytes],
+        received: int,
+        started: float,
+    ) -> Response:
         """Count and tell of an answered request; return its answer with its names in the headers."""
-        log.REQUEST.set(None)
+        _now(None)
         body, status, content_type, given, stream = response
         names = {"x-request-id": seen.request_id}
         if given is not None:
-            names.update(given)
+            names |= given
         if seen.trace_id:
             names["traceparent"] = _own_parent(seen)
-        if stream is not None:
-            stream = self._streamed(stream, seen, status, asked, len(body))
-        else:
+        if stream is None and not self._is_told:
+            self._count(seen.route, status, perf_counter() - started, received, len(body))
+            return Response(body, status, content_type, names)
+        asked = Asked(method, path, headers, received, started)
+        if stream is None:
             self._tell(seen, status, asked, len(body))
+        else:
+            stream = self._streamed(stream, seen, status, asked, len(body))
         return Response(body, status, content_type, names, stream)
 
     def close(self) -> None:
@@ -91,7 +105,7 @@ class Watch:
 
     def _tell(self, seen: Seen, status: int, asked: Asked, sent: int) -> None:
         took_s = perf_counter() - asked.started
-        self._metrics.count(seen.route, status, took_s, asked.received, sent)
+        self._count(seen.route, status, took_s, asked.received, sent)
         if self._logs and (status >= 500 or self._access >= 1.0 or random() < self._access):  # noqa: S311
             self._log(seen, status, asked, sent, took_s)
         if seen.is_sampled and seen.route not in _UNTRACED:
