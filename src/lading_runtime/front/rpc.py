@@ -23,7 +23,6 @@ from lading_runtime.front.messages import Refusal, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.protobuf import MalformedError
 from lading_runtime.front.settings import Settings
-from lading_runtime.front.trace import Asked
 from lading_runtime.front.watch import Watch
 
 SERVICE = "inference.GRPCInferenceService"
@@ -116,8 +115,7 @@ class Service:
                 if refusal is not None:
                     counters.refuse(refusal.reason)
                     response = Response(b"", refusal.status)
-                asked = Asked("POST", route, headers, len(data), started)
-                told = self._watch.end(seen, response, asked)
+                told = self._watch.end(seen, response, "POST", route, headers, len(data), started)
             context.set_trailing_metadata(_trailing(told))
             if refusal is not None:
                 await context.abort(_CODES.get(refusal.status, grpc.StatusCode.INTERNAL), refusal.message)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _now = log.REQUEST.set
 # asked for by whoever watches, again and again: they are no spans
-_UNTRACED = {*health.ROUTES, *metrics_contract.ROUTES}
+_OF_GRPC = ("grpc.health.v1.Health/Check", "inference.GRPCInferenceService/ServerLive")
+_UNTRACED = {*health.ROUTES, *metrics_contract.ROUTES, *("/" + one for one in _OF_GRPC)}
 
 
 class Watch:
