@@ -176,7 +176,7 @@ def _lading(name: str, model: str, models: Path, folder: Path) -> Server:
     place = folder / "specs" / reference.replace(":", "-")
     place.mkdir(parents=True, exist_ok=True)
     (place / "lading.yaml").write_text(f"model: {source}\ncompile: {compile_}\n")
-    pack = [program, "pack", place, "--name", reference, "--quiet"]
+    pack = [program, "pack", place, "--tag", reference]
     done = subprocess.run(pack, env={**os.environ, **env}, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{pack}: {done.stdout}{done.stderr}")
