@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import uuid
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
@@ -74,7 +73,7 @@ def respond(event: Event, name: str, body: bytes, environ: Mapping[str, str] = o
     attributes = {
         **{key: str(value) for key, value in merged.items() if key != "datacontenttype"},
         "specversion": "1.0",
-        "id": str(uuid.uuid4()),
+        "id": os.urandom(16).hex(),
         "time": datetime.now(timezone.utc).isoformat(),
         "type": environ.get("CE_TYPE") or "io.kserve.inference.response",
         "source": environ.get("CE_SOURCE") or f"io.kserve.inference.{name}",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
-from urllib.parse import parse_qsl
 
 from lading_runtime.front.messages import Refusal
 
@@ -54,6 +53,8 @@ def parse(body: bytes, content_type: bytes) -> list[Part]:
 
 def parse_urlencoded(body: bytes) -> list[Part]:
     """Read `application/x-www-form-urlencoded`: fields, no files."""
+    from urllib.parse import parse_qsl  # some milliseconds, of every start
+
     try:
         pairs = parse_qsl(body.decode(), True, True, max_num_fields=_MAX_PARTS)  # noqa: FBT003
     except (ValueError, UnicodeDecodeError):

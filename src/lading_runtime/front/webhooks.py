@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from time import monotonic
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -27,6 +26,8 @@ _AGAIN = {429, 500, 502, 503, 504}
 
 def check(url: object) -> str:
     """Return a URL; raise ValueError for what is none, or of another scheme than http and https."""
+    from urllib.parse import urlsplit  # some milliseconds, of every start
+
     if isinstance(url, str) and url.isascii() and url.isprintable() and " " not in url:
         parts = urlsplit(url)
         # a port that is none raises ValueError
@@ -42,6 +43,7 @@ class Webhook:
     def __init__(self, url: str, events: Sequence[str] = EVENTS) -> None:
         """Take a URL that `check` has let pass."""
         self._url = url
+        self._host = url.split("/")[2].rpartition("@")[2]
         self._events = frozenset(events)
         self._waiting: list[tuple[str, bytes]] = []
         self._task: asyncio.Task[None] | None = None
@@ -78,10 +80,7 @@ class Webhook:
                 if status not in _AGAIN:
                     break
         if status is None or not isinstance(status, int) or status >= 400:
-            log.write(
-                "warning",
-                f"the webhook at {urlsplit(self._url).hostname} did not take a prediction: {status}",
-            )
+            log.write("warning", f"the webhook at {self._host} did not take a prediction: {status}")
 
 
 def _post(url: str, body: bytes) -> int:

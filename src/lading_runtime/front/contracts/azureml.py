@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from time import perf_counter
 from typing import Any
-from urllib.parse import parse_qs
 
 import msgspec
 
@@ -56,6 +55,8 @@ async def options(_: Model, __: Request) -> Response:
 
 async def swagger(model: Model, request: Request) -> Response:
     """Answer `GET /swagger.json?version=2|3|3.1`."""
+    from urllib.parse import parse_qs
+
     asked = parse_qs(request.query.decode("latin-1")).get("version", ["2"])[-1]
     if asked not in _VERSIONS:
         raise Refusal(404, f"Swagger version [{asked[:20]}] is not valid. Supported versions: [2, 3, 3.1].")
@@ -98,6 +99,8 @@ def _ids(request: Request) -> dict[str, str]:
 
 def _of_query(query: bytes) -> bytes:
     """Make a JSON object of a query, as Azure's server does: values are JSON where they can be."""
+    from urllib.parse import parse_qs
+
     given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
     values = {name: [_value(one) for one in texts] for name, texts in given.items()}
     return msgspec.json.encode({name: one[0] if len(one) == 1 else one for name, one in values.items()})

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import signal
-import uuid
+import sys
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -116,7 +115,7 @@ async def health(model: Model, _: Request) -> Response:
     if model.backend.load_s:
         completed = _STARTED + timedelta(seconds=model.backend.load_s)
         setup.update(completed_at=completed.isoformat(), status="succeeded")
-    version = {"cog": "0.17.0", "lading": model.bill.lading, "python": platform.python_version()}
+    version = {"cog": "0.17.0", "lading": model.bill.lading, "python": sys.version.split()[0]}
     return encoded({"status": _status(model), "setup": setup, "version": version})
 
 
@@ -170,7 +169,7 @@ def _identity(document: dict[str, Any], of_path: str | None) -> str:
         raise Unprocessable(f"expected a string of at most {_MAX_ID} characters", "id")
     if of_path is not None and identity not in {None, of_path}:
         raise Unprocessable(f"got {identity!r}, expected {of_path!r} as in the path, or none", "id")
-    return of_path or identity or str(uuid.uuid4())
+    return of_path or identity or os.urandom(13).hex()
 
 
 def _webhook(model: Model, document: dict[str, Any]) -> webhooks.Webhook | None:

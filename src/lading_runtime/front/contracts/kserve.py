@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from lading_runtime.front import answers, bodies, events, names
 from lading_runtime.front.messages import Refusal, Request, Response, encode
 from lading_runtime.front.model import Model
@@ -49,7 +47,7 @@ async def predict(model: Model, request: Request) -> Response:
     event = events.find(request)
     if event is not None:
         answer = await model.predict(bodies.of_json(model, event.data))
-        return events.respond(event, unquote(str(name)), wrapped(answer))
+        return events.respond(event, str(name), wrapped(answer))
     wanted = await bodies.read(model, request, else_json=True)
     return await answers.respond(model, request, wanted, wrapped)
 
