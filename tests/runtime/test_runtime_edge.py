@@ -5,8 +5,9 @@ import json
 import re
 import socket
 import struct
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -495,3 +496,36 @@ def test_every_answer_of_a_server_that_is_shutting_down_is_the_last_of_its_conne
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"connection: close" in answer
     edge.loop.close()
+
+
+def resident_kib(pid):
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def test_a_thousand_slow_clients_take_little_memory_and_nobody_s_turn(serve):
+    environ = {
+        "LADING_BODY_TIMEOUT_S": "3",
+        "LADING_BUFFER_LIMIT_BYTES": "10000000",
+        "LADING_BODY_LIMIT_BYTES": "1000000",
+    }
+    code = "def run(data):\n    return len(data)"
+    head = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n"
+    with serve(entry="score.py", files={"score.py": code}, environ=environ) as served, ExitStack() as stack:
+        before = resident_kib(served.process.pid)
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(1000)]
+        for round_ in range(4):
+            for one in clients:
+                if round_ == 0:
+                    one.connect(served.uds)
+                with suppress(OSError):
+                    one.sendall(head if round_ == 0 else b" " * 15_000)
+            assert served.post("abc") == (200, {"predictions": 3})
+        assert resident_kib(served.process.pid) - before < 60_000
+        for one in clients:
+            one.settimeout(10)
+            with suppress(ConnectionError):
+                answer = one.recv(1000)
+                assert not answer or answer[9:12] in {b"408", b"503"}
+        assert served.post("abc") == (200, {"predictions": 3})
+        assert served.stop() == 0

@@ -1,7 +1,12 @@
+import resource
+import socket
+from contextlib import suppress
+
 import pytest
 
 from lading_runtime.__main__ import options
 from lading_runtime.front.settings import Settings, read
+from lading_runtime.front.sockets import listening, room
 
 
 def test_nothing_set_is_the_default():
@@ -101,3 +106,46 @@ def test_another_command_than_serve_is_refused_with_status_2(arguments):
 def test_grpc_has_a_port_of_its_own_where_there_is_one_to_be_had(environ, http, grpc):
     settings = read(environ)
     assert (settings.ports, settings.grpc_port) == (http, grpc)
+
+
+def bound(sockets):
+    try:
+        return {one.getsockname()[1] for one in sockets}
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def test_every_port_is_listened_on_without_delay_and_one_that_nobody_named_may_be_taken(free_port, capsys):
+    named = free_port()
+    with socket.socket() as other:
+        with suppress(OSError):  # somebody else's, which is as well
+            other.bind(("127.0.0.1", 8080))
+        sockets = listening(Settings(host="127.0.0.1", ports=(8080, named)))
+        assert all(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for one in sockets)
+        assert bound(sockets) == {named}
+        assert "port 8080" in capsys.readouterr().err
+        with pytest.raises(OSError, match="in use"):
+            listening(Settings(host="127.0.0.1", ports=(8080,)))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", named))
+        with pytest.raises(OSError, match="in use"):
+            listening(Settings(host="127.0.0.1", ports=(8080, named)))
+
+
+def test_the_host_may_be_one_of_ipv6(free_port):
+    port = free_port()
+    try:
+        sockets = listening(Settings(host="::1", ports=(port,)))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    assert bound(sockets) == {port}
+
+
+def test_connections_are_never_promised_beyond_a_process_s_files():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        assert room(10) == 10
+        assert room(10**9) < 10**9
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

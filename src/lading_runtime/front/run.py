@@ -23,7 +23,7 @@ from lading_runtime.front.pool import Pool
 from lading_runtime.front.protocol import Connection
 from lading_runtime.front.reaper import Reaper
 from lading_runtime.front.settings import Settings
-from lading_runtime.front.sockets import listening
+from lading_runtime.front.sockets import listening, room
 from lading_runtime.front.watch import Watch
 
 _GRPC_AFTER_S = 0.5
@@ -122,7 +122,8 @@ class _Service:
         decode.limit_depth(self._settings.depth_limit)
         watch = Watch(model, os.environ)
         app = App(model, watch)
-        listener = self._listener = Listener(self._settings, self._loop, guard)
+        settings = self._settings._replace(connection_limit=room(self._settings.connection_limit))
+        listener = self._listener = Listener(settings, self._loop, guard)
         await listener.listen(lambda: Connection(app, listener), sockets, tls)
         assert self._stop is not None
         drain_s = max(1.0, self._settings.grace_s - self._settings.lame_duck_s - 1.0)

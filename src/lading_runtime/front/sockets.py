@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 import stat
 from contextlib import suppress
@@ -12,11 +13,25 @@ from lading_runtime import log
 from lading_runtime.front.settings import AZURE_PORT, DEFAULT_PORT, Settings
 
 _BACKLOG = 2048
+# what a server has open besides: its own, its workers', its logs', and connections that are being refused
+_OTHER_FILES = 256
 
 
 def listening(settings: Settings) -> list[socket.socket]:
     """Listen on a Unix socket, or on every port that can be had; raise OSError if that is none."""
     return [_unix(settings.uds)] if settings.uds else _tcp(settings)
+
+
+def room(limit: int) -> int:
+    """Return how many connections may be open, at most `limit`: each is a file, and a process has so many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limit + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
+    return limit if soft == resource.RLIM_INFINITY else max(1, min(limit, soft - _OTHER_FILES))
 
 
 def _unix(path: str) -> socket.socket:
@@ -49,6 +64,8 @@ def _tcp(settings: Settings) -> list[socket.socket]:
             listener.close()
             # nobody asked for these by name, if there are others
             if port not in {DEFAULT_PORT, AZURE_PORT} or len(settings.ports) == 1:
+                for one in sockets:
+                    one.close()
                 raise
             log.write("warning", f"port {port}: {error.strerror}")
             continue
