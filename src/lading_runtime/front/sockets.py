@@ -48,7 +48,7 @@ def _unix(path: str) -> socket.socket:
 
 def _tcp(settings: Settings) -> list[socket.socket]:
     """Listen on every port that can be had; raise OSError if that is none."""
-    sockets = []
+    sockets: list[socket.socket] = []
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     for port in settings.ports:
         # the protocol is named, or asyncio would leave out TCP_NODELAY: 40 ms per answer
