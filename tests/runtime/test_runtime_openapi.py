@@ -143,3 +143,27 @@ def test_a_name_cannot_break_out_of_the_page(serve, bare_model):
     assert (
         json.loads(re.search(r'id="model">(.*?)</script>', text)[1])["fields"][3]["name"] == "</script><b>3"
     )
+
+
+def test_a_routines_parameters_forms_and_answers_are_in_the_document(serve):
+    code = """
+        import dataclasses
+        @dataclasses.dataclass
+        class Point:
+            x: float
+        def walk(points: list[Point], steps: int = 3, note: bytes = b""):
+            '''Walk about.'''
+            yield 1
+    """
+    with serve(entry="score.py:walk", files={"score.py": code}) as served:
+        document = json.loads(served.get("/openapi.json")[1])
+        assert served.get("/docs")[0] == 200
+    operation = document["paths"]["/invocations"]["post"]
+    assert operation["description"] == "Walk about."
+    assert {"application/json", "multipart/form-data", "*/*"} <= operation["requestBody"]["content"].keys()
+    assert "text/event-stream" in operation["responses"]["200"]["content"]
+    schemas = document["components"]["schemas"]
+    assert schemas["Invocation"]["properties"]["steps"] == {"type": "integer", "default": 3}
+    items = schemas["Invocation"]["properties"]["points"]["items"]
+    assert items == {"$ref": "#/components/schemas/Routine.Point"}
+    assert schemas["Routine.Point"]["required"] == ["x"]

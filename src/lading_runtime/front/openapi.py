@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from lading_runtime.front import example, json_schema
+from lading_runtime.front import example, json_schema, routine_schema
 from lading_runtime.front.json_schema import Json
 from lading_runtime.front.model import Model
 
@@ -82,10 +82,10 @@ def _info(model: Model) -> Json:
 def schemas(model: Model) -> dict[str, Json]:
     """Return the schemas that operations name."""
     body = example.body(model.bill, model.schema)
+    named: Mapping[str, Json] = {}
     if model.takes_json:
-        typed = model.backend.facts.get("schema") or {}
-        invocation: Json = dict(typed.get("input") or {})
-        predictions = dict(typed.get("output") or {})
+        described = routine_schema.read(model.backend.facts)
+        invocation, predictions, named = described.body, described.answer, described.named
         instances: Json = {"type": "object", "properties": {"instances": {"type": "array"}}}
     else:
         forms = json_schema.of_forms(model.schema)
@@ -103,6 +103,7 @@ def schemas(model: Model) -> dict[str, Json]:
         "InferRequest": _infer_request(model),
         "InferAnswer": _INFER_ANSWER,
         "Anything": {},
+        **named,
         "Error": _object({name: {"type": "string"} for name in ("error", "error_code", "message")}),
     }
 
@@ -167,6 +168,11 @@ def _operation(model: Model, pattern: str, operation: Operation) -> Json:
     if operation.body:
         described["requestBody"] = {"required": True, "content": _json(operation.body)}
         statuses = list(_ERRORS)
+        if model.routine is not None and operation.body == "Invocation":
+            facts = model.backend.facts
+            described["requestBody"]["content"].update(routine_schema.requests(facts, _ref("Invocation")))
+            described["responses"]["200"]["content"].update(routine_schema.responses(facts))
+            described["description"] = routine_schema.read(facts).description
     else:
         statuses = [404, 503] if places else [503]
     for status in statuses:

@@ -1,0 +1,54 @@
+"""What a loaded routine tells of itself in, the parts of an OpenAPI document that are about it out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from lading_runtime.front.json_schema import Json
+
+_FILE: Json = {"type": "string", "format": "binary"}
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+
+
+class Described(NamedTuple):
+    """Schemas of the body and of the answer, and those that they name, which are components of their own."""
+
+    body: Json
+    answer: Json
+    named: Mapping[str, Json]
+    description: str
+
+
+def read(facts: Mapping[str, Any]) -> Described:
+    """Read the schemas; what they name is moved to where an OpenAPI document has it."""
+    told = facts.get("schema") or {}
+    schemas: list[Json] = []
+    named: dict[str, Json] = {}
+    for key in ("input", "output"):
+        # a reference is text wherever it stands, and no other text of a schema begins so
+        moved = json.dumps(told.get(key) or {}).replace('"#/$defs/', '"#/components/schemas/Routine.')
+        schema = json.loads(moved)
+        named.update({f"Routine.{name}": one for name, one in schema.pop("$defs", {}).items()})
+        schemas.append(schema)
+    return Described(schemas[0], schemas[1], named, str(told.get("description") or ""))
+
+
+def requests(facts: Mapping[str, Any], schema: Json) -> dict[str, Json]:
+    """Return the media types that a routine takes, each with what it looks like."""
+    media = (facts.get("schema") or {}).get("media") or ()
+    return {
+        kind: {"schema": schema if kind in _FORMS else _FILE} for kind in media if kind != "application/json"
+    }
+
+
+def responses(facts: Mapping[str, Any]) -> dict[str, Json]:
+    """Return the media types that a routine answers with besides JSON."""
+    told = facts.get("schema") or {}
+    found: dict[str, Json] = {}
+    if told.get("stream"):
+        found["text/event-stream"] = {"schema": {"type": "string"}}
+    if told.get("output_media"):
+        found[str(told["output_media"])] = {"schema": _FILE}
+    return found
