@@ -12,7 +12,7 @@ import lading_runtime
 ROOT = Path(lading_runtime.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 # what the front's environment has besides the standard library
-FRONT_NEEDS = {"httptools", "msgspec", "uvloop"}
+FRONT_NEEDS = {"grpc", "httptools", "msgspec", "uvloop"}
 # what a loader imports only when the model is of its kind
 LOADERS_NEED = {"joblib", "mlflow", "numpy", "pandas", "skops"}
 # what a type hint may be of
@@ -37,6 +37,7 @@ def test_a_file_imports_what_its_environment_has(path):
     room = path.relative_to(ROOT).parts[0]
     needs = {
         "front": FRONT_NEEDS,
+        "router": FRONT_NEEDS,
         "worker": {*LOADERS_NEED, "pyarrow"},
         "loaders": LOADERS_NEED,
         "typed": HINTS_NEED,
