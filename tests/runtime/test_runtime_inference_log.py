@@ -79,6 +79,24 @@ def test_a_prediction_that_fails_is_recorded_too_and_what_never_reached_the_mode
     assert len(read(path)) == 2
 
 
+def test_a_stream_is_recorded_when_it_has_ended(serve, tmp_path):
+    path = tmp_path / "log.jsonl"
+    files = {"score.py": "def init(): pass\ndef run(raw):\n    yield raw\n    print('midway')\n    yield 2\n"}
+    environ = {"LADING_INFERENCE_LOG": str(path), "LADING_LOG_FORMAT": "json"}
+    with serve(entry="score.py", files=files, environ=environ) as served:
+        headers = {**JSON, "accept": "text/event-stream", "x-request-id": "flow"}
+        status, body, answered = served.ask("POST", "/invocations", b'"x"', headers)
+        assert (status, answered["x-request-id"]) == (200, "flow"), body
+        assert b"2" in body
+        (found,) = await_records(path, 1)
+        assert (found["request_id"], found["inputs"], found["outputs"]) == ("flow", "x", None)
+        assert (found["status"], found["route"]) == (200, "/invocations")
+        assert served.metric('lading_request_duration_seconds_count{route="/invocations"}') == 1
+        served.await_log("midway")
+        (line,) = [one for one in map(json.loads, served.log.splitlines()) if one["message"] == "midway"]
+        assert line["request_id"] == "flow"
+
+
 def test_nothing_of_a_body_is_written_unless_it_is_asked_for(serve):
     with serve(entry="score.py", files=ECHO, environ={"LADING_ACCESS_LOG": "1"}) as served:
         served.post("a secret")

@@ -152,6 +152,34 @@ def test_of_a_sample_of_requests_those_that_failed_are_all_told(serve):
         assert "POST /invocations 200" not in served.log
 
 
+def test_requests_side_by_side_print_under_their_own_names(serve):
+    code = """
+        import asyncio
+        def init(): pass
+        async def run(raw):
+            for number in range(3):
+                print(raw, number)
+                await asyncio.sleep(0.05)
+            return raw
+    """
+    environ = {"LADING_LOG_FORMAT": "json"}
+    with serve(entry="score.py", files={"score.py": code}, environ=environ) as served:
+        sent = {"content-type": "application/json"}
+
+        def ask(name):
+            served.ask("POST", "/invocations", json.dumps(name), {**sent, "x-request-id": name})
+
+        threads = [threading.Thread(target=ask, args=(name,)) for name in ("one", "two")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        served.await_log("two 2")
+        served.await_log("one 2")
+        found = [(one["message"].split()[0], one.get("request_id")) for one in lines(served) if "pid" in one]
+    assert sorted(found) == [("one", "one")] * 3 + [("two", "two")] * 3
+
+
 def test_marked_lines_are_read_back_whole(capfd, monkeypatch):
     """What the worker marks is what the reader of the pipe finds, whoever else writes in between."""
     monkeypatch.setattr(log, "IS_JSON", True)

@@ -99,11 +99,25 @@ class Model:
     async def stream(self, wanted: Input) -> AsyncIterator[Answer]:
         """Ask the backend for an answer in parts; raise a Refusal, at the beginning or midway."""
         parts = self.backend.stream(wanted)
+        started = perf_counter()
+        last: Answer | None = None
+        # unless it ends by itself, or by a refusal
+        refusal: Refusal | None = Refusal(499, "the client has gone", code="CANCELLED", reason="client_gone")
         try:
             async for part in parts:
-                yield part if part.header.get("more") else self._checked(part)
+                if part.header.get("more"):
+                    yield part
+                else:
+                    last = self._checked(part)
+                    yield last
+            refusal = None
+        except Refusal as one:
+            refusal = one
+            raise
         finally:
             await parts.aclose()  # type: ignore[attr-defined]
+            if self.on_prediction is not None:
+                self.on_prediction(wanted, last, refusal, started)
 
     def _checked(self, answer: Answer) -> Answer:
         """Count an answer; raise a Refusal where it is an error."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from random import random
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -97,11 +98,17 @@ class Watch:
         self, stream: AsyncIterator[bytes], seen: Seen, status: int, asked: Asked, sent: int
     ) -> AsyncIterator[bytes]:
         """Hand on a stream; it is counted when it ends, or when its client has gone."""
+        _now(seen)
         try:
             async for piece in stream:
                 sent += len(piece)
                 yield piece
         finally:
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                with suppress(Exception):  # it has been told of, if it failed before
+                    await close()
+            _now(None)
             self._tell(seen, status, asked, sent)
 
     def _tell(self, seen: Seen, status: int, asked: Asked, sent: int) -> None:

@@ -10,11 +10,13 @@ import io
 import os
 import sys
 import traceback
+from contextvars import ContextVar
 from typing import Any
 
 # what `output.py` takes for a mark
 _MAX_NAMES = 4096
 _state = {"request": "", "is_marked": False}
+_own: ContextVar[str] = ContextVar("own", default="")
 
 
 class _Marked(io.FileIO):
@@ -47,9 +49,13 @@ def mark() -> None:
     sys.stderr = io.TextIOWrapper(_Marked(2), "utf-8", "backslashreplace", write_through=True)
 
 
-def begin(request_id: str) -> None:
-    """Say which request the next lines are about; of a batch, its requests with commas between them."""
-    _state["request"] = request_id[:_MAX_NAMES]
+def begin(request_id: str, *, is_alone: bool = True) -> None:
+    """Say which request the next lines are about; of a batch, its requests with commas between them.
+
+    Where it is not alone, what is printed in its own task is about it, and other threads' lines about none.
+    """
+    _own.set(request_id[:_MAX_NAMES])
+    _state["request"] = _own.get() if is_alone else ""
 
 
 def failure() -> None:
@@ -64,4 +70,6 @@ def failure() -> None:
 
 
 def _mark(level: str) -> bytes:
-    return f"\x1e{os.getpid()}\x1f{level}\x1f{_state['request']}\x1e".encode("utf-8", "backslashreplace")
+    return f"\x1e{os.getpid()}\x1f{level}\x1f{_own.get() or _state['request']}\x1e".encode(
+        "utf-8", "backslashreplace"
+    )

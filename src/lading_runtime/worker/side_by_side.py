@@ -70,7 +70,7 @@ class _Server:
                 self._granted[lane].set()
 
     async def _answer(self, lane: int, header: Mapping[str, Any], body: memoryview) -> None:
-        console.begin(header["id"])
+        console.begin(header["id"], is_alone=False)
         document: tuple[Mapping[str, Any], list[Any]]
         try:
             result = self._model.begin(inputs.Request(header, body))
