@@ -248,3 +248,60 @@ def test_nobody_ends_the_server_unless_the_settings_allow_it(iris_server, serve,
         assert served.post(document, "/predictions")[0] == 422
         assert served.ask("POST", "/shutdown")[0] == 200
         assert served.process.wait(15) == 0
+
+
+STREAM = """
+    import time
+    from typing import Iterator
+
+    def predict(words: int, pause: float = 0.0) -> Iterator[str]:
+        for number in range(words):
+            time.sleep(pause)
+            yield f"word {number}"
+        if words > 3:
+            raise RuntimeError("out of words")
+"""
+
+
+@pytest.fixture(scope="module")
+def generator(serve):
+    environ = {"LADING_WORKERS": "1", "no_proxy": "127.0.0.1"}
+    with serve(entry="s.py:predict", files={"s.py": STREAM}, environ=environ) as served:
+        yield served
+
+
+def events(served, method, path, given):
+    headers = {"content-type": "application/json", "accept": "text/event-stream"}
+    status, body, answered = served.ask(method, path, json.dumps({"input": given}), headers)
+    assert (status, answered["content-type"]) == (200, "text/event-stream")
+    pairs = [one.split("\ndata: ") for one in body.decode().strip().split("\n\n")]
+    return [(name.removeprefix("event: "), json.loads(data)) for name, data in pairs]
+
+
+def test_a_generators_parts_are_events_as_cog_has_them(generator):
+    (started, first), one, two, (ended, last) = events(generator, "POST", "/predictions", {"words": 2})
+    assert (started, first["status"]) == ("start", "processing")
+    assert [one, two] == [("output", {"chunk": f"word {number}", "index": number}) for number in range(2)]
+    assert (ended, last["status"], last["output"]) == ("completed", "succeeded", ["word 0", "word 1"])
+    assert last["id"] == first["id"]
+
+
+def test_a_generator_that_fails_midway_says_so_in_its_last_event(generator):
+    *_, (ended, last) = events(generator, "PUT", "/predictions/fails", {"words": 4})
+    assert (ended, last["status"], len(last["output"])) == ("completed", "failed", 4)
+    assert "out of words" in last["error"]
+
+
+def test_without_a_stream_a_generators_parts_are_a_list(generator, listener):
+    document = {"input": {"words": 3, "pause": 0.1}, "webhook": listener.url}
+    answer = generator.post(document, "/predictions")[1]
+    assert answer["output"] == ["word 0", "word 1", "word 2"]
+    until(lambda: listener.seen and listener.seen[-1]["status"] == "succeeded")
+    assert listener.seen[-1]["output"] == answer["output"]
+    assert 3 <= len(listener.seen) <= 5
+
+
+def test_who_comes_again_with_an_id_is_told_all_events(generator):
+    assert put(generator, "again", {"input": {"words": 3, "pause": 0.1}})[0] == 202
+    names = [name for name, _ in events(generator, "PUT", "/predictions/again", {"words": 0})]
+    assert names == ["start", "output", "output", "output", "completed"]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timezone
 from time import perf_counter
 from typing import Any
@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
+from lading_runtime.front import routines
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.model import Model
@@ -46,6 +47,8 @@ class Prediction:
         self._started: str | None = None
         self._completed: str | None = None
         self._took_s = 0.0
+        self._events: list[bytes] = []
+        self._has_changed = asyncio.Event()
 
     def document(self) -> dict[str, Any]:
         """Return its state, as Cog's server prints it."""
@@ -70,9 +73,13 @@ class Prediction:
         self._started = _now()
         self._tell("start")
         self._status = "processing"
+        self._event("start", {"id": self.identity, "status": self._status})
         try:
-            self._output = _output(bare(await model.predict(wanted)), is_row=is_row)
-            self._tell("output")
+            if model.routine is not None and model.routine.is_stream:
+                await self._gather(model, wanted)
+            else:
+                self._output = _output(bare(await model.predict(wanted)), is_row=is_row)
+                self._tell("output")
             self._end("succeeded", began)
         except Refusal as refusal:
             if refusal.status in _NOT_THE_MODELS:
@@ -86,10 +93,44 @@ class Prediction:
             self._end("failed", began)
             raise
 
+    async def follow(self, *, is_shared: bool) -> AsyncIterator[bytes]:
+        """Give its events from the first on; one that is not shared ends with who follows it."""
+        told = 0
+        try:
+            while True:
+                while told < len(self._events):
+                    yield self._events[told]
+                    told += 1
+                if self._completed:
+                    return
+                self._has_changed.clear()
+                await self._has_changed.wait()
+        finally:
+            if self.task is not None and not is_shared:
+                self.task.cancel()
+
+    async def _gather(self, model: Model, wanted: Input) -> None:
+        """Collect what a generator gives, and tell of each part."""
+        self._output = []
+        parts = model.stream(routines.in_parts(wanted))
+        try:
+            async for part in parts:
+                chunk = msgspec.Raw(bare(part))
+                self._event("output", {"chunk": chunk, "index": len(self._output)})
+                self._output.append(chunk)
+                self._tell("output")
+        finally:
+            await parts.aclose()  # type: ignore[attr-defined]
+
+    def _event(self, name: str, document: Any) -> None:
+        self._events.append(b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(document)))
+        self._has_changed.set()
+
     def _end(self, status: str, began: float) -> None:
         self._status = status
         self._completed = _now()
         self._took_s = perf_counter() - began
+        self._event("completed", self.document())
         self._tell("completed")
 
     def _tell(self, event: str) -> None:

@@ -29,6 +29,9 @@ from lading_runtime.front.routes import Table
 
 _STARTED = datetime.now(timezone.utc)
 _MAX_ID = 200
+# how a prediction is answered with: its state when it is done, its state now, its events
+_DONE, _LATER, _EVENTS = "done", "later", "events"
+_NO_CACHE = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _SHUTDOWN_AFTER_S = 0.1
 
 
@@ -49,17 +52,15 @@ class Unprocessable(Refusal):
 
 async def create(model: Model, request: Request) -> Response:
     """Answer `POST /predictions`, and `PUT /predictions/{id}`, of which one at a time runs with an id."""
-    if b"text/event-stream" in request.headers.get(b"accept", b""):
-        raise Refusal(406, "this model gives no stream, expected 'accept: application/json'")
     is_put = request.method == "PUT"
-    is_async = _prefers_async(request)
+    form = _form(model, request)
     document = _document(request)
     identity = _identity(document, request.arguments[0] if is_put else None)
     known = running(model).find(identity)
     if known is not None:
         if not is_put:
             raise _conflict(f"a prediction with the id {identity!r} is running")
-        return await _state(known, is_async=is_async, is_shared=True)
+        return await _state(known, form, is_shared=True)
     given = document.get("input", {})
     if not isinstance(given, dict):
         raise Unprocessable("expected an object", "input")
@@ -74,15 +75,18 @@ async def create(model: Model, request: Request) -> Response:
         raise Refusal(503, model.why_not_ready, headers=RETRY_AFTER)
     prediction = Prediction(identity, given, hook)
     running(model).begin(prediction, model, wanted, is_row=is_row)
-    return await _state(prediction, is_async=is_async, is_shared=is_put)
+    return await _state(prediction, form, is_shared=is_put)
 
 
-async def _state(prediction: Prediction, *, is_async: bool, is_shared: bool) -> Response:
-    """Answer with a prediction's state, when it is done unless that is not waited for.
+async def _state(prediction: Prediction, form: str, *, is_shared: bool) -> Response:
+    """Answer with a prediction's state: now, when it is done, or as events.
 
     One that is `shared` goes on when the client is gone: it may come again.
     """
-    if is_async:
+    if form == _EVENTS:
+        stream = prediction.follow(is_shared=is_shared)
+        return Response(b"", content_type=b"text/event-stream", headers=_NO_CACHE, stream=stream)
+    if form == _LATER:
         return encoded(prediction.document(), 202)
     assert prediction.task is not None
     try:
@@ -147,9 +151,14 @@ def _is_full(model: Model) -> bool:
     return model.why_not_ready == FULL or len(running(model)) > model.settings.queue_length
 
 
-def _prefers_async(request: Request) -> bool:
+def _form(model: Model, request: Request) -> str:
+    """Tell how to answer; a stream is to be had of a generator alone."""
+    if b"text/event-stream" in request.headers.get(b"accept", b""):
+        if model.routine is None or not model.routine.is_stream:
+            raise Refusal(406, "this model gives no stream, expected 'accept: application/json'")
+        return _EVENTS
     preferences = request.headers.get(b"prefer", b"").lower().split(b",")
-    return b"respond-async" in [one.split(b";")[0].strip() for one in preferences]
+    return _LATER if b"respond-async" in [one.split(b";")[0].strip() for one in preferences] else _DONE
 
 
 def _document(request: Request) -> dict[str, Any]:
