@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import threading
@@ -174,6 +175,43 @@ def test_the_health_check_passes_over_what_is_no_port(
     bill: Bill, server: ServerNeeds, answering: HTTPServer, text: str
 ) -> None:
     assert probe(bill, replace(server, port=answering.server_port), {"LADING_PORT": text}) == 0
+
+
+def test_the_health_check_asks_at_the_port_that_sagemaker_gives(
+    bill: Bill, server: ServerNeeds, answering: HTTPServer
+) -> None:
+    env = {"SAGEMAKER_BIND_TO_PORT": str(answering.server_port)}
+    assert probe(bill, replace(server, port=1), env) == 0
+
+
+def test_the_health_check_speaks_tls_where_the_server_does(
+    bill: Bill, server: ServerNeeds, answering: HTTPServer, tmp_path: Path
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    request = (
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    )
+    files = ("-keyout", str(key), "-out", str(certificate), "-subj", "/CN=here")
+    subprocess.run([*request, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    answering.socket = context.wrap_socket(answering.socket, server_side=True)
+    env = {"LADING_PORT": str(answering.server_port), "LADING_TLS_CERTIFICATE": str(certificate)}
+    assert probe(bill, server, env) == 0
+
+
+def test_the_health_check_of_a_server_that_wants_certificates_is_an_open_port(
+    bill: Bill, server: ServerNeeds, answering: HTTPServer
+) -> None:
+    env = {"LADING_PORT": str(answering.server_port), "LADING_TLS_CLIENT_CA": "/ca.pem"}
+    assert probe(bill, server, env) == 0
 
 
 def test_a_server_without_a_readiness_route_has_no_health_check(

@@ -35,11 +35,17 @@ _ENVIRONMENT = {
 # where the server listens is for its variables to say, as lading_runtime's settings read them
 _PROBE = """\
 import os, socket
-host = os.environ.get("LADING_HOST") or "0.0.0.0"
-port = os.environ.get("LADING_PORT", "").strip()
+env = os.environ
+host = env.get("LADING_HOST") or "0.0.0.0"
+port = (env.get("LADING_PORT") or env.get("SAGEMAKER_BIND_TO_PORT") or "").strip()
 port = int(port) if port.isdecimal() and 0 < int(port) < 65536 else {port}
 host = {{"0.0.0.0": "127.0.0.1", "::": "::1"}}.get(host, host)
 s = socket.create_connection((host, port), 4)
+if env.get("LADING_TLS_CLIENT_CA"):
+    raise SystemExit  # it has no certificate to show: an open port has to do
+if env.get("LADING_TLS_CERTIFICATE"):
+    import ssl
+    s = ssl._create_unverified_context().wrap_socket(s)  # it asks this machine's own
 s.sendall(b"GET {route} HTTP/1.0\\r\\n\\r\\n")
 raise SystemExit(s.recv(12)[9:] != b"200")
 """
