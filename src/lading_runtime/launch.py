@@ -83,10 +83,10 @@ class Plan(NamedTuple):
     gpus: Sequence[str]
     """What the workers take in turn; none where there is one worker only, which sees them all."""
 
-    def start(self, bill: Bill, number: int = 0) -> Started:
-        """Start the worker of this number."""
+    def start(self, bill: Bill, number: int = 0, *, share: bool = True) -> Started:
+        """Start the worker of this number; without `share` one that answers itself in any case."""
         gpu = self.gpus[number % len(self.gpus)] if self.gpus else None
-        return start(bill, share=self.share, gpu=gpu)
+        return start(bill, share=self.share and share, gpu=gpu)
 
 
 def plan(environ: Mapping[str, str], bill: Bill) -> Plan:

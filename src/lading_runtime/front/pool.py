@@ -53,7 +53,8 @@ class Pool(Told):
         """How many messages a worker has at a time."""
         self._most_lanes = max(1, settings.async_concurrency)
         self._loop = asyncio.get_running_loop()
-        self._staff = Staff(bill, plan, reaper, settings.load_timeout_s, on_fatal)
+        self._on_fatal = on_fatal
+        self._staff = Staff(bill, plan, reaper, settings.load_timeout_s, self._fail)
         self._idle: list[Member] = []
         self._batches = False
         self._may_batch = settings.batch_rows > 1
@@ -177,7 +178,7 @@ class Pool(Told):
 
     def _plan(self) -> None:
         """Send what waits now, or wait a little for what is on its way."""
-        if not self._batches:
+        if not self._batches or not self.waiting[0].rows:
             self._dispatch()
         elif len(self.waiting) >= self._expected:
             if self._next is not None:
@@ -226,7 +227,9 @@ class Pool(Told):
 
     def on_answer(self, member: Member, jobs: Sequence[Job], answer: Answer) -> None:
         """Hand an answer back; the worker is free before."""
-        self._expected = min(len(jobs) + len(self.waiting), self._most_rows)
+        rows = sum([job.rows for job in jobs])
+        fitting = self._most_rows * len(jobs) // rows if rows else 1
+        self._expected = min(len(jobs) + len(self.waiting), fitting)
         if member.is_ready:
             self._idle.append(member)
         else:
@@ -296,6 +299,12 @@ class Pool(Told):
 
     def _remove(self, member: Member) -> None:
         self._idle = [one for one in self._idle if one is not member]
+
+    def _fail(self, reason: str) -> None:
+        """Let nobody wait for what will not come."""
+        while self.waiting:
+            self.waiting.popleft().refuse(Refusal(503, reason, headers=RETRY_AFTER, reason="not_loaded"))
+        self._on_fatal(reason)
 
     def _drop(self, job: Job) -> None:
         """Forget a request for which nobody waits; one that runs already runs on, if it cannot be stopped."""

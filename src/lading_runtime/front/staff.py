@@ -188,7 +188,8 @@ class Staff:
     async def _start(self, member: Member) -> None:
         """Start a process that loads the model itself."""
         try:
-            started = self._plan.start(self._bill, member.number)
+            share = member is self._source or not self.facts
+            started = self._plan.start(self._bill, member.number, share=share)
         except OSError as error:
             self._on_fatal(f"no worker can be started: {error}")
             return
