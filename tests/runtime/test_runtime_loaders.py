@@ -11,7 +11,7 @@ import pytest
 from lading_runtime import wire
 from lading_runtime.loaders import estimators
 from lading_runtime.loaders import pickle as pickle_loader
-from lading_runtime.worker import inputs, results
+from lading_runtime.worker import fork, inputs, results
 
 
 def request(content, tensors, **parameters):
@@ -152,3 +152,28 @@ def test_a_socket_path_that_is_no_socket_is_left_alone(serve, tmp_path):
         assert served.process.wait(20) == 1
         assert "no socket to listen on" in served.log
     assert Path(precious).read_text() == "kept"
+
+
+@pytest.mark.parametrize(("count", "compress", "is_mapped"), [(3, 0, True), (3, 3, False), (70, 0, False)])
+def test_large_arrays_of_a_joblib_file_stay_in_it_and_are_ones_own_when_written_to(
+    tmp_path, count, compress, is_mapped
+):
+    arrays = [np.full(1 << 15, float(index)) for index in range(count - 1)] + [np.zeros(1 << 17)]
+    joblib.dump(Keeper(arrays), tmp_path / "model.joblib", compress=compress)
+    before = (tmp_path / "model.joblib").read_bytes()
+    loaded = pickle_loader.load(str(tmp_path), {"file": "model.joblib"})
+    kept = loaded._predict.__self__.arrays
+    assert [isinstance(one, np.memmap) for one in kept] == [is_mapped] * count
+    assert fork.count_open(str(tmp_path / "model.joblib")) == (count if is_mapped else 0)
+    assert all((one == other).all() for one, other in zip(kept, arrays, strict=True))
+    kept[0][0] = 5
+    assert kept[0][0] == 5
+    assert (tmp_path / "model.joblib").read_bytes() == before
+
+
+class Keeper:
+    def __init__(self, arrays):
+        self.arrays = arrays
+
+    def predict(self, data):
+        return data

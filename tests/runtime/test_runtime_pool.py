@@ -328,3 +328,20 @@ def test_a_request_whose_time_is_over_is_refused_and_not_run(serve, name, value)
         for ignored in ("soon", "0", "-1", "nan", "inf"):
             assert served.ask("POST", "/invocations", b"{}", {**JSON, name: ignored})[0] == 200
         assert served.predictions({})[1] == [{"sleep_s": 1.2}, *[{}] * 6]
+
+
+def test_a_model_whose_arrays_are_mapped_is_shared_too(serve, tmp_path):
+    import joblib
+    from sklearn.neighbors import KNeighborsClassifier
+
+    table = np.arange(400_000, dtype=float).reshape(-1, 4)
+    model = KNeighborsClassifier(1, algorithm="brute").fit(table, np.arange(len(table)) % 7)
+    joblib.dump(model, tmp_path / "model.joblib")
+    options = {"loader_options": {"file": "model.pkl", "serialization": "joblib"}}
+    environ = {"LADING_WORKERS": "2"}
+    data = (tmp_path / "model.joblib").read_bytes()
+    with serve(data, bill_model=options, environ=environ) as served:
+        await_metric(served, "lading_workers_ready", 2)
+        assert len(served.child_pids()) == 3
+        assert "model.pkl" in Path(f"/proc/{served.worker_pid()}/maps").read_text()
+        assert served.predictions({"instances": table[[10, 20]].tolist()}) == [3, 6]

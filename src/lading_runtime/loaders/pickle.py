@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from lading_runtime.loaders import estimators
-from lading_runtime.worker import inputs
+from lading_runtime.worker import fork, inputs
 
 _TRIAL_ROWS = 64
+_MAPPED_BYTES = 1 << 20
+_MAPPED_ARRAYS = 64
 
 
 def load(path: str, options: Mapping[str, Any]) -> Estimator:
@@ -30,7 +32,9 @@ def load(path: str, options: Mapping[str, Any]) -> Estimator:
     if not callable(getattr(model, method, None)):
         message = f"got a {type(model).__module__}.{type(model).__qualname__}, expected one with {method!r}"
         raise TypeError(message)
-    return Estimator(model, method)
+    estimator = Estimator(model, method)
+    estimator.mapped = os.path.realpath(file)
+    return estimator
 
 
 def _guess(file: str) -> str:
@@ -40,9 +44,7 @@ def _guess(file: str) -> str:
 
 def _read(file: str, serialization: str, options: Mapping[str, Any]) -> Any:
     if serialization == "joblib":
-        import joblib
-
-        return joblib.load(file)
+        return _read_joblib(file)
     if serialization == "skops":
         import skops.io  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
@@ -51,8 +53,32 @@ def _read(file: str, serialization: str, options: Mapping[str, Any]) -> Any:
         return pickle.load(stream)  # noqa: S301 - packing has looked at it, and this is the place to run it
 
 
+def _read_joblib(file: str) -> Any:
+    """Load a joblib file; large arrays that are not compressed stay in it, and are shared by all who load it.
+
+    A page that is written to becomes the process's own: what is loaded behaves as if it were in memory. Each
+    mapped array holds a descriptor: of a model of many the file is read instead.
+    """
+    import joblib
+
+    with open(file, "rb") as stream:  # noqa: PTH123
+        is_plain = stream.read(1) == pickle.PROTO
+    if is_plain and os.path.getsize(file) >= _MAPPED_BYTES:  # noqa: PTH202
+        try:
+            model = joblib.load(file, mmap_mode="c")
+        except (OSError, ValueError):  # more arrays than there are descriptors, or of a kind that cannot be
+            return joblib.load(file)
+        if fork.count_open(file) <= _MAPPED_ARRAYS:
+            return model
+        del model
+    return joblib.load(file)
+
+
 class Estimator:
     """An object with scikit-learn's `predict`."""
+
+    mapped = ""
+    """The file whose arrays may be mapped into memory."""
 
     def __init__(self, model: Any, method: str) -> None:
         """Set it up to answer one request at a time in one thread."""

@@ -20,28 +20,40 @@ _HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
 _FORKABLE = ("jemalloc_bg_thd",)
 
 
-def why_not(descriptor: int) -> str | None:
+def why_not(descriptor: int, mapped: str = "") -> str | None:
     """Say what makes it unsafe to fork this process; None where nothing does.
 
     A thread does not survive a fork, and locks that it holds stay locked. Of an open file or connection both
-    would read and write by turns; a GPU's is of no use to a child.
+    would read and write by turns, but for `mapped`, of which memory is read; a GPU's is of no use to a child.
     """
     try:
         others = [name for name in _threads() if name not in _FORKABLE]
         if len(others) != 1:
             return f"it has started threads ({', '.join(sorted(set(others)))})"
-        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - pathlib costs 3 ms
-            if int(name) <= 2 or int(name) == descriptor:
-                continue
-            try:
-                target = os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115
-            except OSError:
-                continue  # what listed the folder
-            if target not in _HARMLESS and not target.startswith(f"/proc/{os.getpid()}/"):
+        harmless = (*_HARMLESS, mapped)
+        for number, target in _open():
+            if number > 2 and number != descriptor and target not in harmless:
                 return f"it has {target} open"
     except OSError as error:
         return str(error)
     return None
+
+
+def count_open(file: str) -> int:
+    """Return how many descriptors of a file this process has."""
+    path = os.path.realpath(file)
+    return sum(target == path for _, target in _open())
+
+
+def _open() -> list[tuple[int, str]]:
+    """Return this process's descriptors, and what they are of."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - pathlib costs 3 ms
+        try:
+            found.append((int(name), os.readlink(f"/proc/self/fd/{name}")))  # noqa: PTH115
+        except OSError:
+            continue  # what listed the folder
+    return found
 
 
 def _threads() -> list[str]:
