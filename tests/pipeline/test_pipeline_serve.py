@@ -8,7 +8,7 @@ from lading_runtime.front.settings import Settings
 
 RUNTIME = Path(__file__).parents[2] / "src" / "lading_runtime"
 # where it listens and what it serves is lading's to say
-OURS = {"LADING_UDS", "LADING_HOST", "LADING_PORT"}
+OURS = {"LADING_UDS", "LADING_HOST", "LADING_PORT", "LADING_GRPC_PORT"}
 
 
 def test_what_is_handed_on_is_a_setting_of_the_server():

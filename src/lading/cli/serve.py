@@ -18,6 +18,7 @@ def run(
     /,
     *more: str,
     port: Annotated[int, Parameter(alias="-p")] = 8080,
+    grpc_port: int = 0,
     host: str = "127.0.0.1",
     sandbox: SandboxKind | None = None,
     platform: str | None = None,
@@ -44,10 +45,13 @@ def run(
 
         curl -X POST localhost:8080/v2/repository/models/iris/load -d '{"parameters": {"version": "2"}}'
 
+        lading serve iris:1 --grpc-port 8081
+
     Args:
         package: A name, a digest, or the beginning of one.
         more: Further packages; each is served in its own environment, under /v2/models/NAME and /models/NAME.
         port: Port to listen on; default: 8080.
+        grpc_port: Port to answer gRPC on, of one package alone; default: 0, none.
         host: Address to listen on; default: 127.0.0.1, this machine alone.
         sandbox: unshare, bwrap, podman or docker; default: the first that works.
         platform: One of a package of several platforms; default: this machine's.
@@ -65,6 +69,7 @@ def run(
     return serve(
         host=host,
         port=port,
+        grpc_port=grpc_port,
         log=sys.stderr.buffer,
         sandbox=sandbox,
         platform=Platform.parse(platform) if platform else None,

@@ -17,6 +17,8 @@ class ServerNeeds:
     """Exec form, absolute paths in the image."""
     command: tuple[str, ...] = ()
     port: int = 8080
+    more_ports: tuple[int, ...] = ()
+    """Where it answers besides, in other protocols."""
     routes: Mapping[str, str] = field(default_factory=dict)
     """`liveness`, `readiness`, `scoring`: the paths that a platform is told."""
     modules: tuple[str, ...] = ()

@@ -135,7 +135,7 @@ def _settings(
     environment |= dict(bill.environment.variables)
     settings: dict[str, Any] = {
         "User": (base and base.user) or USER,
-        "ExposedPorts": {f"{server.port}/tcp": {}},
+        "ExposedPorts": {f"{port}/tcp": {} for port in (server.port, *server.more_ports)},
         "Env": [f"{key}={environment[key]}" for key in sorted(environment)],
         "Entrypoint": list(server.entrypoint),
         "Cmd": list(server.command),

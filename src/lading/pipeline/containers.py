@@ -185,6 +185,7 @@ def _on_host(published: list[Published], environment: dict[str, str], default: i
     if not place.port:
         place = replace(place, port=free_port(place.host))
     environment["LADING_HOST"], environment["LADING_PORT"] = place.host, str(place.port)
+    environment.setdefault("LADING_GRPC_PORT", "0")  # it would be this machine's
     return place
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from lading.core.errors import Issue, SpecError
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.pipeline import fleet as fleet_room
@@ -66,6 +67,7 @@ def serve(
     *,
     host: str,
     port: int,
+    grpc_port: int = 0,
     log: IO[bytes],
     sandbox: str | None = None,
     platform: Platform | None = None,
@@ -76,14 +78,16 @@ def serve(
 
     The server's settings are this machine's `LADING_*` and `OTEL_*` variables. What server and worker write
     goes to `log` as it comes. Not `compiled`, the model itself answers; `lenient`, values are cast as by
-    MLflow's server. Raises SpecError where the port is taken.
+    MLflow's server; a `grpc_port` of 0 is no gRPC. Raises SpecError where a port is taken.
     """
     package = shelf.find(context, text, platform)
     package = package if compiled else shelf.original(context, package)
     refuse_taken("serve", host, port, "choose another with --port")
+    if grpc_port:
+        refuse_taken("serve", host, grpc_port, "choose another with --grpc-port")
     argv, env = command(package.image)
     env |= {"LADING_PACKAGE_DIGEST": str(package.image.descriptor.digest), **server_settings(os.environ)}
-    env |= {"LADING_HOST": host, "LADING_PORT": str(port)}
+    env |= {"LADING_HOST": host, "LADING_PORT": str(port), "LADING_GRPC_PORT": str(grpc_port)}
     env |= {"LADING_LENIENT": "1"} if lenient else {}
     return serve_package(context, package, argv, env, sandbox=sandbox, log=log)
 
@@ -94,6 +98,7 @@ def serve_several(
     *,
     host: str,
     port: int,
+    grpc_port: int = 0,
     log: IO[bytes],
     sandbox: str | None = None,
     platform: Platform | None = None,
@@ -105,6 +110,8 @@ def serve_several(
     More of them are loaded, swapped and unloaded through the router (`lading_runtime.router`). Raises as
     `serve` does, and where one of them does not come up.
     """
+    if grpc_port:
+        raise SpecError(Issue("--grpc-port", "several packages answer HTTP alone", "serve them one by one"))
     fleet_room.refuse_doubles(texts)
     refuse_taken("serve", host, port, "choose another with --port")
 

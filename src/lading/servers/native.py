@@ -12,6 +12,7 @@ NEEDS = ServerNeeds(
     entrypoint=("/opt/lading/server/bin/python", "-I", "-m", "lading_runtime"),
     command=("serve",),
     port=8080,
+    more_ports=(8081,),  # gRPC
     routes={"liveness": "/v2/health/live", "readiness": "/v2/health/ready", "scoring": "/invocations"},
     modules=(
         "lading_runtime.__main__",

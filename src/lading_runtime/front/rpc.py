@@ -255,7 +255,8 @@ async def serve(
 
 def _listen(server: grpc.aio.Server, settings: Settings) -> None:
     """Listen as HTTP does: with TLS where it has a certificate, and asking for the client's where it asks."""
-    where = f"{settings.host}:{settings.grpc_port}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    where = f"{host}:{settings.grpc_port}"
     if not settings.tls_certificate:
         server.add_insecure_port(where)
         return
@@ -281,6 +282,7 @@ def _options(limit_bytes: int) -> list[tuple[str, int]]:
 
 def _probe(host: str, port: int) -> None:
     """Raise OSError, which says why, where a port cannot be had: grpc itself does not tell."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
