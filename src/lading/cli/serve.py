@@ -33,19 +33,15 @@ def run(
 
         lading serve iris:1
 
-        lading serve iris:1 --port 9000 --host 0.0.0.0
+        lading serve iris:1 --port 9000 --host 0.0.0.0 --grpc-port 9001
 
         curl localhost:8080/v2/health/ready
-
-        lading serve iris:1 --lenient
 
         lading serve iris:1 digits:2
 
         lading serve iris:1 --repository
 
         curl -X POST localhost:8080/v2/repository/models/iris/load -d '{"parameters": {"version": "2"}}'
-
-        lading serve iris:1 --grpc-port 8081
 
     Args:
         package: A name, a digest, or the beginning of one.
