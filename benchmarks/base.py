@@ -45,7 +45,7 @@ def ours(work: Path, model: Path, image: str, case: str, *, verify: bool) -> Run
     if case == "cold":
         for folder in env.values():
             shutil.rmtree(folder, ignore_errors=True)
-    command = [*LADING, "pack", model / "model.joblib", "-t", "iris:1", "--base", image]
+    command = [*LADING, "pack", model / "model.joblib", "-t", "iris:1", "--no-compile", "--base", image]
     return run([*command, *([] if verify else ["--no-verify"])], env=env, log=work / "ours.log")
 
 

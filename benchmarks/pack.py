@@ -50,7 +50,8 @@ def ours(work: Path, models: tuple[Path, Path], repeat: int, *, verify: bool) ->
     """Time the three cases of lading, `repeat` times."""
     runs: dict[str, list[Run]] = {case: [] for case in CASES}
     target = work / "model"
-    flags = [] if verify else ["--no-verify"]
+    # the peer packs the model with its libraries
+    flags = ["--no-compile", *([] if verify else ["--no-verify"])]
     for _ in range(repeat):
         env = {"LADING_HOME": str(work / "home"), "UV_CACHE_DIR": str(work / "uv")}
         for folder in env.values():

@@ -51,6 +51,7 @@ def make(work: Path, packages: int) -> list[int]:
             "-t",
             f"model-{number}:1",
             "--no-verify",
+            "--no-compile",
             "--json",
         ]
         done = subprocess.run(

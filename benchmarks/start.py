@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
@@ -39,7 +40,8 @@ def pack(context: pipeline.Context, folder: Path) -> pipeline.Package:
     """Train a forest, pack it, and return the package."""
     data, target = load_iris(return_X_y=True)
     joblib.dump(RandomForestClassifier(100, random_state=0).fit(data, target), folder / "model.joblib")
-    pipeline.pack(context, pipeline.plan(folder / "model.joblib"), names=("start:1",), verify=False)
+    spec = replace(pipeline.plan(folder / "model.joblib"), compile="off")
+    pipeline.pack(context, spec, names=("start:1",), verify=False)
     return pipeline.find(context, "start:1")
 
 

@@ -15,8 +15,8 @@ def train(seed=0):
     return LogisticRegression(max_iter=200, C=1.0 + seed).fit(IRIS.data, IRIS.target)
 
 
-def write_iris(folder, *, seed=0, outputs=None, more=""):
-    """Write a model, its recorded predictions and a spec."""
+def write_iris(folder, *, seed=0, outputs=None, more="", way="off"):
+    """Write a model, its recorded predictions and a spec; `way` is how it is to be compiled."""
     folder.mkdir(parents=True, exist_ok=True)
     model = train(seed)
     joblib.dump(model, folder / "model.joblib")
@@ -30,7 +30,7 @@ def write_iris(folder, *, seed=0, outputs=None, more=""):
           inputs: inputs.csv
           outputs: outputs.json
         """
-    (folder / "lading.yaml").write_text(textwrap.dedent(spec) + more)
+    (folder / "lading.yaml").write_text(f"{textwrap.dedent(spec)}compile: {way}\n{more}")
     return folder
 
 

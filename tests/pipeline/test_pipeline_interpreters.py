@@ -33,6 +33,7 @@ SPEC = """\
     model: model.pkl
     python: "3.9"
     requirements: [scikit-learn==1.2.2, numpy==1.26.4]
+    compile: off
     example: {inputs: inputs.json, outputs: outputs.json}
     """
 

@@ -30,7 +30,7 @@ def test_a_package_is_verified_on_every_recorded_prediction(lading, iris):
     assert (report["passed"], report["matched"], report["predictions"]) == (True, 150, 150)
     assert {check["name"] for check in report["checks"]} >= {"interpreter", "distributions", "no network"}
     assert packed["references"] == ["iris:1"]
-    assert packed["size_bytes"] < 100e6
+    assert packed["size_bytes"] < 110e6
     assert packed["layers"][0] <= 60
 
 
@@ -116,7 +116,7 @@ def test_an_unsafe_pickle_is_refused_until_it_is_named(lading, tmp_path):
     assert "builtins.print" in done.stderr
     assert "--allow-unsafe" in done.stderr
     assert "sang" not in done.stdout + done.stderr
-    allowed = lading.json("pack", path, "-t", "canary:1", "--allow-unsafe", "builtins.print")
+    allowed = lading.json("pack", path, "-t", "canary:1", "--no-compile", "--allow-unsafe", "builtins.print")
     # it is loaded in the sandbox, and there alone
     assert "the canary sang" in allowed["report"]["output"]
 

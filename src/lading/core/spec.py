@@ -101,6 +101,6 @@ class PackageSpec:
     platforms: tuple[Platform, ...] = ()
     allow_unsafe: tuple[str, ...] = ()
     """Globals (`module.name`) outside the allow-list that the author accepts."""
-    compile: CompileWay = "off"
+    compile: CompileWay = "auto"
     compile_tolerance: float | None = None
     """How far a number of a TOLERANT form may be off, relative or absolute."""

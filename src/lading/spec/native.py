@@ -105,9 +105,9 @@ class Document:
     allow_unsafe: Annotated[tuple[str, ...], "globals in the pickle that you accept, as module.name"] = ()
     compile: Annotated[
         CompileWay,
-        "serve the model without its libraries: auto (where that is bit-identical and faster), off, "
+        "serve the model without its libraries: auto (default; where that is bit-identical and faster), off, "
         "onnx or treelite (within compile_tolerance)",
-    ] = "off"
+    ] = "auto"
     compile_tolerance: Annotated[
         float | None, "how far a number may be off with onnx or treelite, relative or absolute"
     ] = None
