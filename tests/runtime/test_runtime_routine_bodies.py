@@ -127,6 +127,33 @@ def test_an_array_routine_takes_every_form_that_a_model_takes(serve):
         assert (status, json.loads(body)) == (200, [3])
 
 
+def test_a_function_of_a_row_takes_tables_and_a_bare_list(serve):
+    code = """
+        from pydantic import BaseModel
+        class Item(BaseModel):
+            a: int
+            b: float = 1.0
+        def scale(item: Item, k: int = 2) -> float:
+            return item.a * item.b * k
+    """
+    with serve(entry="score.py:scale", files={"score.py": code}) as served:
+        for kind, body in {
+            "text/csv": b"a,b\n1,2\n3,4\n",
+            "application/jsonlines": b'{"a":1,"b":2}\n{"a":3,"b":4}\n',
+        }.items():
+            status, answer, _ = served.ask("POST", "/invocations", body, {"content-type": kind})
+            assert (status, json.loads(answer)) == (200, {"predictions": [4, 24]})
+        status, answer, _ = served.ask("POST", "/score", b'[{"a": 1}]', {"content-type": "application/json"})
+        assert (status, json.loads(answer)) == (200, [2])
+        status, answer, _ = served.ask(
+            "POST", "/predictions", b'{"input": {"a": 1, "k": 3}}', {"content-type": "application/json"}
+        )
+        assert (status, json.loads(answer)["output"]) == (200, 3)
+        status, answer = served.post({"input": {"a": "x"}}, "/predictions")
+        assert status == 422
+        assert "item.a: got 'x'" in answer["detail"][0]["msg"]
+
+
 # forms, read without a server
 
 TYPE = b"multipart/form-data; boundary=xYz"

@@ -246,6 +246,7 @@ def several(a: int, b: str = "b", c: Point | None = None):
         ({"dataframe_split": {"columns": ["b", "a"], "data": [["x", 1]]}}, [[1, "x", None]]),
         ({"inputs": {"a": [1, 2], "b": ["x", "y"]}}, [[1, "x", None], [2, "y", None]]),
         ({"inputs": {"a": 1}, "params": {"b": "z"}}, [1, "z", None]),
+        ([{"a": 1}, [2, "x"]], [[1, "b", None], [2, "x", None]]),
         ({"input_data": {"columns": ["a"], "index": [0], "data": [[1]]}}, [[1, "b", None]]),
         (
             {"inputs": [{"name": "a", "shape": [2, 1], "datatype": "INT64", "data": [1, 2]}]},
@@ -442,6 +443,15 @@ def test_a_file_that_fails_midway_is_removed_too():
     assert next(generator) is True
     generator.close()
     assert not seen[0].exists()
+
+
+def test_a_text_may_be_the_whole_body():
+    def shout(text: str, mark: str = "!") -> str:
+        return text.upper() + mark
+
+    whole = request("media", [("body", "UINT8", "é".encode(), {"type": "text/plain"})])
+    assert load(shout).predict(whole) == "É!"
+    assert "text/plain" in load(shout).facts["schema"]["media"]
 
 
 def test_a_picture_may_be_answered_as_it_is_or_in_base64():

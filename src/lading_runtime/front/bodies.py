@@ -26,7 +26,7 @@ async def read(model: Model, request: Request, *, else_json: bool = False, lists
     kind, parameters = media_type(request.headers)
     if kind in _LINES and (model.routine is None or not model.routine.accepts(kind)):
         return of_json(model, of_lines(request.body), lists=True)
-    if model.routine is not None and (model.takes_json or kind != "text/csv"):
+    if model.routine is not None and not _is_table(model.routine, kind):
         wanted = _of_table(model, request.body, lists=lists) if is_json(kind) else None
         return wanted or routines.read(model.routine, request, kind, else_json=else_json)
     if is_json(kind):
@@ -40,6 +40,13 @@ async def read(model: Model, request: Request, *, else_json: bool = False, lists
         return of_json(model, request.body, lists=lists)
     expected = ", ".join(map(repr, ("application/json", "text/csv", media.LINES, *_FILES)))
     raise Refusal(415, f"got content-type {kind!r}, expected one of {expected}")
+
+
+def _is_table(routine: routines.Routine, kind: str) -> bool:
+    """Tell whether a body is a table for a routine's parameters, and not a file for one of them."""
+    if kind != "text/csv" and kind not in _FILES:
+        return False
+    return routine.takes_table or (routine.is_typed and not routine.accepts(kind))
 
 
 def of_json(model: Model, body: bytes, *, lists: bool = False) -> Input:

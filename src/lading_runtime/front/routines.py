@@ -22,6 +22,8 @@ _ANY = (b"*/*", b"application/*")
 class Routine(NamedTuple):
     """What a loaded routine says of itself."""
 
+    is_typed: bool = False
+    """Whether it has parameters that are read by name, not the body as it is."""
     is_stream: bool = False
     """Whether it is a generator."""
     takes_table: bool = False
@@ -43,6 +45,7 @@ def learn(facts: Mapping[str, Any]) -> Routine:
     """Read what the worker told."""
     schema = facts.get("schema") or {}
     return Routine(
+        "parameters" in schema,
         bool(schema.get("stream")),
         bool(facts.get("table")),
         bool(facts.get("headers")),

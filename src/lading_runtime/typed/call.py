@@ -15,7 +15,7 @@ from lading_runtime.typed import forms, libraries, nested
 from lading_runtime.typed.forms import Found
 from lading_runtime.typed.hints import Hints, qualified, resolved
 from lading_runtime.typed.nested import Member
-from lading_runtime.typed.plain import Kind
+from lading_runtime.typed.plain import Kind, Words
 from lading_runtime.typed.reading import Reading
 from lading_runtime.worker import results
 
@@ -93,16 +93,22 @@ class Call:
         if files:
             only_pictures = all("contentMediaType" in kind.schema for kind in files)
             media.append("image/*" if only_pictures else "*/*")
+        elif any(isinstance(one.kind, Words) for one in self.members):
+            media.append("text/plain")
         described.update(stream=is_stream, media=media, batch=self.batch, parameters=self._names)
         given = _media_of(returned)
         if given:
             described["output_media"] = given
         return described
 
-    def arguments(self, document: Any, reading: Reading) -> Arguments:
+    def arguments(  # noqa: PLR0911 - a line per form
+        self, document: Any, reading: Reading
+    ) -> Arguments:
         """Read a JSON body; the problems are in `reading`."""
         found = forms.find(document, self._names, reading)
         if found is None:
+            if isinstance(document, list) and self.members and not self._is_body("list"):
+                return self.rows(Found({}, rows=document), reading)
             if not isinstance(document, dict) and not self._is_lone:
                 reading.fail("", document, f"a JSON object of {', '.join(self._names) or 'nothing'}")
                 return Arguments([])
@@ -137,6 +143,8 @@ class Call:
     def file(self, upload: Any, others: Mapping[str, Any], reading: Reading) -> Arguments:
         """Give a whole body to the one parameter that can be a file."""
         fits = [one for one in self.members if "file" in one.kind.takes]
+        if upload.content_type.startswith("text/"):
+            fits = fits or [one for one in self.members if isinstance(one.kind, Words)]
         fits = [one for one in fits if one.required] or fits
         if not fits:
             reading.fail("", upload, f"a JSON object of {', '.join(self._names) or 'nothing'}")
