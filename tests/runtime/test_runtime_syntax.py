@@ -32,6 +32,25 @@ def test_every_file_is_read_by_python_3_8(path):
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
+OF_THE_WORKER = [one for one in FILES if one.parent.name in {"worker", "loaders", "typed"}]
+
+
+@pytest.mark.parametrize("path", OF_THE_WORKER, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_alias_of_a_generic_is_made_where_python_3_8_would_evaluate_it(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    abstract = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "collections.abc"
+        for alias in node.names
+    }
+    generics = {"tuple", "list", "dict", "set", "frozenset", "type", *abstract}
+    for node in tree.body:
+        value = getattr(node, "value", None) if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+        if isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name):
+            assert value.value.id not in generics, f"line {node.lineno}"
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_imports_what_its_environment_has(path):
     room = path.relative_to(ROOT).parts[0]

@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lading_runtime import wire
 from lading_runtime.worker import inputs, results
 
-Answer = tuple[dict[str, Any], Sequence[bytes]]
-Single = Callable[[Any, Mapping[str, Any], memoryview], Answer]
+if TYPE_CHECKING:  # Python 3.8 could not evaluate them
+    Answer = tuple[dict[str, Any], Sequence[bytes]]
+    Single = Callable[[Any, Mapping[str, Any], memoryview], Answer]
 
 
 class _NoRowsError(Exception):

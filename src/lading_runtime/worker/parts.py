@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import GeneratorType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lading_runtime import wire
 from lading_runtime.worker import console, failure, inputs, results
 
-Write = Callable[[Mapping[str, Any], Sequence[Any]], None]
+if TYPE_CHECKING:  # Python 3.8 could not evaluate it
+    Write = Callable[[Mapping[str, Any], Sequence[Any]], None]
 
 
 def is_asked(header: Mapping[str, Any]) -> bool:

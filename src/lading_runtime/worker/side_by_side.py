@@ -12,10 +12,9 @@ from typing import Any
 
 from lading_runtime import wire
 from lading_runtime.worker import console, failure, inputs, limit, parts
-from lading_runtime.worker.parts import Write
 
 
-def serve(model: Any, reader: Any, write: Write) -> int:
+def serve(model: Any, reader: Any, write: parts.Write) -> int:
     """Answer until the socket ends; return the exit status."""
     loop = model.runner.own_loop()
     server = _Server(model, reader, write, loop)
@@ -29,7 +28,7 @@ def serve(model: Any, reader: Any, write: Write) -> int:
 class _Server:
     """What is being answered, by lane."""
 
-    def __init__(self, model: Any, reader: Any, write: Write, loop: Any) -> None:
+    def __init__(self, model: Any, reader: Any, write: parts.Write, loop: Any) -> None:
         import asyncio
 
         self.status = 0
