@@ -37,6 +37,8 @@ class Source:
     def __init__(self, points: Points, suffix: str = "") -> None:
         """Begin with nothing; `suffix` keeps the names of two functions of one module apart."""
         self.points = points
+        self.before: list[str] = []
+        """What is done once for all rows."""
         self._suffix = suffix
         self.module: list[str] = []
         self.body: list[str] = []
@@ -81,6 +83,10 @@ class Table(NamedTuple):
     """Whether the original holds it in a sparse matrix."""
     rounded: bool = False
     """Whether every cell is a number of single precision already."""
+    raw: bool = True
+    """Whether no step has come before."""
+    follows: bool = True
+    """Whether the original's array lies in memory as its input does, a frame's column by column."""
 
 
 class Fitted:

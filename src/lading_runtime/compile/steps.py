@@ -181,7 +181,9 @@ def _one_hot(step: Any, source: Source, table: Table) -> Table:
         kept = [place for place in range(count) if place != drop]
         cells += [source.let(f"1.0 if {code} == {place} else 0.0") for place in kept]
     sparse = getattr(step, "sparse_output", getattr(step, "sparse", False))
-    return Table(cells, [None] * len(cells), sparse=bool(sparse), single=_is_single(step.dtype))
+    return Table(
+        cells, [None] * len(cells), sparse=bool(sparse), single=_is_single(step.dtype), follows=False
+    )
 
 
 def _ordinal(step: Any, source: Source, table: Table) -> Table:
@@ -197,7 +199,7 @@ def _ordinal(step: Any, source: Source, table: Table) -> Table:
         if step.handle_unknown == "use_encoded_value":
             text = f"{literal(float(step.unknown_value))} if {code} < 0 else {text}"
         cells.append(source.let(text))
-    return Table(cells, [None] * len(cells), single=_is_single(step.dtype))
+    return Table(cells, [None] * len(cells), single=_is_single(step.dtype), follows=False)
 
 
 def _is_single(dtype: Any) -> bool:
@@ -211,7 +213,7 @@ def _column_transformer(step: Any, source: Source, table: Table) -> Table:
     _dense(step, table)
     cells: list[str] = []
     columns: list[int | None] = []
-    singles = []
+    parts: list[Table] = []
     for name, one, _ in step.transformers_:
         picks = list(step._transformer_to_input_indices[name])  # noqa: SLF001
         if (isinstance(one, str) and one == "drop") or not picks:
@@ -222,8 +224,14 @@ def _column_transformer(step: Any, source: Source, table: Table) -> Table:
         part = transform(one, source, part)
         cells += part.cells
         columns += part.columns
-        singles.append(part.single)
-    return Table(cells, columns, all(singles), bool(step.sparse_output_))
+        parts.append(part)
+    return Table(
+        cells,
+        columns,
+        single=all(part.single for part in parts),
+        sparse=bool(step.sparse_output_),
+        follows=all(part.follows for part in parts),
+    )
 
 
 def _polynomial(step: Any, source: Source, table: Table) -> Table:
@@ -246,7 +254,7 @@ def _polynomial(step: Any, source: Source, table: Table) -> Table:
                     made[part] = source.lets([product], single=table.single)[0]
             cells.append(made[some])
         columns.append(table.columns[some[0]] if len(some) == 1 else None)
-    return table._replace(cells=cells, columns=columns)
+    return table._replace(cells=cells, columns=columns, follows=False)
 
 
 def _selector(step: Any, source: Source, table: Table) -> Table:

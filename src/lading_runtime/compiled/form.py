@@ -1,7 +1,7 @@
 """A compiled model's folder in, answers in the worker's own form out, with no library but Python's.
 
-`form.json` tells what cells the model takes and what it gives; `form.py` beside it has `predict(rows)`, which
-returns one flat list, row by row. The proof compares what `Form.answer` returns with the worker's answer.
+`form.json` tells what cells the model takes and what it gives; `form.py` beside it has `predict`, which takes
+rows and returns one flat list. The proof compares what `Form.answer` returns with the worker's answer.
 """
 
 # cells and labels may be of any type
@@ -21,6 +21,7 @@ from lading_runtime import wire
 
 FORMAT = 1
 Tensors = Sequence[tuple[Mapping[str, Any], Any]]
+_FLOATS = ("FP64", "FP32")
 _EXACT_INTEGER = 1 << 53
 
 
@@ -67,11 +68,14 @@ class Form:
         Raises Refused where the original refuses the input; anything else that is raised is a failure.
         """
         if len(tensors) == 1 and (columns or content != "frame"):
-            rows, single = self._matrix(content, tensors[0], columns)
+            rows, kind = self._matrix(content, tensors[0], columns)
         else:
-            rows, single = self._frame(content, tensors)
+            rows, kind = self._frame(content, tensors)
+        layout = "rows"  # how numpy holds the original's input, which BLAS minds
+        if content == "frame" and self._names is not None:
+            layout = "columns" if kind in _FLOATS else "integers"
         try:
-            values = self._predict_single(rows) if single else self._predict(rows)
+            values = (self._predict_single if kind == "FP32" else self._predict)(rows, layout)
         except ValueError as error:
             raise Refused(str(error)[:2000]) from error
         count = len(values)
@@ -103,8 +107,8 @@ class Form:
 
     def _matrix(
         self, content: str, tensor: tuple[Mapping[str, Any], Any], columns: Sequence[str] | None
-    ) -> tuple[Any, bool]:
-        """Return rows of one tensor, and whether they are of single precision."""
+    ) -> tuple[Any, str]:
+        """Return rows of one tensor, and their datatype."""
         entry, data = tensor
         shape = entry["shape"]
         self._check_shape(shape)
@@ -129,16 +133,15 @@ class Form:
             ):
                 cells = to_single(cells)
             flat = cells.tolist()
-        single = datatype == "FP32"
         if picks is None:
             if shape[0] == 1:
-                return [flat], single
-            return zip(*[iter(flat)] * self._width), single  # noqa: B905 - of one iterator
+                return [flat], datatype
+            return zip(*[iter(flat)] * self._width), datatype  # noqa: B905 - of one iterator
         width = shape[1]
-        return [[flat[start + pick] for pick in picks] for start in range(0, len(flat), width)], single
+        return [[flat[start + pick] for pick in picks] for start in range(0, len(flat), width)], datatype
 
-    def _frame(self, content: str, tensors: Tensors) -> tuple[Any, bool]:
-        """Return rows of a table whose columns came one by one."""
+    def _frame(self, content: str, tensors: Tensors) -> tuple[Any, str]:
+        """Return rows of a table whose columns came one by one, and their common datatype."""
         if content != "frame":
             message = f"got {len(tensors)} tensors, expected one"
             raise TypeError(message)
@@ -152,11 +155,11 @@ class Form:
             )
         self._check_shape([tensors[0][0]["shape"][0], len(tensors)])
         kinds = {entry["datatype"] for entry, _ in tensors} - {wire.JSON}
-        single = kinds == {"FP32"}
-        if "FP32" in kinds and not single and not self._is_single:
+        if "FP32" in kinds and len(kinds) > 1 and not self._is_single:
             raise Refused(f"got columns of {sorted(kinds)}, expected FP32 in all of them or in none")
         columns = [self._column(index, *one) for index, one in enumerate(tensors)]
-        return list(zip(*columns)), single  # noqa: B905 - of one table
+        kind = kinds.pop() if len(kinds) == 1 else "FP64" if "FP64" in kinds else "INT64"
+        return list(zip(*columns)), kind  # noqa: B905 - of one table
 
     def _column(self, index: int, entry: Mapping[str, Any], data: Any) -> Sequence[Any]:
         code = wire.ARRAY_CODES.get(entry["datatype"])
