@@ -5,6 +5,8 @@ import json
 import re
 import socket
 import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -529,3 +531,60 @@ def test_a_thousand_slow_clients_take_little_memory_and_nobody_s_turn(serve):
                 assert not answer or answer[9:12] in {b"408", b"503"}
         assert served.post("abc") == (200, {"predictions": 3})
         assert served.stop() == 0
+
+
+def test_a_request_whose_client_has_gone_never_reaches_the_model(serve):
+    code = """
+        import time
+        def run(data):
+            print("ran", data["name"])
+            time.sleep(data["sleep_s"])
+            return data["name"]
+    """
+    environ = {"LADING_WORKERS": "1"}
+    with serve(entry="score.py", files={"score.py": code}, environ=environ) as served:
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(served.post, {"name": "first", "sleep_s": 1.0})
+            served.await_log("ran first")
+            with socket.socket(socket.AF_UNIX) as gone:
+                gone.connect(served.uds)
+                gone.sendall(
+                    post(b'{"name": "gone", "sleep_s": 0}', more=b"content-type: application/json\r\n")
+                )
+                time.sleep(0.1)
+            assert served.post({"name": "last", "sleep_s": 0}) == (200, {"predictions": "last"})
+            assert first.result() == (200, {"predictions": "first"})
+        assert "ran last" in served.log
+        assert "ran gone" not in served.log
+
+
+def test_a_server_that_is_replaced_fails_no_request(serve):
+    code = "def run(data):\n    return data"
+    with serve(entry="score.py", files={"score.py": code}, environ={"LADING_LAME_DUCK_S": "0.7"}) as served:
+
+        def ask():
+            count = 0
+            while True:
+                connection = served.connect()
+                try:
+                    connection.connect()
+                except OSError:  # it listens no more, as a proxy knows by then
+                    connection.close()
+                    return count
+                is_last = False
+                while not is_last:
+                    connection.request(
+                        "POST", "/invocations", str(count), {"content-type": "application/json"}
+                    )
+                    response = connection.getresponse()
+                    assert (response.status, json.loads(response.read())) == (200, {"predictions": count})
+                    is_last = response.getheader("connection") == "close"
+                    count += 1
+                    time.sleep(0.002)
+                connection.close()
+
+        with ThreadPoolExecutor(4) as pool:
+            asking = [pool.submit(ask) for _ in range(4)]
+            time.sleep(0.4)
+            assert served.stop() == 0
+            assert all(one.result() > 10 for one in asking)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from lading_runtime.front.access import Access
@@ -14,6 +15,8 @@ from lading_runtime.front.settings import Settings
 
 _LONGEST_TICK_S = 1.0
 _TICKS = 8
+# how long the first request of a connection may take to come, where the server has been told to end
+_NEW_S = 1.0
 
 
 class Watched(Protocol):
@@ -23,8 +26,8 @@ class Watched(Protocol):
         """Give up on a client that is too slow."""
         ...
 
-    def shut(self) -> None:
-        """Close as soon as nothing is being answered."""
+    def shut(self, *, is_new_too: bool) -> None:
+        """Close as soon as nothing is being answered; a new connection's first request may be on its way."""
         ...
 
     def abort(self) -> None:
@@ -52,6 +55,9 @@ class Listener:
         """Whether every answer is a connection's last."""
         self.refused = 0
         self._servers: list[asyncio.AbstractServer] = []
+        self._sockets: list[socket.socket] = []
+        self._connect: Callable[[], asyncio.Protocol] = asyncio.Protocol
+        self._options: dict[str, Any] = {}
         timeouts = (settings.keep_alive_s, settings.head_timeout_s, settings.body_timeout_s)
         self._tick_s = min(_LONGEST_TICK_S, max(0.01, min(timeouts) / _TICKS))
         self._timer = loop.call_later(self._tick_s, self._tick)
@@ -67,7 +73,9 @@ class Listener:
         options: dict[str, Any] = {"ssl": tls}
         if tls is not None:
             options["ssl_handshake_timeout"] = self.settings.head_timeout_s
+        self._connect, self._options = connect, options
         for one in sockets:
+            self._sockets.append(one.dup())
             self._servers.append(await self.loop.create_server(connect, sock=one, **options))
 
     async def close(self, timeout_s: float) -> None:
@@ -75,17 +83,37 @@ class Listener:
         self.is_draining = True
         for server in self._servers:
             server.close()
-        for connection in list(self.connections):
-            connection.shut()
+        for one in self._sockets:
+            await self._accept_rest(one)
+        self._shut(is_new_too=False)
         self._empty = asyncio.Event()
         if self.connections:
+            patience = self.loop.call_later(_NEW_S, lambda: self._shut(is_new_too=True))
             try:
                 await asyncio.wait_for(self._empty.wait(), timeout_s)
             except asyncio.TimeoutError:
                 for connection in list(self.connections):
                     connection.abort()
                 await asyncio.sleep(0)
+            patience.cancel()
         self._timer.cancel()
+
+    async def _accept_rest(self, listening: socket.socket) -> None:
+        """Accept those who wait to be accepted, whom closing would cut off."""
+        with listening:
+            listening.settimeout(0)
+            rest = []
+            with suppress(OSError):
+                while True:
+                    rest.append(listening.accept()[0])
+        for one in rest:
+            one.settimeout(0)
+            with suppress(OSError):
+                await self.loop.connect_accepted_socket(self._connect, one, **self._options)
+
+    def _shut(self, *, is_new_too: bool) -> None:
+        for connection in list(self.connections):
+            connection.shut(is_new_too=is_new_too)
 
     def abort(self) -> None:
         """Cut off all of them."""

@@ -108,9 +108,9 @@ class Connection(Reader, asyncio.Protocol):
         elif waited > settings.keep_alive_s and self._is_idle:
             self._transport.close()
 
-    def shut(self) -> None:
+    def shut(self, *, is_new_too: bool) -> None:
         """Close, unless something is being answered or sent, whose answer will be the last."""
-        if self._is_idle and self._reads == NOTHING:
+        if self._is_idle and self._reads == NOTHING and (is_new_too or self._url):
             self._transport.close()
 
     def abort(self) -> None:
