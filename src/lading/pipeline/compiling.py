@@ -116,8 +116,8 @@ class Compiler:
         """Take form and proof from the cache, or make them; the proof gets the form's files and `cached`."""
         if lock.conda:
             return {"reason": "conda's packages carry the interpreter, so they could not be left out"}, None
-        if problem := self.context.cannot_run(lock.platform, self.sandbox):
-            return {"reason": f"{lock.platform} cannot be run here: {problem.what}"}, None
+        if self.context.cannot_run(lock.platform, self.sandbox):
+            return {"reason": f"{lock.platform} cannot be run here, so that its digest is another"}, None
         made_from = {
             "compiled": self.what.compile,
             "tolerance": self._tolerance,
@@ -132,7 +132,8 @@ class Compiler:
         try:
             form = self._make(original, layers, lock)
         except (VerifyError, IntegrityError) as error:
-            return {"reason": f"the compiler failed: {error.issues[0].what}"}, None
+            last = error.issues[0].what.strip().splitlines()[-1]
+            return {"reason": f"the compiler failed: {last[-300:]}"}, None
         files = [[name, len(data), str(Digest.of(data))] for name, data in sorted(form.files.items())]
         proof = {**form.proof, "files": files}
         self.context.layers.note(noted, proof)
