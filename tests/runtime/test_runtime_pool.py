@@ -345,3 +345,28 @@ def test_a_model_whose_arrays_are_mapped_is_shared_too(serve, tmp_path):
         assert len(served.child_pids()) == 3
         assert "model.pkl" in Path(f"/proc/{served.worker_pid()}/maps").read_text()
         assert served.predictions({"instances": table[[10, 20]].tolist()}) == [3, 6]
+
+
+def test_a_model_that_loads_no_more_is_not_given_up_while_a_worker_has_it(serve):
+    code = """
+        import os, pathlib
+        folder = pathlib.Path(__file__).parent
+        if (folder / "spoilt").exists():
+            raise RuntimeError("no more")
+        def run(data):
+            if data == "spoil":
+                (folder / "spoilt").touch()
+                os._exit(1)
+            return data
+    """
+    environ = {"LADING_WORKERS": "2", "LADING_SHARE_MODEL": "0"}
+    with serve(entry="score.py", files={"score.py": code}, environ=environ) as served:
+        await_metric(served, "lading_workers_ready", 2)
+        assert served.post("spoil")[0] == 500
+        deadline = time.monotonic() + 20
+        while served.log.count("the model did not load: RuntimeError: no more") < 5:
+            assert time.monotonic() < deadline
+            assert served.predictions("fine") == "fine"
+            time.sleep(0.05)
+        time.sleep(0.2)
+        assert served.get("/v2/health/ready")[0] == 200

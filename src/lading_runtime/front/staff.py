@@ -205,10 +205,10 @@ class Staff:
         await member.open(started.socket, started.process.pid)
 
     def _gives_up(self, reason: str) -> bool:
-        """Tell whether loading has failed for good: at the first try, or five times in a row later."""
+        """Tell whether loading has failed for good: at first, or five times in a row with no worker left."""
         self._load_failures += 1
         log.write("error", f"the model did not load: {reason}")
-        if self.loaded.is_set() and self._load_failures < _MAX_LOAD_FAILURES:
+        if self.is_ready or (self.loaded.is_set() and self._load_failures < _MAX_LOAD_FAILURES):
             return False
         self._on_fatal("the model does not load")
         return True
