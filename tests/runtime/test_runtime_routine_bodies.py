@@ -4,6 +4,7 @@ import base64
 import email.message
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -152,6 +153,22 @@ def test_a_function_of_a_row_takes_tables_and_a_bare_list(serve):
         status, answer = served.post({"input": {"a": "x"}}, "/predictions")
         assert status == 422
         assert "item.a: got 'x'" in answer["detail"][0]["msg"]
+
+
+def test_lists_of_several_requests_are_answered_by_one_call(serve):
+    code = """
+        import time
+        def lengths(texts: list[str], add: int = 0) -> list[int]:
+            time.sleep(0.05)
+            return [len(one) + add + 1000 * len(texts) for one in texts]
+    """
+    with serve(entry="score.py:lengths", files={"score.py": code}, environ={"LADING_WORKERS": "1"}) as served:
+        with ThreadPoolExecutor(16) as pool:
+            asked = [{"instances": ["x" * n, "y"]} for n in range(16)]
+            answers = list(pool.map(served.predictions, asked))
+        assert [[one % 1000 for one in answer] for answer in answers] == [[n, 1] for n in range(16)]
+        assert max(one[0] for one in answers) > 4000, "more than one request at once"
+        assert served.post({"instances": ["x", 3]})[0] == 400
 
 
 # forms, read without a server

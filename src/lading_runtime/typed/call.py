@@ -59,6 +59,7 @@ class Call:
         self._names = [one.name for one in self.members]
         self._required = [one for one in self.members if one.required]
         self._main = self._required[0] if self._required else self.members[0] if self.members else None
+        self._defaults = {one.name: one.default for one in self.members if not one.required}
         self._obliged = {one.name for one in self._required}
         self._is_lone = len(self.members) == 1 or len(self._required) == 1
         returned, is_stream = _returned(types.get("return", inspect.Signature.empty))
@@ -152,10 +153,11 @@ class Call:
         return Arguments([self._one({**others, fits[0].name: upload}, "", reading)])
 
     def _one(self, values: Mapping[str, Any], at: str, reading: Reading) -> dict[str, Any]:
+        """Read the arguments of one call; defaults are given too, for a decorator may count on them."""
         if not self.takes_more:
-            return nested.members(self.members, values, at, reading)
+            return {**self._defaults, **nested.members(self.members, values, at, reading)}
         own = {name: one for name, one in values.items() if name in self._names}
-        return {**values, **nested.members(self.members, own, at, reading)}
+        return {**self._defaults, **values, **nested.members(self.members, own, at, reading)}
 
     def _named(self, value: Any) -> Mapping[str, Any]:
         """Name what a body or a row holds: parameters, or the value of the one that counts.
