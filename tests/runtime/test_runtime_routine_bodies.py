@@ -163,6 +163,8 @@ def test_lists_of_several_requests_are_answered_by_one_call(serve):
             return [len(one) + add + 1000 * len(texts) for one in texts]
     """
     with serve(entry="score.py:lengths", files={"score.py": code}, environ={"LADING_WORKERS": "1"}) as served:
+        listed = json.loads(served.get("/v2/models/x")[1])["inputs"]
+        assert [(one["name"], one["datatype"]) for one in listed] == [("texts", "BYTES"), ("add", "INT64")]
         with ThreadPoolExecutor(16) as pool:
             asked = [{"instances": ["x" * n, "y"]} for n in range(16)]
             answers = list(pool.map(served.predictions, asked))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Optional
 import msgspec
 
 from lading_runtime.front import encode as encoding
-from lading_runtime.front import inputs, outputs
+from lading_runtime.front import inputs, outputs, routine_schema
 from lading_runtime.front.messages import Refusal, invalid
 from lading_runtime.front.model import Model
 from lading_runtime.front.schema import check_params
@@ -48,7 +48,7 @@ def describe(model: Model) -> dict[str, Any]:
         "name": model.bill.name,
         "versions": [model.bill.version],
         "platform": f"lading_{form}",
-        "inputs": model.schema.describe(),
+        "inputs": model.schema.describe() or routine_schema.tensors(model.backend.facts),
         "outputs": model.schema.describe_outputs(),
         "properties": {"format": form, "loader": str(model.bill.model["loader"])},
     }

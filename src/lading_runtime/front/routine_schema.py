@@ -35,6 +35,16 @@ def read(facts: Mapping[str, Any]) -> Described:
     return Described(schemas[0], schemas[1], named, str(told.get("description") or ""))
 
 
+def tensors(facts: Mapping[str, Any]) -> list[Json]:
+    """List the parameters as the Open Inference Protocol's metadata lists inputs: a value per row."""
+    body = (facts.get("schema") or {}).get("input") or {}
+    datatypes = {"integer": "INT64", "number": "FP64", "boolean": "BOOL"}
+    return [
+        {"name": name, "datatype": datatypes.get(str(one.get("type")), "BYTES"), "shape": [-1]}
+        for name, one in (body.get("properties") or {}).items()
+    ]
+
+
 def requests(facts: Mapping[str, Any], schema: Json) -> dict[str, Json]:
     """Return the media types that a routine takes, each with what it looks like."""
     media = (facts.get("schema") or {}).get("media") or ()
