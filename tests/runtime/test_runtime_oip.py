@@ -158,6 +158,13 @@ def test_a_routine_is_given_the_body_and_its_answer_is_a_tensor(serve):
     assert answer["outputs"] == [{"name": "output-0", "datatype": "INT64", "shape": [1], "data": [8]}]
 
 
+def test_a_tensor_is_a_frame_without_names_for_a_function_that_wants_one(serve):
+    code = "import pandas as pd\ndef predict(df: pd.DataFrame):\n    return df.sum(axis=1)"
+    with serve(entry="score.py:predict", files={"score.py": code}) as served:
+        status, answer = served.post({"inputs": [{**INPUT, "shape": [4, 2]}]}, INFER)
+    assert (status, answer["outputs"][0]["data"]) == (200, pytest.approx([8.6, 1.6, 9.0, 7.0]))
+
+
 def test_texts_come_back_as_bytes(serve):
     code = "def run(data):\n    return ['a', {'b': 1}]"
     with serve(entry="score.py", files={"score.py": code}) as served:

@@ -100,6 +100,8 @@ class Request:
 
         if self._columns:
             return pd.DataFrame(_array(*self._tensors[0]), columns=self._columns)
+        if self.content == "array":  # its columns have no names
+            return pd.DataFrame(_array(*self._tensors[0]))
         return pd.DataFrame({entry["name"]: _series(entry, data) for entry, data in self._tensors})
 
     def arrays(self) -> dict[str, Any]:
