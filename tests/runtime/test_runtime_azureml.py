@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from lading_runtime.front import forms
+from lading_runtime.front.messages import Refusal
+from lading_runtime.front.schema import read
+
 ROW = [5.1, 3.5, 1.4, 0.2]
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -110,3 +114,15 @@ def test_there_is_no_other_version_of_swagger(iris_server):
 
 def test_options_are_answered(iris_server):
     assert iris_server.ask("OPTIONS", "/score")[:2] == (200, b"")
+
+
+def test_a_number_for_a_column_of_texts_is_its_text_as_azures_server_has_it():
+    columns = [("thal", "string"), ("age", "long")]
+    schema = read({"inputs": [{"name": name, "type": kind, "required": True} for name, kind in columns]})
+    split = {"columns": ["thal", "age"], "data": [[3, 63], ["normal", 37], [1.5, 41]]}
+    wanted = forms.read(schema, {"input_data": split})
+    assert bytes(wanted.tensors[0][1]) == b'["3","normal","1.5"]'
+    with pytest.raises(Refusal, match="column 'age', row 0"):
+        forms.read(schema, {"input_data": {"columns": ["thal", "age"], "data": [["a", 1.5]]}})
+    with pytest.raises(Refusal, match="column 'thal', row 0"):
+        forms.read(schema, {"dataframe_split": split})

@@ -1,6 +1,7 @@
 """A compiled form behind the front: the same answers as the model's, with no worker and no library."""
 
 import asyncio
+import io
 import json
 import pickle
 import re
@@ -9,6 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,6 +104,17 @@ def test_a_value_that_does_not_fit_is_refused_by_column_and_row(compiled, iris):
     status, answer = compiled.post({"dataframe_split": split})
     assert status == 400
     assert "petal width (cm)" in answer["error"]
+
+
+def test_numpys_files_are_read_and_parquet_is_no_media_type_of_it(compiled, named_model, iris):
+    target = io.BytesIO()
+    np.save(target, iris.to_numpy())
+    kind = {"content-type": "application/x-npy"}
+    status, body, _ = compiled.ask("POST", "/invocations", target.getvalue(), kind)
+    assert (status, json.loads(body)) == (200, {"predictions": named_model.predict(iris).tolist()})
+    kind = {"content-type": "application/vnd.apache.parquet"}
+    status, body, _ = compiled.ask("POST", "/invocations", b"PAR1", kind)
+    assert (status, "Parquet" in json.loads(body)["error"]) == (415, True)
 
 
 def test_a_large_request_does_not_hold_up_the_others(compiled, iris):

@@ -10,7 +10,7 @@ from typing import Any
 
 from lading_runtime.front import encode, entries, inputs
 from lading_runtime.front.encode import Input
-from lading_runtime.front.lenient import NUMPY, PANDAS
+from lading_runtime.front.lenient import NUMPY, PANDAS, TEXTS
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.schema import Schema, check_params
 
@@ -34,6 +34,8 @@ def read(schema: Schema, document: Any, *, lenient: bool = False) -> Input:
         raise Refusal(400, f"got the keys {sorted(document)[:10]}, expected exactly one of {list(KEYS)}")
     if lenient:
         schema = schema.leniently(NUMPY if given[0] in _BY_NUMPY else PANDAS)
+    elif given[0] == "input_data" and any(column.kind == "string" for column in schema.columns):
+        schema = schema.leniently(TEXTS)
     return with_params(schema, read_one(schema, given[0], document[given[0]]), document)
 
 

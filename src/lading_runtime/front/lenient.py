@@ -19,7 +19,8 @@ from typing import Any
 from lading_runtime.front.cast import FLOATS
 from lading_runtime.wire import JSON
 
-PANDAS, NUMPY = STYLES = ("pandas", "numpy")
+PANDAS, NUMPY, TEXTS = STYLES = ("pandas", "numpy", "texts")
+"""As MLflow's server by either library; or, as Azure ML's, only numbers that are meant as texts."""
 _NULL = type(None)
 _BITS = {f"INT{bits}": bits for bits in (8, 16, 32, 64)}
 _LONGEST = (1 << 64) - 1
@@ -30,6 +31,9 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - numpy's times have no zone
 def coerce(kind: str, values: Sequence[Any], style: str) -> tuple[str, Sequence[Any]]:
     """Return what `cast.pack` is to pack instead of values of a kind; `style` is one of the STYLES."""
     by_numpy = style == NUMPY
+    if style == TEXTS:
+        is_text = kind == "string"
+        return kind, [str(one) if type(one) in {int, float} else one for one in values] if is_text else values
     if kind == "datetime":
         return _moments(values, by_numpy=by_numpy)
     if kind == "string" and not by_numpy:
