@@ -7,6 +7,7 @@ import pickle
 import random
 import shutil
 import tarfile
+import textwrap
 
 import pytest
 import sklearn
@@ -152,6 +153,26 @@ def test_a_routine_of_ones_own_is_packed_and_answers(lading, tmp_path):
     )
     (folder / "lading.yaml").write_text("example: {inputs: [1, 2.5], outputs: [2, 5.0]}\n")
     packed = lading.json("pack", folder, "-t", "doubler:1")
+    assert packed["report"]["matched"] == packed["report"]["predictions"] == 2
+
+
+def test_a_stream_of_a_routine_with_hints_is_verified_as_the_list_that_it_gives(lading, tmp_path):
+    source = """
+        from typing import Literal
+        from pydantic import BaseModel, Field
+
+        class Walk(BaseModel):
+            steps: int = Field(gt=0)
+
+        async def predict(walk: Walk, name: Literal["a", "b"] = "a"):
+            for step in range(walk.steps):
+                yield {"name": name, "step": step}
+    """
+    (tmp_path / "score.py").write_text(textwrap.dedent(source))
+    outputs = [{"name": "b", "step": 0}, {"name": "b", "step": 1}]
+    example = {"inputs": {"walk": {"steps": 2}, "name": "b"}, "outputs": outputs}
+    (tmp_path / "lading.yaml").write_text(json.dumps({"model": "score.py", "example": example}))
+    packed = lading.json("pack", tmp_path, "-t", "walk:1")
     assert packed["report"]["matched"] == packed["report"]["predictions"] == 2
 
 
