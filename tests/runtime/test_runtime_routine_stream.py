@@ -12,13 +12,15 @@ EVENTS = {**JSON, "accept": "text/event-stream"}
 GATHERED = {**JSON, "accept": "application/json"}
 
 GENERATOR = """
-    import sys, time
+    import os, time
 
     def count(to: int, pause: float = 0.0, fail_at: int = -1, size: int = 0):
         try:
             for index in range(to):
                 if index == fail_at:
                     raise KeyError("midway")
+                if index == 77:
+                    os._exit(3)
                 yield {"index": index, "text": "x" * size} if size else index
                 time.sleep(pause)
         except GeneratorExit:
@@ -157,7 +159,7 @@ def test_a_client_that_leaves_closes_the_generator(streamed):
 
 def test_a_slow_reader_is_waited_for_and_one_that_stops_is_left(generator):
     """Of a long stream only so much is made as is read; the worker is free again within the time limit."""
-    connection, response = start(generator, {"to": 100_000, "size": 10_000})
+    connection, response = start(generator, {"to": 70, "size": 100_000})
     response.read1()
     deadline = time.monotonic() + 10
     while generator.ask("POST", "/invocations", b'{"to": 1}', GATHERED)[0] != 200:
@@ -167,7 +169,7 @@ def test_a_slow_reader_is_waited_for_and_one_that_stops_is_left(generator):
     assert generator.metric("lading_worker_restarts_total") == 0
 
 
-def test_a_part_that_takes_too_long_ends_the_stream_and_the_worker(serve):
+def test_a_part_that_takes_too_long_or_a_worker_that_dies_ends_the_stream(serve):
     environ = {"LADING_REQUEST_TIMEOUT_S": "0.5", "LADING_WORKERS": "1"}
     with serve(entry="score.py:count", files={"score.py": GENERATOR}, environ=environ) as served:
         _, body, _ = served.ask("POST", "/invocations", b'{"to": 8, "pause": 0.2}', EVENTS)
@@ -178,6 +180,17 @@ def test_a_part_that_takes_too_long_ends_the_stream_and_the_worker(serve):
         assert "longer than 0.5 s" in problem["error"]
         served.await_ready()
         assert served.ask("POST", "/invocations", b'{"to": 1}', GATHERED)[0] == 200
+        _, body, _ = served.ask("POST", "/invocations", b'{"to": 100}', EVENTS)
+        *parts, (kind, problem) = events(body)
+        assert [one for _, one in parts] == list(range(77))
+        assert (kind, "ended with status 3" in problem["error"]) == ("error", True)
+
+
+def test_a_routine_without_hints_streams_too(serve):
+    code = "def run(data):\n    yield from data"
+    with serve(entry="score.py", files={"score.py": code}) as served:
+        assert served.ask("POST", "/score", b"[1, 2]", EVENTS)[1] == b"data: 1\n\ndata: 2\n\n"
+        assert served.ask("POST", "/score", b"[1, 2]", GATHERED)[1] == b"[1, 2]"
 
 
 def test_a_routine_that_is_no_generator_answers_one_event(serve):
