@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple  # noqa: UP035 - `Compiler` is evaluated under Python 3.8
 
@@ -59,6 +60,8 @@ def build(model: Any, method: str) -> Compiled:
         "width": int(width),
         "cells": "f32" if precision == "single" else "f64",
         "texts": sorted(points.texts),
+        # a column of text with gaps holds NaN since pandas 3
+        "gaps_are_nan": int(getattr(sys.modules.get("pandas"), "__version__", "0").split(".")[0]) >= 3,
         "integers_are_single": points.integers_are_single and not before,
         "takes_empty": kind(last) in xgboost.MODELS and not before,
         "refuses": ["BOOL"] if points.refuses_truth else [],

@@ -1,6 +1,7 @@
 """The points where a model may change its answer in, requests that try it there out."""
 
 # cells may be of any type
+# ruff: noqa: ANN401
 
 from __future__ import annotations
 
@@ -10,12 +11,13 @@ import struct
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
-from typing import Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from lading_runtime import wire
 from lading_runtime.compile.notes import Points
 
-Row = Sequence[Any]
+if TYPE_CHECKING:  # Python 3.8 cannot evaluate it
+    Row = Sequence[Any]
 BATCH_ROWS = 256
 _SINGLES = 100
 SPECIAL = (
@@ -43,8 +45,33 @@ class Prober:
         """Draw the same requests for the same model each time."""
         self._random = Random(seed)  # noqa: S311 - probes are no secret
         self._names = list(names) if names is not None else None
-        self._values = [_tidy(column) for column in points.columns]
+        self._texts = points.texts
+        self._values: list[Sequence[Any]] = [
+            _tidy_texts(column) if index in points.texts else _tidy(column)
+            for index, column in enumerate(points.columns)
+        ]
         self.thresholds = sum(map(len, self._values))
+
+    def table(self, rows: Sequence[Row]) -> Probe:
+        """Encode rows as the front does: numbers as one matrix, a frame with text column by column."""
+        if not self._texts:
+            return self.matrix(rows)
+        if self._names is None:
+            data = json.dumps([_plain(cell) for row in rows for cell in row]).encode()
+            entry = wire.tensor("input-0", wire.JSON, [len(rows), len(self._values)], data)
+            return Probe("array", [(entry, data)], None, rows)
+        columns = [self._column(index, [row[index] for row in rows]) for index in range(len(self._values))]
+        return Probe("frame", columns, None, rows)
+
+    def _column(
+        self, index: int, cells: Sequence[Any], datatype: str = "FP64"
+    ) -> tuple[dict[str, Any], bytes]:
+        if index in self._texts:
+            datatype, data = wire.JSON, json.dumps(list(map(_plain, cells))).encode()
+        else:
+            data = array(wire.ARRAY_CODES[datatype], cells).tobytes()
+        name = self._names[index] if self._names else f"column-{index}"
+        return wire.tensor(name, datatype, [len(cells)], data), data
 
     def matrix(self, rows: Sequence[Row], datatype: str = "FP64") -> Probe:
         """Encode rows of numbers as one matrix."""
@@ -65,7 +92,7 @@ class Prober:
         self._random.shuffle(every)
         count = 0
         for column, value in every:
-            for near in beside(value):
+            for near in [value] if column in self._texts else beside(value):
                 if count == limit:
                     return
                 count += 1
@@ -75,14 +102,17 @@ class Prober:
 
     def special(self) -> Iterator[Probe]:
         """Try NaN, infinities, zeros, subnormal and huge numbers, one row at a time."""
-        width = len(self._values)
+        numbers = [index for index in range(len(self._values)) if index not in self._texts]
         for value in SPECIAL:
-            for column in _some(width):
-                row = [self._cell(values) for values in self._values]
+            for column in _some(numbers):
+                row = list(self.random(1)[0])
                 row[column] = value
-                yield self.matrix([row])
-            yield self.matrix([[value] * width])
-            yield self.matrix([[value] * width, *self.random(2)])
+                yield self.table([row])
+            everywhere = [
+                cell if index in self._texts else value for index, cell in enumerate(self.random(1)[0])
+            ]
+            yield self.table([everywhere])
+            yield self.table([everywhere, *self.random(2)])
 
     def shapes(self) -> Iterator[Probe]:
         """Try widths, dimensions and datatypes that a client may send."""
@@ -93,8 +123,20 @@ class Prober:
             data = array("d", [1.0] * math.prod(shape)).tobytes()
             yield Probe("array", [(wire.tensor("matrix", "FP64", shape, data), data)])
         rows = self.random(BATCH_ROWS)
+        numbers = [index for index in range(width) if index not in self._texts]
+        whole = [
+            [int(min(max(cell, -1e6), 1e6)) if index in numbers else cell for index, cell in enumerate(row)]
+            for row in rows
+        ]
+        if self._names is not None:  # columns of several datatypes
+            kinds = ["INT64" if place % 2 else "FP64" for place in range(width)]
+            columns = [self._column(i, [row[i] for row in whole], kinds[i]) for i in range(width)]
+            yield Probe("frame", columns)
+        if not self._texts:
+            yield from self._matrices(rows, whole)
+
+    def _matrices(self, rows: Sequence[Row], whole: Sequence[Sequence[int]]) -> Iterator[Probe]:
         yield self.matrix(rows, "FP32")
-        whole = [[int(min(max(cell, -1e6), 1e6)) if cell == cell else 0 for cell in row] for row in rows]  # noqa: PLR0124
         yield self.matrix(whole, "INT64")
         yield self.matrix(whole, "INT32")
         yield self.matrix([[abs(cell) % 256 for cell in row] for row in whole], "UINT8")
@@ -104,11 +146,15 @@ class Prober:
 
     def plain(self, rows: Sequence[Row]) -> Probe:
         """Encode rows without names, as an array."""
-        probe = self.matrix(rows)
+        probe = self.table(rows)
+        if self._texts:
+            return probe
         return probe._replace(content="array", columns=None)
 
-    def _cell(self, values: Sequence[float]) -> float:
+    def _cell(self, values: Sequence[Any]) -> Any:
         choice = self._random.random()
+        if values and values[-1] is None:  # text
+            return self._random.choice(values)
         if not values:
             return self._random.gauss(0.0, 10.0 ** self._random.randint(-1, 3))
         if choice < 0.2:
@@ -150,9 +196,18 @@ def _tidy(values: Iterable[Any]) -> list[float]:
     return sorted({float(one) for one in values if one == one and abs(one) != math.inf})  # noqa: PLR0124
 
 
-def _some(width: int) -> Iterable[int]:
+def _tidy_texts(values: Iterable[Any]) -> list[Any]:
+    """Add a text that is not known, an empty one and none at all to those that are."""
+    return [*sorted({one for one in values if isinstance(one, str)}), "no such", "", None]
+
+
+def _plain(cell: Any) -> Any:
+    return None if cell != cell else cell  # noqa: PLR0124 - JSON has no NaN
+
+
+def _some(columns: Sequence[int]) -> Iterable[int]:
     """Choose columns to try: all of few, some of many."""
-    return range(width) if width <= 6 else [0, 1, width // 2, width - 2, width - 1]
+    return columns if len(columns) <= 6 else [*columns[:2], columns[len(columns) // 2], *columns[-2:]]
 
 
 def batches(rows: Iterable[Row], size: int = BATCH_ROWS) -> Iterator[list[Row]]:
@@ -170,16 +225,16 @@ def batches(rows: Iterable[Row], size: int = BATCH_ROWS) -> Iterator[list[Row]]:
 def probes(prober: Prober, examples: Sequence[Row], random_rows: int, edge_rows: int) -> Iterator[Probe]:
     """Yield every request of a proof."""
     for row in examples:
-        yield prober.matrix([row])
+        yield prober.table([row])
     rows = prober.random(random_rows)
     for batch in batches(rows):
-        yield prober.matrix(batch)
+        yield prober.table(batch)
     for row in rows[:_SINGLES]:
-        yield prober.matrix([row])
+        yield prober.table([row])
     yield prober.plain(rows[:1])
     yield prober.plain(rows[:BATCH_ROWS])
     for batch in batches(prober.edges(edge_rows)):
-        yield prober.matrix(batch)
+        yield prober.table(batch)
     yield from prober.special()
     yield from prober.shapes()
 

@@ -163,7 +163,7 @@ class _Trial:
         """Tell whether the original answers a row alone as the form does, and otherwise among others."""
         if len(probe.rows) < 2:
             return False
-        alone = self.prober.matrix([probe.rows[row]])
+        alone = self.prober.table([probe.rows[row]])
         return ask_original(self.loaded, alone).data == ask_form(self.form, alone).data
 
 
@@ -212,7 +212,7 @@ def _measure(trial: _Trial, measured_s: float) -> str:
     """Time both with 1, 64 and 1,000 rows; return where the form is too slow, if it is with 1 or with 64."""
     for rows, slack in ((1, 1.0), (64, _SLACK), (1_000, math.inf)):
         # other rows each time: a processor remembers the way through a tree
-        several = [trial.prober.matrix(trial.prober.random(rows)) for _ in range(16 if rows < 1_000 else 1)]
+        several = [trial.prober.table(trial.prober.random(rows)) for _ in range(16 if rows < 1_000 else 1)]
         original = round(_cpu_us(lambda probe: ask_original(trial.loaded, probe), several, measured_s), 2)
         compiled = round(_cpu_us(lambda probe: ask_form(trial.form, probe), several, measured_s), 2)
         suffix = "" if rows == 1 else f"_{rows}_rows"

@@ -118,6 +118,7 @@ def _imputer(step: Any, source: Source, table: Table) -> Table:
     if step.missing_values == step.missing_values:
         raise NotCompiled(f"missing values that are {step.missing_values!r}")
     is_text = step._fit_dtype.kind == "O"  # noqa: SLF001
+    none = step.missing_values is None
     statistics = step.statistics_.tolist()
     if is_text:
         source.points.texts |= {column for column in table.columns if column is not None}
@@ -132,13 +133,13 @@ def _imputer(step: Any, source: Source, table: Table) -> Table:
         if is_missing(fill) and not step.keep_empty_features:
             continue
         value = array("f", [fill])[0] if table.single and not is_text else fill
-        missing = f"{cell} is None" if is_text else f"{cell} != {cell}"
+        missing = f"{cell} is None" if none else f"{cell} != {cell}"
         cells.append(source.let(f"{literal(value)} if {missing} else {cell}"))
         columns.append(column)
     if getattr(step, "indicator_", None) is not None:
         for feature in step.indicator_.features_.tolist():
             cell = table.cells[feature]
-            missing = f"{cell} is None" if is_text else f"{cell} != {cell}"
+            missing = f"{cell} is None" if none else f"{cell} != {cell}"
             cells.append(source.let(f"1.0 if {missing} else 0.0"))
             columns.append(None)
     return table._replace(cells=cells, columns=columns)
@@ -160,10 +161,11 @@ def _codes(step: Any, source: Source, table: Table, *, refuses: bool) -> list[tu
             if is_text:
                 source.points.texts.add(column)
         places = {one: place for place, one in enumerate(values) if not is_missing(one)}
-        missing = [place for place, one in enumerate(values) if is_missing(one)]
+        nan = next((place for place, one in enumerate(values) if one != one), -1)  # noqa: PLR0124
+        none = next((place for place, one in enumerate(values) if one is None), -1)
         where = source.constant("{" + ", ".join(f"{literal(k)}: {v}" for k, v in places.items()) + "}", "C")
-        absent = missing[0] if missing else -1
-        asked = f"{absent} if {cell} is None else " if is_text else f"{absent} if {cell} != {cell} else "
+        asked = f"{nan} if {cell} != {cell} else " + (f"{none} if {cell} is None else " if is_text else "")
+        source.points.refuses_truth |= not is_text
         code = source.let(f"{asked}{where}.get({cell}, -1)", "j")
         if refuses:
             source.body.append(f"if {code} < 0: unknown({cell})")
@@ -267,9 +269,16 @@ def _selector(step: Any, source: Source, table: Table) -> Table:
     )
 
 
+def _function(step: Any, _: Source, table: Table) -> Table:
+    if step.func is not None or step.validate:
+        raise NotCompiled("a FunctionTransformer with a function")
+    return table
+
+
 _STEPS: Mapping[str, Callable[[Any, Source, Table], Table]] = {
     "sklearn.Pipeline": _pipeline,
     "sklearn.ColumnTransformer": _column_transformer,
+    "sklearn.FunctionTransformer": _function,
     "sklearn.StandardScaler": _standard,
     "sklearn.MinMaxScaler": _min_max,
     "sklearn.MaxAbsScaler": _max_abs,

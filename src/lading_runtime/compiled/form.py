@@ -15,12 +15,14 @@ import os
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lading_runtime import wire
 
+if TYPE_CHECKING:  # Python 3.8 cannot evaluate it
+    Tensors = Sequence[tuple[Mapping[str, Any], Any]]
+
 FORMAT = 1
-Tensors = Sequence[tuple[Mapping[str, Any], Any]]
 _FLOATS = ("FP64", "FP32")
 _EXACT_INTEGER = 1 << 53
 
@@ -50,6 +52,7 @@ class Form:
         self._refuses = frozenset(document["refuses"])
         self._integers_are_single = bool(document["integers_are_single"])
         self._takes_empty = bool(document["takes_empty"])
+        self._gaps_are_nan = bool(document["gaps_are_nan"])
         self._texts = frozenset(document["texts"])
         self._by_name = bool(document.get("by_name"))
         output = document["output"]
@@ -166,7 +169,7 @@ class Form:
         if code is None:
             values: list[Any] = json.loads(bytes(data))
             if index in self._texts:
-                return values
+                return _with_gaps(values) if self._gaps_are_nan else values
             numbers = list(map(_number, values))
             return to_single(numbers) if self._is_single else numbers
         cells: array[Any] = array(code)
@@ -200,6 +203,13 @@ class Form:
             raise Refused(f"columns are missing: {missing}")
         where = {name: position for position, name in enumerate(names)}
         return [where[name] for name in self._names]
+
+
+def _with_gaps(values: list[Any]) -> list[Any]:
+    """Make null NaN, as pandas does, where there is text beside it."""
+    if None in values and any(type(one) is str for one in values):
+        return [float("nan") if one is None else one for one in values]
+    return values
 
 
 def _number(cell: Any) -> float:
