@@ -178,7 +178,7 @@ class Pool(Told):
 
     def _plan(self) -> None:
         """Send what waits now, or wait a little for what is on its way."""
-        if not self._batches or not self.waiting[0].rows:
+        if not self._batches or self._expected <= 1 or not self.waiting[0].rows:
             self._dispatch()
         elif len(self.waiting) >= self._expected:
             if self._next is not None:

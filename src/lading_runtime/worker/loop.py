@@ -190,7 +190,9 @@ class Reader:
         start = wire.PREFIX.size + header_bytes
         end = start + body_bytes
         if end > len(data):
-            data.extend(bytes(end - len(data)))
+            whole = bytearray(end)
+            whole[:count] = memoryview(data)[:count]
+            data = whole
         view = memoryview(data)
         while count < end:
             more = os.readv(self.descriptor, [view[count:end]])
