@@ -30,8 +30,13 @@ REQUEST: ContextVar[Optional[Named]] = ContextVar("REQUEST", default=None)  # no
 """The request that is being answered; its names are in every line that is written for it."""
 
 
+_ignored: list[str] = []
+
+
 def _chosen(name: str, choices: tuple[str, ...], default: str) -> str:
     asked = os.environ.get(name, "").strip().lower()
+    if asked and asked not in choices:
+        _ignored.append(f"{name}={asked!r}: expected one of {', '.join(choices)}")
     return asked if asked in choices else default
 
 
@@ -44,8 +49,10 @@ _described: dict[str, Any] = {}
 
 
 def describe(**fields: Any) -> None:  # noqa: ANN401 - whatever JSON has
-    """Add fields to every line of JSON from now on: which model this is."""
+    """Add fields to every line of JSON from now on: which model this is. Then tell what was ignored."""
     _described.update(fields)
+    while _ignored:
+        write("warning", f"ignored {_ignored.pop()}")
 
 
 def write(level: str, text: str, **fields: Any) -> None:  # noqa: ANN401

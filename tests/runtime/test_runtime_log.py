@@ -126,6 +126,13 @@ def test_json_is_what_collectors_get_and_text_what_people_get(serve, environ, is
         assert served.log.lstrip().startswith("{") == is_json
 
 
+def test_a_format_and_a_level_that_there_are_not_are_told_of(serve):
+    environ = {"LADING_LOG_FORMAT": "yaml", "LADING_LOG_LEVEL": "loud"}
+    with serve(entry="score.py", files={"score.py": TALKER}, environ=environ) as served:
+        assert "ignored LADING_LOG_FORMAT='yaml': expected one of text, json" in served.log
+        assert "ignored LADING_LOG_LEVEL='loud': expected one of debug, info, warning, error" in served.log
+
+
 def test_each_request_is_a_line_where_that_is_asked_for(serve):
     environ = {"LADING_LOG_FORMAT": "json", "LADING_ACCESS_LOG": "1"}
     with serve(entry="score.py", files={"score.py": TALKER}, environ=environ) as served:

@@ -17,13 +17,21 @@ _MAX_TEXT = 256
 
 
 def of_request(
-    at: Clock, facts: Mapping[str, str], seen: Seen, asked: Asked, *, status: int, sent: int, took_s: float
+    at: Clock,
+    facts: Mapping[str, str],
+    seen: Seen,
+    asked: Asked,
+    *,
+    scheme: str,
+    status: int,
+    sent: int,
+    took_s: float,
 ) -> Iterator[Span]:
     """Return the spans of an answered request; `facts` are the model's name, version and digest."""
     attributes: dict[str, Scalar] = {
         "http.request.method": asked.method,
         "url.path": asked.path[:_MAX_TEXT],
-        "url.scheme": "http",
+        "url.scheme": scheme,
         "http.route": seen.route,
         "http.response.status_code": status,
         "http.request.body.size": asked.received,

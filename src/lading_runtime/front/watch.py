@@ -42,6 +42,7 @@ class Watch:
         self._count = model.metrics.count
         self._access = settings.access_log_sample if settings.access_log else 0.0
         self._logs = settings.access_log
+        self._scheme = "https" if settings.tls_certificate else "http"
         self._facts = {"name": model.bill.name, "version": model.bill.version, "digest": model.digest}
         self._tracer = _tracer(model, environ)
         self._inferences = _inference_log(model)
@@ -119,7 +120,16 @@ class Watch:
         if seen.is_sampled and seen.route not in _UNTRACED:
             assert self._tracer is not None
             self._tracer.add(
-                of_request(self._tracer.at, self._facts, seen, asked, status=status, sent=sent, took_s=took_s)
+                of_request(
+                    self._tracer.at,
+                    self._facts,
+                    seen,
+                    asked,
+                    scheme=self._scheme,
+                    status=status,
+                    sent=sent,
+                    took_s=took_s,
+                )
             )
 
     @staticmethod
