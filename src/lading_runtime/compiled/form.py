@@ -105,7 +105,9 @@ class Form:
         """
         cells = to_single(flat).tolist() if self._is_single else flat
         rows = [cells] if len(cells) == self._width else zip(*[iter(cells)] * self._width)  # noqa: B905
-        values: list[Any] = self._predict(rows)
+        # as `answer` has it: a table for a model that knows names is a frame
+        layout = "rows" if self._names is None else "columns"
+        values: list[Any] = self._predict(rows, layout)
         return values
 
     def _matrix(
