@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
 from lading_runtime.front.messages import Refusal, invalid, quote
-from lading_runtime.front.tensors import BYTES, MAX_LENGTH, SIZES, Tensor, count
+from lading_runtime.front.tensors import BYTES, MAX_LENGTH, SIZES, Tensor, count, named
 from lading_runtime.wire import Buffer
 
 HEADER = b"inference-header-content-length"
@@ -48,7 +48,7 @@ def split(sizes: Sequence[int], rest: memoryview) -> list[memoryview]:
 
 def decode(name: str, datatype: object, shape: Sequence[int], data: memoryview) -> Tensor:
     """Read one tensor; numbers are not copied, but for halves."""
-    where = f"tensor {quote(name)}"
+    where = named(name)
     if not isinstance(datatype, str) or datatype not in DATATYPES:
         raise invalid(f"{where}: got datatype {quote(datatype)}, expected one of {', '.join(DATATYPES)}")
     expected = count(where, shape)

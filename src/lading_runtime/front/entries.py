@@ -11,7 +11,7 @@ from typing import Any
 from lading_runtime.front import binary
 from lading_runtime.front import encode as encoding
 from lading_runtime.front.messages import Refusal, invalid, quote
-from lading_runtime.front.tensors import BYTES, MAX_LENGTH, SIZES, Tensor, count
+from lading_runtime.front.tensors import BYTES, MAX_LENGTH, SIZES, Tensor, count, named
 
 SIZE = "binary_data_size"
 _JSON_DATATYPES = (BYTES, *SIZES)
@@ -61,7 +61,7 @@ def _binary_size(index: int, entry: Any) -> int | None:
     """Check the outside of one entry of `inputs`; return how many bytes it has behind the JSON."""
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise Refusal(400, f"inputs[{index}]: expected an object with name, shape, datatype and data")
-    where = f"tensor {quote(entry['name'])}"
+    where = named(entry["name"])
     parameters = parameters_of(entry, where)
     refuse_shared(parameters, where)
     size = parameters.get(SIZE)
@@ -77,7 +77,7 @@ def _binary_size(index: int, entry: Any) -> int | None:
 def _tensor(entry: Mapping[str, Any]) -> Tensor:
     """Read one tensor whose values are JSON: flat, or nested as its shape says."""
     name, datatype, shape = entry["name"], entry.get("datatype"), entry.get("shape")
-    where = f"tensor {quote(name)}"
+    where = named(name)
     if datatype not in _JSON_DATATYPES:
         expected = f"one of {', '.join(_JSON_DATATYPES)}; FP16 and BF16 as binary tensors only"
         raise invalid(f"{where}: got datatype {quote(datatype)}, expected {expected}")

@@ -9,7 +9,7 @@ A tensor of numbers whose datatype is what the signature asks for is handed on w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,15 +24,38 @@ from lading_runtime.front.tensors import BYTES, Tensor, is_text, nested
 from lading_runtime.wire import Buffer
 
 
+class _Plan(NamedTuple):
+    """What is asked of a schema with every request."""
+
+    columns: Sequence[str]
+    names: frozenset[str]
+    """Of the columns, where they have names of their own."""
+    kinds: frozenset[str]
+
+
+_plans: list[tuple[Schema, _Plan]] = []
+"""Of the schema that was asked last: most servers have one."""
+
+
+def _plan(schema: Schema) -> _Plan:
+    if _plans and _plans[0][0] is schema:
+        return _plans[0][1]
+    columns = [column.name for column in schema.columns]
+    kinds = frozenset(column.kind for column in schema.columns if column.kind is not None)
+    plan = _Plan(columns, frozenset(columns if schema.named else ()), kinds)
+    _plans[:] = [(schema, plan)]
+    return plan
+
+
 def read(schema: Schema, tensors: Sequence[Tensor]) -> Input:
     """Make a request of tensors: one matrix, a tensor per column, or the tensors that the signature names."""
+    plan = _plan(schema)
+    if len(tensors) == 1 and len(schema.tensors) <= 1 and tensors[0].name not in plan.names:
+        return _single(schema, tensors[0])
     given = {one.name: one for one in tensors}
     if len(given) < len(tensors):
         names = [one.name for one in tensors]
         raise invalid(f"inputs: got {quote(next(one for one in names if names.count(one) > 1))} twice")
-    columns = {column.name for column in schema.columns} if schema.named else set()
-    if len(given) == 1 and len(schema.tensors) <= 1 and not columns & given.keys():
-        return _single(schema, tensors[0])
     if schema.tensors and not (len(schema.tensors) == 1 and schema.tensors[0].name is None):
         missing = [one.name for one in schema.tensors if one.name not in given]
         if missing:
@@ -60,10 +83,10 @@ def _matrix(schema: Schema, given: Tensor) -> Input | None:
     """Hand on a matrix of all columns, where they are all of its type."""
     width = len(schema.columns)
     is_table = len(given.shape) == 2 and given.shape[1] == width and given.shape[0] > 0
-    if given.data is None or not is_table or any(_wants(one, given) for one in schema.columns):
+    plan = _plan(schema)
+    if given.data is None or not is_table or not plan.kinds <= {given.datatype}:
         return None
-    names = [column.name for column in schema.columns]
-    return Input("frame", [_entry("matrix", given.datatype, given.shape, given.data)], columns=names)
+    return Input("frame", [_entry("matrix", given.datatype, given.shape, given.data)], columns=plan.columns)
 
 
 def _wants(column: Column, given: Tensor) -> bool:

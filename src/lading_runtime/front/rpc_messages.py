@@ -16,7 +16,7 @@ from lading_runtime.front import binary, protobuf
 from lading_runtime.front import encode as encoding
 from lading_runtime.front.messages import invalid, quote
 from lading_runtime.front.protobuf import MalformedError, Value, fields, message, octets, string, text
-from lading_runtime.front.tensors import BYTES, MAX_LENGTH, SIZES, Tensor, count
+from lading_runtime.front.tensors import BYTES, MAX_LENGTH, SIZES, Tensor, count, named
 from lading_runtime.wire import Buffer
 
 # datatype → field of InferTensorContents
@@ -76,7 +76,7 @@ class _Contents:
 
     def tensor(self, name: str, datatype: str, shape: Sequence[int]) -> Tensor:
         """Make the tensor that these are the values of."""
-        where = f"tensor {quote(name)}"
+        where = named(name)
         if datatype not in _CONTENTS:
             more = "; FP16 and BF16 as raw contents only"
             raise invalid(
@@ -164,7 +164,7 @@ def _read_input(data: memoryview) -> tuple[str, str, list[int], _Contents]:
             _read_parameter(octets(value), parameters)
         elif field == 5:
             contents.add(octets(value))
-    _refuse_shared(f"tensor {quote(texts[1])}", parameters)
+    _refuse_shared(named(texts[1]), parameters)
     return texts[1], texts[2], shape, contents
 
 

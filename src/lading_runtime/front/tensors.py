@@ -26,6 +26,9 @@ SIZES = {datatype: array(code).itemsize for datatype, code in ARRAY_CODES.items(
 """Bytes per value, of those that have a fixed width."""
 
 
+_SHORT = 60
+
+
 class Tensor(NamedTuple):
     """A tensor: `data`, little-endian and row by row, or `values`, or both.
 
@@ -68,6 +71,11 @@ class Tensor(NamedTuple):
     def octets(self) -> list[bytes]:
         """Return the values of a tensor of texts, as bytes."""
         return [one if isinstance(one, bytes) else str(one).encode() for one in self.values or ()]
+
+
+def named(name: str) -> str:
+    """Say which tensor is meant; a name of a client may be long."""
+    return f"tensor {name!r}" if len(name) <= _SHORT else f"tensor {quote(name)}"
 
 
 def is_text(value: Any) -> bool:
