@@ -81,16 +81,14 @@ class Told:
 class Flight:
     """A message that a worker has: the requests in it, and since when it has given nothing."""
 
-    __slots__ = ("ahead", "is_left", "jobs", "since_s", "taken", "taken_s")
+    __slots__ = ("is_left", "jobs", "sent", "since_s", "taken", "taken_s")
 
     def __init__(self, jobs: Sequence[Job], now_s: float) -> None:
         self.jobs = jobs
         self.since_s = now_s
-        self.ahead = 0
-        """Parts of an answer that its reader has not taken yet."""
-        self.taken = 0
+        self.sent = self.taken = 0
         self.taken_s = now_s
-        """How many parts its reader has taken, and when the last."""
+        """How many parts of an answer have come, how many its reader has taken, and when the last."""
         self.is_left = False
         """Whether nobody waits for it any more, and the worker has been told."""
 
@@ -160,7 +158,6 @@ class Member:
         lane, flight = self._find(job)
         if flight is None:
             return
-        flight.ahead -= 1
         flight.taken += 1
         flight.taken_s = now_s
         if flight.taken % GRANT == 0:
@@ -237,10 +234,11 @@ class Member:
         if flight is None:
             self._told.on_message(self, answer.header)
         elif answer.header.get("more"):
-            flight.ahead += 1
+            flight.sent += 1
             if not flight.is_left:
-                # one that is as far ahead as it may be waits for its reader
-                flight.since_s = math.inf if flight.ahead >= wire.WINDOW else perf_counter()
+                # one that has used up what it was granted waits for its reader
+                granted = wire.WINDOW + flight.taken // GRANT * GRANT
+                flight.since_s = math.inf if flight.sent >= granted else perf_counter()
             flight.jobs[0].part(answer)
         else:
             self._answered = True
