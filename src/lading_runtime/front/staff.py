@@ -153,10 +153,10 @@ class Staff:
         reason = await member.end()
         on_reason(member, reason)
         is_forked = self._source is not None and not is_source
-        failed = member.load_error or ("" if had_loaded or is_forked else f"the worker {reason}")
+        what = "the process that loads the model" if is_source else "the worker"
+        failed = member.load_error or ("" if had_loaded or is_forked else f"{what} {reason}")
         if failed and self._gives_up(failed):
             return
-        what = "the process that loads the model" if is_source else "the worker"
         delay_s = member.delay_s
         log.write("warning", f"{what} {reason}; another one starts in {delay_s:g} s")
         if delay_s:
