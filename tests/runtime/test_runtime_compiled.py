@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression
 
 from lading_runtime import bill as bills
 from lading_runtime.compile.run import main as compile_model
@@ -28,16 +29,27 @@ from lading_runtime.front.settings import Settings
 HEADERS = {b"content-type": b"application/json"}
 
 
-@pytest.fixture(scope="session")
-def form(named_model, tmp_path_factory):
-    """The folder of a forest's form."""
-    folder = tmp_path_factory.mktemp("form")
-    (folder / "model.pkl").write_bytes(pickle.dumps(named_model))
+def compiled_form(model, folder):
+    """Compile a model; return the folder of its form."""
+    (folder / "model.pkl").write_bytes(pickle.dumps(model))
     job = {"path": str(folder), "loader": "pickle", "options": {"file": "model.pkl"}, "code": None}
     (folder / "job.json").write_text(json.dumps({**job, "mode": "auto", "always": True}))
     assert compile_model(str(folder / "job.json"), str(folder)) == 0
     assert json.loads((folder / "proof.json").read_text())["kept"], (folder / "proof.json").read_text()
     return folder
+
+
+@pytest.fixture(scope="session")
+def form(named_model, tmp_path_factory):
+    """The folder of a forest's form."""
+    return compiled_form(named_model, tmp_path_factory.mktemp("form"))
+
+
+@pytest.fixture(scope="session")
+def scores(iris, tmp_path_factory):
+    """The folder of a regression's form: in it, how numpy would hold its input tells in the last bit."""
+    model = LinearRegression().fit(iris, iris.sum(axis=1) * 0.1)
+    return compiled_form(model, tmp_path_factory.mktemp("scores"))
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +67,14 @@ def in_process(form, signature, **settings):
     return model
 
 
-@pytest.fixture(scope="module")
-def ways(form, iris_signature):
-    """The same model twice: with the short way, and without it."""
-    short, long = (in_process(form, iris_signature) for _ in range(2))
+@pytest.fixture(scope="module", params=["doubles", "unsigned", "regression", "unsigned regression"])
+def ways(request, form, scores, iris_signature):
+    """The same model twice: with the short way, where there is one, and without it."""
+    folder = scores if "regression" in request.param else form
+    signature = None if "unsigned" in request.param else iris_signature
+    short, long = (in_process(folder, signature) for _ in range(2))
     short.shortcut = shortcut.find(short)
-    assert short.shortcut is not None
+    assert (short.shortcut is None) is (request.param == "unsigned regression")
     return short, long
 
 
@@ -171,8 +185,9 @@ def test_the_short_way_answers_tables_as_the_long_way_does(ways, rows, data):
         assert asked(short, body)[0] == asked(long, body)[0]
 
 
-def test_what_is_usual_goes_the_short_way_and_what_is_not_the_long_one(ways, iris):
-    short, _ = ways
+def test_what_is_usual_goes_the_short_way_and_what_is_not_the_long_one(form, iris, iris_signature):
+    short = in_process(form, iris_signature)
+    short.shortcut = shortcut.find(short)
     rows, names = iris.iloc[:2].to_numpy().tolist(), list(iris.columns)
     usual = (
         {"instances": rows},

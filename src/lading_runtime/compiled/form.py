@@ -48,9 +48,9 @@ class Form:
         self._kind = str(document["kind"]).rpartition(".")[2]
         self._names = document["names"]
         self._width = self.width = int(document["width"])
-        self._is_single = document["cells"] == "f32"
+        self._is_single = self.is_single = document["cells"] == "f32"
         self._refuses = frozenset(document["refuses"])
-        self._integers_are_single = bool(document["integers_are_single"])
+        self._integers_are_single = self.integers_are_single = bool(document["integers_are_single"])
         self._takes_empty = bool(document["takes_empty"])
         self._gaps_are_nan = bool(document["gaps_are_nan"])
         self._texts = frozenset(document["texts"])

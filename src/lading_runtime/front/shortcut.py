@@ -70,13 +70,19 @@ def _fits(schema: Schema, form: Form) -> bool:
     return (
         form.takes_doubles
         and form.datatype in _NUMERIC
-        and kinds <= {"FP64", None}
+        and (kinds == {"FP64"} or (form.is_single and kinds == {None}) or _is_bare(schema, form))
         and is_table
         and not schema.params
         and len(schema.columns) in {0, form.width}
         and all(one.required for one in schema.columns)
         and form.facts["names"] in (None, names)
     )
+
+
+def _is_bare(schema: Schema, form: Form) -> bool:
+    """Tell whether only the number of columns is known, and whole numbers are as others to the form."""
+    is_known = bool(schema.columns or schema.tensors)
+    return not is_known and (form.is_single or not form.integers_are_single)
 
 
 class _Way:
