@@ -7,6 +7,7 @@ import cloudpickle
 import joblib
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 
 from lading_runtime import wire
 from lading_runtime.loaders import estimators
@@ -154,6 +155,22 @@ def test_a_socket_path_that_is_no_socket_is_left_alone(serve, tmp_path):
     assert Path(precious).read_text() == "kept"
 
 
+def test_only_what_is_known_to_answer_row_by_row_is_given_rows_of_several_requests(bare_model):
+    from sklearn.decomposition import NMF
+    from sklearn.ensemble import VotingClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    assert estimators.answers_by_row(bare_model, "predict_proba")
+    assert estimators.answers_by_row(make_pipeline(StandardScaler(), bare_model), "predict")
+    assert estimators.answers_by_row(VotingClassifier([("one", bare_model)]), "predict")
+    assert not estimators.answers_by_row(bare_model, "score")
+    assert not estimators.answers_by_row(make_pipeline(FunctionTransformer(), bare_model), "predict")
+    assert not estimators.answers_by_row(make_pipeline(NMF(), bare_model), "predict")
+    assert not estimators.answers_by_row(make_pipeline(StandardScaler(), Mine()), "predict")
+    assert not estimators.answers_by_row(Keeper([]), "predict")
+
+
 @pytest.mark.parametrize(("count", "compress", "is_mapped"), [(3, 0, True), (3, 3, False), (70, 0, False)])
 def test_large_arrays_of_a_joblib_file_stay_in_it_and_are_ones_own_when_written_to(
     tmp_path, count, compress, is_mapped
@@ -177,3 +194,38 @@ class Keeper:
 
     def predict(self, data):
         return data
+
+
+class Mine(BaseEstimator):
+    """One's own estimator may look at all rows."""
+
+    def predict(self, data):
+        return data - data.mean()
+
+
+@pytest.mark.parametrize("kind", ["RandomForestClassifier", "ExtraTreesRegressor", "RandomForestRegressor"])
+def test_a_forest_gives_the_same_bits_without_joblib(kind, iris):
+    import sklearn.ensemble
+
+    target = np.arange(150) % 3
+    model = getattr(sklearn.ensemble, kind)(20, random_state=0, n_jobs=2).fit(iris.to_numpy(), target)
+    name = "predict_proba" if kind.endswith("Classifier") else "predict"
+    rows = np.random.default_rng(1).normal(3, 2, (500, 4))
+    rows[::7, 0] = np.nan
+    expected = getattr(model, name)(rows)
+    estimators.quicken(model)
+    assert name in vars(model), "it was taken"
+    assert getattr(model, name)(rows).tobytes() == expected.tobytes()
+    with pytest.raises(ValueError, match="infinity"):
+        model.predict([[np.inf, 0, 0, 0]])
+    with pytest.raises(ValueError, match="3 features"):
+        model.predict([[0, 0, 0]])
+
+
+def test_a_forest_of_several_outputs_is_left_as_it_is(iris):
+    from sklearn.ensemble import RandomForestClassifier
+
+    targets = np.column_stack([np.arange(150) % 3, np.arange(150) % 2])
+    model = RandomForestClassifier(3, random_state=0).fit(iris.to_numpy(), targets)
+    estimators.quicken(model)
+    assert "predict_proba" not in vars(model)

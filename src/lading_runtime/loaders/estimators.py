@@ -20,8 +20,16 @@ _METHODS = {
     "score_samples",
     "transform",
 }
-# what runs a function of one's own, which may look at all rows, or draws at random
-_EXCEPT = {"FunctionTransformer", "IterativeImputer", "DummyClassifier"}
+# what runs a function of one's own, which may look at all rows, draws at random, or stops when all rows agree
+_EXCEPT = {
+    "FunctionTransformer",
+    "DummyClassifier",
+    "IterativeImputer",
+    "LatentDirichletAllocation",
+    "NMF",
+    "MiniBatchNMF",
+    "BernoulliRBM",
+}
 
 
 def walk(model: Any) -> Iterator[Any]:
