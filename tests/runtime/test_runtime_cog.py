@@ -241,10 +241,11 @@ def test_torchserves_route_takes_any_body_and_answers_with_bare_predictions(iris
     assert iris_server.post({"instances": [ROW]}, path) == (200, [0])
 
 
-def test_nobody_ends_the_server_unless_the_settings_allow_it(iris_server, serve, bare_model):
+def test_nobody_ends_the_server_unless_the_settings_allow_it(iris_server, serve):
     assert iris_server.ask("POST", "/shutdown")[0] == 404
-    with serve(bare_model, environ={"LADING_COG_SHUTDOWN": "1", "LADING_WEBHOOKS": "0"}) as served:
-        document = {"input": {"instances": [[1, 2, 3, 4]]}, "webhook": "http://localhost/"}
+    environ = {"LADING_COG_SHUTDOWN": "1", "LADING_WEBHOOKS": "0"}
+    with serve(entry="r.py", files={"r.py": ROUTINE}, environ=environ) as served:
+        document = {"input": {}, "webhook": "http://localhost/"}
         assert served.post(document, "/predictions")[0] == 422
         assert served.ask("POST", "/shutdown")[0] == 200
         assert served.process.wait(15) == 0

@@ -16,9 +16,8 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def named(serve, named_model, iris_signature):
-    with serve(named_model, signature=iris_signature) as served:
-        yield served
+def named(iris_server):
+    return iris_server
 
 
 @pytest.fixture(scope="module")
