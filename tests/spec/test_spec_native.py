@@ -129,6 +129,12 @@ def test_a_mistake_is_told(text, said):
     assert said in complaints(text)
 
 
+def test_a_number_may_be_written_with_an_exponent_alone(tmp_path):
+    text = "compile: onnx\ncompile_tolerance: 1e-6\nexample: {inputs: [1], tolerance: 1E-3}"
+    found = spec.parse(text, tmp_path / "lading.yaml")
+    assert (found.compile_tolerance, found.examples[0].tolerance) == (1e-6, 1e-3)
+
+
 def test_credentials_in_an_index_are_refused():
     text = complaints("indexes: {url: 'https://me:hunter2@example.com/simple'}")
     assert "credentials in the URL of 'example.com'" in text

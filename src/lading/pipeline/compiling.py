@@ -107,7 +107,7 @@ class Compiler:
     def _decline(self, reason: str) -> None:
         if self.what.compile in TOLERANT:
             fix = "take compile: auto, or off"
-            raise ModelError(Issue("compile", f"got {self.what.compile!r}, and {reason}", fix))
+            raise ModelError(Issue("compile", f"{self.what.compile!r} cannot be had: {reason}", fix))
         self.context.events(Event("compile", "stage", f"not compiled: {reason}"))
 
     def _form(

@@ -242,7 +242,8 @@ class _Checker:
 
     def _compile_tolerance(self, text: Document) -> float | None:
         tolerance = text.compile_tolerance
-        if text.compile in TOLERANT and tolerance is None:
+        is_given = "compile_tolerance" in self.reader.places
+        if text.compile in TOLERANT and not is_given:
             what = f"got {text.compile!r} without 'compile_tolerance', which says how far a number may be off"
             self.reader.complain(
                 "compile", what, "add compile_tolerance: 1e-6, or take 'auto', which is exact"

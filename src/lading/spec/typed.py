@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -21,6 +22,8 @@ from lading.core.errors import Issue, SpecError, without_secrets
 
 T = TypeVar("T")
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# a number to everybody but YAML 1.1, which wants a point before the exponent
+_EXPONENT = re.compile(r"[+-]?\d{1,18}[eE][+-]?\d{1,3}\Z")
 _MAX_NODES = 1_000_000
 _MAX_DEPTH = 200
 
@@ -188,6 +191,8 @@ class Reader:
 
     def _scalar(self, node: yaml.Node, kind: Any, path: str) -> Any:  # noqa: ANN401
         tag = node.tag.rpartition(":")[2]
+        if kind is float and isinstance(node, yaml.ScalarNode) and _EXPONENT.match(node.value):
+            return float(node.value)
         if isinstance(node, yaml.ScalarNode) and tag in _TAGS[kind]:
             if kind is str:
                 return node.value
