@@ -109,7 +109,7 @@ def _write(
         *source.module,
         "",
         "",
-        f"def predict{'_single' if single else ''}(rows, layout):",
+        f"def predict{'_single' if single else ''}(rows, layout='rows'):",
         " out = []",
         " put, put_all = out.append, out.extend",
         *([" rows = list(rows)", " alone = len(rows) == 1"] if is_linear else []),
