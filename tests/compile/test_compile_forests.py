@@ -132,6 +132,18 @@ def test_the_job_in_the_sandbox_writes_a_form_and_its_proof(tmp_path):
     assert np.frombuffer(data).tolist() == [1.0, 0.0, 0.0]
 
 
+def test_examples_may_have_gaps_and_what_is_no_row(proved):
+    holes = X.copy()
+    holes[::5, 2] = np.nan
+    model = DecisionTreeClassifier(random_state=0).fit(holes, Y)
+    few = Effort(random_rows=10, edge_rows=10, measured_s=0)
+    asked = [proved(model, effort=few, examples=some)[0]["probes"] for some in ([], [[5.1, 3.5, None, 0.2]])]
+    assert asked[1] == asked[0] + 1
+    proof, _ = proved(model, effort=few, examples=[["five", 3.5, 1.4, 0.2], [5.1]])
+    assert proof["proved"]
+    assert proof["probes"] == asked[0]
+
+
 def test_a_model_of_no_known_kind_says_so(tmp_path):
     from sklearn.neighbors import KNeighborsClassifier
 

@@ -82,6 +82,17 @@ class Prober:
         entry = wire.tensor("matrix", datatype, [len(rows), width], data)
         return Probe(content, [(entry, data)], names, rows if datatype == "FP64" else ())
 
+    def readable(self, examples: Iterable[Row]) -> Iterator[Row]:
+        """Yield the examples that can be a table's rows: as many cells, numbers where numbers are due."""
+        for row in examples:
+            cells = [
+                math.nan if cell is None and index not in self._texts else cell
+                for index, cell in enumerate(row)
+            ]
+            numbers = [cell for index, cell in enumerate(cells) if index not in self._texts]
+            if len(cells) == len(self._values) and all(isinstance(one, (int, float)) for one in numbers):
+                yield cells
+
     def random(self, count: int) -> list[Row]:
         """Draw rows from the model's own ranges."""
         return [[self._cell(values) for values in self._values] for _ in range(count)]
@@ -159,7 +170,7 @@ class Prober:
             return self._random.gauss(0.0, 10.0 ** self._random.randint(-1, 3))
         if choice < 0.2:
             return self._random.choice(values)
-        low, high = values[0], values[-1]
+        low, high = max(values[0], -1e300), min(values[-1], 1e300)  # so that their difference is a number
         span = (high - low) or abs(high) or 1.0
         cell = self._random.uniform(low - span / 4, high + span / 4)
         return cell if choice < 0.9 else round(cell, 1)
@@ -224,7 +235,7 @@ def batches(rows: Iterable[Row], size: int = BATCH_ROWS) -> Iterator[list[Row]]:
 
 def probes(prober: Prober, examples: Sequence[Row], random_rows: int, edge_rows: int) -> Iterator[Probe]:
     """Yield every request of a proof."""
-    for row in examples:
+    for row in prober.readable(examples):
         yield prober.table([row])
     rows = prober.random(random_rows)
     for batch in batches(rows):

@@ -7,12 +7,16 @@ rows of cells; `limit_s`; `always`, to keep what is proved though it is no faste
 
 # jobs and models are of any type
 
+# models have no type here
+# ruff: noqa: ANN401
+
 from __future__ import annotations
 
 import json
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +54,17 @@ def compile_job(job: Mapping[str, Any], out_folder: str) -> dict[str, Any]:
     estimator = getattr(loaded, "estimator", None)
     if estimator is None:
         raise NotCompiled(f"no compiler for what the loader {job['loader']!r} loads")
+    try:
+        return _compile(job, loaded, estimator, out_folder)
+    except NotCompiled:
+        raise
+    except Exception as error:
+        # what stands in the way of a compiler of ours is no reason not to serve the model itself
+        traceback.print_exc()
+        raise NotCompiled(f"the compiler failed: {error!r}"[:500]) from error
+
+
+def _compile(job: Mapping[str, Any], loaded: Any, estimator: Any, out_folder: str) -> dict[str, Any]:
     compiled = build(estimator, getattr(loaded, "method", "predict"))
     with tempfile.TemporaryDirectory() as trial:
         write(compiled, trial)
