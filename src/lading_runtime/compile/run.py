@@ -6,8 +6,6 @@ rows of cells; `limit_s`; `always`, to keep what is proved though it is no faste
 """
 
 # jobs and models are of any type
-
-# models have no type here
 # ruff: noqa: ANN401
 
 from __future__ import annotations
