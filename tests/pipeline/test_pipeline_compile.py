@@ -126,6 +126,7 @@ def test_the_model_travels_with_its_form_and_can_be_served_itself(lading, packed
     assert (shown["digest"], shown["report"]["proof"]) == (packed["digest"], packed["report"]["proof"])
     assert served(other, free_port()) == ({"predictions": [0, 1, 2]}, True)
     assert served(other, free_port(), "--no-compile") == ({"predictions": [0, 1, 2]}, False)
+    other("gc", "--older-than-s", "0")
     assert "same as the model" in other("verify", "forest:1")
     leave_behind(other)
     done = other.run("verify", "forest:1")
