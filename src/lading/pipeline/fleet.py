@@ -131,7 +131,11 @@ class Fleet:
         image = member.package.image
         opened = self._context.sandbox(image.layers, self._sandbox, platform=image.platform, user=user(image))
         argv, env = command(image)
-        own = {"LADING_UDS": f"/tmp/{_SOCKET}", "LADING_GRPC_PORT": "0"}  # noqa: S108 - in its sandbox
+        own = {
+            "LADING_UDS": f"/tmp/{_SOCKET}",  # noqa: S108 - in its sandbox
+            "LADING_GRPC_PORT": "0",
+            "LADING_PACKAGE_DIGEST": str(image.descriptor.digest),
+        }
         member.running = opened.start(argv, env={**env, **self._env, **own}, tmp=member.folder, network=True)
         member.running.follow(self._log)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -80,8 +81,7 @@ def serve(
     goes to `log` as it comes. Not `compiled`, the model itself answers; `lenient`, values are cast as by
     MLflow's server; a `grpc_port` of 0 is no gRPC. Raises SpecError where a port is taken.
     """
-    package = shelf.find(context, text, platform)
-    package = package if compiled else shelf.original(context, package)
+    package = _find(context, text, platform, compiled=compiled)
     refuse_taken("serve", host, port, "choose another with --port")
     if grpc_port:
         refuse_taken("serve", host, grpc_port, "choose another with --grpc-port")
@@ -115,10 +115,7 @@ def serve_several(
     fleet_room.refuse_doubles(texts)
     refuse_taken("serve", host, port, "choose another with --port")
 
-    def find(text: str) -> shelf.Package:
-        package = shelf.find(context, text, platform)
-        return package if compiled else shelf.original(context, package)
-
+    find = partial(_find, context, platform=platform, compiled=compiled)
     env = server_settings(os.environ) | ({"LADING_LENIENT": "1"} if lenient else {})
     load_timeout_s = float(env.get("LADING_LOAD_TIMEOUT_S") or _LOAD_S)
     with temporary_folder() as world:
@@ -135,6 +132,12 @@ def serve_several(
             return 0
         finally:
             fleet.stop()
+
+
+def _find(context: Context, text: str, platform: Platform | None, *, compiled: bool) -> shelf.Package:
+    """Find what answers: the package that is named, or the model's own where a form stands for it."""
+    package = shelf.find(context, text, platform)
+    return package if compiled else shelf.original(context, package)
 
 
 def _route(

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Union
 
+from lading_runtime.front.protobuf import varint
+
 Scalar = Union[str, bool, int, float]  # noqa: UP007 - evaluated under Python 3.9 too
 INTERNAL, SERVER = 1, 2
 _ERROR = 2
@@ -96,13 +98,13 @@ def _span(span: Span) -> bytes:
         _text(3, span.state),
         _field(4, bytes.fromhex(span.parent_id)) if span.parent_id else b"",
         _text(5, span.name),
-        _tag(6, _VARINT) + _varint(span.kind),
+        _tag(6, _VARINT) + varint(span.kind),
         _tag(7, _FIXED64) + struct.pack("<Q", span.start_ns),
         _tag(8, _FIXED64) + struct.pack("<Q", span.end_ns),
         _attributes(9, span.attributes),
     ]
     if span.error:
-        parts.append(_field(15, _text(2, span.error) + _tag(3, _VARINT) + _varint(_ERROR)))
+        parts.append(_field(15, _text(2, span.error) + _tag(3, _VARINT) + varint(_ERROR)))
     return b"".join(parts)
 
 
@@ -115,9 +117,9 @@ def _attributes(number: int, attributes: Mapping[str, Scalar]) -> bytes:
 def _value(value: Scalar) -> bytes:
     """Print an `AnyValue`; a member that is set is there even where it is nought."""
     if isinstance(value, bool):
-        return _tag(2, _VARINT) + _varint(value)
+        return _tag(2, _VARINT) + varint(value)
     if isinstance(value, int):
-        return _tag(3, _VARINT) + _varint(value & _MASK64)
+        return _tag(3, _VARINT) + varint(value & _MASK64)
     if isinstance(value, float):
         return _tag(4, _FIXED64) + struct.pack("<d", value)
     return _field(1, value.encode("utf-8", "replace"))
@@ -128,22 +130,11 @@ def _text(number: int, text: str) -> bytes:
 
 
 def _field(number: int, data: bytes) -> bytes:
-    return _tag(number, _BYTES) + _varint(len(data)) + data
+    return _tag(number, _BYTES) + varint(len(data)) + data
 
 
 def _tag(number: int, kind: int) -> bytes:
-    return _varint(number << 3 | kind)
-
-
-def _varint(value: int) -> bytes:
-    if value < 0x80:
-        return bytes((value,))
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
+    return varint(number << 3 | kind)
 
 
 def batches(spans: Sequence[Span], size: int) -> Iterable[Sequence[Span]]:

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
+from lading_runtime.front.protobuf import varint
+
 _MAGIC = b"PAR1"
 # Thrift's compact protocol
 _TRUE, _I32, _I64, _BINARY, _LIST, _STRUCT = 1, 5, 6, 8, 9, 12
@@ -151,23 +153,14 @@ def _struct(*fields: tuple[int, int, bytes]) -> bytes:
 
 def _list(kind: int, items: Sequence[bytes]) -> bytes:
     size = len(items)
-    head = bytes((size << 4 | kind,)) if size < 15 else bytes((0xF0 | kind,)) + _varint(size)
+    head = bytes((size << 4 | kind,)) if size < 15 else bytes((0xF0 | kind,)) + varint(size)
     return head + b"".join(items)
 
 
 def _binary(text: str) -> bytes:
     data = text.encode()
-    return _varint(len(data)) + data
+    return varint(len(data)) + data
 
 
 def _number(value: int) -> bytes:
-    return _varint(value << 1)  # zigzag of what is never negative
-
-
-def _varint(value: int) -> bytes:
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
+    return varint(value << 1)  # zigzag of what is never negative

@@ -164,11 +164,12 @@ def _value(environ: Mapping[str, str], name: str, default: Any) -> Any:
         text = environ.get(name, "").strip().lower()
         return text not in {"0", "false", "no", "off"} if text else default
     if isinstance(default, (int, float)):
-        return type(default)(_number(environ, name, default))
+        return type(default)(number(environ, name, default))
     return environ.get(name) or default
 
 
-def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+def number(environ: Mapping[str, str], name: str, default: float) -> float:
+    """Read a number of at least 0; one that makes no sense is logged, and the default stands."""
     text = environ.get(name, "").strip()
     if not text:
         return default

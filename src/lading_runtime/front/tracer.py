@@ -19,6 +19,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from lading_runtime import log
+from lading_runtime.front import settings as settings_room
 from lading_runtime.front.otlp import Origin, Scalar, Span, batches, to_json, to_protobuf
 from lading_runtime.front.trace import SAMPLED, Seen, Traced, new_span_id, new_trace_id
 
@@ -58,9 +59,9 @@ class Tracer:
         self._target = target
         self._origin = origin
         self._sampler = sampler
-        self._delay_s = _number(environ, "OTEL_BSP_SCHEDULE_DELAY", 5000) / 1000
-        self._batch = max(1, int(_number(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)))
-        self._most = max(1, int(_number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", 2048)))
+        self._delay_s = settings_room.number(environ, "OTEL_BSP_SCHEDULE_DELAY", 5000) / 1000
+        self._batch = max(1, int(settings_room.number(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)))
+        self._most = max(1, int(settings_room.number(environ, "OTEL_BSP_MAX_QUEUE_SIZE", 2048)))
         self._waiting: deque[Iterable[Span]] = deque()
         self._told = threading.Event()
         self._is_closing = False
@@ -202,7 +203,7 @@ def _target(environ: Mapping[str, str]) -> Target | None:
         url,
         protocol,
         _pairs(_of_traces(environ, "HEADERS", "")),
-        max(0.1, _number(environ, f"{_PREFIX}TIMEOUT", 10_000) / 1000),
+        max(0.1, settings_room.number(environ, f"{_PREFIX}TIMEOUT", 10_000) / 1000),
         _of_traces(environ, "COMPRESSION", "").strip().lower() == "gzip",
         _of_traces(environ, "CERTIFICATE", "") or None,
     )
@@ -217,7 +218,7 @@ def _context(target: Target) -> ssl.SSLContext | None:
 def sampler(environ: Mapping[str, str]) -> Sampler:
     """Return what decides whether a request is traced."""
     name = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower() or "parentbased_always_on"
-    ratio = min(1.0, _number(environ, "OTEL_TRACES_SAMPLER_ARG", 1.0))
+    ratio = min(1.0, settings_room.number(environ, "OTEL_TRACES_SAMPLER_ARG", 1.0))
     bound = round(ratio * _BOUND64)
     roots: dict[str, Sampler] = {
         "always_on": lambda _: True,
@@ -244,15 +245,3 @@ def _pairs(text: str) -> dict[str, str]:
     """Read `a=b,c=d`, whose values may be percent-encoded."""
     pairs = (one.partition("=") for one in text.split(",") if "=" in one)
     return {unquote(key.strip()): unquote(value.strip()) for key, _, value in pairs}
-
-
-def _number(environ: Mapping[str, str], name: str, default: float) -> float:
-    text = environ.get(name, "").strip()
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        value = -1.0
-    if 0 <= value < float("inf"):
-        return value
-    log.write("warning", f"ignored {name}={text!r}: expected a number of at least 0")
-    return default
