@@ -92,6 +92,17 @@ def test_one_matrix_is_predicted(named, bare):
     }
 
 
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "text/plain", "application/octet-stream"]
+)
+def test_a_body_is_json_whatever_curl_says_it_is(bare, iris, kind):
+    rows = iris.head(2).to_numpy()
+    tensor = {"name": "x", "datatype": "FP64", "shape": [2, 4], "data": rows.tolist()}
+    body = json.dumps({"inputs": [tensor]})
+    status, answer, _ = bare.ask("POST", "/v2/models/iris/infer", body, {"content-type": kind})
+    assert (status, json.loads(answer)["outputs"][0]["data"]) == (200, [0, 0])
+
+
 def test_data_may_be_nested(bare):
     nested = {**INPUT, "data": np.reshape(INPUT["data"], (2, 4)).tolist()}
     assert bare.post({"inputs": [nested]}, INFER)[1]["outputs"][0]["data"] == [0, 2]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Optional
 import msgspec
 
 from lading_runtime.front import binary, coding, entries, inference, names
-from lading_runtime.front.decode import check_json, is_json, media_type, parse_json
+from lading_runtime.front.decode import check_json, media_type, parse_json
 from lading_runtime.front.entries import SIZE, flag, parameters_of, refuse_shared
 from lading_runtime.front.inference import EXTENSIONS, Question
 from lading_runtime.front.messages import Refusal, Request, Response, encode, invalid, quote
@@ -80,9 +80,9 @@ def read(model: Model, request: Request) -> Asked:
     if length == 0:
         return Asked(Question([_raw(model, memoryview(body))]), binary=True)
     if length is None:
-        kind, _ = media_type(request.headers)
-        if not is_json(kind) and kind != "application/octet-stream":
-            raise Refusal(415, f"got content-type {kind!r}, expected 'application/json'")
+        media_type(
+            request.headers
+        )  # which refuses another charset; what else it is said to be, Triton ignores
         return _document(model, body, None)
     return _document(model, body[:length], memoryview(body)[length:])
 
