@@ -1,6 +1,7 @@
 """Azure ML's `/score`, as `az ml online-endpoint invoke` and azureml-inference-server-http have it."""
 
 import json
+import re
 
 import pytest
 
@@ -104,6 +105,59 @@ def test_the_swagger_document_comes_in_three_versions(iris_server, query, key, v
     document = json.loads(body)
     assert (status, document[key]) == (200, version)
     assert "/score" in document["paths"]
+
+
+def service_input(served, version, place):
+    document = json.loads(served.get(f"/swagger.json?version={version}")[1])
+    schemas = document[place] if place == "definitions" else document[place]["schemas"]
+    for name in re.findall(r'"#/(?:definitions|components/schemas)/([^"]+)"', json.dumps(document)):
+        assert name in schemas
+    return schemas["ServiceInput"]
+
+
+@pytest.mark.parametrize(
+    ("version", "place"), [("2", "definitions"), ("3", "components"), ("3.1", "components")]
+)
+def test_the_swagger_document_has_the_models_own_columns_and_an_example_that_is_answered(
+    iris_server, iris, version, place
+):
+    described = service_input(iris_server, version, place)
+    frame = described["properties"]["input_data"]
+    assert frame["format"] == "pandas.DataFrame:split"
+    columns = frame["properties"]["columns"]
+    names = list(iris.columns)
+    assert columns.get("const", columns.get("enum", [None])[0]) in (names, names[0])
+    example = described["examples"][0] if version == "3.1" else described["example"]
+    assert example["input_data"]["columns"] == names
+    assert iris_server.post(example, "/score")[0] == 200
+    text = json.dumps(described)
+    newer = ('"const"', '"examples"', '"prefixItems"', '["number", "null"]', '"oneOf"')
+    assert any(one in text for one in newer) == (version == "3.1")
+
+
+def test_a_typed_routines_parameters_are_in_the_swagger_document(serve):
+    code = """
+        import dataclasses
+        from typing import Optional, Union
+
+        @dataclasses.dataclass
+        class Point:
+            x: float
+            note: Optional[str] = None
+
+        def run(points: list[Point], way: Union[int, str] = 3) -> int:
+            return len(points)
+    """
+    with serve(entry="score.py:run", files={"score.py": code}) as served:
+        old = service_input(served, "2", "definitions")
+        newer = service_input(served, "3", "components")
+        document = json.loads(served.get("/swagger.json")[1])
+    assert old["properties"]["points"]["items"] == {"$ref": "#/definitions/Routine.Point"}
+    note = document["definitions"]["Routine.Point"]["properties"]["note"]
+    assert note == {"type": "string", "x-nullable": True, "default": None}
+    assert old["properties"]["way"] == {"type": "integer", "default": 3}
+    assert [one["type"] for one in newer["properties"]["way"]["anyOf"]] == ["integer", "string"]
+    assert document["definitions"]["ServiceOutput"] == {"type": "integer"}
 
 
 def test_there_is_no_other_version_of_swagger(iris_server):

@@ -60,6 +60,28 @@ def test_every_operation_is_a_route_of_the_server():
         assert method.upper() in ROUTES.table[pattern]
 
 
+def test_every_route_that_predicts_is_an_operation():
+    others = ("/v2/repository/", "/shutdown", ":explain")
+    posts = {pattern for pattern, methods in ROUTES.table.items() if "POST" in methods}
+    left = posts - {pattern for pattern, _ in OPERATIONS}
+    # Vertex AI's own default for health, which some deployments give to predictions too
+    left.discard("/v1/endpoints/{endpoint}/deployedModels/{deployed}")
+    assert not [one for one in left if not any(other in one for other in others)]
+
+
+def test_cogs_clients_find_input_and_output_where_they_look(flowers, document, iris):
+    row = iris.head(1).to_dict(orient="records")[0]
+    validator(document, "Input").validate(row)
+    (example,) = document["components"]["schemas"]["Input"]["examples"]
+    validator(document, "PredictionRequest").validate({"input": example})
+    status, answer = flowers.post({"input": example}, "/predictions")
+    assert (status, answer["status"]) == (200, "succeeded")
+    validator(document, "PredictionResponse").validate(answer)
+    validator(document, "Output").validate(answer["output"])
+    named = [one["operationId"] for path in document["paths"].values() for one in path.values()]
+    assert len(set(named)) == len(named)
+
+
 def test_every_reference_in_the_document_leads_somewhere(document):
     named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert named <= document["components"]["schemas"].keys()

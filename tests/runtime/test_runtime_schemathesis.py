@@ -23,7 +23,7 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 @pytest.fixture(scope="module")
 def url(serve, bare_model, free_port):
     port = free_port()
-    environ = {"LADING_UDS": "", "LADING_PORT": str(port), "LADING_HOST": "127.0.0.1"}
+    environ = {"LADING_UDS": "", "LADING_PORT": str(port), "LADING_HOST": "127.0.0.1", "LADING_WEBHOOKS": "0"}
     with serve(bare_model, signature=SIGNATURE, ready=False, environ=environ) as served:
         served.await_log("listening on")
         yield f"http://127.0.0.1:{port}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from lading_runtime.front import example, json_schema, routine_schema
+from lading_runtime.front import example, json_schema, platforms, routine_schema
 from lading_runtime.front.json_schema import Json
 from lading_runtime.front.model import Model
 
@@ -15,14 +15,18 @@ _DATATYPES = [
 ]  # fmt: skip
 _ERRORS = {
     400: "the body cannot be read, or the input does not fit the model",
-    404: "no such model or version",
+    404: "no such model, version or prediction",
+    409: "a prediction of that id is running, or as many are as there may be",
     413: "the body is too large",
     415: "another media type, charset or encoding",
+    422: "the input does not fit the model",
     429: "too many requests",
     500: "the model failed",
     503: "loading, shutting down, or too many requests are waiting: come again after `Retry-After`",
     504: "the model took too long",
 }
+
+_OF_COG = {409, 422}
 
 
 class Operation(NamedTuple):
@@ -32,29 +36,65 @@ class Operation(NamedTuple):
     summary: str
     body: str = ""
     answer: str = ""
-    parameters: tuple[str, ...] = ()
+    is_cog: bool = False
+    """Whether it answers with a prediction's state: 202 before it is done, 422 for an input that is none."""
 
 
 _PREDICT, _HEALTH, _ABOUT = "predictions", "health", "about"
-_PLACES = {"name": "the model's name", "version": "the model's version"}
+# what a path leaves open → what it is, an example; without one, the model's own
+_PLACES: Mapping[str, tuple[str, str]] = {
+    "name": ("the model's name", ""),
+    "model": ("the model's name", ""),
+    "version": ("the model's version", ""),
+    "prediction": ("an id of the client's own; to TorchServe's clients the model's name", "prediction-1"),
+    "endpoint": ("the endpoint's number", "1"),
+    "deployed": ("the deployed model's number", "1"),
+}
+_KSERVE = "Predict (KServe v1, TensorFlow Serving)"
+_OIP = "Predict (Open Inference Protocol)"
 # (pattern, method) → what it is for
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/invocations", "post"): Operation(_PREDICT, "Predict (MLflow, SageMaker)", "Invocation", "Predictions"),
-    ("/score", "post"): Operation(_PREDICT, "Predict (Azure ML)", "Invocation", "Anything"),
-    ("/v1/models/{name}:predict", "post"): Operation(
-        _PREDICT, "Predict (KServe v1, TensorFlow Serving)", "Instances", "Predictions"
+    ("/predict", "post"): Operation(_PREDICT, "Predict, as /invocations does", "Invocation", "Predictions"),
+    ("/score", "post"): Operation(_PREDICT, "Predict (Azure ML)", "Score", "ServiceOutput"),
+    ("/predictions", "post"): Operation(
+        _PREDICT, "Predict (Cog)", "PredictionRequest", "PredictionResponse", is_cog=True
     ),
-    ("/v2/models/{name}/infer", "post"): Operation(
-        _PREDICT, "Predict (Open Inference Protocol)", "InferRequest", "InferAnswer"
+    ("/predictions/{prediction}", "put"): Operation(
+        _PREDICT, "Predict once for an id (Cog)", "PredictionRequest", "PredictionResponse", is_cog=True
     ),
+    ("/predictions/{prediction}", "post"): Operation(
+        _PREDICT, "Predict (TorchServe)", "Score", "ServiceOutput"
+    ),
+    ("/predictions/{model}/{version}", "post"): Operation(
+        _PREDICT, "Predict with one version (TorchServe)", "Score", "ServiceOutput"
+    ),
+    ("/predictions/{prediction}/cancel", "post"): Operation(_PREDICT, "Cancel (Cog)", answer="Anything"),
+    ("/v1/models/{name}:predict", "post"): Operation(_PREDICT, _KSERVE, "Instances", "Predictions"),
+    ("/v1/models/{name}/versions/{version}:predict", "post"): Operation(
+        _PREDICT, f"{_KSERVE}, one version", "Instances", "Predictions"
+    ),
+    ("/v1/endpoints/{endpoint}/deployedModels/{deployed}:predict", "post"): Operation(
+        _PREDICT, "Predict (Vertex AI)", "Instances", "Predictions"
+    ),
+    ("/v2/models/{name}/infer", "post"): Operation(_PREDICT, _OIP, "InferRequest", "InferAnswer"),
     ("/v2/models/{name}/versions/{version}/infer", "post"): Operation(
-        _PREDICT, "Predict with one version (Open Inference Protocol)", "InferRequest", "InferAnswer"
+        _PREDICT, f"{_OIP}, one version", "InferRequest", "InferAnswer"
     ),
     ("/v2", "get"): Operation(_ABOUT, "What the server is", answer="Anything"),
+    ("/v2/models", "get"): Operation(_ABOUT, "Which models it has", answer="Anything"),
     ("/v2/models/{name}", "get"): Operation(_ABOUT, "What the model takes and returns", answer="Anything"),
+    ("/v1/models", "get"): Operation(_ABOUT, "Which models it has (KServe v1)", answer="Anything"),
+    ("/v1/models/{name}", "get"): Operation(
+        _HEALTH, "Whether the model can answer (KServe v1)", answer="Anything"
+    ),
     ("/v2/models/{name}/ready", "get"): Operation(_HEALTH, "Whether the model can answer", answer="Anything"),
     ("/v2/health/live", "get"): Operation(_HEALTH, "Whether the server lives", answer="Anything"),
     ("/v2/health/ready", "get"): Operation(_HEALTH, "Whether a request would be answered", answer="Anything"),
+    ("/ping", "get"): Operation(
+        _HEALTH, "Whether a request would be answered (SageMaker)", answer="Anything"
+    ),
+    ("/health-check", "get"): Operation(_HEALTH, "In which state the server is (Cog)", answer="Anything"),
 }
 
 
@@ -62,7 +102,7 @@ def document(model: Model) -> Json:
     """Describe every route that predicts, and those that tell of the model and its health."""
     paths: dict[str, Json] = {}
     for (pattern, method), operation in OPERATIONS.items():
-        paths.setdefault(pattern, {})[method] = _operation(model, pattern, operation)
+        paths.setdefault(pattern, {})[method] = _operation(model, pattern, method, operation)
     return {
         "openapi": VERSION,
         "info": _info(model),
@@ -91,15 +131,14 @@ def schemas(model: Model) -> dict[str, Json]:
         forms = json_schema.of_forms(model.schema)
         invocation = {"oneOf": [_form(model, name, one) for name, one in forms.items()], "examples": [body]}
         predictions = json_schema.of_predictions(model.schema.outputs)
-        instances = _form(model, "instances", forms.get("instances", {"type": "array"}))
-    row = json_schema.of_record(model.schema)
+        instances = _form(model, "instances", forms.get("instances", {"type": "array"}), params="parameters")
     return {
         "Invocation": invocation,
         "Instances": instances,
-        "Row": row,
-        "CogRequest": {"type": "object", "properties": {"input": row}, "required": ["input"]},
         "Parameters": json_schema.of_params(model.schema),
         "Predictions": _object({"predictions": predictions}),
+        **platforms.azure(model, invocation, predictions),
+        **platforms.cog(model, invocation, predictions),
         "InferRequest": _infer_request(model),
         "InferAnswer": _INFER_ANSWER,
         "Anything": {},
@@ -108,9 +147,9 @@ def schemas(model: Model) -> dict[str, Json]:
     }
 
 
-def _form(model: Model, name: str, described: Json) -> Json:
+def _form(model: Model, name: str, described: Json, params: str = "params") -> Json:
     """Describe a body with one of the four keys, and parameters where the model has some."""
-    more = {"params": _ref("Parameters")} if model.schema.params else {}
+    more = {params: _ref("Parameters")} if model.schema.params else {}
     return {
         "type": "object",
         "properties": {name: described, **more},
@@ -155,11 +194,12 @@ _INFER_ANSWER: Json = {
 }
 
 
-def _operation(model: Model, pattern: str, operation: Operation) -> Json:
+def _operation(model: Model, pattern: str, method: str, operation: Operation) -> Json:
     described: Json = {
         "tags": [operation.tag],
         "summary": operation.summary,
-        "operationId": pattern.strip("/").translate(str.maketrans("/{}:", "____")) or "root",
+        "operationId": pattern.strip("/").translate(str.maketrans("/{}:-", "_____"))
+        + ("_put" if method == "put" else ""),
         "responses": {"200": {"description": "the answer", "content": _json(operation.answer)}},
     }
     places = [part.partition("}")[0] for part in pattern.split("{")[1:]]
@@ -167,28 +207,34 @@ def _operation(model: Model, pattern: str, operation: Operation) -> Json:
         described["parameters"] = [_path_parameter(model, name) for name in places]
     if operation.body:
         described["requestBody"] = {"required": True, "content": _json(operation.body)}
-        statuses = list(_ERRORS)
-        if model.routine is not None and operation.body == "Invocation":
+        statuses = [one for one in _ERRORS if operation.is_cog or one not in _OF_COG]
+        if model.routine is not None and operation.body in {"Invocation", "Score"}:
             facts = model.backend.facts
             described["requestBody"]["content"].update(routine_schema.requests(facts, _ref("Invocation")))
             described["responses"]["200"]["content"].update(routine_schema.responses(facts))
             described["description"] = routine_schema.read(facts).description
     else:
         statuses = [404, 503] if places else [503]
+    if operation.is_cog:
+        later = {
+            "description": "it is being predicted (`Prefer: respond-async`)",
+            "content": _json(operation.answer),
+        }
+        described["responses"]["202"] = later
     for status in statuses:
         described["responses"][str(status)] = {"description": _ERRORS[status], "content": _json("Error")}
     return described
 
 
 def _path_parameter(model: Model, name: str) -> Json:
-    own = {"name": model.bill.name, "version": model.bill.version}
+    description, given = _PLACES[name]
     return {
         "name": name,
         "in": "path",
         "required": True,
-        "description": _PLACES[name],
+        "description": description,
         "schema": {"type": "string", "minLength": 1, "pattern": "^[^/:]+$"},
-        "example": own[name],
+        "example": given or (model.bill.version if name == "version" else model.bill.name),
     }
 
 

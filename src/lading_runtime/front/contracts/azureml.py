@@ -16,18 +16,13 @@ from lading_runtime.front.messages import Refusal, Request, Response, encode
 from lading_runtime.front.model import Model
 from lading_runtime.front.render import bare
 from lading_runtime.front.routes import Table
+from lading_runtime.front.swagger import NEWEST, document
 
 _MAX_ID = 100
 _IDS = (b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id")
 _FAILED = "x-ms-run-function-failed"
 # what is asked for → how the document says it
-_VERSIONS = {
-    "2": ("swagger", "2.0"),
-    "2.0": ("swagger", "2.0"),
-    "3": ("openapi", "3.0.3"),
-    "3.0": ("openapi", "3.0.3"),
-    "3.1": ("openapi", "3.1.0"),
-}
+_VERSIONS = {"2": "2.0", "2.0": "2.0", "3": "3.0.3", "3.0": "3.0.3", "3.1": NEWEST}
 
 
 async def score(model: Model, request: Request) -> Response:
@@ -60,24 +55,7 @@ async def swagger(model: Model, request: Request) -> Response:
     asked = parse_qs(request.query.decode("latin-1")).get("version", ["2"])[-1]
     if asked not in _VERSIONS:
         raise Refusal(404, f"Swagger version [{asked[:20]}] is not valid. Supported versions: [2, 3, 3.1].")
-    key, version = _VERSIONS[asked]
-    return encode({key: version, **_document(model, key)})
-
-
-def _document(model: Model, dialect: str) -> dict[str, Any]:
-    body: dict[str, Any] = {"type": "object"}
-    answers = {"200": {"description": "the predictions"}, "default": {"description": "an error"}}
-    operation: dict[str, Any] = {"operationId": "RunMLService", "responses": answers}
-    if dialect == "swagger":
-        operation["parameters"] = [{"name": "serviceInputPayload", "in": "body", "schema": body}]
-        operation |= {"consumes": ["application/json"], "produces": ["application/json"]}
-    else:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    health = {"get": {"operationId": "ServiceHealthCheck", "responses": answers}}
-    return {
-        "info": {"title": model.bill.name, "version": model.bill.version},
-        "paths": {"/": health, "/score": {"post": operation}},
-    }
+    return encode(document(model, _VERSIONS[asked]))
 
 
 def _ids(request: Request) -> dict[str, str]:
