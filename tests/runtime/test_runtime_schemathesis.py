@@ -31,7 +31,7 @@ def url(serve, bare_model, free_port):
 
 def test_schemathesis_finds_no_server_error_and_no_answer_that_is_not_documented(url, tmp_path):
     program = Path(sys.executable).with_name("schemathesis")
-    generation = ["--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1"]
+    generation = ["--phases", "examples,coverage,fuzzing", "--max-examples", "6", "--seed", "1"]
     command = [program, "run", f"{url}/openapi.json", "--checks", CHECKS, "--mode", "all", *generation]
     env = {**os.environ, "NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(

@@ -91,9 +91,6 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/v2/models/{name}/ready", "get"): Operation(_HEALTH, "Whether the model can answer", answer="Anything"),
     ("/v2/health/live", "get"): Operation(_HEALTH, "Whether the server lives", answer="Anything"),
     ("/v2/health/ready", "get"): Operation(_HEALTH, "Whether a request would be answered", answer="Anything"),
-    ("/ping", "get"): Operation(
-        _HEALTH, "Whether a request would be answered (SageMaker)", answer="Anything"
-    ),
     ("/health-check", "get"): Operation(_HEALTH, "In which state the server is (Cog)", answer="Anything"),
 }
 
