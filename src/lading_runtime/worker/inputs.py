@@ -94,12 +94,15 @@ class Request:
             table[:, index] = column
         return table
 
-    def frame(self) -> Any:
-        """Return the input as a pandas DataFrame."""
+    def frame(self, *, by_columns: bool = False) -> Any:
+        """Return the input as a pandas DataFrame; `by_columns` says that a column lies in one piece."""
         import pandas as pd
 
         if self._columns:
-            return pd.DataFrame(_array(*self._tensors[0]), columns=self._columns)
+            rows = _array(*self._tensors[0])
+            if by_columns:
+                rows = rows.copy(order="F")
+            return pd.DataFrame(rows, columns=self._columns)
         if self.content == "array":  # its columns have no names
             return pd.DataFrame(_array(*self._tensors[0]))
         return pd.DataFrame({entry["name"]: _series(entry, data) for entry, data in self._tensors})

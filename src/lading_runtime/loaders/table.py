@@ -1,0 +1,57 @@
+"""What predicts from a table in, what a worker asks out: for every library whose `predict` takes rows.
+
+A request by columns is a DataFrame where the model's environment has pandas, as MLflow's own loaders have it,
+else an array; any other is an array.
+"""
+
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Optional
+
+from lading_runtime.worker import inputs
+
+
+class Table:
+    """A model of rows."""
+
+    def __init__(
+        self,
+        predict: Callable[..., Any],
+        *,
+        names: Optional[Sequence[str]] = None,  # noqa: UP045 - evaluated under Python 3.8 too
+        width: Optional[int] = None,  # noqa: UP045
+        batches: bool = False,
+        takes_params: bool = False,
+        by_columns: bool = False,
+    ) -> None:
+        """`batches` says that a row's prediction does not hang on the rows beside it.
+
+        `by_columns` keeps the numbers of a frame column by column, as MLflow does: what is added up in
+        another order may differ in its last digit.
+        """
+        self._predict = predict
+        self._takes_params = takes_params
+        self._by_columns = by_columns
+        self._has_pandas = inputs.has_pandas()
+        self.facts = {"names": names and list(names), "width": width, "batches": batches}
+
+    def predict(self, request: inputs.Request) -> Any:
+        """Predict; a ValueError is the library's way to refuse an input."""
+        data = self._data(request)
+        params = dict(request.params) if self._takes_params and request.params else {}
+        try:
+            return self._predict(data, **params)
+        except ValueError as error:
+            raise inputs.RefusedError(str(error)[:2000]) from error
+
+    def _data(self, request: inputs.Request) -> Any:
+        if request.content == "tensors":
+            arrays = request.arrays()
+            return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+        if request.content == "frame" and self._has_pandas:
+            return request.frame(by_columns=self._by_columns)
+        return request.array()
