@@ -1,0 +1,24 @@
+"""A booster of LightGBM, as text, in; something to predict with out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from lading_runtime.loaders.table import Table
+
+
+def load(path: str, options: Mapping[str, Any]) -> Table:
+    """Load `file`."""
+    import lightgbm  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    booster = lightgbm.Booster(model_file=os.path.join(path, str(options["file"])))  # noqa: PTH118 - see pickle.py
+    names = booster.feature_name()
+    # names that LightGBM made up for lack of others are none
+    told = None if names == [f"Column_{index}" for index in range(len(names))] else names
+
+    def predict(data: Any) -> Any:  # noqa: ANN401 - a frame, or an array
+        return booster.predict(data, num_threads=1)
+
+    return Table(predict, names=told, width=len(names), batches=True)
