@@ -32,7 +32,7 @@ def wrapped(answer: Answer) -> bytes:
 
 
 def bare(answer: Answer) -> bytes:
-    """Render nested lists, records of a frame, or what a routine returned."""
+    """Render nested lists, records of a frame, an object of named tensors, or what a routine returned."""
     content = answer.header["parameters"]["content"]
     tensors = list(wire.split(answer.header["outputs"], answer.body))
     if content == "json":
@@ -41,8 +41,11 @@ def bare(answer: Answer) -> bytes:
         names = [entry["name"] for entry, _ in tensors]
         columns = [_values(entry["datatype"], data) for entry, data in tensors]
         return msgspec.json.encode([dict(zip(names, row)) for row in zip(*columns)])  # noqa: B905 - one frame
-    entry, data = tensors[0]
-    return msgspec.json.encode(_nest(_values(entry["datatype"], data), entry["shape"]))
+    values = [_nest(_values(entry["datatype"], data), entry["shape"]) for entry, data in tensors]
+    if content == "tensors":
+        names = [entry["name"] for entry, _ in tensors]
+        return msgspec.json.encode(dict(zip(names, values)))  # noqa: B905 - from one list
+    return msgspec.json.encode(values[0])
 
 
 def _values(datatype: str, data: memoryview) -> list[Any]:

@@ -109,11 +109,15 @@ def _each(values: Sequence[Any]) -> Answer:
 
 def _length(value: Any) -> int | None:
     """Return how many rows a table or array has; a list is none: some models return one array per output."""
+    if isinstance(value, results.Named):
+        return value.rows()
     shape = getattr(value, "shape", None)
     return int(shape[0]) if shape else None
 
 
 def _slice(value: Any, start: int, end: int) -> Any:
+    if isinstance(value, results.Named):
+        return value.cut(start, end)
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series)):
         return value.iloc[start:end]

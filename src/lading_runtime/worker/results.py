@@ -37,14 +37,36 @@ class Media:
         self.data = data
 
 
+class Named:
+    """Several arrays, or one that has a name of its own."""
+
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        """Take numpy arrays by name."""
+        self.arrays = dict(arrays)
+
+    def rows(self) -> int | None:
+        """Return how many rows all of them have; None where they do not agree."""
+        lengths = {one.shape[0] if one.shape else None for one in self.arrays.values()}
+        return lengths.pop() if len(lengths) == 1 else None
+
+    def cut(self, start: int, end: int) -> Named:
+        """Return some rows."""
+        return Named({name: one[start:end] for name, one in self.arrays.items()})
+
+
 def encode(value: Any) -> tuple[str, Sequence[Any]]:
-    """Return `array`, `frame`, `media` or `json`, and the tensors, each with its bytes.
+    """Return `array`, `frame`, `tensors`, `media` or `json`, and the tensors, each with its bytes.
 
     A Series is a frame of one column, as MLflow's server has it. Raises TypeError for what has no JSON form.
     """
     if isinstance(value, Media):
         about = {"type": value.content_type}
         return "media", [(wire.tensor("output-0", "UINT8", [len(value.data)], value.data, about), value.data)]
+    if isinstance(value, Named):
+        tensors = [_tensor(name, one) for name, one in value.arrays.items()]
+        if all(entry["datatype"] != wire.JSON for entry, _ in tensors):
+            return "tensors", tensors
+        value = value.arrays
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
     if pandas is not None and isinstance(value, pandas.Series):
         value = value.to_frame()
