@@ -60,6 +60,8 @@ class Walked:
     """Array bytes stand between the instructions, as joblib writes them."""
     padded_arrays: bool = False
     """They are aligned, which joblib before 1.2 does not know."""
+    mentions: set[str] = field(default_factory=set)
+    """Texts that begin as MLflow's modules do: what functions within it import, or were defined in."""
     held_bytes: int = 0
     """What following it took in memory, about and at most."""
 
@@ -104,6 +106,8 @@ class _Machine(Stack):
             walked.held_bytes += HELD_BYTES.get(opcode, _LEAST_HELD_BYTES)
             if type(operand) is str:
                 walked.held_bytes += len(operand)
+                if operand.startswith("mlflow"):
+                    walked.mentions.add(operand)
             if walked.held_bytes > limit_bytes:
                 raise self.refused(f"takes more memory than a file of {size_bytes} bytes plausibly does")
         if len(self.stack) != 1 or self.marks:
