@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from lading import pipeline
 from lading.core.bases import BaseName
 from lading.core.platform import Platform
-from lading.core.spec import CondaWay, Indexes, PackageSpec
+from lading.core.spec import CondaWay, Indexes, LoaderWay, PackageSpec
 
 
 @Parameter(name="*")
@@ -41,6 +41,10 @@ class What:
     ] = ()
     code: Annotated[Path | None, Parameter(help="File or folder of the inference routine.")] = None
     entry: Annotated[str | None, Parameter(help="file.py, file.py:function or file.py:Class.")] = None
+    loader: Annotated[
+        LoaderWay | None,
+        Parameter(help="An MLflow model's: lean, without MLflow where that is the same, or mlflow."),
+    ] = None
     allow_unsafe: Annotated[
         tuple[str, ...], Parameter(negative="", help="Accept this global of the pickle, as module.name.")
     ] = ()
@@ -55,6 +59,7 @@ class What:
             "conda": self.conda or spec.conda,
             "code": self.code.absolute() if self.code else spec.code,
             "entry": self.entry or spec.entry,
+            "loader": self.loader or spec.loader,
             "allow_unsafe": (*spec.allow_unsafe, *self.allow_unsafe),
         }
         if self.platform:

@@ -55,6 +55,9 @@ tolerance.
 """
 TOLERANT: tuple[CompileWay, ...] = ("onnx", "treelite")
 
+LoaderWay = Literal["lean", "mlflow"]
+"""What loads an MLflow model: lading's own loaders, where they do the same, or MLflow itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -81,6 +84,7 @@ class PackageSpec:
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     model: Path | None = None
+    loader: LoaderWay = "lean"
     base: BaseName | None = None
     accelerator: str | None = None
     """What PyTorch's builds are for, such as `cu126`; None is what the index has, and PyPI's are for CUDA."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts
+from lading.core.spec import LoaderWay
 from lading.model import mlflow, routine, sklearn
 from lading.model.request import Request
 
@@ -35,17 +36,20 @@ _EXPECTED = (
 )
 
 
-def inspect(path: Path, *, code: Path | None = None, entry: str | None = None) -> ModelFacts:
+def inspect(
+    path: Path, *, code: Path | None = None, entry: str | None = None, loader: LoaderWay = "lean"
+) -> ModelFacts:
     """Tell what can be known of a model without running it.
 
     `code` is a folder or file of the author's own modules and `entry` names the inference routine in it
-    (`file.py`, `file.py:function`, `file.py:Class`). Nothing of the model is executed, imported or unpickled.
+    (`file.py`, `file.py:function`, `file.py:Class`); `loader` says what loads an
+    MLflow model. Nothing of the model is executed, imported or unpickled.
     Raises ModelError, with every issue found, for what is no model or cannot be read.
     """
     issues = [issue for kind, one in (("model", path), ("code", code)) for issue in _missing(kind, one)]
     if issues:
         raise ModelError(*issues)
-    request = Request(path, code, entry)
+    request = Request(path, code, entry, loader)
     for form in FORMATS:
         if form.recognise(request):
             return form.inspect(request)

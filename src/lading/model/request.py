@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lading.core.model import ModelFile
+from lading.core.spec import LoaderWay
 from lading.model.code import FirstParty
 from lading.model.files import list_files
 
@@ -18,6 +19,7 @@ class Request:
     path: Path
     code: Path | None = None
     entry: str | None = None
+    loader: LoaderWay = "lean"
 
     @cached_property
     def files(self) -> tuple[ModelFile, ...]:

@@ -52,7 +52,7 @@ def inspect(what: PackageSpec) -> ModelFacts:
     root = what.model or what.code
     if root is None:
         raise SpecError(Issue("model", "nothing is named", "set 'model' or 'code', or name a path"))
-    return model.inspect(root, code=what.code, entry=what.entry)
+    return model.inspect(root, code=what.code, entry=what.entry, loader=what.loader)
 
 
 def examine(context: Context, what: PackageSpec) -> ModelFacts:

@@ -27,6 +27,7 @@ from lading.core.spec import (
     CompileWay,
     Example,
     Indexes,
+    LoaderWay,
     PackageSpec,
     index_problem,
 )
@@ -93,6 +94,10 @@ class Document:
     entry: Annotated[
         str | None, "file.py (init and run), file.py:function or file.py:Class, relative to code"
     ] = None
+    loader: Annotated[
+        LoaderWay,
+        "what loads an MLflow model: lean (without MLflow, where that is the same) or mlflow itself",
+    ] = "lean"
     server: Annotated[Literal["lading"], "inference server"] = "lading"
     environment_variables: Annotated[Mapping[str, str], "set in the image; never put a secret here"] = field(
         default_factory=dict
@@ -170,6 +175,7 @@ class _Checker:
             indexes=Indexes(text.indexes.url, text.indexes.extra, self._find_links(text.indexes)),
             code=self._path("code", text.code),
             entry=text.entry,
+            loader=text.loader,
             server=text.server,
             environment_variables=text.environment_variables,
             assets=tuple(filter(None, (self._path("assets", one) for one in text.assets))),
