@@ -194,9 +194,11 @@ def test_another_flavour_is_loaded_by_mlflow_and_its_pickles_are_walked(write):
     folder = write("m/artifacts/data.pkl", b"cos\nsystem\n(S'true'\ntR.").parent.parent
     facts = inspect(folder)
     names = {risk.name for risk in facts.risks}
-    assert (facts.flavour, facts.loader) == ("mlflow python_function", "pyfunc")
+    assert (facts.flavour, facts.loader) == ("mlflow python_function", "python_model")
+    assert inspect(folder, loader="mlflow").loader == "pyfunc"
     assert {"os.system", "cloudpickle.cloudpickle._make_function"} <= names
-    assert "python_function is loaded by mlflow" in facts.notes
+    assert "mlflow is not needed to serve it" in facts.notes
+    assert "python_function is loaded by mlflow" in inspect(folder, loader="mlflow").notes
     assert facts.code == folder / "code"
 
 
@@ -408,3 +410,49 @@ def test_a_broken_skops_file_is_a_model_error(skops_folder, write):
         archive.writestr("schema.json", "[" * 100_000)
     with pytest.raises(ModelError, match="no skops file"):
         inspect(skops_folder)
+
+
+FROM_CODE = """\
+flavors:
+  python_function:
+    config: {scale: 2}
+    loader_module: mlflow.pyfunc.model
+    model_code_path: /home/anna/work/model.py
+    python_version: 3.11.7
+mlflow_version: 3.6.0
+"""
+USES = {
+    "import mlflow\nmlflow.models.set_model(print)": "python_model",
+    "from mlflow.models import set_model as give\nfrom mlflow.pyfunc import PythonModel as P\ngive(P())": (
+        "python_model"
+    ),
+    "import mlflow.pyfunc as p\nclass M(p.PythonModel):\n  pass": "python_model",
+    "import mlflow\nmlflow.models.set_model(mlflow.deployments.get_deploy_client)": "pyfunc",
+    "from mlflow.tracking import MlflowClient\nMlflowClient()": "pyfunc",
+    "import mlflow\ndef f():\n  mlflow.start_span('x')": "pyfunc",
+    "def broken(": "pyfunc",
+}
+
+
+@pytest.mark.parametrize(("text", "loader"), USES.items())
+def test_a_model_that_is_code_is_loaded_without_mlflow_where_it_asks_little_of_it(write, text, loader):
+    write("m/MLmodel", FROM_CODE)
+    write("m/requirements.txt", "mlflow==3.6.0\n")
+    folder = write("m/model.py", text).parent
+    facts = inspect(folder)
+    assert facts.loader == loader
+    if loader == "python_model":
+        assert facts.loader_options["code_file"] == "model.py"
+        assert facts.loader_options["config"] == {"scale": 2}
+        assert [one.text for one in facts.requirements] == ["pandas<3"]
+
+
+def test_a_loader_module_that_the_model_ships_is_loaded_without_mlflow(write):
+    write("m/MLmodel", "flavors:\n  python_function: {code: code, data: weights, loader_module: mine}\n")
+    write("m/requirements.txt", "numpy\n")
+    write("m/weights/w.txt", "1")
+    folder = write("m/code/mine.py", "def _load_pyfunc(path):\n    return path\n").parent.parent
+    facts = inspect(folder)
+    assert (facts.loader, facts.loader_options["module"]) == ("module", "mine")
+    (folder / "code" / "mine.py").write_text("import mlflow\nmlflow.get_run('x')\n")
+    assert inspect(folder).loader == "pyfunc"

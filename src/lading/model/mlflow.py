@@ -1,7 +1,7 @@
 """An MLflow model folder of any flavour: a path goes in, `ModelFacts` come out. MLflow is not needed.
 
-The format is `MLmodel` (YAML) with files beside it (mlflow/models/model.py). The sklearn flavour is served
-without mlflow, by the estimator inside; all others by mlflow's own `python_function`.
+The format is `MLmodel` (YAML) with files beside it (mlflow/models/model.py). What loaders of our
+own load alike is served without mlflow, the rest by mlflow's own `python_function`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
 from lading.core.signature import Signature
-from lading.model import skops
+from lading.model import mlflow_lean, skops
+from lading.model.distributions import distribution_of
 from lading.model.documents import parse_json, read_yaml
 from lading.model.mlflow_example import read_examples
 from lading.model.mlflow_requirements import FRAMEWORKS, framework_version, merged, pinned, told_requirements
@@ -46,6 +47,8 @@ class _Loading:
     modules: tuple[str, ...] = ()
     signature: Signature | None = None
     requirements: tuple[Requirement, ...] = ()
+    always: tuple[Requirement, ...] = ()
+    """What the loader needs, whatever the model's own list says: MLflow would have brought it."""
 
 
 def recognise(request: Request) -> bool:
@@ -68,11 +71,12 @@ def inspect(request: Request) -> ModelFacts:
     flavour = next((name for name in sorted(flavors) if name != "python_function"), "python_function")
     settings = flavors[flavour] if isinstance(flavors[flavour], dict) else {}
     requirements_file = requirements_beside(root)
-    if flavour == "sklearn" and pyfunc.get("loader_module") == "mlflow.sklearn":
+    is_sklearn = flavour == "sklearn" and pyfunc.get("loader_module") == "mlflow.sklearn"
+    if is_sklearn and request.loader != "mlflow":
         loading = _native(request, files, settings, pyfunc)
         told: tuple[Requirement, ...] = ()
     else:
-        loading = _by_mlflow(request, files, flavour, pyfunc)
+        loading = _other(request, files, flavour, settings, document)
         told = () if requirements_file else told_requirements(flavour, document, settings, pyfunc)
     shipped = pyfunc.get("code")
     return ModelFacts(
@@ -86,7 +90,9 @@ def inspect(request: Request) -> ModelFacts:
         framework_version=framework_version(flavour, settings),
         python=_python(root, pyfunc),
         signature=_signature(document) or loading.signature,
-        requirements=() if requirements_file else merged(told, loading.requirements),
+        requirements=loading.always
+        if requirements_file
+        else merged(told, (*loading.requirements, *loading.always)),
         requirements_file=requirements_file,
         examples=read_examples(root, document, files),
         risks=loading.risks,
@@ -145,32 +151,57 @@ def _native(
     )
 
 
-def _by_mlflow(
-    request: Request, files: Mapping[str, ModelFile], flavour: str, pyfunc: Mapping[str, Any]
+def _other(
+    request: Request,
+    files: Mapping[str, ModelFile],
+    flavour: str,
+    settings: Mapping[str, Any],
+    document: Mapping[str, Any],
 ) -> _Loading:
-    """Walk every pickle of a model that mlflow loads; any other code that it brings is a risk as well."""
+    """Walk every pickle of a model; any other code that it brings is a risk as well.
+
+    It is loaded by a loader of our own where that is the same, else by MLflow.
+    """
+    pyfunc = document["flavors"]["python_function"]
     risks: list[Risk] = []
     needed: list[Requirement] = []
-    modules: set[str] = {str(pyfunc.get("loader_module") or "mlflow.pyfunc")}
+    modules: set[str] = set()
+    asked: set[str] = set()
+    unfollowed: set[str] = set()
     for pickled in follow_data(files.values(), request.first_party):
         if isinstance(pickled, Risk):
             risks.append(pickled)
+            unfollowed.add(pickled.name)
             continue
         risks += risks_of(pickled)
         needed += _needed(pickled, request)
         modules.update(_modules(pickled))
+        asked.update(mlflow_lean.asked(pickled.walked.names, pickled.walked.mentions))
     source = pyfunc.get("model_code_path")
     if source:
         why = "the model is Python code, which is run to load it"
         risks.append(Risk("MLmodel", Path(str(source)).name, why))
+    given = mlflow_lean.Flavour(
+        settings, pyfunc, files, _signature(document), document, frozenset(asked), frozenset(unfollowed)
+    )
+    lean = None if request.loader == "mlflow" else mlflow_lean.find(flavour, given)
+    if lean is None:
+        modules.add(str(pyfunc.get("loader_module") or "mlflow.pyfunc"))
+        lean = mlflow_lean.Lean("pyfunc", {})
+        note = f"{flavour} is loaded by mlflow"
+    else:
+        modules.update(filter(None, (FRAMEWORKS.get(flavour, "").replace("-", "_"),)))
+        needed = [one for one in needed if distribution_of(one) != "mlflow"]
+        note = "mlflow is not needed to serve it"
     return _Loading(
-        "pyfunc",
-        {},
+        lean.loader,
+        lean.options,
         "",
         tuple(risks),
-        (f"{flavour} is loaded by mlflow",),
+        (note,),
         tuple(sorted(modules)),
         requirements=tuple(needed),
+        always=lean.requirements,
     )
 
 

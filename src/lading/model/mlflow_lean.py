@@ -1,0 +1,314 @@
+"""A flavour's part of an MLmodel in; how a loader of our own loads it, without MLflow, out.
+
+Each row says what MLflow's own loader does (mlflow/<flavour>/__init__.py), and nothing where ours would do
+otherwise; a test loads real saved models both ways and compares.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from lading.core.model import ModelFile, Requirement
+from lading.core.signature import Signature
+from lading.model.files import read_text
+
+PANDAS = Requirement("pandas<3", "mlflow")
+"""What MLflow itself brings, within the bounds that it sets."""
+# of these a pickle may have the names: MLflow wraps `predict` in a function of its own, pickled by value
+_MENTIONED = frozenset(
+    {
+        "mlflow.models.signature",
+        "mlflow.pyfunc.model",
+        "mlflow.pyfunc.utils",
+        "mlflow.pyfunc.utils.data_validation",
+    }
+)
+# what the worker's stand-in for MLflow has: see lading_runtime/loaders/python_model.py
+STOOD_IN_FOR = frozenset(
+    {
+        "mlflow.models.ModelConfig",
+        "mlflow.models.set_model",
+        "mlflow.models.signature._TypeHints",
+        "mlflow.pyfunc.PythonModel",
+        "mlflow.pyfunc.PythonModelContext",
+        "mlflow.pyfunc.model.PythonModel",
+        "mlflow.pyfunc.model.PythonModelContext",
+    }
+)
+_CODE_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Lean:
+    """A module of `lading_runtime.loaders`, its options, and what it needs that the model may not list."""
+
+    loader: str
+    options: Mapping[str, Any]
+    requirements: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """What there is to decide by: `asked` is what the model's pickles name of MLflow (see `asked`)."""
+
+    settings: Mapping[str, Any]
+    pyfunc: Mapping[str, Any]
+    files: Mapping[str, ModelFile]
+    signature: Signature | None
+    document: Mapping[str, Any]
+    asked: frozenset[str]
+    unfollowed: frozenset[str]
+    """Files of which that is not known."""
+
+    @property
+    def has_columns(self) -> bool:
+        """Tell whether requests are tables."""
+        inputs = self.signature.inputs if self.signature else ()
+        return not inputs or inputs[0].type != "tensor"
+
+    @property
+    def has_words(self) -> bool:
+        """Tell whether columns are of more than numbers, for which a library wants a DataFrame."""
+        numbers = {"boolean", "integer", "long", "float", "double", "tensor"}
+        return self.signature is not None and any(one.type not in numbers for one in self.signature.inputs)
+
+    def file(self, *candidates: object) -> str | None:
+        """Return the first of these paths that is a file of the model, or a folder of files."""
+        for one in candidates:
+            path = str(PurePosixPath(str(one))) if one else ""
+            if path and (path in self.files or any(name.startswith(f"{path}/") for name in self.files)):
+                return path
+        return None
+
+    def text(self, path: str) -> str | None:
+        """Read a small text file of the model."""
+        file = self.files.get(path)
+        if file is None or file.size_bytes > _CODE_BYTES:
+            return None
+        return read_text(file.source, path, _CODE_BYTES).strip()
+
+
+def find(flavour: str, given: Flavour) -> Lean | None:
+    """Return how a flavour is loaded without MLflow, None where that is not the same."""
+    loader_module = str(given.pyfunc.get("loader_module") or "")
+    if loader_module.partition(".")[0] != "mlflow":
+        return _module(loader_module, given)
+    if loader_module in {"mlflow.pyfunc.model", "mlflow.pyfunc.loaders.code_model"}:
+        return _python_model(given)
+    make = _FLAVOURS.get(flavour)
+    return make(given) if make and loader_module == f"mlflow.{flavour}" else None
+
+
+def asked(names: Iterable[tuple[str, str]], mentions: Iterable[str]) -> Iterator[str]:
+    """List what a pickle asks of MLflow: globals, and modules that functions in it may use."""
+    yield from (f"{module}.{name}" for module, name in names if module.partition(".")[0] == "mlflow")
+    yield from (one for one in mentions if one.partition(".")[0] == "mlflow" and one not in _MENTIONED)
+
+
+def _xgboost(given: Flavour) -> Lean | None:
+    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
+    kind = str(given.settings.get("model_class") or "xgboost.core.Booster")
+    if file is None or kind.partition(".")[0] != "xgboost":
+        return None
+    return Lean("xgboost", {"file": file, "class": kind}, (PANDAS,) if given.has_words else ())
+
+
+def _lightgbm(given: Flavour) -> Lean | None:
+    """Load a Booster; the estimators of scikit-learn's kind are pickles, which MLflow loads."""
+    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
+    kind = given.settings.get("model_class") or "lightgbm.basic.Booster"
+    if file is None or kind != "lightgbm.basic.Booster":
+        return None
+    return Lean("lightgbm", {"file": file}, (PANDAS,) if given.has_words else ())
+
+
+def _catboost(given: Flavour) -> Lean | None:
+    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
+    if file is None:
+        return None
+    options = {
+        "file": file,
+        "class": given.settings.get("model_type") or "CatBoost",
+        "format": given.settings.get("save_format") or "cbm",
+    }
+    return Lean("catboost", options, (PANDAS,) if given.has_words else ())
+
+
+def _onnx(given: Flavour) -> Lean | None:
+    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
+    if file is None:
+        return None
+    providers = given.settings.get("providers")
+    options: dict[str, Any] = {"file": file}
+    if providers:
+        options["providers"] = [providers] if isinstance(providers, str) else list(providers)
+    if given.settings.get("onnx_session_options"):
+        options["session"] = dict(given.settings["onnx_session_options"])
+    return Lean("onnx", options, (PANDAS,) if given.has_columns else ())
+
+
+def _statsmodels(given: Flavour) -> Lean | None:
+    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
+    return Lean("statsmodels", {"file": file}, (PANDAS,)) if file else None
+
+
+def _prophet(given: Flavour) -> Lean | None:
+    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
+    return Lean("prophet", {"file": file}, (PANDAS,)) if file else None
+
+
+def _spacy(given: Flavour) -> Lean | None:
+    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
+    return Lean("spacy", {"file": file}, (PANDAS,)) if file else None
+
+
+def _pytorch(given: Flavour) -> Lean | None:
+    folder = given.file(given.settings.get("model_data"), given.pyfunc.get("data"))
+    file = folder and given.file(f"{folder}/model.pth", f"{folder}/model.pt2", folder)
+    if not file or (file == folder and folder not in given.files):
+        return None
+    options: dict[str, Any] = {"file": file}
+    pickler = given.text(f"{folder}/pickle_module_info.txt")
+    if pickler and not file.endswith(".pt2"):
+        # MLflow's own pickler only refuses what it does not know; what it has written pickle can read
+        options["pickle_module"] = "pickle" if pickler.startswith("mlflow.") else pickler
+    device = (given.pyfunc.get("config") or {}).get("device")
+    if device:
+        options["device"] = device
+    return Lean("pytorch", options, (PANDAS,) if given.has_columns else ())
+
+
+def _keras(given: Flavour) -> Lean | None:
+    """Load Keras' own formats; SavedModels and custom objects are MLflow's to load."""
+    folder = given.file(given.settings.get("data"), given.pyfunc.get("data"), "data")
+    if given.settings.get("save_exported_model") or given.settings.get("custom_objects") or folder is None:
+        return None
+    file = next(
+        (one for end in ("model.keras", "model.h5") if (one := f"{folder}/{end}") in given.files), None
+    )
+    if file is None:
+        return None
+    module = given.text(f"{folder}/keras_module.txt") or "keras"
+    if module not in {"keras", "tensorflow.keras", "tf_keras"}:
+        return None
+    options = {"file": file, "module": module}
+    if given.settings.get("keras_backend"):
+        options["backend"] = given.settings["keras_backend"]
+    return Lean("keras", options, (PANDAS,) if given.has_columns else ())
+
+
+def _python_model(given: Flavour) -> Lean | None:
+    """Load a PythonModel where all that it asks of MLflow has a stand-in, and no type hints say otherwise."""
+    if given.document.get("is_signature_from_type_hint") or not _shipped_asks_little(given):
+        return None
+    options: dict[str, Any] = {
+        "artifacts": {
+            str(name): str(one.get("path")) for name, one in (given.pyfunc.get("artifacts") or {}).items()
+        },
+        "config": given.pyfunc.get("config"),
+        "predict": str(given.pyfunc.get("predict_fn") or "predict"),
+    }
+    needed = [PANDAS] if given.has_columns else []
+    source = given.pyfunc.get("model_code_path")
+    if source:
+        file = given.file(PurePosixPath(str(source)).name)
+        text = file and given.text(file)
+        return (
+            Lean("python_model", {**options, "code_file": file}, tuple(needed))
+            if text and _asks_little(text)
+            else None
+        )
+    file = given.file(given.pyfunc.get("python_model"))
+    compression = given.pyfunc.get("python_model_compression")
+    is_known = file in given.files and file not in given.unfollowed and given.asked <= STOOD_IN_FOR
+    if not is_known or compression not in {None, "lzma", "bzip2", "gzip"}:
+        return None
+    options |= {"file": file, "compression": compression}
+    return Lean("python_model", options, (Requirement("cloudpickle", "mlflow"), *needed))
+
+
+def _module(name: str, given: Flavour) -> Lean | None:
+    """Load by the author's own `loader_module`, which the model ships."""
+    if not name or not _shipped_asks_little(given):
+        return None
+    code = given.pyfunc.get("code")
+    stem = name.replace(".", "/")
+    if not code or given.file(f"{code}/{stem}.py", f"{code}/{stem}/__init__.py") is None:
+        return None
+    options = {
+        "module": name,
+        "data": given.pyfunc.get("data"),
+        "config": given.pyfunc.get("config"),
+        "predict": str(given.pyfunc.get("predict_fn") or "predict"),
+    }
+    return Lean("module", options, (PANDAS,) if given.has_columns else ())
+
+
+_FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {
+    "catboost": _catboost,
+    "keras": _keras,
+    "lightgbm": _lightgbm,
+    "onnx": _onnx,
+    "prophet": _prophet,
+    "pytorch": _pytorch,
+    "spacy": _spacy,
+    "statsmodels": _statsmodels,
+    "tensorflow": _keras,
+    "xgboost": _xgboost,
+}
+
+
+def _shipped_asks_little(given: Flavour) -> bool:
+    """Tell whether the code that a model brings asks nothing of MLflow that has no stand-in."""
+    code = given.pyfunc.get("code")
+    if not code:
+        return True
+    shipped = [name for name in given.files if name.startswith(f"{code}/") and name.endswith(".py")]
+    texts = [given.text(name) for name in shipped]
+    return all(text is not None and _asks_little(text) for text in texts)
+
+
+def _asks_little(text: str) -> bool:
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return set(_asked(tree)) <= STOOD_IN_FOR
+
+
+def _asked(tree: ast.Module) -> Iterator[str]:
+    """List what a file asks of MLflow, by dotted name; an import without a use is nothing."""
+    aliases: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                if one.name.partition(".")[0] == "mlflow":
+                    aliases[one.asname or "mlflow"] = one.name if one.asname else "mlflow"
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "mlflow":
+            aliases.update({one.asname or one.name: f"{node.module}.{one.name}" for one in node.names})
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if id(node) not in inner and isinstance(node, (ast.Attribute, ast.Name)):
+            name = _dotted(node)
+            root, dot, rest = name.partition(".")
+            if root in aliases:
+                yield from _outermost(f"{aliases[root]}{dot}{rest}")
+
+
+def _outermost(name: str) -> Iterable[str]:
+    """Cut a name at what has a stand-in: attributes of that are its own affair."""
+    parts = name.split(".")
+    for length in range(1, len(parts) + 1):
+        if ".".join(parts[:length]) in STOOD_IN_FOR:
+            return [".".join(parts[:length])]
+    return [name]
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    return f"{_dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ""
