@@ -147,8 +147,13 @@ def _served(model=None, *, signature=None, entry=None, files=None, ready=True, v
             "signature": signature,
             **more.get("bill_model", {}),
         },
-        "environment": {"path": sys.prefix, "variables": more.get("variables", {})},
-        "code": {"path": str(folder / "code"), "entry": entry} if entry or files else None,
+        "environment": {
+            "path": str(more.get("environment", sys.prefix)),
+            "variables": more.get("variables", {}),
+        },
+        "code": {"path": str(more.get("code") or folder / "code"), "entry": entry}
+        if entry or files or more.get("code")
+        else None,
     }
     (folder / "bill.json").write_text(json.dumps(bill), encoding="utf-8")
     served = Served(folder, more.get("environ", {}))
