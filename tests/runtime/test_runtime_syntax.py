@@ -15,6 +15,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 FRONT_NEEDS = {"grpc", "httptools", "msgspec", "uvloop"}
 # what a loader imports only when the model is of its kind
 LOADERS_NEED = {"joblib", "mlflow", "numpy", "pandas", "skops"}
+LOADERS_NEED |= {"catboost", "cloudpickle", "lightgbm", "onnxruntime", "prophet", "spacy", "statsmodels"}
+LOADERS_NEED |= {"torch", "xgboost"}
 # what a type hint may be of
 HINTS_NEED = {"PIL", "numpy", "pandas", "pydantic"}
 
