@@ -35,6 +35,14 @@ _PYTHON_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?\Z")
 _CONDA_PYTHON = re.compile(r"python\s*={1,2}\s*([0-9]+\.[0-9]+(?:\.[0-9]+)?)\Z")
 
 
+# flavours whose model may be an estimator in a file of its own → the key that names the file
+_OF_ESTIMATORS = {"lightgbm": "data", "sklearn": "pickled_model"}
+# what MLflow itself has skops make of LightGBM: objects whose state is numbers and the text of the trees
+_BY_MLFLOW = {
+    f"lightgbm.{name}" for name in ("basic.Booster", "sklearn.LGBMClassifier", "sklearn.LGBMRegressor")
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Loading:
     """How the model is loaded, and what of it could run code then."""
@@ -71,9 +79,14 @@ def inspect(request: Request) -> ModelFacts:
     flavour = next((name for name in sorted(flavors) if name != "python_function"), "python_function")
     settings = flavors[flavour] if isinstance(flavors[flavour], dict) else {}
     requirements_file = requirements_beside(root)
-    is_sklearn = flavour == "sklearn" and pyfunc.get("loader_module") == "mlflow.sklearn"
-    if is_sklearn and request.loader != "mlflow":
-        loading = _native(request, files, settings, pyfunc)
+    is_estimator = flavour == "sklearn" or settings.get("serialization_format") == "skops"
+    if (
+        is_estimator
+        and pyfunc.get("loader_module") == f"mlflow.{flavour}"
+        and flavour in _OF_ESTIMATORS
+        and request.loader != "mlflow"
+    ):
+        loading = _native(request, files, flavour, settings, pyfunc)
         told: tuple[Requirement, ...] = ()
     else:
         loading = _other(request, files, flavour, settings, document)
@@ -103,10 +116,14 @@ def inspect(request: Request) -> ModelFacts:
 
 
 def _native(
-    request: Request, files: Mapping[str, ModelFile], settings: Mapping[str, Any], pyfunc: Mapping[str, Any]
+    request: Request,
+    files: Mapping[str, ModelFile],
+    flavour: str,
+    settings: Mapping[str, Any],
+    pyfunc: Mapping[str, Any],
 ) -> _Loading:
-    """Read the estimator of the sklearn flavour, which is served without mlflow."""
-    name = settings.get("pickled_model") or pyfunc.get("model_path") or "model.pkl"
+    """Read an estimator of scikit-learn's kind, which is served without mlflow."""
+    name = settings.get(_OF_ESTIMATORS[flavour]) or pyfunc.get("model_path") or "model.pkl"
     form = settings.get("serialization_format") or "pickle"
     if name not in files:
         raise ModelError(
@@ -115,7 +132,8 @@ def _native(
     file = files[name]
     method = str(pyfunc.get("predict_fn") or "predict")
     options: dict[str, Any] = {"file": file.path, "method": method}
-    library = pinned("scikit-learn", framework_version("sklearn", settings))
+    library = pinned(FRAMEWORKS[flavour], framework_version(flavour, settings))
+    always = () if flavour == "sklearn" else (mlflow_lean.SKLEARN,)
     slim = "mlflow is not needed to serve it"
     if form == "skops":
         found = skops.inspect(file)
@@ -126,10 +144,11 @@ def _native(
             "pickle",
             options,
             found.name,
-            found.risks,
+            tuple(risk for risk in found.risks if risk.name not in _BY_MLFLOW),
             (f"skops {found.version}", slim),
             found.modules,
             requirements=(pinned("skops", found.version), library),
+            always=always,
         )
     if form not in {"pickle", "cloudpickle"}:
         what = f"got serialization_format {form!r}, expected 'pickle', 'cloudpickle' or 'skops'"

@@ -17,7 +17,8 @@ from lading.core.signature import Signature
 from lading.model.files import read_text
 
 PANDAS = Requirement("pandas<3", "mlflow")
-"""What MLflow itself brings, within the bounds that it sets."""
+SKLEARN = Requirement("scikit-learn", "mlflow")
+"""What MLflow itself brings, pandas within the bounds that it sets."""
 # of these a pickle may have the names: MLflow wraps `predict` in a function of its own, pickled by value
 _MENTIONED = frozenset(
     {
@@ -114,15 +115,23 @@ def _xgboost(given: Flavour) -> Lean | None:
     kind = str(given.settings.get("model_class") or "xgboost.core.Booster")
     if file is None or kind.partition(".")[0] != "xgboost":
         return None
-    return Lean("xgboost", {"file": file, "class": kind}, (PANDAS,) if given.has_words else ())
+    needed = [PANDAS] if given.has_words else []
+    if kind.startswith("xgboost.sklearn."):
+        needed.append(SKLEARN)
+    return Lean("xgboost", {"file": file, "class": kind}, tuple(needed))
 
 
 def _lightgbm(given: Flavour) -> Lean | None:
-    """Load a Booster; the estimators of scikit-learn's kind are pickles, which MLflow loads."""
+    """Load a Booster, or an estimator of scikit-learn's kind, which is pickled."""
     file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
-    kind = given.settings.get("model_class") or "lightgbm.basic.Booster"
-    if file is None or kind != "lightgbm.basic.Booster":
+    kind = str(given.settings.get("model_class") or "lightgbm.basic.Booster")
+    if file is None:
         return None
+    if kind.startswith("lightgbm.sklearn."):
+        pickler = str(given.settings.get("serialization_format") or "cloudpickle")
+        needed = (SKLEARN, Requirement("cloudpickle", "mlflow"))
+        is_pickled = pickler in {"pickle", "cloudpickle"}
+        return Lean("pickle", {"file": file, "serialization": pickler}, needed) if is_pickled else None
     return Lean("lightgbm", {"file": file}, (PANDAS,) if given.has_words else ())
 
 
