@@ -1,5 +1,6 @@
 """Real clients, and every platform's requests, against packages that are served: a model and its form."""
 
+import http.client
 import io
 import json
 import subprocess
@@ -59,9 +60,10 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(lading, reference, predictions=None):
+def serving(lading, *references, predictions=None):
     port, grpc_port = free_port(), free_port()
-    process = lading.start("serve", reference, "--port", port, "--grpc-port", grpc_port)
+    more = ["--grpc-port", grpc_port] if len(references) == 1 else []
+    process = lading.start("serve", *references, "--port", port, *more)
     try:
         wait_for(f"http://127.0.0.1:{port}/v2/health/ready", process)
         yield Served(port, grpc_port, predictions)
@@ -84,9 +86,8 @@ def packages(lading, tmp_path_factory):
         for way in ("off", "auto"):
             (folder / "lading.yaml").write_text(text.format(way))
             lading("pack", folder, "-t", f"flowers:{way}", "--no-verify")
-            served[way] = stack.enter_context(
-                serving(lading, f"flowers:{way}", model.predict(FLOWERS).tolist())
-            )
+            predictions = model.predict(FLOWERS).tolist()
+            served[way] = stack.enter_context(serving(lading, f"flowers:{way}", predictions=predictions))
         yield served
 
 
@@ -284,6 +285,58 @@ def test_a_long_prediction_is_cancelled_and_another_is_streamed(counting):
     ]  # fmt: skip
     streamed = counting.curl("/invocations", "-H", "accept: text/event-stream", data={"words": 2}).decode()
     assert "word 1" in streamed
+
+
+def ids(served, path, *arguments):
+    """Return the names that an answer has in its headers."""
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    sent = ["-H", "x-request-id: mine", "-H", f"traceparent: {parent}"]
+    head = served.curl(path, "-D", "-", "-o", "/dev/null", *sent, *arguments).decode().lower()
+    headers = dict(line.split(": ", 1) for line in head.splitlines()[1:] if ": " in line)
+    return headers["x-request-id"], headers["traceparent"].split("-")[1] == parent.split("-")[1]
+
+
+def test_several_packages_behind_one_address_are_asked_as_one_is(lading, packages, counting):
+    with serving(lading, "flowers:auto", "counting:1", predictions=packages["auto"].predictions) as served:
+        check_large_bodies(served)
+        for path in ("/v2/models/flowers", "/v2/health/ready", "/metrics"):
+            assert ids(served, path) == ("mine", True), path
+        refused = served.curl("/v2/models/nobody", "-D", "-", status=404)
+        assert b"x-request-id: " in refused
+        check_streams(served)
+
+
+def check_large_bodies(served):
+    """Ask for a hundred thousand rows in binary; nothing is lost on the way, compressed or not."""
+    client = tritonclient.http.InferenceServerClient(f"127.0.0.1:{served.port}")
+    try:
+        rows = np.tile(ROWS, (20_000, 1))
+        tensor = tritonclient.http.InferInput("flowers", rows.shape, "FP64").set_data_from_numpy(rows)
+        for coding in (None, "gzip"):
+            answer = client.infer("flowers", [tensor], request_compression_algorithm=coding)
+            output = answer.get_response()["outputs"][0]["name"]
+            assert answer.as_numpy(output).tolist() == served.predictions * 20_000
+    finally:
+        client.close()
+
+
+def check_streams(served):
+    """Read a stream as it comes, and leave it: the package's server is told."""
+    path = "/models/counting/predictions"
+    headers = {"accept": "text/event-stream", "content-type": "application/json"}
+    body = json.dumps({"id": "left", "input": {"words": 100_000, "pause": 0.05}})
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection.request("POST", path, body, headers)
+    response = connection.getresponse()
+    lines = [response.readline() for _ in range(9)]
+    assert lines[::3][:3] == [b"event: start\n", b"event: output\n", b"event: output\n"]
+    served.curl(path, data={"id": "left", "input": {"words": 1}}, status=409)  # it is running
+    response.close()
+    connection.close()
+    ended = b'lading_requests_total{route="/predictions",status="200"} 1'
+    deadline_s = time.monotonic() + 20
+    while ended not in served.curl("/models/counting/metrics"):
+        assert time.monotonic() < deadline_s
 
 
 def test_the_routes_and_port_of_a_platforms_variables_are_honoured(lading, packages):

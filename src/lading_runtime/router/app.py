@@ -15,6 +15,7 @@ import msgspec
 from lading_runtime import log
 from lading_runtime.front.messages import Refusal, Request, Response, encode
 from lading_runtime.front.metrics import CONTENT_TYPE
+from lading_runtime.front.trace import see, traceparent
 from lading_runtime.router import merge
 from lading_runtime.router.fleet import Fleet
 from lading_runtime.router.upstream import Upstream
@@ -73,11 +74,11 @@ class Router:
         refusal: Refusal,
         *,
         method: str,  # noqa: ARG002
-        headers: Mapping[bytes, bytes],  # noqa: ARG002
+        headers: Mapping[bytes, bytes],
         started: float,  # noqa: ARG002
     ) -> Response:
         """Answer a request that has not come to be answered."""
-        return refusal.response()
+        return _named(refusal.response(), headers)
 
     async def answer(
         self,
@@ -90,17 +91,19 @@ class Router:
         """Answer a request, or have it answered."""
         try:
             if target.own is not None:
-                return await target.own(Request(headers, body, (), method, target.path, target.query))
+                request = Request(headers, body, (), method, target.path, target.query)
+                return _named(await target.own(request), headers)
             upstream, path = self._meant(target.path)
             url = quote(path, safe="/:@!$&'()*+,;=~").encode() + (
                 b"?" + target.query if target.query else b""
             )
             return await upstream.ask(method, url, headers, body)
         except Refusal as refusal:
-            return refusal.response()
+            return _named(refusal.response(), headers)
         except Exception:  # noqa: BLE001 - a defect costs one request, and is told as every other error
             log.write("error", f"a request to {target.path} failed: {traceback.format_exc()}")
-            return Refusal(500, "the server failed at this request: its log says how").response()
+            reason = "the server failed at this request: its log says how"
+            return _named(Refusal(500, reason).response(), headers)
 
     def _meant(self, path: str) -> tuple[Upstream, str]:
         """Find whom a path is meant for, and the path there.
@@ -186,6 +189,15 @@ class Router:
         texts = await asyncio.gather(*(text(one) for one in members))
         named = [(one.name, one.version, each) for one, each in zip(members, texts)]  # noqa: B905
         return Response(merge.metrics(named), content_type=CONTENT_TYPE)
+
+
+def _named(response: Response, headers: Mapping[bytes, bytes]) -> Response:
+    """Give the answer of no package the names that a package's server gives its own."""
+    seen = see(headers, "")
+    names = {"x-request-id": seen.request_id}
+    if seen.parent is not None:
+        names["traceparent"] = traceparent(seen.trace_id, seen.parent.span_id, seen.parent.flags)
+    return response._replace(headers={**names, **(response.headers or {})})
 
 
 def _entry(name: str, version: str, state: str, reason: str) -> dict[str, str]:
