@@ -57,9 +57,11 @@ def main() -> None:
             try:
                 for way, ask in _ways(http, grpc).items():
                     try:
-                        seen[way, name].append(_drive(process.pid, ask, asked.requests))
+                        run = _drive(process.pid, ask, asked.requests)
                     except InferenceServerException as error:
                         refused[way, name] = str(error)[:80]
+                    else:
+                        seen[way, name].append(run)
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(30)
