@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import grpc
 import joblib
+import jsonschema
 import numpy as np
 import pytest
 import tritonclient.grpc
@@ -261,6 +262,8 @@ def test_what_cogs_clients_send_is_answered(served):
     document = served.curl("/openapi.json")
     assert set(document["components"]["schemas"]["Input"]["properties"]) == set(NAMES)
     done = served.curl("/predictions", data={"input": row})
+    answer = {"$ref": "#/components/schemas/PredictionResponse", "components": document["components"]}
+    jsonschema.validate(done, answer)
     assert (done["status"], done["output"]) == ("succeeded", served.predictions[2])
     done = served.curl("/predictions/mine", "-X", "PUT", data={"input": row})
     assert (done["id"], done["status"]) == ("mine", "succeeded")

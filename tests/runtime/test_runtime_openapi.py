@@ -180,11 +180,13 @@ def test_a_routines_parameters_forms_and_answers_are_in_the_document(serve):
     with serve(entry="score.py:walk", files={"score.py": code}) as served:
         document = json.loads(served.get("/openapi.json")[1])
         assert served.get("/docs")[0] == 200
+    schemas = document["components"]["schemas"]
     operation = document["paths"]["/invocations"]["post"]
     assert operation["description"] == "Walk about."
     assert {"application/json", "multipart/form-data", "*/*"} <= operation["requestBody"]["content"].keys()
-    assert "text/event-stream" in operation["responses"]["200"]["content"]
-    schemas = document["components"]["schemas"]
+    events = operation["responses"]["200"]["content"]["text/event-stream"]["schema"]
+    assert "type" not in events  # to a tool that reads events one by one each is an object
+    assert schemas["Instances"]["anyOf"][0] == {"$ref": "#/components/schemas/Invocation"}
     assert schemas["Invocation"]["properties"]["steps"] == {"type": "integer", "default": 3}
     items = schemas["Invocation"]["properties"]["points"]["items"]
     assert items == {"$ref": "#/components/schemas/Routine.Point"}

@@ -123,7 +123,12 @@ def schemas(model: Model) -> dict[str, Json]:
     if model.takes_json:
         described = routine_schema.read(model.backend.facts)
         invocation, predictions, named = described.body, described.answer, described.named
-        instances: Json = {"type": "object", "properties": {"instances": {"type": "array"}}}
+        wrapped: Json = {
+            "type": "object",
+            "properties": {"instances": {"type": "array"}},
+            "required": ["instances"],
+        }
+        instances: Json = {"anyOf": [_ref("Invocation"), wrapped]}
     else:
         forms = json_schema.of_forms(model.schema)
         invocation = {"oneOf": [_form(model, name, one) for name, one in forms.items()], "examples": [body]}

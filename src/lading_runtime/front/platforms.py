@@ -62,9 +62,10 @@ def _azure_form(model: Model, values: Any) -> Json:
 def cog(model: Model, invocation: Json, predictions: Json) -> dict[str, Json]:
     """Describe what Cog's `/predictions` takes and returns, under the names that its clients look for."""
     output: Json = predictions
-    if not model.takes_json and "items" in predictions:
+    if not model.takes_json:
         # of one row given by its columns, the one prediction
-        output = {"anyOf": [predictions["items"], predictions]}
+        items = predictions.get("items")
+        output = {"anyOf": [items, predictions]} if items else {}
     request: Json = {
         "type": "object",
         "properties": {"id": {"type": "string", "minLength": 1, "maxLength": 200}, "input": _ref("Input")},

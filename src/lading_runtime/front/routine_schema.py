@@ -58,7 +58,8 @@ def responses(facts: Mapping[str, Any]) -> dict[str, Json]:
     told = facts.get("schema") or {}
     found: dict[str, Json] = {}
     if told.get("stream"):
-        found["text/event-stream"] = {"schema": {"type": "string"}}
+        # of any type: to OpenAPI 3.1 it is a text, to those who read ahead an event
+        found["text/event-stream"] = {"schema": {"description": "an item's JSON as each event's `data`"}}
     if told.get("output_media"):
         found[str(told["output_media"])] = {"schema": _FILE}
     return found
