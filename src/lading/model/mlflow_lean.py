@@ -100,7 +100,7 @@ def find(flavour: str, given: Flavour) -> Lean | None:
         return _module(loader_module, given)
     if loader_module in {"mlflow.pyfunc.model", "mlflow.pyfunc.loaders.code_model"}:
         return _python_model(given)
-    make = _FLAVOURS.get(flavour)
+    make = FLAVOURS.get(flavour)
     return make(given) if make and loader_module == f"mlflow.{flavour}" else None
 
 
@@ -257,7 +257,7 @@ def _module(name: str, given: Flavour) -> Lean | None:
     return Lean("module", options, (PANDAS,) if given.has_columns else ())
 
 
-_FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {
+FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {
     "catboost": _catboost,
     "keras": _keras,
     "lightgbm": _lightgbm,
