@@ -64,8 +64,8 @@ class Served:
             assert self.process.poll() is None or text in self.log, self.log
             time.sleep(0.005)
 
-    def await_ready(self):
-        deadline = time.monotonic() + 30
+    def await_ready(self, timeout_s=30):
+        deadline = time.monotonic() + timeout_s
         while True:
             assert self.process.poll() is None, self.log
             assert time.monotonic() < deadline, self.log
@@ -159,7 +159,7 @@ def _served(model=None, *, signature=None, entry=None, files=None, ready=True, v
     served = Served(folder, more.get("environ", {}))
     try:
         if ready:
-            served.await_ready()
+            served.await_ready(more.get("timeout_s", 30))
         yield served
     finally:
         if served.process.poll() is None:
