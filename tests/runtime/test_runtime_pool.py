@@ -370,3 +370,19 @@ def test_a_model_that_loads_no_more_is_not_given_up_while_a_worker_has_it(serve)
             time.sleep(0.05)
         time.sleep(0.2)
         assert served.get("/v2/health/ready")[0] == 200
+
+
+def test_a_model_that_has_loaded_once_is_loaded_again_however_often_that_is_cut_short(serve):
+    code = "import time\ndef init():\n    time.sleep(0.4)\ndef run(data):\n    return data\n"
+    environ = {"LADING_WORKERS": "1", "LADING_SHARE_MODEL": "0"}
+    with serve(entry="score.py", files={"score.py": code}, environ=environ) as served:
+        killed = set()
+        for _ in range(6):
+            deadline = time.monotonic() + 20
+            while not set(served.child_pids()) - killed:
+                assert time.monotonic() < deadline, served.log
+                time.sleep(0.005)
+            killed.update(served.child_pids())
+            os.kill(served.worker_pid(), signal.SIGKILL)
+        served.await_ready()
+        assert served.predictions(1) == 1

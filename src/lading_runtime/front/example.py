@@ -125,4 +125,5 @@ def _value(schema: Mapping[str, Any]) -> Any:
     if kind == "object":
         return {name: _value(one) for name, one in (schema.get("properties") or {}).items()}
     name = kind[0] if isinstance(kind, list) else kind
-    return _WORDS.get(str(name))
+    # of no known type: most models take numbers, and few take null
+    return _WORDS.get(str(name or "number"))
