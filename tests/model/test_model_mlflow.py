@@ -456,3 +456,24 @@ def test_a_loader_module_that_the_model_ships_is_loaded_without_mlflow(write):
     assert (facts.loader, facts.loader_options["module"]) == ("module", "mine")
     (folder / "code" / "mine.py").write_text("import mlflow\nmlflow.get_run('x')\n")
     assert inspect(folder).loader == "pyfunc"
+
+
+def test_files_of_spacy_are_no_pickles_where_spacy_alone_reads_them(write):
+    flavors = "spacy: {data: model.spacy}, python_function: {data: model.spacy, loader_module: mlflow.spacy}"
+    write("m/MLmodel", f"flavors: {{{flavors}}}\n")
+    write("m/requirements.txt", "spacy\n")
+    folder = write("m/model.spacy/vocab/key2row", b"\x80").parents[2]
+    facts = inspect(folder)
+    assert (facts.loader, facts.risks) == ("spacy", ())
+    assert [risk.name for risk in inspect(folder, loader="mlflow").risks] == ["model.spacy/vocab/key2row"]
+
+
+@pytest.mark.parametrize("imported", ["mlflow", "mlflow.tracking"])
+def test_a_pickled_model_whose_functions_use_mlflow_is_loaded_by_it(write, imported):
+    write("m/MLmodel", PYFUNC)
+    write("m/code/mine.py", "")
+    program = f"import {imported} as used" if imported != "mlflow" else "import mlflow\n    used = mlflow"
+    scope = {"__name__": "__main__"}
+    exec(f"def predict(rows):\n    {program}\n    return used.get_run(rows)\n", scope)
+    folder = write("m/python_model.pkl", cloudpickle.dumps(scope["predict"])).parent
+    assert inspect(folder).loader == "pyfunc"

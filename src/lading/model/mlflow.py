@@ -211,6 +211,8 @@ def _other(
     else:
         modules.update(filter(None, (FRAMEWORKS.get(flavour, "").replace("-", "_"),)))
         needed = [one for one in needed if distribution_of(one) != "mlflow"]
+        if lean.loader in mlflow_lean.UNPICKLED:
+            risks = [risk for risk in risks if risk.name not in unfollowed]
         note = "mlflow is not needed to serve it"
     return _Loading(
         lean.loader,

@@ -40,6 +40,8 @@ STOOD_IN_FOR = frozenset(
         "mlflow.pyfunc.model.PythonModelContext",
     }
 )
+UNPICKLED = frozenset({"spacy"})
+"""Loaders that unpickle nothing, though files of theirs (msgpack) may look like pickles."""
 _CODE_BYTES = 4 << 20
 
 
