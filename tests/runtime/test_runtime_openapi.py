@@ -10,6 +10,7 @@ from lading_runtime.front import example, json_schema
 from lading_runtime.front.app import ROUTES
 from lading_runtime.front.openapi import OPERATIONS
 from lading_runtime.front.schema import read
+from models import train
 
 EVERY = {
     "inputs": [
@@ -99,6 +100,13 @@ def test_its_examples_fit_its_schemas_and_are_answered(flowers, document):
     status, answer = flowers.post(example, "/v2/models/iris/infer")
     assert status == 200
     validator(document, "InferAnswer").validate(answer)
+
+
+def test_the_example_of_a_model_that_tells_only_its_columns_names_is_answered(serve):
+    with serve(train()) as served:  # which refuses null
+        schemas = json.loads(served.get("/openapi.json")[1])["components"]["schemas"]
+        for name, path in {"Invocation": "/invocations", "ServiceInput": "/score"}.items():
+            assert served.post(schemas[name]["examples"][0], path)[0] == 200
 
 
 @pytest.mark.parametrize("form", ["dataframe_split", "dataframe_records", "instances", "inputs"])
