@@ -16,9 +16,9 @@ QUICK = Effort(random_rows=1_000, edge_rows=2_000, measured_s=0.005)
 def proved(tmp_path):
     """Compile a model and prove it; return the proof and the form."""
 
-    def proved(model, method="predict", effort=QUICK, **options):
+    def proved(model, method="predict", effort=QUICK, way="auto", **options):
         loaded = Estimator(model, method)
-        compiled = build(model, method)
+        compiled = build(model, method, way)
         run.write(compiled, str(tmp_path))
         form = Form(str(tmp_path))
         with threadpool_limits(1):

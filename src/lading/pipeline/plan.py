@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from lading.core.model import ModelFacts, Origin, Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
-from lading.core.spec import CREDENTIALS_FIX, PackageSpec, index_problem
+from lading.core.spec import CREDENTIALS_FIX, CompileWay, PackageSpec, index_problem
 from lading.pipeline import summary
 from lading.pipeline.context import Context
 
 # what a model says it needs because of the tool that saved it, and that nothing of ours needs to serve it
 _SAVING_TOOLS = ("mlflow", "mlflow-skinny")
+# what a way to compile reads models with: pinned by the lock, in the environment of the model alone
+_COMPILERS: Mapping[CompileWay, tuple[str, ...]] = {"treelite": ("treelite>=4.3",)}
 
 
 def plan(target: Path | None) -> PackageSpec:
@@ -95,7 +98,10 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
     return locks.Question(
         server=servers.find(what.server),
         platforms=what.platforms or (Platform.current(),),
-        requirements=(*(Requirement(text, "spec") for text in listed), *facts.requirements),
+        requirements=(
+            *(Requirement(text, "spec") for text in (*listed, *_COMPILERS.get(what.compile, ()))),
+            *facts.requirements,
+        ),
         requirements_file=file,
         requirements_file_origin="spec" if what.requirements is not None else of_model,
         without=() if facts.loader == "pyfunc" else _SAVING_TOOLS,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple  # noqa: UP035 - `Compiler` is evaluated under Python 3.8
 
-from lading_runtime.compile import boosting, forests, lightgbm, linear, xgboost
+from lading_runtime.compile import boosting, forests, lightgbm, linear, treelite, xgboost
 from lading_runtime.compile.library import MODULE
 from lading_runtime.compile.notes import Fitted, NotCompiled, Points, Source, Table, kind
 from lading_runtime.compile.steps import transform
@@ -17,13 +17,20 @@ from lading_runtime.compiled.form import FORMAT
 
 Compiler = Callable[[Any, str, Source, Table], Fitted]
 # kind → what compiles it, and the precision it works in: single, double, or that of its input
-_LAST: Mapping[str, tuple[Compiler, str]] = {
+_EXACT: Mapping[str, tuple[Compiler, str]] = {
     **dict.fromkeys(forests.TREES | forests.FORESTS, (forests.compile_forest, "single")),
     **dict.fromkeys(boosting.BOOSTED, (boosting.compile_boosted, "single")),
     **dict.fromkeys(boosting.HISTOGRAM, (boosting.compile_histogram, "double")),
     **dict.fromkeys(linear.MODELS, (linear.compile_linear, "input")),
     **dict.fromkeys(xgboost.MODELS, (xgboost.compile_xgboost, "single")),
     **dict.fromkeys(lightgbm.MODELS, (lightgbm.compile_lightgbm, "double")),
+}
+WAYS: Mapping[str, Mapping[str, tuple[Compiler, str]]] = {
+    "auto": _EXACT,
+    "treelite": {
+        **dict.fromkeys(treelite.SINGLE, (treelite.compile_treelite, "single")),
+        **dict.fromkeys(treelite.DOUBLE, (treelite.compile_treelite, "double")),
+    },
 }
 
 
@@ -37,21 +44,22 @@ class Compiled(NamedTuple):
     points: Points
 
 
-def build(model: Any, method: str) -> Compiled:
+def build(model: Any, method: str, way: str = "auto") -> Compiled:
     """Write a model down; raise NotCompiled, which says why not, where it is of no kind that is known."""
     before, last = _take_apart(model)
-    if kind(last) not in _LAST:
+    if kind(last) not in WAYS[way]:
         raise NotCompiled(f"no compiler for {kind(last)}")
+    end = WAYS[way][kind(last)]
     widths = [getattr(one, "n_features_in_", None) for one in (model, *before, last)]
     width = next((one for one in widths if one is not None), None)
     if width is None:
         raise NotCompiled(f"{kind(model)} does not tell its number of features")
     points = Points(int(width))
     names = getattr(model, "feature_names_in_", None)
-    fitted, text = _write(before, last, method, points, single=False)
-    precision = "input" if before else _LAST[kind(last)][1]
+    fitted, text = _write(before, last, end, method, points, single=False)
+    precision = "input" if before else end[1]
     if precision == "input":
-        text += _write(before, last, method, Points(int(width)), single=True)[1]
+        text += _write(before, last, end, method, Points(int(width)), single=True)[1]
     document = {
         "format": FORMAT,
         "kind": kind(model),
@@ -93,17 +101,23 @@ def _asks_by_name(step: Any) -> bool:
 
 
 def _write(
-    before: Sequence[Any], last: Any, method: str, points: Points, *, single: bool
+    before: Sequence[Any],
+    last: Any,
+    end: tuple[Compiler, str],
+    method: str,
+    points: Points,
+    *,
+    single: bool,
 ) -> tuple[Fitted, str]:
     """Write the function for cells of one precision."""
     width = len(points.columns)
     source = Source(points, "s" if single else "")
     names = [f"x{index}" for index in range(width)]
-    rounded = not before and _LAST[kind(last)][1] == "single"
+    rounded = not before and end[1] == "single"
     table = Table(names, list(range(width)), single=single, rounded=rounded, raw=not before)
     for step in before:
         table = transform(step, source, table)
-    fitted = _LAST[kind(last)][0](last, method, source, table)
+    fitted = end[0](last, method, source, table)
     is_linear = kind(last) in linear.MODELS
     lines = [
         *source.module,

@@ -1,8 +1,8 @@
 """A job in, a proved form in a folder out: what packing runs in the sandbox, by the model's own Python.
 
-The job is JSON: `path`, `loader`, `options` and `code`, as the worker's job; `mode` (`auto`); `examples`,
-rows of cells; `limit_s`; `always`, to keep what is proved though it is no faster. The folder gets
-`proof.json`; `form.json` and `form.py` where the form is kept.
+The job is JSON: `path`, `loader`, `options` and `code`, as the worker's job; `mode` (`auto`, `treelite`) and
+its `tolerance`; `examples`, rows of cells; `limit_s`; `always`, to keep the form whatever the proof says, as
+where it was kept before. The folder gets `proof.json`; `form.json` and `form.py` where the form is kept.
 """
 
 # jobs and models are of any type
@@ -11,6 +11,7 @@ rows of cells; `limit_s`; `always`, to keep what is proved though it is no faste
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import tempfile
@@ -18,13 +19,12 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from lading_runtime.compile.build import Compiled, build
+from lading_runtime.compile.build import WAYS, Compiled, build
 from lading_runtime.compile.notes import NotCompiled
 from lading_runtime.compile.prove import LIMIT_S, Effort, prove
 from lading_runtime.compiled.form import Form
 from lading_runtime.worker import loop
 
-MODES = ("auto",)
 FILES = ("form.json", "form.py")
 
 
@@ -46,8 +46,8 @@ def main(job_path: str, out_folder: str) -> int:
 def compile_job(job: Mapping[str, Any], out_folder: str) -> dict[str, Any]:
     """Load the job's model, write its form, and return the proof; raise NotCompiled where there is none."""
     mode = job.get("mode", "auto")
-    if mode not in MODES:
-        raise NotCompiled(f"compile: got {mode!r}, supported is {' and '.join(MODES)}")
+    if mode not in WAYS:
+        raise NotCompiled(f"got {mode!r}, supported are {' and '.join(WAYS)}")
     loaded = loop.load(job)
     estimator = getattr(loaded, "estimator", None)
     if estimator is None:
@@ -63,15 +63,22 @@ def compile_job(job: Mapping[str, Any], out_folder: str) -> dict[str, Any]:
 
 
 def _compile(job: Mapping[str, Any], loaded: Any, estimator: Any, out_folder: str) -> dict[str, Any]:
-    compiled = build(estimator, getattr(loaded, "method", "predict"))
+    way = str(job.get("mode", "auto"))
+    compiled = build(estimator, getattr(loaded, "method", "predict"), way)
+    effort = Effort(limit_s=float(job.get("limit_s") or LIMIT_S))
+    if way != "auto":  # who asks for it by name minds one row, and the libraries that are not there
+        effort = effort._replace(slack=math.inf)
     with tempfile.TemporaryDirectory() as trial:
         write(compiled, trial)
-        limit_s = float(job.get("limit_s") or LIMIT_S)
         proof = prove(
-            loaded, Form(trial), compiled.points, job.get("examples") or (), effort=Effort(limit_s=limit_s)
+            loaded,
+            Form(trial),
+            compiled.points,
+            job.get("examples") or (),
+            effort=effort,
+            tolerance=job.get("tolerance"),
+            settled=bool(job.get("always")),
         )
-    if job.get("always") and proof["proved"]:
-        proof["kept"] = True
     if proof["kept"]:
         write(compiled, out_folder)
     return {"kind": compiled.document["kind"], **proof}
