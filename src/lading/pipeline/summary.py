@@ -62,7 +62,12 @@ def of_layers(layers: Sequence[Layer], cached: int) -> str:
 
 
 def of_proof(proof: Mapping[str, Any], tolerance: float) -> str:
-    """Print `compiled RandomForestClassifier, bit-identical on 62,340 probes, 4,330 → 12 µs a row`."""
+    """Print `compiled RandomForestClassifier, bit-identical on 62,340 probes, 4,330 → 12 µs a row`.
+
+    What was made again may differ here from what was proved where it was made first: that is told.
+    """
+    if not proof.get("proved"):
+        return f"compiled {proof['kind']} as it was; on this processor {proof.get('reason')}"
     exact = f"within {tolerance:g}" if tolerance else "bit-identical"
     before, after = proof.get("original_us"), proof.get("compiled_us")
     speed = f", {before:,.0f} → {after:,.0f} µs a row" if before and after else ""

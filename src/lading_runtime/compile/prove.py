@@ -100,10 +100,10 @@ def prove(
         for probe in probes(trial.prober, examples, effort.random_rows, effort.edge_rows):
             if not settled and time.process_time() - began > effort.limit_s:
                 return trial.ended(f"comparing took more than {effort.limit_s:g} s")
-            difference = trial.compare(probe, count_only=bool(first))
-            if difference and not settled:
-                return trial.ended(difference)
-            first = first or difference
+            trial.count(probe)
+            first = first or trial.compare(probe)
+            if first and not settled:
+                return trial.ended(first)
         trial.proof["proved"] = not first
         trial.proof["identical"] = not first and trial.proof["max_difference"] == 0.0
         if settled:
@@ -144,12 +144,13 @@ class _Trial:
         self.proof["kept"] = not reason
         return self.proof
 
-    def compare(self, probe: Probe, *, count_only: bool = False) -> str:
-        """Return how two answers differ, nothing where they do not."""
+    def count(self, probe: Probe) -> None:
+        """Count a request, which is told even where it is no longer compared."""
         self.proof["requests"] += 1
         self.proof["probes"] += max(1, len(probe.rows))
-        if count_only:
-            return ""
+
+    def compare(self, probe: Probe) -> str:
+        """Return how two answers differ, nothing where they do not."""
         original, compiled = ask_original(self.loaded, probe), ask_form(self.form, probe)
         if original.kind != compiled.kind:
             return (
@@ -161,6 +162,9 @@ class _Trial:
         if original.data == compiled.data:
             return ""
         largest = _difference(original, compiled)
+        if self.tolerance and largest <= self.tolerance:
+            self.proof["max_difference"] = max(self.proof["max_difference"], largest)
+            return ""
         for row in _rows_that_differ(original, compiled):
             if self._depends_on_batch(probe, row):
                 self.proof["batch_dependent"] += 1
