@@ -5,7 +5,7 @@ import subprocess
 
 import joblib
 import pytest
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
 from engines import free_port
@@ -154,3 +154,22 @@ def test_a_model_that_no_compiler_knows_is_packed_as_it_is(lading, tmp_path):
     bill = bill_of(lading, "near:1")
     assert bill["model"]["compiled"] is None
     assert "numpy" in {one["name"] for one in bill["environment"]["packages"]}
+
+
+def test_treelite_reads_what_has_no_exact_form(lading, tmp_path):
+    way = "treelite\ncompile_tolerance: 1e-6"
+    folder = write(tmp_path / "odd", IsolationForest(n_estimators=5, random_state=0), way=way)
+    packed = lading.json("pack", folder, "-t", "odd:1")
+    form = packed["report"]["proof"]
+    assert (form["kind"], form["mode"], form["proved"]) == ("sklearn.IsolationForest", "treelite", True)
+    assert packed["report"]["matched"] == 150
+    bill = bill_of(lading, "odd:1")
+    assert (bill["environment"]["packages"], bill["model"]["compiled"]["tolerance"]) == ([], 1e-6)
+    assert "compiled sklearn.IsolationForest by treelite, within 1e-06 on" in lading("show", "odd:1")
+    assert lading.json("rebuild", "odd:1", "--check")["digest"] == packed["digest"]
+
+
+def test_treelite_is_refused_where_it_reads_no_such_model(lading, tmp_path):
+    folder = write(tmp_path / "near", KNeighborsClassifier(), way="treelite\ncompile_tolerance: 1e-6")
+    told = lading.fails(3, "pack", folder, "-t", "near:2")
+    assert "'treelite' cannot be had: no compiler for sklearn.KNeighborsClassifier" in told

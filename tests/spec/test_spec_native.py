@@ -118,10 +118,11 @@ def test_all_issues_come_at_once_in_order_with_line_and_column(folder):
             "requirements: [numpy, scikit-learn=1.2]",
             "requirements[1]: got 'scikit-learn=1.2', expected a requirement",
         ),
-        ("compile: fast", "got 'fast', expected 'auto' or 'off' or 'onnx' or 'treelite'"),
-        ("compile: onnx", "got 'onnx' without 'compile_tolerance'"),
+        ("compile: fast", "got 'fast', expected 'auto' or 'off' or 'treelite'"),
+        ("compile: treelite", "got 'treelite' without 'compile_tolerance'"),
+        ("compile: onnx", "compile: got 'onnx', expected 'auto' or 'off' or 'treelite'"),
         ("compile: off\ncompile_tolerance: 0.1", "got 0.1 with compile 'off'"),
-        ("compile: onnx\ncompile_tolerance: -1", "compile_tolerance: got -1.0, expected zero or more"),
+        ("compile: treelite\ncompile_tolerance: -1", "compile_tolerance: got -1.0, expected zero or more"),
         ("environment_variables: {1X: a}", "got '1X', expected a variable's name"),
     ],
 )
@@ -130,7 +131,7 @@ def test_a_mistake_is_told(text, said):
 
 
 def test_a_number_may_be_written_with_an_exponent_alone(tmp_path):
-    text = "compile: onnx\ncompile_tolerance: 1e-6\nexample: {inputs: [1], tolerance: 1E-3}"
+    text = "compile: treelite\ncompile_tolerance: 1e-6\nexample: {inputs: [1], tolerance: 1E-3}"
     found = spec.parse(text, tmp_path / "lading.yaml")
     assert (found.compile_tolerance, found.examples[0].tolerance) == (1e-6, 1e-3)
 

@@ -102,7 +102,8 @@ def _served_by(found: pipeline.Package) -> Iterator[str]:
     proof = (found.report or {}).get("proof") or {}
     before, after = proof.get("original_us"), proof.get("compiled_us")
     speed = f", {before:,.0f} → {after:,.0f} µs a row" if before and after else ""
-    yield f"served by    compiled {form.kind}, {exact} on {form.probes:,} probes{speed}"
+    by = "" if form.way == "auto" else f" by {form.way}"
+    yield f"served by    compiled {form.kind}{by}, {exact} on {form.probes:,} probes{speed}"
     yield f"             the model and its libraries are in {form.original}: lading serve --no-compile"
 
 

@@ -68,10 +68,11 @@ def of_proof(proof: Mapping[str, Any], tolerance: float) -> str:
     """
     if not proof.get("proved"):
         return f"compiled {proof['kind']} as it was; on this processor {proof.get('reason')}"
+    by = " by treelite" if proof.get("mode") == "treelite" else ""
     exact = f"within {tolerance:g}" if tolerance else "bit-identical"
     before, after = proof.get("original_us"), proof.get("compiled_us")
     speed = f", {before:,.0f} → {after:,.0f} µs a row" if before and after else ""
-    return f"compiled {proof['kind']}, {exact} on {proof['probes']:,} probes{speed}"
+    return f"compiled {proof['kind']}{by}, {exact} on {proof['probes']:,} probes{speed}"
 
 
 def of_foreign(platform: Platform, problem: Issue) -> str:
