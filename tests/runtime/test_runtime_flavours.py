@@ -11,6 +11,7 @@ import xgboost
 from sklearn.datasets import load_iris
 
 from lading.model import inspect, mlflow_lean
+from lading_runtime.loaders import xgboost as loader
 
 MLMODEL = """\
 flavors:
@@ -64,6 +65,16 @@ def test_a_model_in_its_librarys_own_format_answers_as_the_library_does(serve, t
         assert np.array_equal(np.asarray(got, dtype=expected.dtype), expected)
         status, answer = served.post({"dataframe_split": {"columns": list(frame), "data": [["x", 1, 2, 3]]}})
         assert status == 400, answer
+
+
+def test_an_estimator_can_be_compiled_unless_requests_have_parameters(tmp_path, iris):
+    folder, _ = xgboost_classifier(tmp_path, iris.rename(columns=lambda name: re.sub(r"\W+", "_", name)))
+    options = inspect(folder).loader_options
+    assert loader.load(str(folder), options).estimator is not None
+    params = json.dumps([{"name": "output_margin", "type": "boolean", "default": True, "shape": None}])
+    with (folder / "MLmodel").open("a") as stream:
+        stream.write(f"  params: '{params}'\n")
+    assert loader.load(str(folder), inspect(folder).loader_options).estimator is None
 
 
 def test_the_page_names_every_flavour_and_its_loader():

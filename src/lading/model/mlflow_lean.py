@@ -120,7 +120,10 @@ def _xgboost(given: Flavour) -> Lean | None:
     needed = [PANDAS] if given.has_words else []
     if kind.startswith("xgboost.sklearn."):
         needed.append(SKLEARN)
-    return Lean("xgboost", {"file": file, "class": kind}, tuple(needed))
+    options: dict[str, Any] = {"file": file, "class": kind}
+    if given.signature and given.signature.params:
+        options["params"] = True
+    return Lean("xgboost", options, tuple(needed))
 
 
 def _lightgbm(given: Flavour) -> Lean | None:

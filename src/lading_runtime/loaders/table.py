@@ -16,7 +16,9 @@ from lading_runtime.worker import inputs
 
 
 class Table:
-    """A model of rows."""
+    """A model of rows; `estimator` is what a compiler may know."""
+
+    estimator: Any = None
 
     def __init__(
         self,

@@ -14,7 +14,10 @@ from lading_runtime.loaders.table import Table
 
 
 def load(path: str, options: Mapping[str, Any]) -> Table:
-    """Load `file` into a new `class`, such as `XGBClassifier`; a Booster where none is named."""
+    """Load `file` into a new `class`, such as `XGBClassifier`; a Booster where none is named.
+
+    `params` says that requests may have some, of which a compiled form would know nothing.
+    """
     import xgboost  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     name = str(options.get("class") or "Booster").rpartition(".")[2]
@@ -31,7 +34,10 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
         model.set_params(n_jobs=1)
     names = booster.feature_names
     predict = _of_booster(model, xgboost.DMatrix) if name == "Booster" else _of_estimator(model)
-    return Table(predict, names=names, width=int(booster.num_features()), batches=True, takes_params=True)
+    table = Table(predict, names=names, width=int(booster.num_features()), batches=True, takes_params=True)
+    if name != "Booster" and not options.get("params"):
+        table.estimator = model  # which can be compiled
+    return table
 
 
 def _of_booster(model: Any, matrix: Any) -> Any:
