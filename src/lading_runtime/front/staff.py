@@ -154,7 +154,7 @@ class Staff:
         on_reason(member, reason)
         is_forked = self._source is not None and not is_source
         what = "the process that loads the model" if is_source else "the worker"
-        # once it has loaded, only what loading itself says is held against it, not that somebody ended a process
+        # once it has loaded, only what loading itself says is held against it, not that a process was ended
         was_ended = had_loaded or is_forked or self.loaded.is_set()
         failed = member.load_error or ("" if was_ended else f"{what} {reason}")
         if failed and self._gives_up(failed):
