@@ -63,9 +63,12 @@ def _soak(folder: Path, asked: argparse.Namespace) -> None:
     try:
         _await(port, server)
         counts, kills, peaks = _load(server.pid, port, known, asked)
+        ended = server.poll()
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)
+    if ended is not None:
+        print(f"the server ended with status {ended}:\n{(folder / 'log').read_text()[-2000:]}")
     wrong = counts["wrong"] + counts["lost"]
     print(f"{sum(counts.values())} requests in {asked.minutes:g} min: {dict(counts)}; {kills} workers killed")
     print("MB by minute:", " ".join(f"{one:.0f}" for one in peaks))
