@@ -246,6 +246,7 @@ def route(
     *,
     sandbox: str | None,
     log: IO[bytes],
+    mounts: Mapping[str, Path],
 ) -> Running:
     """Start the router over what the fleet serves, in the first package's server environment."""
     first = fleet.members[0].package
@@ -256,7 +257,7 @@ def route(
     opened = context.sandbox(
         first.image.layers, sandbox, platform=first.image.platform, user=user(first.image)
     )
-    running = opened.start(argv, env={**own, **env}, tmp=world, network=True)
+    running = opened.start(argv, env={**own, **env}, tmp=world, network=True, mounts=mounts)
     running.follow(log)
     return running
 

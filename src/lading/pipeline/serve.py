@@ -13,7 +13,7 @@ from lading.core.errors import Issue, SpecError
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.pipeline import fleet as fleet_room
-from lading.pipeline import shelf
+from lading.pipeline import handed, shelf
 from lading.pipeline.context import Context
 from lading.pipeline.publish import refuse_taken
 from lading.pipeline.run import command, temporary_folder, user
@@ -56,9 +56,27 @@ SERVER_SETTINGS = (
     "LADING_SHARE_MODEL",
     "LADING_STRICT_MODEL_NAME",
     "LADING_TENSOR_LIMIT_BYTES",
+    "LADING_TOKEN",
     "LADING_WEBHOOKS",
     "LADING_WORKERS",
     "LADING_WORKER_MEMORY_BYTES",
+)
+# what platforms set for a server, but its ports; a package that is served here answers as it would there
+PLATFORM_SETTINGS = (
+    "AIP_HEALTH_ROUTE",
+    "AIP_MODEL_NAME",
+    "AIP_PREDICT_ROUTE",
+    "CE_MERGE",
+    "CE_SOURCE",
+    "CE_TYPE",
+    "MLFLOW_MODELS_WORKERS",
+    "MLSERVER_MODEL_NAME",
+    "MODEL_NAME",
+    "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",
+    "SAGEMAKER_MODEL_SERVER_WORKERS",
+    "SAGEMAKER_MULTI_MODEL",
+    "WEB_CONCURRENCY",
+    "WORKER_COUNT",
 )
 
 
@@ -77,9 +95,10 @@ def serve(
 ) -> int:
     """Run a package in a sandbox with this machine's network; return its exit status.
 
-    The server's settings are this machine's `LADING_*` and `OTEL_*` variables. What server and worker write
-    goes to `log` as it comes. Not `compiled`, the model itself answers; `lenient`, values are cast as by
-    MLflow's server; a `grpc_port` of 0 is no gRPC. Raises SpecError where a port is taken.
+    The server's settings are this machine's `LADING_*` and `OTEL_*` variables, the files that they name
+    included. What server and worker write goes to `log` as it comes. Not `compiled`, the model itself
+    answers; `lenient`, values are cast as by MLflow's server; a `grpc_port` of 0 is no gRPC. Raises SpecError
+    where a port is taken or a file is not there.
     """
     package = _find(context, text, platform, compiled=compiled)
     refuse_taken("serve", host, port, "choose another with --port")
@@ -89,7 +108,9 @@ def serve(
     env |= {"LADING_PACKAGE_DIGEST": str(package.image.descriptor.digest), **server_settings(os.environ)}
     env |= {"LADING_HOST": host, "LADING_PORT": str(port), "LADING_GRPC_PORT": str(grpc_port)}
     env |= {"LADING_LENIENT": "1"} if lenient else {}
-    return serve_package(context, package, argv, env, sandbox=sandbox, log=log)
+    with handed.files(os.environ) as given:
+        env |= given.env
+        return serve_package(context, package, argv, env, sandbox=sandbox, log=log, mounts=given.mounts)
 
 
 def serve_several(
@@ -118,7 +139,7 @@ def serve_several(
     find = partial(_find, context, platform=platform, compiled=compiled)
     env = server_settings(os.environ) | ({"LADING_LENIENT": "1"} if lenient else {})
     load_timeout_s = float(env.get("LADING_LOAD_TIMEOUT_S") or _LOAD_S)
-    with temporary_folder() as world:
+    with handed.files(os.environ) as given, temporary_folder() as world:
         fleet_room.short_path(world)
         fleet = fleet_room.Fleet(
             context, world, find, env, sandbox=sandbox, log=log, load_timeout_s=load_timeout_s
@@ -126,8 +147,8 @@ def serve_several(
         try:
             for text in texts:
                 fleet.load(text)
-            env |= {"LADING_HOST": host, "LADING_PORT": str(port)}
-            return _route(context, fleet, world, env, sandbox=sandbox, log=log)
+            env |= {"LADING_HOST": host, "LADING_PORT": str(port), **given.env}
+            return _route(context, fleet, world, env, sandbox=sandbox, log=log, mounts=given.mounts)
         except KeyboardInterrupt:
             return 0
         finally:
@@ -148,12 +169,13 @@ def _route(
     *,
     sandbox: str | None,
     log: IO[bytes],
+    mounts: Mapping[str, Path],
 ) -> int:
     """Run the router until it ends or is interrupted."""
     control = fleet_room.Control(fleet, world / "control")
     control.start()
     threading.Thread(target=fleet.watch, daemon=True).start()
-    running = fleet_room.route(context, fleet, world, env, sandbox=sandbox, log=log)
+    running = fleet_room.route(context, fleet, world, env, sandbox=sandbox, log=log, mounts=mounts)
     try:
         return running.wait()
     except KeyboardInterrupt:
@@ -172,6 +194,7 @@ def serve_package(
     *,
     sandbox: str | None,
     log: IO[bytes],
+    mounts: Mapping[str, Path] | None = None,
 ) -> int:
     """Run a command on a package's layers until it ends or is interrupted; return its exit status."""
     opened = context.sandbox(
@@ -180,7 +203,7 @@ def serve_package(
     if opened.emulated:
         context.events(Event("serve", "warning", f"{package.image.platform} runs emulated: {opened.name}"))
     with temporary_folder() as tmp:
-        running = opened.start(argv, env=env, tmp=tmp, network=True)
+        running = opened.start(argv, env=env, tmp=tmp, network=True, mounts=mounts)
         running.follow(log)
         try:
             return running.wait()
@@ -191,7 +214,6 @@ def serve_package(
 
 
 def server_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Pick the server's settings, and OpenTelemetry's, out of this machine's variables; no others get in."""
-    return {
-        name: value for name, value in environ.items() if name in SERVER_SETTINGS or name.startswith("OTEL_")
-    }
+    """Pick the server's settings, and OpenTelemetry's and platforms', out of this machine's variables."""
+    wanted = {*SERVER_SETTINGS, *PLATFORM_SETTINGS}
+    return {name: value for name, value in environ.items() if name in wanted or name.startswith("OTEL_")}
