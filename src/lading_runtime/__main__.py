@@ -31,6 +31,7 @@ def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started | None]:
         log.write("error", str(error))
         sys.exit(2)
     log.describe(model=bill.name, version=bill.version)
+    launch.hide(os.environ)
     try:
         return bill, None if bill.compiled else launch.plan(os.environ, bill).start(bill)
     except OSError as error:

@@ -23,7 +23,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 _WRITABLE = ("MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER", "NUMBA_CACHE_DIR")
 
 
-_SUBREAPER = 36  # prctl's PR_SET_CHILD_SUBREAPER
+_DUMPABLE, _SUBREAPER = 4, 36  # prctl's PR_SET_DUMPABLE and PR_SET_CHILD_SUBREAPER
 
 
 class Started(NamedTuple):
@@ -112,6 +112,30 @@ def _adopts_orphans() -> bool:
         return False
 
 
+def _is_secret(name: str) -> bool:
+    is_header = name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("HEADERS")
+    return is_header or name.startswith(_SECRET)
+
+
+def hide(environ: Mapping[str, str]) -> None:
+    """Let no other process of this user read our variables in /proc, where there are secrets among them.
+
+    A process that is executed later, such as a worker, is readable again.
+    """
+    if not any(map(_is_secret, environ)):
+        return
+    try:
+        import ctypes
+
+        done = not ctypes.CDLL(None).prctl(_DUMPABLE, 0, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        done = False
+    if not done:
+        log.write(
+            "warning", "the model could read the server's secrets: its process cannot be made unreadable"
+        )
+
+
 def environment(inherited: Mapping[str, str], bill: Bill) -> dict[str, str]:
     """Return a worker's variables: what was inherited, less what would lead it out of its environment.
 
@@ -120,7 +144,7 @@ def environment(inherited: Mapping[str, str], bill: Bill) -> dict[str, str]:
     kept = {
         key: value
         for key, value in inherited.items()
-        if not key.startswith(_SECRET) and (key in bill.variables or not key.startswith(_SCRUBBED))
+        if not _is_secret(key) and (key in bill.variables or not key.startswith(_SCRUBBED))
     }
     folder = str(bill.model["path"])
     defaults = {"HOME": "/tmp", "LADING_MODEL_DIR": folder, "AZUREML_MODEL_DIR": folder}  # noqa: S108 - by contract

@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import grpc
@@ -82,7 +83,8 @@ def test_no_token_is_shown_by_the_log_the_metrics_or_a_command_line(guarded):
 
 def test_a_worker_never_inherits_a_token_though_the_author_declared_one():
     bill = Bill("a", "1", "0", {"path": "/m", "loader": "pickle"}, "", {"LADING_TOKEN": "x"}, None, b"")
-    inherited = {"LADING_TOKEN": "x", "LADING_TOKEN_FILE": "y", "LADING_TLS_KEY": "z", "LADING_PORT": "1"}
+    inherited = {"OTEL_EXPORTER_OTLP_HEADERS": "h", "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "h"}
+    inherited |= {"LADING_TOKEN": "x", "LADING_TOKEN_FILE": "y", "LADING_TLS_KEY": "z", "LADING_PORT": "1"}
     variables = launch.environment(inherited, bill)
     assert [key for key in inherited if key in variables] == ["LADING_PORT"]
 
@@ -211,3 +213,13 @@ def test_with_tls_only_clients_of_the_authority_are_let_in(serve, certificates, 
         assert not is_live(grpc.insecure_channel(f"127.0.0.1:{grpc_port}"))
         assert served.stop() == 0
         assert "Traceback" not in served.log
+
+
+@pytest.mark.parametrize(("name", "is_hidden"), [("LADING_TOKEN", True), ("LADING_PORT", False)])
+def test_a_server_with_secrets_lets_no_process_of_its_user_read_them(name, is_hidden):
+    code = (
+        "import ctypes, sys; from lading_runtime import launch; launch.hide({sys.argv[1]: 'x'});"
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"  # PR_GET_DUMPABLE
+    )
+    done = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, check=True)
+    assert done.stdout == ("0\n" if is_hidden else "1\n")
