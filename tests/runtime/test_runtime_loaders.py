@@ -145,6 +145,38 @@ def test_pyfunc_is_given_frames_and_parameters(serve):
         assert served.post({**rows, "params": [1]})[0] == 400
 
 
+def test_a_dictionary_of_arrays_is_named_tensors_and_a_row_for_each_instance(serve):
+    code = """
+        import numpy as np
+        class PyFuncModel:
+            def predict(self, data, params=None):
+                x = data["x"].to_numpy()
+                words = np.array(["a"] * len(x), dtype=object)
+                return {"sum": x * 2, "both": np.stack([x, x], 1), "word": words}
+        def load_model(path):
+            return PyFuncModel()
+    """
+    signature = {"inputs": [{"type": "double", "name": "x", "required": True}]}
+    files = {"mlflow/__init__.py": "", "mlflow/pyfunc.py": code}
+    with serve(files=files, bill_model={"loader": "pyfunc", "signature": signature}) as served:
+        asked = {"instances": [{"x": 1}, {"x": 2}]}
+        expected = {"sum": [2.0, 4.0], "both": [[1.0, 1.0], [2.0, 2.0]], "word": ["a", "a"]}
+        assert served.predictions(asked) == expected
+        rows = [{"sum": 2.0, "both": [1.0, 1.0], "word": "a"}, {"sum": 4.0, "both": [2.0, 2.0], "word": "a"}]
+        assert served.post(asked, "/v1/models/iris:predict") == (200, {"predictions": rows})
+        tensors = {"inputs": [{"name": "x", "datatype": "FP64", "shape": [2], "data": [1, 2]}]}
+        status, answer = served.post(tensors, "/v2/models/iris/infer")
+        shown = [(one["name"], one["datatype"], one["shape"], one["data"]) for one in answer["outputs"]]
+        assert (status, shown) == (
+            200,
+            [
+                ("sum", "FP64", [2], [2, 4]),
+                ("both", "FP64", [2, 2], [1, 1, 2, 2]),
+                ("word", "BYTES", [2], ["a", "a"]),
+            ],
+        )
+
+
 def test_a_socket_path_that_is_no_socket_is_left_alone(serve, tmp_path):
     precious = tmp_path / "precious"
     precious.write_text("kept")

@@ -35,7 +35,13 @@ _NAMED = ("frame", "tensors")
 def read(answer: Answer, schema: Schema) -> list[Tensor]:
     """Read the tensors of an answer; the signature names those that the model does not."""
     tensors = []
-    is_named = answer.header["parameters"]["content"] in _NAMED
+    content = answer.header["parameters"]["content"]
+    is_named = content in _NAMED
+    if content == "json" and schema.outputs:
+        value = decode(answer.body)
+        names = [one.get("name") for one in schema.outputs]
+        if isinstance(value, dict) and set(names) == value.keys():
+            return [_of_json(str(name), value[name]) for name in names]
     for index, (entry, data) in enumerate(wire.split(answer.header["outputs"], answer.body)):
         declared = schema.outputs[index].get("name") if index < len(schema.outputs) else None
         name = entry["name"] if is_named else declared or f"output-{index}"

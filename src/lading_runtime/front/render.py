@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,7 +28,20 @@ def wrapped(answer: Answer) -> bytes:
         value = decode(memoryview(body))
         if isinstance(value, dict) and "predictions" in value:
             return body
+    if answer.header["parameters"]["content"] == "tensors":
+        body = _records(answer) or body
     return b'{"predictions":' + body + b"}"
+
+
+def _records(answer: Answer) -> bytes | None:
+    """Render named tensors row by row, as KServe wants it; None where they have no rows in common."""
+    outputs = answer.header["outputs"]
+    lengths = {entry["shape"][0] if entry["shape"] else None for entry in outputs}
+    if len(lengths) != 1 or None in lengths:
+        return None
+    columns = decode(memoryview(bare(answer)))
+    rows = zip(*columns.values())  # noqa: B905 - of one length
+    return msgspec.json.encode([dict(zip(columns, row)) for row in rows])  # noqa: B905 - of one answer
 
 
 def bare(answer: Answer) -> bytes:
@@ -41,11 +54,18 @@ def bare(answer: Answer) -> bytes:
         names = [entry["name"] for entry, _ in tensors]
         columns = [_values(entry["datatype"], data) for entry, data in tensors]
         return msgspec.json.encode([dict(zip(names, row)) for row in zip(*columns)])  # noqa: B905 - one frame
-    values = [_nest(_values(entry["datatype"], data), entry["shape"]) for entry, data in tensors]
+    values = [_folded(entry, data) for entry, data in tensors]
     if content == "tensors":
         names = [entry["name"] for entry, _ in tensors]
         return msgspec.json.encode(dict(zip(names, values)))  # noqa: B905 - from one list
     return msgspec.json.encode(values[0])
+
+
+def _folded(entry: Mapping[str, Any], data: memoryview) -> Any:
+    """Return an array's values: JSON is nested already."""
+    if entry["datatype"] == wire.JSON:
+        return decode(data)
+    return _nest(_values(entry["datatype"], data), entry["shape"])
 
 
 def _values(datatype: str, data: memoryview) -> list[Any]:

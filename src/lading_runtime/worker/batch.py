@@ -80,7 +80,7 @@ def _whole(
         if len(values) != len(requests):
             raise _NoRowsError
         return _each(values)
-    value = model.predict(inputs.Request(header, body))
+    value = results.named(model.predict(inputs.Request(header, body)))
     total = sum(rows)
     if _length(value) != total:
         raise _NoRowsError

@@ -54,6 +54,15 @@ class Named:
         return Named({name: one[start:end] for name, one in self.arrays.items()})
 
 
+def named(value: Any) -> Any:
+    """Return a dictionary of arrays, which models of MLflow may answer with, as Named."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or type(value) is not dict or not value:
+        return value
+    is_named = all(type(name) is str and isinstance(one, numpy.ndarray) for name, one in value.items())
+    return Named(value) if is_named else value
+
+
 def encode(value: Any) -> tuple[str, Sequence[Any]]:
     """Return `array`, `frame`, `tensors`, `media` or `json`, and the tensors, each with its bytes.
 
@@ -62,11 +71,9 @@ def encode(value: Any) -> tuple[str, Sequence[Any]]:
     if isinstance(value, Media):
         about = {"type": value.content_type}
         return "media", [(wire.tensor("output-0", "UINT8", [len(value.data)], value.data, about), value.data)]
+    value = named(value)
     if isinstance(value, Named):
-        tensors = [_tensor(name, one) for name, one in value.arrays.items()]
-        if all(entry["datatype"] != wire.JSON for entry, _ in tensors):
-            return "tensors", tensors
-        value = value.arrays
+        return "tensors", [_tensor(name, one) for name, one in value.arrays.items()]
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
     if pandas is not None and isinstance(value, pandas.Series):
         value = value.to_frame()
