@@ -17,6 +17,8 @@ from typing import Any, Union
 
 PREFIX = struct.Struct("<QQ")
 LIMIT_BYTES = 4 << 30
+QUERY = "?"
+"""Among parameters: those of the request's target, as they came, which no parameter is called."""
 JSON = "JSON"
 # so many parts of an answer may be under way before their reader has taken the first
 WINDOW = 16

@@ -6,6 +6,7 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -236,3 +237,34 @@ def test_another_writer_of_forms_is_understood():
     body = b"preamble\r\n--a b:c \r\n" + head + b"\r\n\r\n1\r\n--a b:c--\r\nend"
     (part,) = multipart.parse(body, message["content-type"].encode())
     assert part == ('n""', b"1", "text/plain", "x.txt")
+
+
+def test_the_other_parameters_of_a_table_come_beside_it_however_it_is_sent(serve):
+    code = """
+        import numpy as np
+        def predict(x: np.ndarray, power: float = 1.0) -> np.ndarray:
+            return x.astype(float) ** power
+    """
+    with serve(entry="score.py:predict", files={"score.py": code}) as served:
+
+        def refused(status, body, text):
+            told = body["message"] if isinstance(body, dict) else json.loads(body)["message"]
+            assert (status, text in told) == (400, True), told
+
+        x = {"name": "x", "datatype": "FP64", "shape": [2], "data": [2, 3]}
+        infer = "/v2/models/iris/infer"
+        status, body = served.post({"inputs": [x], "parameters": {"power": 2, "priority": 1}}, infer)
+        assert (status, body["outputs"][0]["data"]) == (200, [4, 9])
+        power = {"name": "power", "datatype": "FP64", "shape": [1], "data": [2]}
+        assert served.post({"inputs": [x, power]}, infer)[1]["outputs"][0]["data"] == [4, 9]
+        refused(*served.post({"inputs": [x], "parameters": {"power": "zzz"}}, infer), "expected a number")
+        refused(*served.post({"inputs": [x], "parameters": {"powr": 2}}, infer), "did you mean 'power'")
+        csv = {"content-type": "text/csv"}
+        status, body, _ = served.ask("POST", "/invocations?power=2", b"2\n3\n", csv)
+        assert (status, json.loads(body)) == (200, {"predictions": [[4], [9]]})
+        refused(*served.ask("POST", "/invocations?powr=2", b"2\n3\n", csv)[:2], "did you mean 'power'")
+        stream = io.BytesIO()
+        np.save(stream, np.array([2.0, 3.0]))
+        npy = {"content-type": "application/x-npy"}
+        status, body, _ = served.ask("POST", "/invocations?power=2", stream.getvalue(), npy)
+        assert (status, json.loads(body)) == (200, {"predictions": [4, 9]})

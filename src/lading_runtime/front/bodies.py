@@ -33,13 +33,20 @@ async def read(model: Model, request: Request, *, else_json: bool = False, lists
         return of_json(model, request.body, lists=lists)
     if kind == "text/csv":
         names, rows = parse_csv(request.body, model.schema, parameters.get("header"))
-        return encode.rows(model.schema, names, rows)
+        return _with_query(model, request, encode.rows(model.schema, names, rows))
     if kind in _FILES:
-        return await _FILES[kind](model, request.body)
+        return _with_query(model, request, await _FILES[kind](model, request.body))
     if else_json:
         return of_json(model, request.body, lists=lists)
     expected = ", ".join(map(repr, ("application/json", "text/csv", media.LINES, *_FILES)))
     raise Refusal(415, f"got content-type {kind!r}, expected one of {expected}")
+
+
+def _with_query(model: Model, request: Request, wanted: Input) -> Input:
+    """Give a routine its other parameters, which a table leaves to the request's target."""
+    if model.routine is None or not request.query:
+        return wanted
+    return wanted._replace(params={wire.QUERY: request.query.decode("latin-1")})
 
 
 def _is_table(routine: routines.Routine, kind: str) -> bool:

@@ -34,8 +34,11 @@ async def infer(model: Model, question: Question) -> Sequence[Tensor]:
     if model.takes_json:
         wanted = encoding.body(question.text or _text(question))
     else:
-        wanted = inputs.read(model.schema, question.tensors)
-        if model.schema.params:
+        tensors, params = routine_schema.parted(model.backend.facts, question.tensors)
+        wanted = inputs.read(model.schema, tensors)
+        if model.routine is not None and (params or question.parameters):
+            wanted = wanted._replace(params={**question.parameters, **params})
+        elif model.schema.params:
             wanted = wanted._replace(params=check_params(model.schema, dict(question.parameters)))
     answer = await model.predict(wanted)
     return outputs.chosen(outputs.read(answer, model.schema), question.names)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lading_runtime.front.json_schema import Json
+from lading_runtime.front.messages import invalid
+from lading_runtime.front.tensors import Tensor, named, nested
 
 _FILE: Json = {"type": "string", "format": "binary"}
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
@@ -43,6 +45,26 @@ def tensors(facts: Mapping[str, Any]) -> list[Json]:
         {"name": name, "datatype": datatypes.get(str(one.get("type")), "BYTES"), "shape": [-1]}
         for name, one in (body.get("properties") or {}).items()
     ]
+
+
+def parted(facts: Mapping[str, Any], tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], dict[str, Any]]:
+    """Part the tensor of a routine that takes one from those that are called as its other parameters."""
+    told = facts.get("schema") or {}
+    main, *others = told.get("parameters") or [""]
+    names = {one.name for one in tensors}
+    if main not in names or len(names) == 1 or not names <= {main, *others}:
+        return tensors, {}
+    properties = (told.get("input") or {}).get("properties") or {}
+    params: dict[str, Any] = {}
+    for one in tensors:
+        if one.name == main:
+            continue
+        values = one.listed()
+        is_list = properties.get(one.name, {}).get("type") == "array"
+        if not is_list and any(value != values[0] for value in values):
+            raise invalid(f"{named(one.name)}: got {len(values)} values, expected one")
+        params[one.name] = nested(one.shape, values) if is_list or not values else values[0]
+    return [one for one in tensors if one.name == main], params
 
 
 def requests(facts: Mapping[str, Any], schema: Json) -> dict[str, Json]:

@@ -15,8 +15,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
+from lading_runtime import wire
 from lading_runtime.typed.call import HEADERS, Arguments, Call
-from lading_runtime.typed.forms import Found
+from lading_runtime.typed.forms import OF_REQUEST, Found
 from lading_runtime.typed.libraries import Array, Frame
 from lading_runtime.typed.nested import Many
 from lading_runtime.typed.reading import Reading, Text, Upload
@@ -167,21 +168,32 @@ class Typed(Routine):
         if request.content == "media":
             about = request.about
             upload = Upload(request.text(), str(about.get("type") or ""), str(about.get("filename") or ""))
-            query = urllib.parse.parse_qsl(str(about.get("query") or ""), keep_blank_values=True)
-            return self._call.file(upload, {name: Text(value) for name, value in query}, reading)
+            return self._call.file(upload, _query(about.get("query")), reading)
         return self._of_tensors(request, reading)
 
     def _of_tensors(self, request: inputs.Request, reading: Reading) -> Arguments:
         """Read what the front has made a table of, or binary tensors."""
         members = self._call.members
         if self._call.batch and isinstance(members[0].kind, Frame):
-            return self._call.named({members[0].name: request.frame(), **request.params}, reading)
+            return self._call.named({members[0].name: request.frame(), **self._params(request)}, reading)
         if self._call.batch and isinstance(members[0].kind, Array):
-            return self._call.named({members[0].name: request.array(), **request.params}, reading)
+            return self._call.named({members[0].name: request.array(), **self._params(request)}, reading)
         if request.content == "tensors":
-            return self._call.named({**request.arrays(), **request.params}, reading)
+            return self._call.named({**request.arrays(), **self._params(request)}, reading)
         names, rows = request.table()
-        return self._call.rows(Found(request.params, rows=rows, columns=names), reading)
+        return self._call.rows(Found(self._params(request), rows=rows, columns=names), reading)
+
+    def _params(self, request: inputs.Request) -> dict[str, Any]:
+        """Return the parameters beside a table; those of a query are text, whatever was meant."""
+        names = [one.name for one in self._call.members]
+        given = {k: one for k, one in request.params.items() if k in names or k not in OF_REQUEST}
+        query = _query(given.pop(wire.QUERY, ""))
+        return {**given, **query}
+
+
+def _query(text: Any) -> dict[str, Any]:
+    pairs = urllib.parse.parse_qsl(str(text or ""), keep_blank_values=True)
+    return {name: Text(value) for name, value in pairs}
 
 
 def _checked(arguments: Arguments, reading: Reading) -> Arguments:

@@ -20,6 +20,11 @@ _PARAMS = ("params", "parameters")
 # what clients send besides, and no routine of ours is told
 _BESIDE = {"id", "outputs", "signature_name", "webhook", "webhook_events_filter", "context", "stream"}
 _SPLIT = {"columns", "index", "data"}
+# what clients of the Open Inference Protocol say of a request itself
+OF_REQUEST = {
+    *("binary_data_output", "sequence_id", "sequence_start", "sequence_end", "priority", "timeout"),
+    *("content_type", "headers"),
+}
 _TENSOR = {"name", "shape", "datatype"}
 
 
@@ -61,7 +66,11 @@ def find(  # noqa: PLR0911 - a line per form
         if name in document and name not in names and isinstance(document[name], dict):
             params.update(document[name])
     if key == "inputs" and _are_tensors(data):
-        return _tensors(data, {name: one for name, one in params.items() if name in names}, reading)
+        return _tensors(
+            data,
+            {name: one for name, one in params.items() if name in names or name not in OF_REQUEST},
+            reading,
+        )
     if key == "dataframe_split" or (isinstance(data, dict) and "data" in data and data.keys() <= _SPLIT):
         return _split(key, data, params, reading)
     if isinstance(data, list) and key != "input":
