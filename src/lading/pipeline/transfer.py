@@ -166,8 +166,11 @@ def _carry(
             sink.refer(referrer)
             carried.add(referrer.digest)
             # an index attaches other images, and these have referrers too
-            named = documents.walk(source, referrer)
-            subjects += [one for one in named if documents.is_manifest(one) or documents.is_index(one)]
+            named = {one.digest: one for one in documents.walk(source, referrer)}
+            subjects += [
+                one for one in named.values() if documents.is_manifest(one) or documents.is_index(one)
+            ]
+            parts |= named
             attached += 1
     size_bytes = sum(one.size_bytes for one in parts.values())
     what = f"{moved_bytes / 1e6:.1f} MB of {size_bytes / 1e6:.1f} MB had to travel, {attached} attached"
