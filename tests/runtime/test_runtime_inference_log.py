@@ -192,6 +192,46 @@ def test_every_kind_of_tensor_is_recorded_as_json():
     assert (found["inputs"], found["params"], found["outputs"]) == (0.0, {"k": 1}, None)
 
 
+SENT = [
+    b'{"age": "AGE9", "nan": NaN}',
+    b'\xef\xbb\xbf{"age": "AGE9"}',
+    '{"age": "AGE9"}'.encode("utf-16"),
+    b'{"age": "AGE9", "x": "\\ud800"}',
+    b'"{\\"age\\": \\"AGE9\\"}"',
+    b'{"a": ["{\\"age\\": \\"AGE9\\", \\"n\\": NaN}"]}',
+    b'{"a": "{\\"age\\": \\"AGE9\\", oops"}',
+    b'{"a": "\\"{\\\\\\"age\\\\\\": \\\\\\"AGE9\\\\\\"}\\""}',
+    b'"age": AGE9',
+    b"[" * 300 + b'{"age": "AGE9"}' + b"]" * 300,
+]
+
+
+@pytest.mark.parametrize("sent", SENT)
+def test_what_may_not_be_kept_is_hidden_however_it_is_spelt(sent):
+    found = recorded(body(sent), answer(sent, wire.JSON, (1,), "json"), redact="age")
+    assert "AGE9" not in json.dumps(found)
+    assert found["inputs"] == found["outputs"] is not None
+
+
+def test_texts_that_hide_nothing_are_kept_as_they_are():
+    for text in ("[INST] hi", '{"b": 1}', '"quoted"', "a {age}", "[1, 2]"):
+        assert recorded(body(json.dumps(text).encode()), redact="age")["inputs"] == text
+
+
+@pytest.mark.parametrize("redact", ["", "age"])
+def test_what_cannot_be_recorded_is_counted_and_the_next_is_recorded(redact):
+    sink = Kept()
+    taker = InferenceLog(sink, FACTS, 1.0, Redactor(redact))
+    deep = json.loads("[" * 900 + "]" * 900)
+    bad = Input("array", [({"datatype": "FP64", "shape": [1], "name": "a"}, b"odd")], params={})
+    taker.record(None, bad, None, None, 0.0)
+    taker.record(None, Input("json", [], params={"a": deep}), None, None, 0.0)
+    taker.record(None, body(b"1"), None, None, 0.0)
+    taker.close()
+    assert taker.dropped["not_recordable"] == 1
+    assert [one["inputs"] for one in sink.lines] == [None, 1]
+
+
 def test_what_is_too_large_for_a_record_is_left_out_of_it():
     data = b'"' + b"x" * inference_log.RECORD_LIMIT_BYTES + b'"'
     assert recorded(body(data))["inputs"] == {"omitted_bytes": len(data)}
@@ -281,6 +321,27 @@ def test_files_are_put_by_and_the_oldest_forgotten(tmp_path):
     again.write(b"5\n")
     again.close()
     assert path.read_text() == "4-------\n5\n"
+
+
+def test_no_file_is_larger_than_it_may_be_but_for_a_longer_line(tmp_path):
+    lines = JsonLines(str(tmp_path / "log"), 10, 9)
+    lines.write(b"1--\n2--\n3--\n" + b"4" * 20 + b"\n5--\n")
+    lines.write(b"6--\n7--\n")
+    lines.close()
+    found = [(tmp_path / name).read_bytes() for name in ("log.4", "log.3", "log.2", "log.1", "log")]
+    assert found == [b"1--\n2--\n", b"3--\n", b"4" * 20 + b"\n", b"5--\n6--\n", b"7--\n"]
+
+
+def test_a_file_that_another_program_removes_is_begun_again(tmp_path):
+    path = tmp_path / "log"
+    lines = JsonLines(str(path), 100, 2)
+    lines.write(b"1\n")
+    path.unlink()
+    lines.write(b"2\n")
+    path.rename(tmp_path / "moved")
+    lines.write(b"3\n")
+    lines.close()
+    assert (path.read_bytes(), (tmp_path / "moved").read_bytes()) == (b"3\n", b"2\n")
 
 
 def test_a_torn_line_is_taken_back(tmp_path):

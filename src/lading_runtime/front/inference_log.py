@@ -9,7 +9,7 @@ import threading
 import time
 from array import array
 from calendar import timegm
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from random import random
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from lading_runtime import log, wire
+from lading_runtime.front import decode
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal
@@ -45,6 +46,9 @@ COLUMNS = (
     *(Column(name, "text") for name in _JSON),
     Column("error", "text"),
 )
+
+
+Read = Callable[[Any], Any]
 
 
 class Sink(Protocol):
@@ -81,7 +85,7 @@ class InferenceLog:
     def __init__(self, sink: Sink, facts: Mapping[str, str], sample: float, redactor: Redactor) -> None:
         """Start the thread; `facts` are the model's name, version and digest."""
         self.written = 0
-        self.dropped = {"queue_full": 0, "write_failed": 0}
+        self.dropped = {"queue_full": 0, "write_failed": 0, "not_recordable": 0}
         self._sink = sink
         self._facts = facts
         self._sample = sample
@@ -132,7 +136,7 @@ class InferenceLog:
                 time.sleep(_PAUSE_S)  # what comes meanwhile is written at once
         try:
             self._sink.close()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - the last of a thread
             self._warn(error)
 
     def _next(self) -> list[_Taken | None]:
@@ -148,20 +152,26 @@ class InferenceLog:
 
     def _write(self, taken: Sequence[_Taken]) -> None:
         lines: list[bytes] = []
-        try:
-            for one in taken:
-                self._taken_bytes += one.size_bytes
+        for one in taken:
+            self._taken_bytes += one.size_bytes
+            try:
                 lines.append(self._line(one))
+            except Exception as error:  # noqa: BLE001 - whatever a value is, the next is recorded
+                self.dropped["not_recordable"] += 1
+                self._warn(error)
+        try:
             if lines:
                 self._sink.write(b"".join(lines))
                 self.written += len(lines)
+                lines = []
             self._sink.tick()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - the thread is the only one there is
             self.dropped["write_failed"] += len(lines)
             self._warn(error)
 
     def _line(self, taken: _Taken) -> bytes:
         answer, refusal, seen = taken.answer, taken.refusal, taken.seen
+        read = _read_all if self._redactor.is_on else _read
         record = {
             "time": log.timestamp(taken.at),
             "request_id": "" if seen is None else seen.request_id,
@@ -172,19 +182,20 @@ class InferenceLog:
             "duration_s": round(taken.took_s, 6),
             "queue_s": round(answer.queue_s, 6) if answer is not None else 0.0,
             "model_s": round(answer.model_s, 6) if answer is not None else 0.0,
-            "inputs": _values(taken.wanted.content, taken.wanted.tensors, taken.wanted.columns),
+            "inputs": _values(taken.wanted.content, taken.wanted.tensors, taken.wanted.columns, read),
             "params": taken.wanted.params,
-            "outputs": None if answer is None or refusal is not None else _outputs(answer),
+            "outputs": None if answer is None or refusal is not None else _outputs(answer, read),
             "error": "" if refusal is None else self._redactor.text(refusal.reason, refusal.message),
         }
         return msgspec.json.encode(self._redactor.record(record)) + b"\n"
 
-    def _warn(self, error: OSError) -> None:
+    def _warn(self, error: Exception) -> None:
         """Say that records are lost, but not with each of them."""
         now = time.monotonic()
         if now - self._warned_at >= _QUIET_S:
             self._warned_at = now
-            log.write("warning", f"the inference log loses records: {error.strerror or error}")
+            why = getattr(error, "strerror", None) or (str(error) if isinstance(error, OSError) else "")
+            log.write("warning", f"the inference log loses records: {why or type(error).__name__}")
 
 
 def start(model: Model) -> InferenceLog | None:
@@ -220,32 +231,45 @@ def _microseconds(text: str) -> int:
     return timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) * 1_000_000 + int(text[20:26])
 
 
-def _outputs(answer: Answer) -> Any:
+def _outputs(answer: Answer, read: Read) -> Any:
     parameters = answer.header.get("parameters") or {}
     tensors = list(wire.split(answer.header.get("outputs", ()), answer.body))
-    return _values(parameters.get("content", "json"), tensors, None)
+    return _values(parameters.get("content", "json"), tensors, None, read)
 
 
-def _values(content: str, tensors: Sequence[Any], columns: Sequence[str] | None) -> Any:
+def _values(content: str, tensors: Sequence[Any], columns: Sequence[str] | None, read: Read) -> Any:
     """Return values as JSON has them: of a frame and of named tensors name → list, else nested lists."""
     size = sum(len(data) for _, data in tensors)
     if size > RECORD_LIMIT_BYTES:
         return {"omitted_bytes": size}
     if columns is not None and len(tensors) == 1:
-        rows = _nested(*tensors[0])
+        rows = _nested(*tensors[0], read)
         return {name: [row[index] for row in rows] for index, name in enumerate(columns)}
     if content in {"frame", "tensors"}:
-        return {entry["name"]: _nested(entry, data) for entry, data in tensors}
-    return _nested(*tensors[0]) if tensors else None
+        return {entry["name"]: _nested(entry, data, read) for entry, data in tensors}
+    return _nested(*tensors[0], read) if tensors else None
 
 
-def _nested(entry: Mapping[str, Any], data: bytes | memoryview) -> Any:
+def _read(data: bytes | memoryview) -> Any:
+    """Read JSON; what is none is kept as it was sent."""
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return bytes(data).decode("utf-8", "replace")
+
+
+def _read_all(data: bytes | memoryview) -> Any:
+    """Read whatever the model may have read as JSON; of the rest nobody can tell what is to be hidden."""
+    try:
+        return decode.parse_json(bytes(data))
+    except Refusal:
+        return {"omitted_bytes": len(data), "reason": "not readable as JSON"}
+
+
+def _nested(entry: Mapping[str, Any], data: bytes | memoryview, read: Read) -> Any:
     datatype = entry["datatype"]
     if datatype == wire.JSON:
-        try:
-            return msgspec.json.decode(data)
-        except msgspec.DecodeError:
-            return bytes(data).decode("utf-8", "replace")
+        return read(data)
     code = wire.ARRAY_CODES.get(datatype)
     if code is None:
         return {"datatype": datatype, "omitted_bytes": len(data)}

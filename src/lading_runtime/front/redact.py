@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+from lading_runtime.front import decode
+from lading_runtime.front.messages import Refusal
+
 REDACTED = "[redacted]"
 _ROOTS = ("inputs", "params", "outputs")
+_DEPTH = 100
+"""What is deeper is hidden whatever it is."""
 
 
 class Redactor:
@@ -20,10 +26,11 @@ class Redactor:
         asked = [one.strip() for one in text.split(",") if one.strip()]
         self._names = {one for one in asked if not one.startswith("/")}
         self._pointers = [_steps(one) for one in asked if one.startswith("/")]
+        self.is_on = bool(asked)
 
     def record(self, record: dict[str, Any]) -> dict[str, Any]:
         """Hide values in `inputs`, `params` and `outputs`."""
-        if not self._names and not self._pointers:
+        if not self.is_on:
             return record
         return {
             key: self._hide(value, [one[1:] for one in self._pointers if one and one[0] in {key, "*"}])
@@ -34,22 +41,40 @@ class Redactor:
 
     def text(self, reason: str, message: str) -> str:
         """Return what may be kept of an error: its words may quote what is hidden."""
-        return reason if self._names or self._pointers else message
+        return reason if self.is_on else message
 
-    def _hide(self, value: Any, pointers: Sequence[Sequence[str]]) -> Any:
-        if any(not one for one in pointers):
+    def _hide(self, value: Any, pointers: Sequence[Sequence[str]], depth: int = 0) -> Any:
+        if depth > _DEPTH or any(not one for one in pointers):
             return REDACTED
         if isinstance(value, dict):
             return {
-                key: REDACTED if key in self._names else self._hide(one, _below(pointers, str(key)))
+                key: REDACTED
+                if key in self._names
+                else self._hide(one, _below(pointers, str(key)), depth + 1)
                 for key, one in value.items()
             }
         if isinstance(value, list):
             # numbers in long lists are what most records are made of
-            if not pointers and not any(isinstance(one, (dict, list)) for one in value):
+            if not pointers and not any(isinstance(one, (dict, list, str)) for one in value):
                 return value
-            return [self._hide(one, _below(pointers, str(index))) for index, one in enumerate(value)]
-        return value
+            return [
+                self._hide(one, _below(pointers, str(index)), depth + 1) for index, one in enumerate(value)
+            ]
+        return self._hide_text(value, pointers, depth) if isinstance(value, str) else value
+
+    def _hide_text(self, text: str, pointers: Sequence[Sequence[str]], depth: int) -> str:
+        """Look into a text that is JSON itself; one that seems to be and cannot be read is hidden whole."""
+        start = text.lstrip("\ufeff \t\r\n")
+        if not start.startswith(("{", "[", '"')) or ("{" not in start and "\\" not in start and not pointers):
+            return text
+        try:
+            value = decode.parse_json(start.encode())
+        except (Refusal, UnicodeEncodeError):
+            return REDACTED if "{" in start or "\\" in start else text
+        kept = self._hide(value, pointers, depth + 1)
+        if kept == value:
+            return text
+        return kept if kept is REDACTED else json.dumps(kept, ensure_ascii=False)
 
 
 def _below(pointers: Sequence[Sequence[str]], step: str) -> list[Sequence[str]]:

@@ -52,9 +52,24 @@ class JsonLines:
         self._open()
 
     def write(self, data: bytes) -> None:
-        """Write whole lines; raise OSError, having taken back what was written of them."""
-        if self._size and self._size + len(data) > self._max_bytes:
-            self.put_by()
+        """Write whole lines, to as many files as they need; raise OSError.
+
+        What a file has not taken whole is taken back.
+        """
+        self._look()
+        while data:
+            room = self._max_bytes - self._size
+            # a line that is longer than a file may be has one of its own
+            end = len(data) if len(data) <= room else data.rfind(b"\n", 0, max(room, 0)) + 1
+            if not end and not self._size:
+                end = data.find(b"\n") + 1 or len(data)
+            if end:
+                self._append(data[:end])
+                data = data[end:]
+            if data:
+                self.put_by()
+
+    def _append(self, data: bytes) -> None:
         stream = self._stream or self._open()
         try:
             rest = data
@@ -65,6 +80,19 @@ class JsonLines:
                 stream.truncate(self._size)
             raise
         self._size += len(data)
+
+    def _look(self) -> None:
+        """Begin the file again where another program has moved or removed it."""
+        if self._stream is None:
+            return
+        ours = os.fstat(self._stream.fileno())
+        try:
+            is_there = os.path.samestat(ours, os.stat(self._path))  # noqa: PTH116
+        except OSError:
+            is_there = False
+        if not is_there:
+            self.close()
+            self._open()
 
     def tick(self) -> None:
         """Files of lines can be read at any time: none is put by for its age."""
