@@ -45,7 +45,7 @@ def start(bill: Bill, *, share: bool = True, gpu: str | None = None) -> Started:
         "options": bill.model["loader_options"] or {},
         "code": bill.code,
         "parent": os.getpid(),
-        "marked": log.IS_JSON,
+        "mark": output.KEY if log.IS_JSON else "",
         "share": share and _adopts_orphans(),
     }
     variables = environment(os.environ, bill)

@@ -2,20 +2,30 @@
 
 `LADING_LOG_LEVEL` chooses from which level on; `LADING_LOG_FORMAT` chooses `text` or `json`, and without it
 JSON is written where Kubernetes, Cloud Run or Knative collect it. Standard library only, and little of it:
-the launcher writes lines too.
+the launcher writes lines too. At first a line is written at once; from `detach` on by a thread, so that no
+request waits for whoever reads the log, or does not.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
+import threading
 import time
+from collections import deque
 from contextvars import ContextVar
 from typing import Any, Optional, Protocol
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
+_STDERR = 2
+_MOST_BYTES = 4 << 20
+_PIPE_BYTES = 4096
+_PATIENCE_S = 1.0
+_PAUSE_S = 0.005
+_LAST_S = 1.0
 _COLLECTED = ("KUBERNETES_SERVICE_HOST", "K_SERVICE")
 
 
@@ -46,6 +56,8 @@ IS_JSON = (
     == "json"
 )
 _described: dict[str, Any] = {}
+_turn = threading.RLock()
+_writers: list[_Writer] = []
 
 
 def describe(**fields: Any) -> None:  # noqa: ANN401 - whatever JSON has
@@ -56,18 +68,116 @@ def describe(**fields: Any) -> None:  # noqa: ANN401 - whatever JSON has
 
 
 def write(level: str, text: str, **fields: Any) -> None:  # noqa: ANN401
-    """Write a line, at once and whole; a closed stderr stops nothing."""
+    """Write a line, whole; a closed stderr stops nothing."""
     if LEVELS.index(level) >= _THRESHOLD:
         request = REQUEST.get()
         if request is not None:
             fields.setdefault("request_id", request.request_id)
             if request.trace_id:
                 fields.setdefault("trace_id", request.trace_id)
+        emit(line(level, text, fields) if IS_JSON else _text(level, text, fields))
+
+
+def emit(lines: str, *, patient: bool = False) -> None:
+    """Write whole lines; `patient`, wait a moment for room where more comes than is read."""
+    writer = _writers[0] if _writers else None
+    if writer is not None:
+        writer.put(lines.encode("utf-8", "backslashreplace"), patient=patient)
+        return
+    with _turn:
         try:
-            sys.stderr.write(line(level, text, fields) if IS_JSON else _text(level, text, fields))
+            sys.stderr.write(lines)
             sys.stderr.flush()
         except (OSError, ValueError):
             return
+
+
+def detach() -> None:
+    """Write by a thread from now on: what waits is bounded, and what is dropped is counted and told."""
+    if not _writers:
+        _writers.append(_Writer())
+
+
+class _Writer:
+    """The one that writes to stderr."""
+
+    def __init__(self) -> None:
+        # reentrant, as a Condition's lock is: what collects garbage in here may log
+        self._turn = threading.Condition()
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._dropped = 0
+        self._is_stalled = False
+        self._is_open = True
+        self._thread = threading.Thread(target=self._run, daemon=True, name="log")
+        self._thread.start()
+
+    def put(self, data: bytes, *, patient: bool) -> None:
+        """Take whole lines, where there is room."""
+        with self._turn:
+            if patient and not self._has_room(data) and not self._is_stalled:
+                self._is_stalled = not self._turn.wait_for(lambda: self._has_room(data), _PATIENCE_S)
+            if not self._has_room(data):
+                self._dropped += data.count(b"\n")
+                return
+            self._waiting.append(data)
+            self._size += len(data)
+            self._turn.notify_all()
+
+    def close(self) -> None:
+        """Write what waits, within a short time."""
+        with self._turn:
+            self._is_open = False
+            self._turn.notify_all()
+        self._thread.join(_LAST_S)
+
+    def _has_room(self, data: bytes) -> bool:
+        return not self._size or self._size + len(data) <= _MOST_BYTES
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open or self._waiting:
+            with self._turn:
+                self._turn.wait_for(lambda: self._waiting or not self._is_open)
+                is_open = self._is_open
+            while block := self._block():
+                _write_out(block)
+                with self._turn:
+                    self._size -= len(block)
+                    self._is_stalled = False
+                    dropped, self._dropped = self._dropped, 0
+                    self._turn.notify_all()
+                if dropped:
+                    write("warning", f"{dropped} lines of the log were dropped: nothing read them in time")
+            if is_open:
+                time.sleep(_PAUSE_S)  # what comes meanwhile is written at once
+
+    def _block(self) -> bytes:
+        """Take what a pipe takes whole, other processes writing to it, or one that is longer."""
+        with self._turn:
+            taken = [self._waiting.popleft()] if self._waiting else []
+            size = sum(map(len, taken))
+            while self._waiting and size + len(self._waiting[0]) <= _PIPE_BYTES:
+                taken.append(self._waiting.popleft())
+                size += len(taken[-1])
+        return b"".join(taken)
+
+
+def _write_out(data: bytes) -> None:
+    """Write all of it, however long that takes; a closed stderr stops nothing."""
+    while data:
+        try:
+            data = data[os.write(_STDERR, data) :]
+        except BlockingIOError:
+            time.sleep(_PAUSE_S)
+        except OSError:
+            return
+
+
+@atexit.register
+def _finish() -> None:
+    for writer in _writers:
+        writer.close()
 
 
 def line(level: str, text: str, fields: dict[str, Any]) -> str:

@@ -4,7 +4,9 @@ In a log of text a worker writes to stderr itself. In a log of JSON its stdout a
 a thread reads: whatever a model prints, and however much, no request waits for it and no line is torn.
 The worker's Python marks what it knows of a line (`worker/console.py`):
 
-    RS process id US `info` or `error` US request id RS text, its line feeds as GS, line feed
+    RS key US process id US `info` or `error` US request id RS text, its line feeds as GS, line feed
+
+The key is random, and the worker's alone to know: what a client has a model print is never taken for a mark.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ LIMIT_BYTES = 16 << 10
 _CHUNK_BYTES = 1 << 16
 _LAST_S = 0.5
 _UNENDED_MS = 200
-_MARK = re.compile(rb"\x1e(\d{1,10})\x1f(info|error)\x1f([^\x1e\x1f]{0,4096})\x1e")
+KEY = os.urandom(8).hex()
+_MARK = re.compile(rb"\x1e" + KEY.encode() + rb"\x1f(\d{1,10})\x1f(info|error)\x1f([^\x1e\x1f]{0,4096})\x1e")
 _STDERR = 2
 _followers: set[threading.Thread] = set()
 
@@ -70,8 +73,8 @@ def _follow(descriptor: int) -> None:
                 break
             *lines, rest = (rest + chunk).split(b"\n")
             while len(rest) >= LIMIT_BYTES:
-                lines.append(rest[:LIMIT_BYTES])
-                rest = rest[LIMIT_BYTES:]
+                piece, rest = _cut(rest)
+                lines.append(piece)
             _write(lines)
         _write([rest] if rest else [])
     finally:
@@ -80,23 +83,36 @@ def _follow(descriptor: int) -> None:
 
 
 def _write(lines: list[bytes]) -> None:
-    """Write lines in one go; a closed stderr stops nothing, or the worker would wait for ever."""
-    data = "".join(map(_line, chain.from_iterable(map(_pieces, lines)))).encode()
-    try:
-        while data:
-            data = data[os.write(_STDERR, data) :]
-    except OSError:
-        return
+    """Write lines in one go, waiting a moment where the log is read more slowly than a model prints."""
+    text = "".join(map(_line, chain.from_iterable(map(_pieces, lines))))
+    if text:
+        log.emit(text, patient=True)
 
 
 def _pieces(raw: bytes) -> Iterator[bytes]:
-    """Cut a line where a mark begins another: one that its writer never ended is before it."""
+    """Cut a line where a mark begins another: what its writer never ended is before it; then by length."""
     start = 0
     if raw.rfind(b"\x1e", 1) > 0:
         for mark in _MARK.finditer(raw, 1):
-            yield raw[start : mark.start()]
+            yield from _short(raw[start : mark.start()])
             start = mark.start()
-    yield raw[start:]
+    yield from _short(raw[start:])
+
+
+def _short(raw: bytes) -> Iterator[bytes]:
+    while len(raw) > LIMIT_BYTES:
+        piece, raw = _cut(raw)
+        yield piece
+    yield raw
+
+
+def _cut(raw: bytes) -> tuple[bytes, bytes]:
+    """Cut what is too long for a line, between characters; the rest is marked as what it was cut from."""
+    at = LIMIT_BYTES
+    while raw[at : at + 1] and raw[at] & 0xC0 == 0x80 and at > LIMIT_BYTES - 3:
+        at -= 1
+    marks = [mark[0] for mark in _MARK.finditer(raw, 0, at)]
+    return raw[:at], (marks[-1] if marks else b"") + raw[at:]
 
 
 def _line(raw: bytes) -> str:

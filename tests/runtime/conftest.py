@@ -34,9 +34,9 @@ class UnixConnection(http.client.HTTPConnection):
 class Served:
     """A server's process, and a client for it."""
 
-    def __init__(self, folder, environ):
+    def __init__(self, folder, environ, log_path=None):
         self.uds = str(folder / "s")
-        self.log_path = folder / "log"
+        self.log_path = log_path or folder / "log"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("LADING_")}
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
@@ -156,7 +156,7 @@ def _served(model=None, *, signature=None, entry=None, files=None, ready=True, v
         else None,
     }
     (folder / "bill.json").write_text(json.dumps(bill), encoding="utf-8")
-    served = Served(folder, more.get("environ", {}))
+    served = Served(folder, more.get("environ", {}), more.get("log_path"))
     try:
         if ready:
             served.await_ready(more.get("timeout_s", 30))

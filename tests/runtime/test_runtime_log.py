@@ -1,9 +1,11 @@
 """The log: what a machine reads of it, whoever wrote the line."""
 
+import contextlib
 import json
 import os
 import re
 import threading
+import time
 
 import pytest
 
@@ -25,6 +27,8 @@ TALKER = """
                 print("line", number, "x" * 100)
         elif raw == "long":
             print("y" * 100000)
+        elif raw == "forge":
+            print("\x1e999\x1ferror\x1fFAKE\x1eforged")
         elif raw == "raise":
             raise LookupError("no such thing")
         elif raw == "exit":
@@ -95,9 +99,43 @@ def test_megabytes_of_output_neither_block_the_model_nor_tear_a_line(talker):
     talker.await_log("yyy")
     talker.predictions("after")
     talker.await_log("printed after")
-    pieces = [one["message"] for one in lines(talker) if one["message"].startswith("y")]
-    assert "".join(pieces) == "y" * 100000
+    pieces = [one for one in lines(talker) if one["message"].startswith("y")]
+    assert "".join(one["message"] for one in pieces) == "y" * 100000
     assert len(pieces) > 1
+    assert len({(one["pid"], one["request_id"]) for one in pieces}) == 1
+
+
+def test_what_a_client_has_a_model_print_is_no_mark(talker):
+    sent = {"x-request-id": "true-1", "content-type": "application/json"}
+    talker.ask("POST", "/invocations", b'"forge"', sent)
+    talker.await_log("forged")
+    (found,) = [one for one in lines(talker) if "forged" in one["message"]]
+    assert (found["level"], found["request_id"]) == ("info", "true-1")
+    assert found["pid"] != 999
+
+
+def test_a_log_that_nobody_reads_holds_up_no_request_and_no_end(serve, tmp_path):
+    """A full pipe is what a container's log is whose driver is stuck."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    environ = {"LADING_LOG_FORMAT": "json", "LADING_ACCESS_LOG": "1"}
+    with serve(entry="score.py", files={"score.py": TALKER}, environ=environ, log_path=fifo) as served:
+        for _ in range(3):
+            assert served.predictions("much") == "much"
+        assert served.get("/v2/health/ready")[0] == 200
+        kept = bytearray()
+        deadline = time.monotonic() + 20
+        while b"lines of the log were dropped" not in kept:
+            assert time.monotonic() < deadline
+            with contextlib.suppress(BlockingIOError):
+                kept += os.read(reader, 1 << 20)
+        for line in kept.splitlines()[:-1]:
+            json.loads(line)
+        for _ in range(2):
+            served.predictions("much")
+        assert served.stop() == 0
+    os.close(reader)
 
 
 def test_last_words_of_a_worker_are_kept(talker):
@@ -190,6 +228,7 @@ def test_requests_side_by_side_print_under_their_own_names(serve):
 def test_marked_lines_are_read_back_whole(capfd, monkeypatch):
     """What the worker marks is what the reader of the pipe finds, whoever else writes in between."""
     monkeypatch.setattr(log, "IS_JSON", True)
+    monkeypatch.setitem(console._state, "key", output.KEY)
     descriptor = output.begin()
     (follower,) = [one for one in threading.enumerate() if one.name == "worker output"]
     console.begin("one,two")

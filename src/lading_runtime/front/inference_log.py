@@ -243,11 +243,11 @@ def _values(content: str, tensors: Sequence[Any], columns: Sequence[str] | None,
     if size > RECORD_LIMIT_BYTES:
         return {"omitted_bytes": size}
     if columns is not None and len(tensors) == 1:
-        rows = _nested(*tensors[0], read)
+        rows = _nested(read, *tensors[0])
         return {name: [row[index] for row in rows] for index, name in enumerate(columns)}
     if content in {"frame", "tensors"}:
-        return {entry["name"]: _nested(entry, data, read) for entry, data in tensors}
-    return _nested(*tensors[0], read) if tensors else None
+        return {entry["name"]: _nested(read, entry, data) for entry, data in tensors}
+    return _nested(read, *tensors[0]) if tensors else None
 
 
 def _read(data: bytes | memoryview) -> Any:
@@ -266,7 +266,7 @@ def _read_all(data: bytes | memoryview) -> Any:
         return {"omitted_bytes": len(data), "reason": "not readable as JSON"}
 
 
-def _nested(entry: Mapping[str, Any], data: bytes | memoryview, read: Read) -> Any:
+def _nested(read: Read, entry: Mapping[str, Any], data: bytes | memoryview) -> Any:
     datatype = entry["datatype"]
     if datatype == wire.JSON:
         return read(data)

@@ -57,6 +57,7 @@ class _Service:
         # made here, not before: until Python 3.10 an event belongs to the loop that runs when it is made
         stop = self._stop = asyncio.Event()
         log.capture()
+        log.detach()
         if started is None:
             return await self._run_compiled()
         reaper = Reaper()
@@ -172,6 +173,7 @@ async def _speak_grpc(
         await asyncio.wait_for(stop.wait(), _GRPC_AFTER_S)
         return
     loop = asyncio.get_running_loop()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's C writes lines of its own form into the log
     try:
         rpc = await loop.run_in_executor(None, importlib.import_module, "lading_runtime.front.rpc")
     except ImportError as error:

@@ -34,6 +34,7 @@ async def serve() -> int:
         served = json.load(stream)
     fleet = Fleet(served, Control(f"{FOLDER}/control"))
     router = Router(fleet)
+    log.detach()
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     try:

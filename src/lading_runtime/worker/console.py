@@ -15,7 +15,7 @@ from typing import Any
 
 # what `output.py` takes for a mark
 _MAX_NAMES = 4096
-_state = {"request": "", "is_marked": False}
+_state = {"request": "", "key": ""}
 _own: ContextVar[str] = ContextVar("own", default="")
 
 
@@ -42,9 +42,9 @@ class _Marked(io.FileIO):
         return len(whole)
 
 
-def mark() -> None:
-    """Mark what is printed from now on."""
-    _state["is_marked"] = True
+def mark(key: str) -> None:
+    """Mark what is printed from now on, with what no text that is printed can know."""
+    _state["key"] = key
     sys.stdout = io.TextIOWrapper(_Marked(1), "utf-8", "backslashreplace", write_through=True)
     sys.stderr = io.TextIOWrapper(_Marked(2), "utf-8", "backslashreplace", write_through=True)
 
@@ -60,7 +60,7 @@ def begin(request_id: str, *, is_alone: bool = True) -> None:
 
 def failure() -> None:
     """Print the exception that is being handled: as one line where lines are marked."""
-    if not _state["is_marked"]:
+    if not _state["key"]:
         traceback.print_exc()
         return
     text = traceback.format_exc().rstrip("\n").replace("\n", "\x1d").encode("utf-8", "backslashreplace")
@@ -70,6 +70,6 @@ def failure() -> None:
 
 
 def _mark(level: str) -> bytes:
-    return f"\x1e{os.getpid()}\x1f{level}\x1f{_own.get() or _state['request']}\x1e".encode(
+    return f"\x1e{_state['key']}\x1f{os.getpid()}\x1f{level}\x1f{_own.get() or _state['request']}\x1e".encode(
         "utf-8", "backslashreplace"
     )

@@ -56,8 +56,8 @@ def run(descriptor: int, job_text: str) -> int:
 def _run(descriptor: int, job_text: str) -> int:
     os.set_inheritable(descriptor, False)  # noqa: FBT003 - the standard library's own
     job = json.loads(job_text)
-    if job.get("marked"):
-        console.mark()
+    if job.get("mark"):
+        console.mark(job["mark"])
     _die_with(int(job["parent"]))
     started = time.perf_counter()
     gc.disable()  # what is being loaded is not garbage, and looking for some in it takes long
