@@ -40,6 +40,12 @@ ASYNC = """
             if what == "block":
                 import time
                 time.sleep(60)
+            if what == "die":
+                import os
+                os._exit(7)
+            if what == "noted":
+                print("noted once")
+                what = "hang"
             self.running += 1
             self.most = max(self.most, self.running)
             try:
@@ -230,6 +236,30 @@ def test_an_async_request_that_takes_too_long_is_cancelled_alone(serve):
         served.await_log("another one starts")
         served.await_ready()
         assert served.predictions({"what": "y"})[0] == "y"
+
+
+def test_what_was_beside_an_async_request_that_ends_the_worker_is_not_run_twice(side_by_side):
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(side_by_side.post, {"what": "noted"}) for _ in range(2)]
+        deadline = time.monotonic() + 10
+        while side_by_side.metric("lading_requests_running") < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        side_by_side.await_log("noted once")
+        assert side_by_side.post({"what": "die"})[0] == 500
+        for status, answer in [one.result() for one in waiting]:
+            assert (status, "beside it; it may have been done" in answer["error"]) == (500, True)
+    side_by_side.await_ready()
+    assert side_by_side.predictions({"what": "x"}) == ["x", 1], "nothing else runs in the new worker"
+
+
+def test_a_blocked_worker_of_an_async_routine_is_replaced_within_a_second_of_the_time_limit(serve):
+    environ = {"LADING_REQUEST_TIMEOUT_S": "4", "LADING_WORKERS": "1"}
+    with serve(entry="score.py:Model", files={"score.py": ASYNC}, environ=environ) as served:
+        assert served.post({"what": "block"})[0] == 504
+        begun = time.monotonic()
+        served.await_log("another one starts")
+        assert time.monotonic() - begun < 3, "and not another four"
 
 
 def test_streams_of_an_async_routine_run_side_by_side(async_generator):

@@ -165,12 +165,12 @@ class Member:
             if flight.since_s == math.inf:
                 flight.since_s = now_s
 
-    def leave(self, job: Job, now_s: float) -> None:
-        """Tell the worker that nobody waits for its answer to this request."""
+    def leave(self, job: Job, now_s: float, most_s: float) -> None:
+        """Tell the worker that nobody waits for its answer; as if it began `most_s` ago at most."""
         lane, flight = self._find(job)
         if flight is not None and not flight.is_left:
             flight.is_left = True
-            flight.since_s = now_s
+            flight.since_s = now_s if flight.since_s == math.inf else max(flight.since_s, now_s - most_s)
             self._tell(lane, cancel=True)
 
     def _find(self, job: Job) -> tuple[int, Flight | None]:
@@ -240,6 +240,8 @@ class Member:
                 granted = wire.WINDOW + flight.taken // GRANT * GRANT
                 flight.since_s = math.inf if flight.sent >= granted else perf_counter()
             flight.jobs[0].part(answer)
+        elif answer.header.get("heard"):
+            flight.since_s = perf_counter()  # what it has to clean up may take its time
         else:
             self._answered = True
             del self.flights[lane]

@@ -31,6 +31,8 @@ from lading_runtime.front.staff import Staff
 # how much finer than the time limits they are looked at, and how seldom at most
 _TICKS = 20
 _MAX_TICK_S = 0.25
+# a worker with several requests says that it has heard a cancellation, unless something blocks it
+_HEARD_S = 1.0
 
 
 class Pool(Told):
@@ -277,13 +279,18 @@ class Pool(Told):
         self._staff.on_end(member, self._on_reason)
 
     def _on_reason(self, member: Member, reason: str) -> None:
-        """Answer the request that was running; of a batch, try each by itself."""
+        """Answer the request that was running; of a batch, try each by itself.
+
+        What an async routine was asked side by side is not tried again: it may have had its effects.
+        """
         jobs = member.jobs
+        is_batch = self._lanes == 1 and len(jobs) > 1
+        again = [job for job in jobs if not job.is_second and not job.has_begun] if is_batch else []
+        beside = "" if is_batch or len(jobs) < 2 else f" and {len(jobs) - 1} beside it; it may have been done"
         member.flights.clear()
-        again = [job for job in jobs if not job.is_second and not job.has_begun] if len(jobs) > 1 else []
         for job in jobs:
             if job not in again:
-                message = f"the worker {reason} while it answered this request"
+                message = f"the worker {reason} while it answered this request{beside}"
                 job.refuse(Refusal(500, message, reason="worker_ended"))
         self._retry(again)
 
@@ -312,7 +319,12 @@ class Pool(Told):
             self.waiting.remove(job)
         elif self._lanes > 1 or job.on_part is not None:
             for member in self._staff.members:
-                member.leave(job, perf_counter())
+                self._leave(member, job)
+
+    def _leave(self, member: Member, job: Job) -> None:
+        """Have a request cancelled, within its time, or the worker ended that does not hear it."""
+        now_s = perf_counter()
+        member.leave(job, now_s, max(0.0, self._timeout_s - _HEARD_S))
 
     def _tick(self) -> None:
         """Look for what takes too long, as long as there is anything."""
@@ -328,7 +340,7 @@ class Pool(Told):
                     self._ran_too_long(member, flight)
                 elif flight.since_s == math.inf and flight.taken_s + self._timeout_s <= now_s:
                     flight.jobs[0].refuse(Refusal(408, "the answer was not read in time"))
-                    member.leave(flight.jobs[0], now_s)
+                    self._leave(member, flight.jobs[0])
         pause_s = min(self._timeout_s / _TICKS, _MAX_TICK_S)
         self._ticker = self._loop.call_later(pause_s, self._tick) if is_busy else None
 
@@ -338,7 +350,7 @@ class Pool(Told):
             (job,) = flight.jobs
             job.refuse(Refusal(504, f"the model took {took} for this request", reason="model_timeout"))
             if self._lanes > 1 and not flight.is_left:  # other requests are with this worker
-                member.leave(job, perf_counter())
+                self._leave(member, job)
                 return
             flight.jobs = ()
         member.kill(f"taking {took}")

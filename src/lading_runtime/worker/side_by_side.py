@@ -63,6 +63,7 @@ class _Server:
             self._tasks[lane] = self._loop.create_task(self._answer(lane, header, body))
         elif lane in self._tasks and header.get("cancel"):
             self._tasks[lane].cancel()
+            self._write({"lane": lane, "heard": True}, [])
         elif lane in self._tasks:
             self._credit[lane] += int(header.get("credit", 0))
             if lane in self._granted:
