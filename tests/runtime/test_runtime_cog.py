@@ -293,6 +293,13 @@ def test_a_generator_that_fails_midway_says_so_in_its_last_event(generator):
     assert "out of words" in last["error"]
 
 
+def test_an_argument_that_does_not_fit_is_422_whether_it_is_waited_for_or_not(generator):
+    for headers in ({"content-type": "application/json"}, ASYNC):
+        body = json.dumps({"input": {"to": "many"}}).encode()
+        status, answer, _ = generator.ask("POST", "/predictions", body, headers)
+        assert (status, json.loads(answer)["detail"][0]["loc"]) == (422, ["body", "input"])
+
+
 def test_without_a_stream_a_generators_parts_are_a_list(generator, listener):
     document = {"input": {"words": 3, "pause": 0.1}, "webhook": listener.url}
     answer = generator.post(document, "/predictions")[1]

@@ -124,6 +124,38 @@ def test_what_the_schema_allows_in_each_form_is_answered(flowers, document, iris
     validator(document, "Predictions").validate(answer)
 
 
+def test_all_that_is_answered_is_allowed(flowers, document, iris):
+    rows = iris.head(2).to_numpy().tolist()
+    records = [{**one, "more": "x"} for one in iris.head(2).to_dict(orient="records")]
+    turned = iris[list(iris)[::-1]].head(2)
+    split = {"columns": list(turned), "index": [0, 1], "data": turned.to_numpy().tolist()}
+    tensors = [
+        {"name": name, "datatype": "FP64", "shape": [2], "data": list(iris[name].head(2))} for name in iris
+    ]
+    forms = [
+        *({key: rows} for key in ("instances", "inputs", "input_data", "data")),
+        *({key: records} for key in ("instances", "dataframe_records", "inputs", "input_data", "data")),
+        *({key: iris.head(2).to_dict(orient="list")} for key in ("inputs", "input_data", "data")),
+        *({key: split} for key in ("dataframe_split", "input_data", "data")),
+        {"dataframe_split": {"data": rows}},
+        {"inputs": tensors},
+        {"instances": rows, "params": {"a": 1}, "parameters": None, "signature_name": "x"},
+    ]
+    allowed = {name: validator(document, name) for name in ("Invocation", "Instances", "Score")}
+    paths = {"Invocation": "/invocations", "Instances": "/v1/models/iris:predict", "Score": "/score"}
+    for body in forms:
+        for name, path in paths.items():
+            allowed[name].validate(body)
+            assert flowers.post(body, path)[0] == 200, (path, body)
+    allowed["Score"].validate(rows)
+    assert flowers.post(rows, "/score")[0] == 200
+    for refused in ({"instances": rows, "inputs": rows}, {"other": rows}, {"instances": rows[0]}, rows):
+        assert not allowed["Invocation"].is_valid(refused)
+        assert flowers.post(refused)[0] == 400
+    assert not allowed["Invocation"].is_valid({"instances": []})
+    assert "text/csv" in document["paths"]["/invocations"]["post"]["requestBody"]["content"]
+
+
 def test_what_the_model_refuses_the_schema_does_not_allow(document, iris):
     check = validator(document, "Invocation")
     record = iris.head(1).to_dict(orient="records")[0]
@@ -147,6 +179,9 @@ def test_every_type_of_a_signature_has_its_schema_and_an_example_that_fits():
     }.items():
         assert not jsonschema.Draft202012Validator(record).is_valid({**made, name: wrong}), name
     assert json_schema.of_params(schema)["properties"]["top"]["default"] == 3
+    optional = {**EVERY, "inputs": [{**one, "required": False} for one in EVERY["inputs"]]}
+    nulls = dict.fromkeys(("list", "thing", "map"))
+    jsonschema.Draft202012Validator(json_schema.of_record(read(optional))).validate({**made, **nulls})
 
 
 def test_the_page_has_a_field_for_each_input_and_may_ask_this_server_alone(flowers, iris):
@@ -158,6 +193,7 @@ def test_the_page_has_a_field_for_each_input_and_may_ask_this_server_alone(flowe
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+    assert "img-src blob:" in policy
     assert not re.search(r"(src|href)=.(https?:)?//", text)
 
 

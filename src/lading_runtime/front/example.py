@@ -28,8 +28,8 @@ _WORDS: Mapping[str, Any] = {
 
 def body(bill: Bill, schema: Schema) -> Any:
     """Return what may be sent to `/invocations`: the first row of what was recorded, else one made up."""
-    recorded = _recorded(bill)
-    return made_up(schema) if recorded is None else _first(recorded)
+    request = recorded(bill)
+    return made_up(schema) if request is None else _first(request)
 
 
 def made_up(schema: Schema) -> Any:
@@ -44,14 +44,18 @@ def made_up(schema: Schema) -> Any:
     return {"instances": [[0.0] * (schema.width or 1)]}
 
 
-def record(request: Any, schema: Schema) -> dict[str, Any]:
-    """Return the first row of a request by the names of the schema's columns, what it lacks made up."""
-    cells = {one.name: _value(of_column(one)) for one in schema.columns}
+def record(request: Any, schema: Schema, *, optional: bool = True) -> dict[str, Any]:
+    """Return the first row of a request by the names of the schema's columns, what it lacks made up.
+
+    Without `optional`, what it lacks and nobody needs is left out.
+    """
+    names = [one.name for one in schema.columns]
+    cells = {one.name: _value(of_column(one)) for one in schema.columns if optional or one.required}
     row = _row(request)
     if isinstance(row, dict):
-        return {**cells, **{name: value for name, value in row.items() if name in cells}}
-    if isinstance(row, list) and len(row) == len(cells):
-        return dict(zip(cells, row))  # noqa: B905 - of one length
+        return {**cells, **{name: value for name, value in row.items() if name in names}}
+    if isinstance(row, list) and len(row) == len(names):
+        return dict(zip(names, row))  # noqa: B905 - of one length
     return cells
 
 
@@ -70,7 +74,7 @@ def _row(request: Any) -> Any:
     return None
 
 
-def _recorded(bill: Bill) -> Any:
+def recorded(bill: Bill) -> Any:
     """Read the first recorded example, where there is one that is not too long."""
     entries = json.loads(bill.text or b"{}").get("examples") or []
     if not entries:

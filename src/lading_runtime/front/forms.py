@@ -15,6 +15,8 @@ from lading_runtime.front.messages import Refusal
 from lading_runtime.front.schema import Schema, check_params
 
 KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs", "input_data", "data")
+UNIFIED = ("messages", "prompt", "input")
+"""Keys of MLflow's body for language models, any of which makes it one."""
 _BY_NUMPY = {"instances", "inputs"}
 _TENSOR = {"name", "shape", "datatype"}
 

@@ -39,8 +39,15 @@ def of_kind(kind: str | None) -> Json:
 
 
 def of_column(column: Column) -> Json:
-    """Describe one cell of a column, by its nested type where it has one."""
-    return of_kind(column.kind) if column.kind != "JSON" else of_spec(column.spec)
+    """Describe one cell of a column, by its nested type where it has one, which may be null if optional."""
+    if column.kind != "JSON":
+        return of_kind(column.kind)
+    return of_spec(column.spec) if column.required else _or_null(of_spec(column.spec))
+
+
+def _or_null(described: Json) -> Json:
+    kind = described.get("type")
+    return {**described, "type": [kind, "null"]} if isinstance(kind, str) else described
 
 
 def of_spec(spec: Mapping[str, Any]) -> Json:
@@ -56,7 +63,10 @@ def of_spec(spec: Mapping[str, Any]) -> Json:
         properties = spec.get("properties") or {}
         return {
             "type": "object",
-            "properties": {name: of_spec(one) for name, one in properties.items()},
+            "properties": {
+                name: of_spec(one) if one.get("required", True) else _or_null(of_spec(one))
+                for name, one in properties.items()
+            },
             "required": [name for name, one in properties.items() if one.get("required", True)],
             "additionalProperties": False,
         }
@@ -67,7 +77,7 @@ def of_tensor(tensor: Tensor) -> Json:
     """Describe a tensor as nested lists."""
     described = of_kind(tensor.kind)
     for size in reversed(list(tensor.shape)):
-        fixed = {} if size < 0 else {"minItems": size, "maxItems": size}
+        fixed = {"minItems": 1} if size < 0 else {"minItems": size, "maxItems": size}
         described = {"type": "array", "items": described, **fixed}
     return described
 
@@ -103,7 +113,7 @@ def of_params(schema: Schema) -> Json:
 
 
 def of_forms(schema: Schema) -> dict[str, Json]:
-    """Describe what may stand under each of MLflow's four keys."""
+    """Describe the form of data under each of MLflow's four keys that suits a model best."""
     if schema.tensors:
         return _of_tensors(schema.tensors)
     if schema.columns:
@@ -127,6 +137,63 @@ def _of_columns(schema: Schema) -> dict[str, Json]:
         "instances": records,
         "inputs": {**_object(**lists), "required": [one.name for one in schema.columns if one.required]},
     }
+
+
+def of_data(schema: Schema) -> dict[str, Json]:
+    """Describe all that `forms.read_one` takes: `Rows`, `Records`, `Mapping` (of columns) and `Split`."""
+    if schema.tensors:
+        return _data_of_tensors(schema.tensors)
+    rows: Json = {"type": "array", "minItems": 1}
+    if not schema.columns:
+        width = {} if schema.width is None else {"minItems": schema.width, "maxItems": schema.width}
+        if width:
+            rows["items"] = {"type": "array", "items": {"type": "number"}, **width}
+        count = {} if schema.width is None else {"minProperties": schema.width, "maxProperties": schema.width}
+        return _data(rows, {"type": "object", **count}, {"type": "object", **(count or {"minProperties": 1})})
+    row = of_row(schema.columns)
+    # a model of one column is given its values as they are, too
+    rows["items"] = {"anyOf": [row, of_column(schema.columns[0])]} if len(schema.columns) == 1 else row
+    if not schema.named:
+        count = {"minProperties": len(schema.columns), "maxProperties": len(schema.columns)}
+        return _data(rows, {"type": "object", **count}, {"type": "object", **count})
+    needed = [one.name for one in schema.columns if one.required]
+    lists = {one.name: _list(of_column(one)) for one in schema.columns}
+    mapping = {"type": "object", "properties": lists, "required": needed, "minProperties": 1}
+    return _data(rows, of_record(schema), mapping, [one.name for one in schema.columns])
+
+
+def _data_of_tensors(tensors: Sequence[Tensor]) -> dict[str, Json]:
+    names = [one.name or f"input-{at}" for at, one in enumerate(tensors)]
+    whole = {name: of_tensor(one) for name, one in zip(names, tensors)}  # noqa: B905 - made from them
+    cells = {
+        name: of_tensor(one._replace(shape=list(one.shape)[1:])) if len(one.shape) > 1 else of_kind(one.kind)
+        for name, one in zip(names, tensors)  # noqa: B905 - as above
+    }
+    if len(tensors) > 1:
+        return _data({"not": {}}, _object(**cells), _object(**whole), names)
+    if tensors[0].name is None:  # columns of any name are put side by side
+        return _data(next(iter(whole.values())), {"type": "object"}, {"type": "object", "minProperties": 1})
+    return _data(whole[names[0]], {"type": "object"}, _object(**whole))
+
+
+def _data(rows: Json, record: Json, mapping: Json, names: Sequence[str] = ()) -> dict[str, Json]:
+    """Name the forms; lists within a mapping that nothing is known of are of one length."""
+    if "properties" not in mapping:
+        mapping = {**mapping, "additionalProperties": _list({})}
+    columns = {"type": "array", "items": {"type": ["string", "number", "boolean"]}}
+    frame = {"columns": {"anyOf": [columns, {"type": "null"}]}, "index": {}, "data": rows}
+    split = {"type": "object", "properties": frame, "required": ["data"]}
+    if names:  # in this order, or in their own and with others besides
+        frame["columns"] = {"enum": [list(names), None]}
+        other = {"columns": columns, "index": {}, "data": _list({"type": "array"})}
+        own = {"type": "object", "properties": other, "required": ["columns", "data"]}
+        split = {"anyOf": [split, own]}
+    return {"Rows": rows, "Records": _list(record), "Mapping": mapping, "Split": split}
+
+
+def _list(items: Json) -> Json:
+    """Describe a list, which holds something: few models answer for no rows."""
+    return {"type": "array", "items": items, "minItems": 1}
 
 
 def _of_tensors(tensors: Sequence[Tensor]) -> dict[str, Json]:

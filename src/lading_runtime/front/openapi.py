@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lading_runtime.front import example, json_schema, platforms, routine_schema
+from lading_runtime.front import example, json_schema, media, platforms, routine_schema
+from lading_runtime.front.forms import KEYS, UNIFIED
 from lading_runtime.front.json_schema import Json
 from lading_runtime.front.model import Model
 
@@ -27,6 +28,15 @@ _ERRORS = {
 }
 
 _OF_COG = {409, 422}
+# what a table comes in besides JSON
+_FILES: Mapping[str, Json] = {
+    "text/csv": {"schema": {"type": "string", "description": "a header line where columns have names"}},
+    media.LINES: {"schema": {"type": "string", "description": "a row on each line"}},
+    **{
+        kind: {"schema": {"type": "string", "format": "binary"}}
+        for kind in (media.NPY, media.NPZ, "application/vnd.apache.parquet")
+    },
+}
 
 
 class Operation(NamedTuple):
@@ -130,10 +140,10 @@ def schemas(model: Model) -> dict[str, Json]:
         }
         instances: Json = {"anyOf": [_ref("Invocation"), wrapped]}
     else:
-        forms = json_schema.of_forms(model.schema)
-        invocation = {"oneOf": [_form(model, name, one) for name, one in forms.items()], "examples": [body]}
+        named = {**json_schema.of_data(model.schema), **_forms(model), "Tensor": _TENSOR}
+        instances = {"oneOf": [_ref(_form_name(key)) for key in KEYS], "examples": [body]}
+        invocation = _invocation(model, instances)
         predictions = json_schema.of_predictions(model.schema.outputs)
-        instances = _form(model, "instances", forms.get("instances", {"type": "array"}), params="parameters")
     return {
         "Invocation": invocation,
         "Instances": instances,
@@ -149,27 +159,49 @@ def schemas(model: Model) -> dict[str, Json]:
     }
 
 
-def _form(model: Model, name: str, described: Json, params: str = "params") -> Json:
-    """Describe a body with one of the four keys, and parameters where the model has some."""
-    more = {params: _ref("Parameters")} if model.schema.params else {}
-    return {
-        "type": "object",
-        "properties": {name: described, **more},
-        "required": [name],
-        "additionalProperties": False,
-    }
+_DATA: Mapping[str, Sequence[str]] = {
+    "dataframe_split": ("Split",),
+    "dataframe_records": ("Records",),
+    "instances": ("Rows", "Records"),
+    "inputs": ("Mapping", "Rows", "Records", "Tensors"),
+    "input_data": ("Split", "Mapping", "Rows", "Records"),
+    "data": ("Rows", "Records", "Split", "Mapping"),
+}
+
+
+def _form_name(key: str) -> str:
+    return f"By_{key}"
+
+
+def _forms(model: Model) -> dict[str, Json]:
+    """Describe a body with one of the keys; what stands beside it is passed over, but for parameters."""
+    known: dict[str, Json] = {}
+    both: Json = {}
+    if model.schema.params:
+        known = {"params": _ref("Parameters"), "parameters": _ref("Parameters")}
+        both = {"not": {"required": list(known)}}
+    forms = {}
+    for key, ways in _DATA.items():
+        described = [_TENSORS if one == "Tensors" else _ref(one) for one in ways]
+        data = described[0] if len(described) == 1 else {"anyOf": described}
+        others = {other: {"not": {}} for other in KEYS if other != key}
+        properties = {key: data, **known, **others}
+        forms[_form_name(key)] = {"type": "object", "properties": properties, "required": [key], **both}
+    return forms
+
+
+def _invocation(model: Model, instances: Json) -> Json:
+    """Describe what `/invocations` takes: one of the forms, or MLflow's for language models, all one row."""
+    none = {**instances, "properties": {name: {"not": {}} for name in UNIFIED}}
+    prompts = [one.name for one in model.schema.columns if model.schema.named and one.name in UNIFIED]
+    if not prompts:
+        return none
+    asked = {**json_schema.of_record(model.schema), "anyOf": [{"required": [name]} for name in prompts]}
+    return {"anyOf": [none, asked], "examples": none.pop("examples")}
 
 
 def _infer_request(model: Model) -> Json:
     """Describe the Open Inference Protocol's body, with what the model's metadata lists as an example."""
-    tensor = _object(
-        {
-            "name": {"type": "string"},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-            "datatype": {"enum": _DATATYPES},
-            "data": {"type": "array"},
-        }
-    )
     tensors = []
     for one in model.schema.describe():
         shape = [1 if size < 0 else size for size in one["shape"]]
@@ -179,11 +211,22 @@ def _infer_request(model: Model) -> Json:
         value: Any = {"BOOL": False, "BYTES": "text"}.get(one["datatype"], 0)
         tensors.append({**one, "shape": shape, "data": [value] * min(count, 10_000)})
     return {
-        **_object({"inputs": {"type": "array", "items": tensor, "minItems": 1}}),
+        **_object({"inputs": {"type": "array", "items": _TENSOR, "minItems": 1}}),
         "examples": [{"inputs": tensors}] if tensors else [],
     }
 
 
+_TENSOR: Json = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        "datatype": {"enum": _DATATYPES},
+        "data": {"type": "array"},
+    },
+    "required": ["name", "shape", "datatype", "data"],
+}
+_TENSORS: Json = {"type": "array", "items": {"$ref": "#/components/schemas/Tensor"}, "minItems": 1}
 _INFER_ANSWER: Json = {
     "type": "object",
     "properties": {
@@ -215,6 +258,8 @@ def _operation(model: Model, pattern: str, method: str, operation: Operation) ->
             described["requestBody"]["content"].update(routine_schema.requests(facts, _ref("Invocation")))
             described["responses"]["200"]["content"].update(routine_schema.responses(facts))
             described["description"] = routine_schema.read(facts).description
+        if not model.takes_json and operation.body in {"Invocation", "Score", "Instances"}:
+            described["requestBody"]["content"].update(_FILES)
     else:
         statuses = [404, 503] if places else [503]
     if operation.is_cog:

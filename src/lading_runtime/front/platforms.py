@@ -26,12 +26,11 @@ def azure(model: Model, invocation: Json, predictions: Json) -> dict[str, Json]:
         "type": "object",
         "properties": {_INPUT: _azure_form(model, body[_INPUT]), **_params(model, "params")},
         "required": [_INPUT],
-        "additionalProperties": False,
         "examples": [body],
     }
     return {
         "ServiceInput": service_input,
-        "Score": {"anyOf": [_ref("ServiceInput"), _ref("Invocation")]},
+        "Score": {"anyOf": [_ref("ServiceInput"), _ref("Instances"), _ref("Rows"), _ref("Records")]},
         "ServiceOutput": predictions,
     }
 
@@ -116,7 +115,6 @@ def _cog_input(model: Model, invocation: Json) -> Json:
         "type": "object",
         "properties": {"instances": forms["instances"], **_params(model, "params")},
         "required": ["instances"],
-        "additionalProperties": False,
     }
 
 

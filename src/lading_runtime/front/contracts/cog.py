@@ -33,6 +33,7 @@ _MAX_ID = 200
 _DONE, _LATER, _EVENTS = "done", "later", "events"
 _NO_CACHE = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _SHUTDOWN_AFTER_S = 0.1
+_CHECK_S = 0.2
 
 
 class Unprocessable(Refusal):
@@ -75,20 +76,28 @@ async def create(model: Model, request: Request) -> Response:
         raise Refusal(503, model.why_not_ready, headers=RETRY_AFTER)
     prediction = Prediction(identity, given, hook)
     running(model).begin(prediction, model, wanted, is_row=is_row)
-    return await _state(prediction, form, is_shared=is_put)
+    is_typed = model.routine is not None and model.routine.is_typed
+    return await _state(prediction, form, is_shared=is_put, checks=is_typed)
 
 
-async def _state(prediction: Prediction, form: str, *, is_shared: bool) -> Response:
+async def _state(prediction: Prediction, form: str, *, is_shared: bool, checks: bool = False) -> Response:
     """Answer with a prediction's state: now, when it is done, or as events.
+
+    `checks`: give the worker, which alone knows a typed routine's arguments, a moment to refuse the input.
 
     One that is `shared` goes on when the client is gone: it may come again.
     """
     if form == _EVENTS:
         stream = prediction.follow(is_shared=is_shared)
         return Response(b"", content_type=b"text/event-stream", headers=_NO_CACHE, stream=stream)
-    if form == _LATER:
-        return encoded(prediction.document(), 202)
     assert prediction.task is not None
+    if form == _LATER:
+        document = prediction.document()
+        if checks:
+            await asyncio.wait({prediction.task}, timeout=_CHECK_S)
+            if prediction.refusal is not None and prediction.refusal.status == 400:
+                raise Unprocessable(prediction.refusal.message, "input")
+        return encoded(document, 202)
     try:
         await asyncio.wait({prediction.task})
     except asyncio.CancelledError:

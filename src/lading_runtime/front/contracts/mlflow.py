@@ -13,7 +13,6 @@ from lading_runtime.front.render import bare, predictions
 from lading_runtime.front.routes import Table
 
 _PARAMETERS = {"charset", "header", "boundary"}
-_UNIFIED = ("messages", "prompt", "input")
 
 
 async def invocations(model: Model, request: Request) -> Response:
@@ -60,7 +59,7 @@ def _unified(request: Request) -> dict[str, Any] | None:
     if not is_json(media_type(request.headers)[0]):
         return None
     document = parse_json(body)
-    return document if isinstance(document, dict) and not document.keys().isdisjoint(_UNIFIED) else None
+    return document if isinstance(document, dict) and not document.keys().isdisjoint(forms.UNIFIED) else None
 
 
 ROUTES: Table = {

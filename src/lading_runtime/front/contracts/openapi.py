@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from lading_runtime.front import example, openapi
-from lading_runtime.front.json_schema import of_column
+from lading_runtime.front.json_schema import Json, of_column
 from lading_runtime.front.messages import Request, Response, encode
 from lading_runtime.front.model import Model
 from lading_runtime.front.routes import Table
@@ -32,6 +32,7 @@ async def page(model: Model, _: Request) -> Response:
         (
             "default-src 'none'",
             "connect-src 'self'",
+            "img-src blob:",
             "base-uri 'none'",
             "form-action 'none'",
             "frame-ancestors 'none'",
@@ -52,14 +53,14 @@ def form(model: Model) -> dict[str, Any]:
     if typed and typed.get("type") == "object":
         required = set(typed.get("required") or ())
         fields = [
-            {"name": name, "schema": one, "required": name in required, "value": one.get("default")}
+            _field(name, one, one.get("default"), required=name in required)
             for name, one in (typed.get("properties") or {}).items()
         ]
         wrap = ""
     elif model.schema.columns and model.schema.named and not model.takes_json:
-        values = example.record(body, model.schema)
+        values = example.record(example.recorded(model.bill), model.schema, optional=False)
         fields = [
-            {"name": one.name, "schema": of_column(one), "required": one.required, "value": values[one.name]}
+            _field(one.name, of_column(one), values.get(one.name), required=one.required)
             for one in model.schema.columns
         ]
         wrap = "dataframe_records"
@@ -71,10 +72,16 @@ def form(model: Model) -> dict[str, Any]:
         "version": model.bill.version,
         "fields": fields,
         "wrap": wrap,
-        "params": [{"name": n, "schema": one, "value": one.get("default")} for n, one in params.items()],
-        "body": body,
+        "params": [_field(name, one, one.get("default"), required=False) for name, one in params.items()],
+        "text": json.dumps(body, indent=1, ensure_ascii=False),
         "definitions": (typed or {}).get("$defs") or {},
     }
+
+
+def _field(name: str, schema: Json, value: object, *, required: bool) -> Json:
+    """Describe a field; `text` is its value's JSON, of which a browser's numbers would lose digits."""
+    text = None if value is None else json.dumps(value, indent=1, ensure_ascii=False)
+    return {"name": name, "schema": schema, "required": required, "value": value, "text": text}
 
 
 def _digest(text: str) -> str:
