@@ -182,11 +182,11 @@ def _data(rows: Json, record: Json, mapping: Json, names: Sequence[str] = ()) ->
         mapping = {**mapping, "additionalProperties": _list({})}
     columns = {"type": "array", "items": {"type": ["string", "number", "boolean"]}}
     frame = {"columns": {"anyOf": [columns, {"type": "null"}]}, "index": {}, "data": rows}
-    split = {"type": "object", "properties": frame, "required": ["data"]}
+    split: Json = {"type": "object", "properties": frame, "required": ["data"]}
     if names:  # in this order, or in their own and with others besides
         frame["columns"] = {"enum": [list(names), None]}
         other = {"columns": columns, "index": {}, "data": _list({"type": "array"})}
-        own = {"type": "object", "properties": other, "required": ["columns", "data"]}
+        own: Json = {"type": "object", "properties": other, "required": ["columns", "data"]}
         split = {"anyOf": [split, own]}
     return {"Rows": rows, "Records": _list(record), "Mapping": mapping, "Split": split}
 

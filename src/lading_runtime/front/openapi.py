@@ -184,7 +184,7 @@ def _forms(model: Model) -> dict[str, Json]:
     for key, ways in _DATA.items():
         described = [_TENSORS if one == "Tensors" else _ref(one) for one in ways]
         data = described[0] if len(described) == 1 else {"anyOf": described}
-        others = {other: {"not": {}} for other in KEYS if other != key}
+        others: Json = {other: {"not": {}} for other in KEYS if other != key}
         properties = {key: data, **known, **others}
         forms[_form_name(key)] = {"type": "object", "properties": properties, "required": [key], **both}
     return forms
