@@ -69,14 +69,16 @@ def test_an_idle_server_ends_at_once_even_with_an_open_connection(serve):
 def test_a_drain_that_takes_longer_than_the_grace_is_cut_short(serve):
     environ = {"LADING_GRACE_S": "2"}
     with serve(entry="score.py", files=SLEEPY_FILES, environ=environ) as served, ThreadPoolExecutor() as pool:
-        slow = pool.submit(served.post, {"sleep_s": 60})
+        slow = [pool.submit(served.post, {"sleep_s": 60}) for _ in range(2)]  # the other one waits
         time.sleep(0.3)
         worker = served.worker_pid()
         started = time.monotonic()
         assert served.stop() == 0
         assert time.monotonic() - started < 5
         await_end(worker)
-        assert slow.exception() is not None or slow.result()[0] >= 500
+        assert [one.result()[0] for one in slow] == [503, 503]
+        assert "shutting down" in slow[0].result()[1]["error"]
+        assert "2 requests were abandoned" in served.log
 
 
 def test_a_lame_duck_still_answers_but_is_no_longer_ready(serve):

@@ -52,6 +52,12 @@ def test_the_platform_says_how_long_shutting_down_may_take(variable, expected):
     assert read({variable: "x", "LADING_GRACE_S": "7"}).grace_s == 7
 
 
+def test_a_lame_duck_that_is_longer_than_the_grace_is_cut_and_told_of(capsys):
+    settings = read({"LADING_LAME_DUCK_S": "8", "LADING_GRACE_S": "4"})
+    assert (settings.lame_duck_s, settings.grace_s) == (3, 4)
+    assert "LADING_LAME_DUCK_S=8 is too long" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("environ", "ports"),
     [

@@ -17,6 +17,8 @@ _LONGEST_TICK_S = 1.0
 _TICKS = 8
 # how long the first request of a connection may take to come, where the server has been told to end
 _NEW_S = 1.0
+# and to send what those are told whose time is over
+_LAST_WORDS_S = 0.25
 
 
 class Watched(Protocol):
@@ -78,8 +80,8 @@ class Listener:
             self._sockets.append(one.dup())
             self._servers.append(await self.loop.create_server(connect, sock=one, **options))
 
-    async def close(self, timeout_s: float) -> None:
-        """Accept no more, wait for what is being answered, then cut off what is left."""
+    async def close(self, timeout_s: float, abandon: Callable[[], None] | None = None) -> None:
+        """Accept no more, wait for what is being answered, then have it abandoned and cut off what is left."""
         self.is_draining = True
         for server in self._servers:
             server.close()
@@ -89,12 +91,14 @@ class Listener:
         self._empty = asyncio.Event()
         if self.connections:
             patience = self.loop.call_later(_NEW_S, lambda: self._shut(is_new_too=True))
-            try:
+            with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), timeout_s)
-            except asyncio.TimeoutError:
-                for connection in list(self.connections):
-                    connection.abort()
-                await asyncio.sleep(0)
+            if self.connections and abandon is not None:
+                abandon()
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._empty.wait(), _LAST_WORDS_S)
+            self.abort()
+            await asyncio.sleep(0)
             patience.cancel()
         self._timer.cancel()
 

@@ -49,6 +49,7 @@ class Pool(Told):
         """`on_fatal` is called, with the reason, when no worker can be had any more."""
         self._timeout_s = settings.request_timeout_s
         self._room = settings.queue_length
+        self._is_over = False
         self._most_rows = settings.batch_rows
         self._linger_s = settings.batch_wait_ms / 1000
         self._lanes = 1
@@ -149,6 +150,14 @@ class Pool(Told):
         """Return the processes that there are now: `worker-0` and on, and `loader`, which forks them."""
         return self._staff.processes()
 
+    def abandon(self, why: str) -> None:
+        """Refuse what waits and what runs, and whatever else comes; nobody is left to answer it."""
+        self._is_over = True
+        jobs = [*self.waiting, *(job for member in self._staff.members for job in member.jobs)]
+        self.waiting.clear()
+        for job in jobs:
+            job.refuse(Refusal(503, why, headers=RETRY_AFTER, reason="shutting_down"))
+
     async def close(self, timeout_s: float) -> None:
         """End the workers: idle ones by their input, with `timeout_s` to go, busy ones at once."""
         for handle in (self._next, self._ticker):
@@ -159,6 +168,8 @@ class Pool(Told):
     def _admit(self, wanted: Input, on_part: OnPart | None) -> Job:
         if not self.loaded.is_set():
             raise Refusal(503, self.state, headers=RETRY_AFTER, reason="not_loaded")
+        if self._is_over:
+            raise Refusal(503, "the server has ended", headers=RETRY_AFTER, reason="shutting_down")
         if len(self.waiting) >= self._room:
             self._dispatch()
             if len(self.waiting) >= self._room and not self._idle:

@@ -51,6 +51,7 @@ class _Service:
         self._grpc: asyncio.Task[None] | None = None
         self._is_hurried = False
         self._model: Model | None = None
+        self._pool: Pool | None = None
 
     async def run(self, started: launch.Started | None) -> int:
         """Load first, bind after: to a platform an open port means ready."""
@@ -62,7 +63,7 @@ class _Service:
             return await self._run_compiled()
         reaper = Reaper()
         plan = launch.plan(os.environ, self._bill)
-        pool = Pool(self._bill, self._settings, plan, reaper, self._fail)
+        pool = self._pool = Pool(self._bill, self._settings, plan, reaper, self._fail)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_signal, number)
         # uvloop keeps SIGCHLD for itself as far as its own interface goes
@@ -130,7 +131,7 @@ class _Service:
         drain_s = max(1.0, self._settings.grace_s - self._settings.lame_duck_s - 1.0)
         grpc = self._grpc = self._loop.create_task(_speak_grpc(model, watch, guard, self._stop, drain_s))
         await self._stop.wait()
-        await listener.close(0.0 if self._is_hurried else drain_s)
+        await listener.close(*((0.0,) if self._is_hurried else (drain_s, self._abandon)))
         with suppress(asyncio.CancelledError):
             await grpc
         watch.close()
@@ -152,6 +153,15 @@ class _Service:
             log.write("info", "shutting down: answering what is in flight")
             self._model.is_draining = self._listener.is_draining = True
             self._loop.call_later(self._settings.lame_duck_s, self._end)
+
+    def _abandon(self) -> None:
+        """Answer those for whom the time is over."""
+        count = self._model.metrics.in_flight if self._model else 0
+        if count:
+            within = f"within LADING_GRACE_S={self._settings.grace_s:g} after SIGTERM"
+            log.write("warning", f"{count} requests were abandoned: they could not be answered {within}")
+        if self._pool is not None:
+            self._pool.abandon("the server is shutting down, and its time is over")
 
     def _end(self) -> None:
         if self._stop is not None:

@@ -116,7 +116,17 @@ def read(environ: Mapping[str, str]) -> Settings:
         for name in Settings._fields
         if name not in {"ports", "grpc_port"}
     }
-    return Settings(**{**default._asdict(), **own})
+    return _clamped(Settings(**{**default._asdict(), **own}))
+
+
+def _clamped(settings: Settings) -> Settings:
+    """Let what is in flight have the last second of the grace, however long requests are to be accepted."""
+    most_s = max(0.0, settings.grace_s - 1.0)
+    if settings.lame_duck_s <= most_s:
+        return settings
+    what = f"LADING_LAME_DUCK_S={settings.lame_duck_s:g} is too long for LADING_GRACE_S={settings.grace_s:g}"
+    log.write("warning", f"{what}: it is {most_s:g}")
+    return settings._replace(lame_duck_s=most_s)
 
 
 def _ports(environ: Mapping[str, str]) -> tuple[int, ...]:
