@@ -31,6 +31,8 @@ def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started | None]:
         log.write("error", str(error))
         sys.exit(2)
     log.describe(model=bill.name, version=bill.version)
+    for text in launch.senseless(os.environ):
+        log.write("warning", f"ignored {text}")
     launch.hide(os.environ)
     try:
         return bill, None if bill.compiled else launch.plan(os.environ, bill).start(bill)

@@ -29,6 +29,13 @@ def asked(environ: Mapping[str, str]) -> int | None:
     return None
 
 
+def senseless(environ: Mapping[str, str]) -> list[str]:
+    """Say which variables are no number of workers, and so are passed over."""
+    wanted = f"expected a number of workers, 1 to {_MOST}"
+    found = [(name, environ.get(name, "").strip()) for name in _WORKERS]
+    return [f"{name}={text!r}: {wanted}" for name, text in found if text and asked({name: text}) is None]
+
+
 def threads(environ: Mapping[str, str], loader: str) -> int:
     """Return how many threads a worker's libraries may use: workers times threads are never more than cores.
 

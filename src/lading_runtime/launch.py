@@ -100,6 +100,14 @@ def plan(environ: Mapping[str, str], bill: Bill) -> Plan:
     return Plan(workers, share and not gpus, gpus if workers != 1 else ())
 
 
+def senseless(environ: Mapping[str, str]) -> list[str]:
+    """Say which variables of the workers make no sense, and so are passed over."""
+    memory = environ.get("LADING_WORKER_MEMORY_BYTES", "").strip()
+    is_number = not memory or memory.isdecimal()
+    what = f"LADING_WORKER_MEMORY_BYTES={memory!r}: expected a number of bytes; workers have no limit"
+    return cores.senseless(environ) + ([] if is_number else [what])
+
+
 def _adopts_orphans() -> bool:
     """Make this process the parent of whatever its children leave, as process 1 is; tell whether it is."""
     if os.getpid() == 1:

@@ -251,11 +251,15 @@ def test_a_worker_that_needs_more_than_its_limit_fails_its_request_and_is_replac
     with serve(entry="score.py", files={"score.py": code}, environ=environ) as served:
         pid, _ = served.predictions(50 << 20)
         status, answer = served.post(1 << 30)
-        assert (status, answer["error"]) == (500, "the model failed: MemoryError")
+        assert (status, answer["error"]) == (
+            500,
+            "the model failed: MemoryError (the worker may not have more than LADING_WORKER_MEMORY_BYTES)",
+        )
         other, kept = served.predictions(0)
         assert other != pid
         assert kept == 0
         assert "the worker ended with status 12" in served.log
+        assert "more memory than LADING_WORKER_MEMORY_BYTES allows" in served.log
     with serve(
         entry="score.py",
         files={"score.py": code},

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import pytest
 
+from lading_runtime import launch
 from lading_runtime.__main__ import options
 from lading_runtime.front.settings import Settings, read
 from lading_runtime.front.sockets import listening, room
@@ -50,6 +51,26 @@ def test_the_platform_says_how_long_shutting_down_may_take(variable, expected):
     settings = read({variable: "x"})
     assert (settings.lame_duck_s, settings.grace_s) == expected
     assert read({variable: "x", "LADING_GRACE_S": "7"}).grace_s == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("ACCESS_LOG", "maybe"), ("INFERENCE_LOG_SAMPLE", "7"), ("WEBHOOKS", "2"), ("PORT", "99999")],
+)
+def test_a_value_of_another_kind_is_told_of_with_what_stands_instead(name, text, capsys):
+    assert read({f"LADING_{name}": text}) == Settings()
+    told = capsys.readouterr().err
+    assert f"ignored LADING_{name}={text!r}" in told
+    assert {"ACCESS_LOG": "it is 0", "PORT": "the port is 8080"}.get(name, "it is 1") in told
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("WORKERS", "abc"), ("WORKERS", "0"), ("WORKER_MEMORY_BYTES", "1g")]
+)
+def test_a_setting_of_workers_that_makes_no_sense_is_told_of(name, text):
+    (told,) = launch.senseless({f"LADING_{name}": text})
+    assert f"LADING_{name}={text!r}" in told
+    assert launch.senseless({"LADING_WORKERS": "2", "LADING_WORKER_MEMORY_BYTES": "0"}) == []
 
 
 def test_a_lame_duck_that_is_longer_than_the_grace_is_cut_and_told_of(capsys):

@@ -87,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
         _report(error, as_json="--json" in tokens)
         return error.exit_status
     except KeyboardInterrupt:
-        print("interrupted; what was built is kept", file=sys.stderr)
+        kept = "" if tokens[:1] in (["serve"], ["run"]) else "; what was built is kept"
+        print(f"interrupted{kept}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         _discard_output()

@@ -72,7 +72,7 @@ def run_package(context: Context, text: str, wanted: Wanted, *, log: IO[bytes]) 
     order, published = _order(context, package, wanted, published, engine)
 
     def tell(container: str) -> None:
-        for address in _addresses(engine, container, published):
+        for address in _addresses(engine, container, published, _scheme(order.environment)):
             context.events(Event("run", "stage", f"{engine.name}: {address}"))
 
     return engine.run(order, log, tell)
@@ -88,7 +88,9 @@ def start_package(context: Context, text: str, wanted: Wanted) -> Started:
         raise SpecError(Issue("--detach", what, "install podman or docker, or leave --detach away"))
     order, published = _order(context, package, wanted, published, engine)
     container = engine.start(order)
-    return Started(engine.name, container, tuple(_addresses(engine, container, published)))
+    return Started(
+        engine.name, container, tuple(_addresses(engine, container, published, _scheme(order.environment)))
+    )
 
 
 def _find(context: Context, text: str, wanted: Wanted) -> shelf.Package:
@@ -171,7 +173,7 @@ def _run_in_sandbox(
     if wanted.arguments:
         argv = [*_entrypoint(package.image), *wanted.arguments]
     refuse_taken("run", place.host, place.port, _OTHER)
-    context.events(Event("run", "stage", f"sandbox: {place.url}"))
+    context.events(Event("run", "stage", f"sandbox: {place.url(_scheme(environment))}"))
     return serve_package(context, package, argv, {**env, **environment}, sandbox=None, log=log)
 
 
@@ -179,7 +181,7 @@ def _on_host(published: list[Published], environment: dict[str, str], default: i
     """Let the server itself listen where a port would have been published: there is no network between."""
     if len(published) > 1:
         what = f"got {len(published)} ports, but on this machine's own network the server listens on one"
-        raise SpecError(Issue("--publish", what))
+        raise SpecError(Issue("--publish", what, "name one port, or use podman or docker with a network"))
     host = environment.get("LADING_HOST") or "127.0.0.1"
     place = published[0] if published else Published(host, default, default, "")
     if not place.port:
@@ -231,13 +233,17 @@ def _give_layout(context: Context, image: Image, engine: Engine, name: str) -> N
                 engine.tell("untag", made, path_name)
 
 
-def _addresses(engine: Engine, container: str, published: list[Published]) -> list[str]:
+def _scheme(environment: Mapping[str, str]) -> str:
+    return "https" if environment.get("LADING_TLS_CERTIFICATE") else "http"
+
+
+def _addresses(engine: Engine, container: str, published: list[Published], scheme: str) -> list[str]:
     if all(one.port for one in published):
-        return [one.url for one in published]
+        return [one.url(scheme) for one in published]
     found = []
     for line in engine.ports(container):
         host, _, port = line.rpartition(":")
-        found.append(url(host.strip("[]"), int(port)))
+        found.append(url(host.strip("[]"), int(port), scheme))
     return sorted(set(found))
 
 

@@ -35,16 +35,15 @@ class Published:
         host = (found["ip"] or "0.0.0.0").strip("[]")  # noqa: S104 - as engines have it
         return cls(host, ports[0] if found["host"] else 0, ports[-1], text)
 
-    @property
-    def url(self) -> str:
-        """Where to reach it from this machine."""
-        return url(self.host, self.port)
+    def url(self, scheme: str) -> str:
+        """Return where to reach it from this machine."""
+        return url(self.host, self.port, scheme)
 
 
-def url(host: str, port: int) -> str:
+def url(host: str, port: int, scheme: str) -> str:
     """Return where a server that listens on an address is reached from this machine."""
     near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - the same
-    return f"http://[{near}]:{port}" if ":" in near else f"http://{near}:{port}"
+    return f"{scheme}://[{near}]:{port}" if ":" in near else f"{scheme}://{near}:{port}"
 
 
 def refuse_taken(where: str, host: str, port: int, fix: str) -> None:

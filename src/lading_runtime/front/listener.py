@@ -81,7 +81,7 @@ class Listener:
             self._servers.append(await self.loop.create_server(connect, sock=one, **options))
 
     async def close(self, timeout_s: float, abandon: Callable[[], None] | None = None) -> None:
-        """Accept no more, wait for what is being answered, then have it abandoned and cut off what is left."""
+        """Accept no more, wait for what is being answered, then abandon it and cut off what is left."""
         self.is_draining = True
         for server in self._servers:
             server.close()

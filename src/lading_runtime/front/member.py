@@ -102,6 +102,8 @@ class Member:
         self.process: Process | None = None
         self.flights: dict[int, Flight] = {}
         """What it has, by lane; there is one lane, 0, but where the model is async."""
+        self.lost: list[str] = []
+        """Names of requests that it had, and that have been answered otherwise."""
         self.is_ready = False
         self.has_loaded = False
         self.load_error = ""
@@ -119,9 +121,15 @@ class Member:
         """Return the requests that it has."""
         return [job for flight in self.flights.values() for job in flight.jobs]
 
+    @property
+    def names(self) -> str:
+        """Return what the requests that it has are known by."""
+        return ",".join(filter(None, (*self.lost, *(job.name for job in self.jobs))))
+
     async def open(self, sock: socket.socket, pid: int | None) -> None:
         """Take a socket whose other end a process has; its number may come later, by `adopt`."""
         self._killed_for = self.load_error = ""
+        self.lost = []
         self.process = None
         self.flights = {}
         self._lanes = [0]

@@ -364,4 +364,5 @@ class Pool(Told):
                 self._leave(member, job)
                 return
             flight.jobs = ()
+            member.lost.append(job.name)
         member.kill(f"taking {took}")

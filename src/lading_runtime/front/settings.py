@@ -16,6 +16,9 @@ AZURE_PORT = 5001
 # LADING_HTTP_PORT is the launcher's `--http_port`, which KServe's runtimes give
 _PORT_VARIABLES = ("LADING_HTTP_PORT", "AIP_HTTP_PORT", "PORT", "WEBSITES_PORT")
 _GRPC_PORT = 8081
+_YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+# parts of all that happens
+_SHARES = ("LADING_ACCESS_LOG_SAMPLE", "LADING_INFERENCE_LOG_SAMPLE")
 # where a platform says how long it waits between SIGTERM and SIGKILL: (variable, lame duck, grace) in seconds
 _PLATFORMS = (
     ("WEBSITE_SITE_NAME", 0.0, 4.0),  # Azure App Service: 5 s
@@ -137,6 +140,13 @@ def _ports(environ: Mapping[str, str]) -> tuple[int, ...]:
     own = _port(environ, "LADING_PORT")
     if own is not None:
         return (own,)
+    others = _platforms_ports(environ)
+    if environ.get("LADING_PORT", "").strip():
+        log.write("warning", f"without a LADING_PORT, the port is {' and '.join(map(str, others))}")
+    return others
+
+
+def _platforms_ports(environ: Mapping[str, str]) -> tuple[int, ...]:
     bound = _port(environ, "SAGEMAKER_BIND_TO_PORT")  # its containers share one network
     if bound:
         return (bound,)
@@ -172,14 +182,17 @@ def _value(environ: Mapping[str, str], name: str, default: Any) -> Any:
     """Read a variable as what its default is: a switch, a number, or a text."""
     if isinstance(default, bool):
         text = environ.get(name, "").strip().lower()
-        return text not in {"0", "false", "no", "off"} if text else default
+        if text and text not in _YES | _NO:
+            log.write("warning", f"ignored {name}={text!r}: expected 0 or 1; it is {int(default)}")
+        return text in _YES or (default and text not in _NO)
     if isinstance(default, (int, float)):
-        return type(default)(number(environ, name, default))
+        most = 1.0 if name in _SHARES else float("inf")
+        return type(default)(number(environ, name, default, most))
     return environ.get(name) or default
 
 
-def number(environ: Mapping[str, str], name: str, default: float) -> float:
-    """Read a number of at least 0; one that makes no sense is logged, and the default stands."""
+def number(environ: Mapping[str, str], name: str, default: float, most: float = float("inf")) -> float:
+    """Read a number from 0 to `most`; one that makes no sense is logged, and the default stands."""
     text = environ.get(name, "").strip()
     if not text:
         return default
@@ -187,7 +200,8 @@ def number(environ: Mapping[str, str], name: str, default: float) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if 0 <= value < float("inf"):
+    if 0 <= value < float("inf") and value <= most:
         return value
-    log.write("warning", f"ignored {name}={text!r}: expected a number of at least 0")
+    wanted = "a number of at least 0" if most == float("inf") else f"a number from 0 to {most:g}"
+    log.write("warning", f"ignored {name}={text!r}: expected {wanted}; it is {default:g}")
     return default

@@ -151,6 +151,7 @@ class Staff:
         had_loaded = member.has_loaded
         member.has_loaded = False
         reason = await member.end()
+        names = member.names
         on_reason(member, reason)
         is_forked = self._source is not None and not is_source
         what = "the process that loads the model" if is_source else "the worker"
@@ -160,7 +161,8 @@ class Staff:
         if failed and self._gives_up(failed):
             return
         delay_s = member.delay_s
-        log.write("warning", f"{what} {reason}; another one starts in {delay_s:g} s")
+        fields = {"request_id": names} if names else {}
+        log.write("warning", f"{what} {reason}; another one starts in {delay_s:g} s", **fields)
         if delay_s:
             await asyncio.sleep(delay_s)
         self.restarts += 1

@@ -12,8 +12,8 @@ def told(error: BaseException) -> dict[str, str]:
     if isinstance(error, inputs.RefusedError):
         return {"kind": error.kind, "message": str(error)}
     console.failure()
-    limit.note(error)
-    return {"kind": "failed", "message": last_line(error)}
+    why = limit.note(error)
+    return {"kind": "failed", "message": last_line(error) + why}
 
 
 def last_line(error: BaseException) -> str:

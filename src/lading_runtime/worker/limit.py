@@ -6,10 +6,13 @@ as numerical libraries and GPUs do, costs nothing.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 STATUS = 12
 """Exit status of a worker that has reached its limit: errno's ENOMEM."""
+NAME = "LADING_WORKER_MEMORY_BYTES"
 _state = {"limited": False, "reached": False}
 
 
@@ -37,10 +40,19 @@ def apply(environ: Mapping[str, str]) -> str | None:
     return None
 
 
-def note(error: BaseException) -> None:
-    """Remember that the limit was reached: the worker answers, and makes way for another."""
-    if _state["limited"] and isinstance(error, MemoryError):
-        _state["reached"] = True
+def note(error: BaseException) -> str:
+    """Remember that the limit was reached: the worker answers, and makes way for another.
+
+    Return what is to be said of it, and say so in the log; nothing where it was not.
+    """
+    if not _state["limited"] or not isinstance(error, MemoryError):
+        return ""
+    _state["reached"] = True
+    with suppress(OSError, ValueError):  # a user's model may have closed it
+        sys.stderr.write(
+            f"lading: warning: a request needs more memory than {NAME} allows: this worker ends\n"
+        )
+    return f" (the worker may not have more than {NAME})"
 
 
 def is_reached() -> bool:
