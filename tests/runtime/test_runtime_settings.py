@@ -75,7 +75,7 @@ def test_a_setting_of_workers_that_makes_no_sense_is_told_of(name, text):
 
 def test_a_lame_duck_that_is_longer_than_the_grace_is_cut_and_told_of(capsys):
     settings = read({"LADING_LAME_DUCK_S": "8", "LADING_GRACE_S": "4"})
-    assert (settings.lame_duck_s, settings.grace_s) == (3, 4)
+    assert (settings.lame_duck_s, settings.grace_s) == (2, 4)
     assert "LADING_LAME_DUCK_S=8 is too long" in capsys.readouterr().err
 
 

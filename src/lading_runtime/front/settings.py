@@ -123,8 +123,8 @@ def read(environ: Mapping[str, str]) -> Settings:
 
 
 def _clamped(settings: Settings) -> Settings:
-    """Let what is in flight have the last second of the grace, however long requests are to be accepted."""
-    most_s = max(0.0, settings.grace_s - 1.0)
+    """Let what is in flight have the last seconds of the grace, however long requests are to be accepted."""
+    most_s = max(0.0, settings.grace_s - 2.0)
     if settings.lame_duck_s <= most_s:
         return settings
     what = f"LADING_LAME_DUCK_S={settings.lame_duck_s:g} is too long for LADING_GRACE_S={settings.grace_s:g}"
