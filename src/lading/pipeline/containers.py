@@ -233,8 +233,8 @@ def _give_layout(context: Context, image: Image, engine: Engine, name: str) -> N
                 engine.tell("untag", made, path_name)
 
 
-def _scheme(environment: Mapping[str, str]) -> str:
-    return "https" if environment.get("LADING_TLS_CERTIFICATE") else "http"
+def _scheme(environment: Mapping[str, str] | None) -> str:
+    return "https" if (environment or {}).get("LADING_TLS_CERTIFICATE") else "http"
 
 
 def _addresses(engine: Engine, container: str, published: list[Published], scheme: str) -> list[str]:
