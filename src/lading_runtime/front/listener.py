@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from lading_runtime.front.access import Access
 from lading_runtime.front.heads import Heads
 from lading_runtime.front.settings import Settings
+from lading_runtime.front.sockets import BACKLOG
 
 _LONGEST_TICK_S = 1.0
 _TICKS = 8
@@ -78,7 +79,7 @@ class Listener:
         self._connect, self._options = connect, options
         for one in sockets:
             self._sockets.append(one.dup())
-            self._servers.append(await self.loop.create_server(connect, sock=one, **options))
+            self._servers.append(await self.loop.create_server(connect, sock=one, backlog=BACKLOG, **options))
 
     async def close(self, timeout_s: float, abandon: Callable[[], None] | None = None) -> None:
         """Accept no more, wait for what is being answered, then abandon it and cut off what is left."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from lading_runtime import log
 from lading_runtime.front.settings import AZURE_PORT, DEFAULT_PORT, Settings
 
-_BACKLOG = 2048
+BACKLOG = 2048
 # what a server has open besides: its own, its workers', its logs', and connections that are being refused
 _OTHER_FILES = 256
 
@@ -42,7 +42,7 @@ def _unix(path: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
     os.chmod(path, 0o666)  # noqa: PTH101, S103 - see above
-    listener.listen(_BACKLOG)
+    listener.listen(BACKLOG)
     return listener
 
 
@@ -59,7 +59,7 @@ def _tcp(settings: Settings) -> list[socket.socket]:
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             listener.bind((settings.host, port))
-            listener.listen(_BACKLOG)
+            listener.listen(BACKLOG)
         except OSError as error:
             listener.close()
             # nobody asked for these by name, if there are others
