@@ -9,6 +9,14 @@ from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from lading_runtime.compile import run
+from lading_runtime.compile.build import build
+from lading_runtime.compile.prove import Effort, prove
+from lading_runtime.compiled.form import Form
+from lading_runtime.loaders.xgboost import load as load_xgboost
+
+QUICK = Effort(random_rows=512, edge_rows=1_000, measured_s=0.005)
+
 X, Y = load_iris(return_X_y=True)
 HOLES = X.copy()
 HOLES[::7, 2] = np.nan
@@ -44,6 +52,15 @@ def lgb(kind=lightgbm.LGBMClassifier, **options):
 )
 def test_a_boosted_model_is_compiled_bit_for_bit(proved, model, method):
     proof, _ = proved(model, method)
+    assert proof["proved"], proof
+
+
+def test_a_model_in_xgboosts_own_format_is_compiled_as_its_estimator(tmp_path):
+    xgb().fit(FRAME, Y).save_model(tmp_path / "model.ubj")
+    loaded = load_xgboost(str(tmp_path), {"file": "model.ubj", "class": "xgboost.sklearn.XGBClassifier"})
+    compiled = build(loaded.estimator, "predict")
+    run.write(compiled, str(tmp_path))
+    proof = prove(loaded, Form(str(tmp_path)), compiled.points, effort=QUICK)
     assert proof["proved"], proof
 
 
