@@ -95,9 +95,25 @@ def _tell(model: Any) -> dict[str, Any]:
             limits = read.get_tree_accessor(number).get_field("threshold").tolist()
             for node in tree["nodes"]:
                 node["threshold"] = limits[node["node_id"]]
-    if kind(model) in boosting.BOOSTED and type(model._loss).__name__ == "ExponentialLoss":  # noqa: SLF001
-        told["sigmoid_alpha"] = 2.0  # which treelite does not tell
+    _mend(model, told)
     return told
+
+
+def _mend(model: Any, told: dict[str, Any]) -> None:
+    """Say of scikit-learn's models what treelite does not: links, and, before version 4.8, where NaN goes."""
+    loss = type(getattr(model, "_loss", None)).__name__
+    if kind(model) in boosting.BOOSTED and loss == "ExponentialLoss":
+        told["sigmoid_alpha"] = 2.0
+    if kind(model) in boosting.HISTOGRAM and loss in {"HalfPoissonLoss", "HalfGammaLoss"}:
+        told["postprocessor"] = "exponential"
+    if kind(model) not in forests.FORESTS:
+        return
+    for tree, one in zip(told["trees"], model.estimators_):  # noqa: B905
+        missing: Any = getattr(one.tree_, "missing_go_to_left", ())
+        lefts = one.tree_.children_left.tolist()
+        for node in tree["nodes"] if len(missing) else ():
+            if lefts[node["node_id"]] == node.get("left_child"):
+                node["default_left"] = bool(missing[node["node_id"]])
 
 
 def _cells(model: Any, source: Source, table: Table) -> Table:
