@@ -13,6 +13,7 @@ from lading_runtime.compile import boosting, forests, lightgbm, linear, treelite
 from lading_runtime.compile.library import MODULE
 from lading_runtime.compile.notes import Fitted, NotCompiled, Points, Source, Table, kind
 from lading_runtime.compile.steps import transform
+from lading_runtime.compile.vetting import vet
 from lading_runtime.compiled.form import FORMAT
 
 Compiler = Callable[[Any, str, Source, Table], Fitted]
@@ -46,6 +47,7 @@ class Compiled(NamedTuple):
 
 def build(model: Any, method: str, way: str = "auto") -> Compiled:
     """Write a model down; raise NotCompiled, which says why not, where it is of no kind that is known."""
+    vet(model, method)
     before, last = _take_apart(model)
     if kind(last) not in WAYS[way]:
         raise NotCompiled(f"no compiler for {kind(last)}")
@@ -56,6 +58,7 @@ def build(model: Any, method: str, way: str = "auto") -> Compiled:
         raise NotCompiled(f"{kind(model)} does not tell its number of features")
     points = Points(int(width))
     names = getattr(model, "feature_names_in_", None)
+    points.ignored = _ignored(before, len(points.columns))
     fitted, text = _write(before, last, end, method, points, single=False)
     precision = "input" if before else end[1]
     if precision == "input":
@@ -68,6 +71,7 @@ def build(model: Any, method: str, way: str = "auto") -> Compiled:
         "width": int(width),
         "cells": "f32" if precision == "single" else "f64",
         "texts": sorted(points.texts),
+        "ignored": sorted(points.ignored),
         # a column of text with gaps holds NaN since pandas 3
         "gaps_are_nan": int(getattr(sys.modules.get("pandas"), "__version__", "0").split(".")[0]) >= 3,
         "integers_are_single": points.integers_are_single and not before,
@@ -87,6 +91,20 @@ def _take_apart(model: Any) -> tuple[list[Any], Any]:
     inner, last = _take_apart(last)
     steps = [step for _, step in before if step is not None and not isinstance(step, str)]
     return steps + inner, last
+
+
+def _ignored(before: Sequence[Any], width: int) -> set[int]:
+    """Return the columns that a first step drops unseen, whatever they hold."""
+    if not before or kind(before[0]) != "sklearn.ColumnTransformer":
+        return set()
+    first = before[0]
+    used = {
+        index
+        for name, one, _ in first.transformers_
+        if not (isinstance(one, str) and one == "drop")
+        for index in first._transformer_to_input_indices[name]  # noqa: SLF001
+    }
+    return set(range(width)) - used
 
 
 def _asks_by_name(step: Any) -> bool:

@@ -21,6 +21,8 @@ class Points:
         self.columns: list[list[Any]] = [[] for _ in range(width)]
         self.texts: set[int] = set()
         """The columns that hold text."""
+        self.ignored: set[int] = set()
+        """The columns that are dropped before anything looks at them."""
         self.refuses_truth = False
         """Whether an input of true and false alone is refused."""
         self.integers_are_single = False

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # Python 3.8 cannot evaluate it
     Row = Sequence[Any]
 BATCH_ROWS = 256
 _SINGLES = 100
+SIZES = (*range(1, 25), 31, 32, 33, 63, 64, 65, 100, 256, 1_000)
 SPECIAL = (
     *(math.nan, math.inf, -math.inf, 0.0, -0.0),
     *(5e-324, -5e-324, 2.2250738585072014e-308, 1e-310, 1e-45, 1.1754943508222875e-38, 7e-46),
@@ -45,9 +46,10 @@ class Prober:
         """Draw the same requests for the same model each time."""
         self._random = Random(seed)  # noqa: S311 - probes are no secret
         self._names = list(names) if names is not None else None
-        self._texts = points.texts
+        self._texts = points.texts | points.ignored
+        self._ignored = points.ignored
         self._values: list[Sequence[Any]] = [
-            _tidy_texts(column) if index in points.texts else _tidy(column)
+            _tidy_texts(column) if index in self._texts else _tidy(column)
             for index, column in enumerate(points.columns)
         ]
         self.thresholds = sum(map(len, self._values))
@@ -73,6 +75,24 @@ class Prober:
         name = self._names[index] if self._names else f"column-{index}"
         return wire.tensor(name, datatype, [len(cells)], data), data
 
+    def mixed(self, rows: Sequence[Row]) -> Probe:
+        """Encode rows of any cells as the front does: each column by what it holds."""
+        columns = list(zip(*rows))  # noqa: B905 - Python 3.8
+        if self._names is None or len(columns) != len(self._names):
+            if {type(cell) for column in columns for cell in column} <= {int, float}:
+                return self.matrix(rows)._replace(content="array", columns=None, rows=rows)
+            data = json.dumps([_plain(cell) for row in rows for cell in row]).encode()
+            entry = wire.tensor("input-0", wire.JSON, [len(rows), len(columns)], data)
+            return Probe("array", [(entry, data)], None, rows)
+        tensors = []
+        for name, cells in zip(self._names, columns):  # noqa: B905 - Python 3.8
+            datatype = _datatype(cells)
+            code = wire.ARRAY_CODES.get(datatype)
+            gaps = [math.nan if cell is None else cell for cell in cells]
+            data = array(code, gaps).tobytes() if code else json.dumps(list(map(_plain, cells))).encode()
+            tensors.append((wire.tensor(name, datatype, [len(cells)], data), data))
+        return Probe("frame", tensors, None, rows)
+
     def matrix(self, rows: Sequence[Row], datatype: str = "FP64") -> Probe:
         """Encode rows of numbers as one matrix."""
         width = len(rows[0]) if rows else len(self._values)
@@ -81,17 +101,6 @@ class Prober:
         content = "frame" if names else "array"
         entry = wire.tensor("matrix", datatype, [len(rows), width], data)
         return Probe(content, [(entry, data)], names, rows if datatype == "FP64" else ())
-
-    def readable(self, examples: Iterable[Row]) -> Iterator[Row]:
-        """Yield the examples that can be a table's rows: as many cells, numbers where numbers are due."""
-        for row in examples:
-            cells = [
-                math.nan if cell is None and index not in self._texts else cell
-                for index, cell in enumerate(row)
-            ]
-            numbers = [cell for index, cell in enumerate(cells) if index not in self._texts]
-            if len(cells) == len(self._values) and all(isinstance(one, (int, float)) for one in numbers):
-                yield cells
 
     def random(self, count: int) -> list[Row]:
         """Draw rows from the model's own ranges."""
@@ -143,8 +152,22 @@ class Prober:
             kinds = ["INT64" if place % 2 else "FP64" for place in range(width)]
             columns = [self._column(i, [row[i] for row in whole], kinds[i]) for i in range(width)]
             yield Probe("frame", columns)
-        if not self._texts:
-            yield from self._matrices(rows, whole)
+            yield from self._orders(rows[:2])
+        if self._texts == self._ignored:
+            plain = [
+                [1 if index in self._ignored else cell for index, cell in enumerate(row)] for row in whole
+            ]
+            yield from self._matrices(plain if self._ignored else rows, plain)
+
+    def _orders(self, rows: Sequence[Row]) -> Iterator[Probe]:
+        """Try columns in another order, one that is missing, and one too many."""
+        tensors = self.mixed(rows).tensors
+        yield Probe("frame", tensors[::-1])
+        for index in _some(range(len(tensors))):
+            if len(tensors) > 1:
+                yield Probe("frame", [*tensors[:index], *tensors[index + 1 :]])
+        data = array("d", [1.0] * len(rows)).tobytes()
+        yield Probe("frame", [*tensors, (wire.tensor("no such column", "FP64", [len(rows)], data), data)])
 
     def _matrices(self, rows: Sequence[Row], whole: Sequence[Sequence[int]]) -> Iterator[Probe]:
         yield self.matrix(rows, "FP32")
@@ -212,6 +235,16 @@ def _tidy_texts(values: Iterable[Any]) -> list[Any]:
     return [*sorted({one for one in values if isinstance(one, str)}), "no such", "", None]
 
 
+def _datatype(cells: Sequence[Any]) -> str:
+    """Tell the datatype that the front gives a column."""
+    kinds = {type(cell) for cell in cells}
+    if kinds == {bool}:
+        return "BOOL"
+    if kinds == {int}:
+        return "INT64"
+    return "FP64" if kinds - {type(None)} <= {int, float} and kinds != {type(None)} else wire.JSON
+
+
 def _plain(cell: Any) -> Any:
     return None if cell != cell else cell  # noqa: PLR0124 - JSON has no NaN
 
@@ -235,15 +268,16 @@ def batches(rows: Iterable[Row], size: int = BATCH_ROWS) -> Iterator[list[Row]]:
 
 def probes(prober: Prober, examples: Sequence[Row], random_rows: int, edge_rows: int) -> Iterator[Probe]:
     """Yield every request of a proof."""
-    for row in prober.readable(examples):
-        yield prober.table([row])
+    for row in examples:
+        yield prober.mixed([row])
     rows = prober.random(random_rows)
     for batch in batches(rows):
         yield prober.table(batch)
     for row in rows[:_SINGLES]:
         yield prober.table([row])
-    yield prober.plain(rows[:1])
-    yield prober.plain(rows[:BATCH_ROWS])
+    for size in SIZES:  # BLAS adds in another order where there are more rows
+        yield prober.table(rows[:size])
+        yield prober.plain(rows[:size])
     for batch in batches(prober.edges(edge_rows)):
         yield prober.table(batch)
     yield from prober.special()

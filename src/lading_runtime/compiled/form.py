@@ -53,14 +53,15 @@ class Form:
         self._integers_are_single = self.integers_are_single = bool(document["integers_are_single"])
         self._takes_empty = bool(document["takes_empty"])
         self._gaps_are_nan = bool(document["gaps_are_nan"])
-        self._texts = frozenset(document["texts"])
+        self._ignored = frozenset(document.get("ignored") or ())
+        self._as_they_are = frozenset(document["texts"]) | self._ignored
         self._by_name = bool(document.get("by_name"))
         output = document["output"]
         self._datatype = self.datatype = str(output["datatype"])
         self._code = wire.ARRAY_CODES.get(self._datatype)
         self._columns = self.columns = output["columns"]
         """How many numbers a row's answer has; None where that is one, and no list."""
-        self.takes_doubles = not self._texts and "FP64" not in self._refuses
+        self.takes_doubles = not document["texts"] and "FP64" not in self._refuses
         self.facts = {"names": self._names, "width": self._width}
 
     def answer(
@@ -159,10 +160,13 @@ class Form:
                 "as input."
             )
         self._check_shape([tensors[0][0]["shape"][0], len(tensors)])
-        kinds = {entry["datatype"] for entry, _ in tensors} - {wire.JSON}
+        kinds = {
+            entry["datatype"] for index, (entry, _) in enumerate(tensors) if index not in self._ignored
+        } - {wire.JSON}
         if "FP32" in kinds and len(kinds) > 1 and not self._is_single:
             raise Refused(f"got columns of {sorted(kinds)}, expected FP32 in all of them or in none")
         columns = [self._column(index, *one) for index, one in enumerate(tensors)]
+        kinds = kinds or {"INT64"}  # text alone
         kind = kinds.pop() if len(kinds) == 1 else "FP64" if "FP64" in kinds else "INT64"
         return list(zip(*columns)), kind  # noqa: B905 - of one table
 
@@ -170,7 +174,7 @@ class Form:
         code = wire.ARRAY_CODES.get(entry["datatype"])
         if code is None:
             values: list[Any] = json.loads(bytes(data))
-            if index in self._texts:
+            if index in self._as_they_are:
                 return _with_gaps(values) if self._gaps_are_nan else values
             numbers = list(map(_number, values))
             return to_single(numbers) if self._is_single else numbers
@@ -181,7 +185,7 @@ class Form:
     def _read_objects(self, data: Any, width: int, picks: Sequence[int] | None) -> list[Any]:
         """Read cells of any type, row by row; those of columns that hold no text become numbers."""
         values = json.loads(bytes(data))
-        texts = self._texts if picks is None else {picks[one] for one in self._texts}
+        texts = self._as_they_are if picks is None else {picks[one] for one in self._as_they_are}
         flat = [one if i % width in texts else _number(one) for i, one in enumerate(values)]
         return to_single(flat).tolist() if self._is_single else flat
 
@@ -200,11 +204,13 @@ class Form:
             return None
         if not self._by_name:
             raise Refused("The feature names should match those that were passed during fit.")
-        missing = [name for name in self._names if name not in names]
+        missing = [
+            name for index, name in enumerate(self._names) if name not in names and index not in self._ignored
+        ]
         if missing:
             raise Refused(f"columns are missing: {missing}")
         where = {name: position for position, name in enumerate(names)}
-        return [where[name] for name in self._names]
+        return [where.get(name, 0) for name in self._names]  # any will do for one that is ignored
 
 
 def _with_gaps(values: list[Any]) -> list[Any]:
@@ -218,7 +224,7 @@ def _number(cell: Any) -> float:
     """Read a cell that should be a number, as numpy does; null is missing."""
     try:
         return float("nan") if cell is None else float(cell)
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:  # text, a list, a number without end
         raise Refused(str(error)) from error
 
 

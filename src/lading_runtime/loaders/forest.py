@@ -28,6 +28,9 @@ def shorten(model: Any) -> bool:
     name = _FORESTS.get(type(model).__name__)
     if name is None or type(model).__module__ != "sklearn.ensemble._forest":
         return False
+    trees = getattr(model, "estimators_", ())
+    if name in vars(model) or any(type(one).__module__ != "sklearn.tree._classes" for one in trees):
+        return False  # somebody has changed it, in ways that the rows tried may not show
     try:
         if model.n_outputs_ != 1 or not model.n_features_in_:
             return False
