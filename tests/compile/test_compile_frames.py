@@ -11,6 +11,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from lading_runtime.compile.build import build
+from lading_runtime.compile.notes import NotCompiled
 from lading_runtime.compile.prove import Effort
 
 RANDOM = np.random.default_rng(0)
@@ -80,3 +82,12 @@ def test_columns_by_number_are_compiled_bit_for_bit(proved):
     )
     proof, _ = proved(make_pipeline(columns, DecisionTreeClassifier(random_state=0)).fit(cells, LABELS))
     assert proof["proved"], proof
+
+
+@pytest.mark.parametrize("encoder", [OneHotEncoder(handle_unknown="ignore"), OrdinalEncoder()], ids=str)
+def test_categories_that_are_numbers_are_not_compiled(encoder):
+    """The original takes "1" for another category than 1, or for the same, by what stands beside it."""
+    cells = FRAME[["age"]].fillna(0).round(-1)
+    model = make_pipeline(encoder, DecisionTreeClassifier()).fit(cells, LABELS)
+    with pytest.raises(NotCompiled, match="categories that are no text"):
+        build(model, "predict")

@@ -148,24 +148,22 @@ def _imputer(step: Any, source: Source, table: Table) -> Table:
 def _codes(step: Any, source: Source, table: Table, *, refuses: bool) -> list[tuple[str, int]]:
     """Write the place of each cell among its column's categories, -1 where it is unknown."""
     _dense(step, table)
-    numeric = [cell for cell, one in zip(table.cells, step.categories_) if one.dtype.kind in "iufb"]  # noqa: B905
-    guard(source, table._replace(cells=numeric), takes_nan=True)
+    if any(one.dtype.kind in "iufb" for one in step.categories_):
+        # text in such a column is no number to scikit-learn, or one, by what stands beside it
+        raise NotCompiled(f"{kind(step)} of categories that are no text")
     codes = []
     for cell, column, categories in zip(table.cells, table.columns, step.categories_):  # noqa: B905
         values = categories.tolist()
-        is_text = categories.dtype.kind not in "iufb"
-        if is_text and not all(isinstance(one, str) or is_missing(one) for one in values):
+        if not all(isinstance(one, str) or is_missing(one) for one in values):
             raise NotCompiled("categories of several types")
         if column is not None:
             source.points.add(column, [one for one in values if not is_missing(one)])
-            if is_text:
-                source.points.texts.add(column)
+            source.points.texts.add(column)
         places = {one: place for place, one in enumerate(values) if not is_missing(one)}
         nan = next((place for place, one in enumerate(values) if one != one), -1)  # noqa: PLR0124
         none = next((place for place, one in enumerate(values) if one is None), -1)
         where = source.constant("{" + ", ".join(f"{literal(k)}: {v}" for k, v in places.items()) + "}", "C")
-        asked = f"{nan} if {cell} != {cell} else " + (f"{none} if {cell} is None else " if is_text else "")
-        source.points.refuses_truth |= not is_text
+        asked = f"{nan} if {cell} != {cell} else {none} if {cell} is None else "
         code = source.let(f"{asked}{where}.get({cell}, -1)", "j")
         if refuses:
             source.body.append(f"if {code} < 0: unknown({cell})")
