@@ -98,6 +98,15 @@ def test_tritons_client_sees_loads_and_unloads_models(served, triton):
         triton.load_model("nobody")
 
 
+def test_routes_without_a_name_are_of_the_first_model_or_of_none(served, triton):
+    triton.unload_model("left")
+    with pytest.raises(urllib.error.HTTPError, match="404") as refused:
+        post(f"{served}/invocations", 1)
+    assert "'left', which answers where no name is given, is not loaded" in refused.value.read().decode()
+    triton.load_model("left")
+    assert post(f"{served}/invocations", 1)["predictions"]["packaging"] == "23.2"
+
+
 def test_a_version_is_swapped_while_it_is_asked_and_no_request_fails(served):
     seen, failures, is_over = [], [], threading.Event()
 
@@ -170,3 +179,14 @@ def urllib_status(url):
 def test_a_package_that_is_not_there_ends_it_before_it_listens(lading, packed):
     assert "is not in the store" in lading.fails(8, "serve", "left:1", "nobody:1", "--port", free_port())
     assert "is named twice" in lading.fails(2, "serve", "left:1", "left:1", "--port", free_port())
+
+
+def test_a_package_that_does_not_load_is_named_with_what_it_wrote_last(lading, packed, tmp_path):
+    (tmp_path / "score.py").write_text(
+        "raise RuntimeError('out of paper')\ndef run(data):\n    return data\n"
+    )
+    (tmp_path / "lading.yaml").write_text("model: .\nentry: score.py\nexample: {inputs: [1]}\n")
+    lading("pack", tmp_path, "-t", "broken:1", "--no-verify")
+    told = lading.fails(8, "serve", "left:1", "broken:1", "--port", free_port())
+    assert "broken:1" in told
+    assert "RuntimeError: out of paper" in told

@@ -8,9 +8,10 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from lading.core.errors import Issue, LadingError, RegistryError, SpecError, VerifyError
 from lading.core.ports import Event, Running
@@ -26,6 +27,7 @@ _STOP_S = 30.0
 _LOOK_S = 0.2
 _MAX_DELAY_S = 30.0
 _ORDER_BYTES = 1 << 16
+_LAST_LINES = 5
 # who may ask is decided where they ask; a server behind the router has nobody but it
 _ROUTERS_OWN = ("LADING_TOKEN", "LADING_TLS_", "LADING_LAME_DUCK_S", "LADING_HOST", "LADING_PORT")
 
@@ -78,12 +80,31 @@ class Fleet:
         self._load_timeout_s = load_timeout_s
         self._made = 0
         self._turn = threading.Lock()
+        self._opening = threading.Lock()
         self.members: list[Member] = []
         self.is_stopping = False
 
+    def load_all(self, texts: Sequence[str]) -> None:
+        """Serve packages that are all in the store, started side by side; the first stays the first."""
+        packages = [(text, self._find(text)) for text in texts]
+        with ThreadPoolExecutor(len(packages)) as threads:
+            loading = [threads.submit(self._serve, *one) for one in packages]
+            try:
+                done, left = wait(loading, return_when=FIRST_EXCEPTION)
+                failed = bool(left) or any(one.exception() for one in done)
+            except BaseException:
+                self.is_stopping = True  # nobody waits for the others
+                raise
+            self.is_stopping = failed
+        for one in sorted(done, key=loading.index):
+            one.result()
+        self.members.sort(key=lambda member: texts.index(member.reference))
+
     def load(self, text: str) -> Member:
         """Start a package's server and wait until it is ready; raise LadingError where it is not."""
-        package = self._find(text)
+        return self._serve(text, self._find(text))
+
+    def _serve(self, text: str, package: shelf.Package) -> Member:
         name, version = _named(text, package)
         with self._turn:
             self._made += 1
@@ -129,7 +150,10 @@ class Fleet:
 
     def _start(self, member: Member) -> None:
         image = member.package.image
-        opened = self._context.sandbox(image.layers, self._sandbox, platform=image.platform, user=user(image))
+        with self._opening:
+            opened = self._context.sandbox(
+                image.layers, self._sandbox, platform=image.platform, user=user(image)
+            )
         argv, env = command(image)
         own = {
             "LADING_UDS": f"/tmp/{_SOCKET}",  # noqa: S108 - in its sandbox
@@ -137,7 +161,7 @@ class Fleet:
             "LADING_PACKAGE_DIGEST": str(image.descriptor.digest),
         }
         member.running = opened.start(argv, env={**env, **self._env, **own}, tmp=member.folder, network=True)
-        member.running.follow(self._log)
+        member.running.follow(cast("IO[bytes]", _Prefixed(self._log, member.reference)))
 
     def _await(self, member: Member) -> None:
         client = Client(member.folder, _SOCKET)
@@ -146,7 +170,7 @@ class Fleet:
             assert member.running
             status = member.running.poll()
             if status is not None:
-                what = f"its server ended with status {status}"
+                what = f"its server ended with status {status}; {_last_lines(member.running)}"
                 raise VerifyError(Issue(member.reference, what, "its log says why"))
             try:
                 if client.get("/v2/health/ready", 5.0).status == 200:
@@ -154,7 +178,7 @@ class Fleet:
             except NoAnswerError:
                 pass
             if time.monotonic() > deadline_s:
-                what = f"it was not ready within {self._load_timeout_s:g} s"
+                what = f"it was not ready within {self._load_timeout_s:g} s; {_last_lines(member.running)}"
                 raise VerifyError(Issue(member.reference, what, "its log may say why"))
             time.sleep(0.01)
 
@@ -182,6 +206,34 @@ class Fleet:
         if member.running:
             member.running.stop(_STOP_S)
         shutil.rmtree(member.folder, ignore_errors=True)
+
+
+def _last_lines(running: Running) -> str:
+    """Quote what a server wrote last."""
+    lines = [line for line in running.output().splitlines() if line.strip()][-_LAST_LINES:]
+    return "the last that it wrote: " + " | ".join(lines) if lines else "it wrote nothing"
+
+
+class _Prefixed:
+    """A log in which a server's lines begin with its name; lines of JSON bear it already."""
+
+    def __init__(self, log: IO[bytes], name: str) -> None:
+        self._log = log
+        self._prefix = f"[{name}] ".encode()
+        self._is_at_start = True
+
+    def write(self, data: bytes) -> None:
+        """Write a piece of output."""
+        pieces = []
+        for line in data.splitlines(keepends=True):
+            is_named = not self._is_at_start or line.startswith(b"{")
+            pieces.append(line if is_named else self._prefix + line)
+            self._is_at_start = line.endswith(b"\n")
+        self._log.write(b"".join(pieces))
+
+    def flush(self) -> None:
+        """Have it written."""
+        self._log.flush()
 
 
 def _named(text: str, package: shelf.Package) -> tuple[str, str]:

@@ -145,8 +145,7 @@ def serve_several(
             context, world, find, env, sandbox=sandbox, log=log, load_timeout_s=load_timeout_s
         )
         try:
-            for text in texts:
-                fleet.load(text)
+            fleet.load_all(texts)
             env |= {"LADING_HOST": host, "LADING_PORT": str(port), **given.env}
             return _route(context, fleet, world, env, sandbox=sandbox, log=log, mounts=given.mounts)
         except KeyboardInterrupt:

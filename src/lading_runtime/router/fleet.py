@@ -21,6 +21,7 @@ class Fleet:
     def __init__(self, served: Iterable[Mapping[str, str]], control: Control) -> None:
         """Begin with those that were asked for; the first is the one that answers where no name is given."""
         self.members = [Upstream(one) for one in served]
+        self._first = self.members[0].name if self.members else ""
         self.unloaded: dict[tuple[str, str], str] = {}
         """(name, version) → reference of those that were served before."""
         self._control = control
@@ -38,10 +39,16 @@ class Fleet:
 
     @property
     def default(self) -> Upstream:
-        """Return what answers where no name is given: of the first name, the last version loaded."""
-        if not self.members:
-            raise Refusal(503, "no model is loaded", headers={"retry-after": "1"})
-        return self.find(self.members[0].name)
+        """Return what answers where no name is given: of the first name, the last version loaded.
+
+        Refuse with 404 where that is unloaded: another model is no stand-in.
+        """
+        for one in reversed(self.members):
+            if one.name == self._first:
+                return one
+        known = ", ".join(f"/models/{one.name}/…" for one in self.members) or "none"
+        what = f"model {self._first!r}, which answers where no name is given, is not loaded"
+        raise Refusal(404, f"{what}; expected one of: {known}")
 
     async def load(self, name: str, parameters: Mapping[str, Any]) -> Upstream:
         """Serve a package; where one of that name is served, it takes its place once it is ready.
