@@ -187,6 +187,7 @@ def test_a_package_that_does_not_load_is_named_with_what_it_wrote_last(lading, p
     )
     (tmp_path / "lading.yaml").write_text("model: .\nentry: score.py\nexample: {inputs: [1]}\n")
     lading("pack", tmp_path, "-t", "broken:1", "--no-verify")
-    told = lading.fails(6, "serve", "left:1", "broken:1", "--port", free_port())
-    assert "broken:1" in told
-    assert "RuntimeError: out of paper" in told
+    done = lading.run("serve", "left:1", "broken:1", "--port", free_port())
+    assert done.returncode == 6
+    error = done.stderr.rpartition("error: broken:1: ")[2]
+    assert "did not load: RuntimeError: out of paper" in error
