@@ -32,7 +32,7 @@ class Moved:
     """Where it is had: in the registry."""
     descriptor: Descriptor
     size_bytes: int
-    """What a registry stores of it, what platforms share counted once; without what is attached."""
+    """What a registry stores of it, what platforms share counted once, with what is attached."""
     attached: int
     """How many bills, reports and other referrers went along."""
     moved_bytes: int
