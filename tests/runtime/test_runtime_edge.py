@@ -588,3 +588,12 @@ def test_a_server_that_is_replaced_fails_no_request(serve):
             time.sleep(0.4)
             assert served.stop() == 0
             assert all(one.result() > 10 for one in asking)
+
+
+def test_json_of_more_lists_than_rows_can_need_is_refused_before_it_is_read():
+    body = b"[" + b",".join([b"[]"] * 4_000_001) + b"]"
+    with pytest.raises(Refusal, match="LADING_ROW_LIMIT") as caught:
+        parse_json(body)
+    assert caught.value.status == 413
+    text = "[{" * 2_000_001
+    assert parse_json(json.dumps(text).encode()) == text

@@ -268,3 +268,16 @@ def test_the_other_parameters_of_a_table_come_beside_it_however_it_is_sent(serve
         npy = {"content-type": "application/x-npy"}
         status, body, _ = served.ask("POST", "/invocations?power=2", stream.getvalue(), npy)
         assert (status, json.loads(body)) == (200, {"predictions": [4, 9]})
+
+
+def test_a_body_of_more_bytes_than_rows_are_allowed_is_no_table(serve):
+    code = "def count(data: bytes, more: int = 0) -> int:\n    return len(data) + more\n"
+    size = 1_100_000
+    with serve(entry="score.py:count", files={"score.py": code}) as served:
+        body, kind = form(("data", b"x" * size, '; filename="x.bin"'))
+        for headers, sent in (
+            ({"content-type": "application/octet-stream"}, b"x" * size),
+            (kind, body),
+        ):
+            status, answer, _ = served.ask("POST", "/invocations", sent, headers)
+            assert (status, json.loads(answer)) == (200, {"predictions": size}), answer

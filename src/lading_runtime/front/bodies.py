@@ -5,16 +5,44 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from lading_runtime import wire
 from lading_runtime.front import encode, forms, inputs, media, npy, render, routines
-from lading_runtime.front.decode import check_json, is_json, media_type, parse_csv, parse_json
+from lading_runtime.front.decode import LARGE_BYTES, check_json, is_json, media_type, parse_csv, parse_json
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request
 from lading_runtime.front.model import Model
 from lading_runtime.front.tensors import Tensor
+
+_T = TypeVar("_T")
+_threads: list[Any] = []
+
+
+async def apart(body: bytes, work: Callable[[], _T]) -> _T:
+    """Do what a body asks for; if it is large, in the one thread for such, so that others are answered."""
+    if len(body) <= LARGE_BYTES:
+        return work()
+    if not _threads:
+        from concurrent.futures import ThreadPoolExecutor  # of every start, though few requests need it
+
+        _threads.append(ThreadPoolExecutor(1))
+    return await asyncio.get_running_loop().run_in_executor(_threads[0], _without_collector, work)
+
+
+def _without_collector(work: Callable[[], _T]) -> _T:
+    """Do what makes millions of lists, which a collector would look through again and again for nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return work()
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 async def read(model: Model, request: Request, *, else_json: bool = False, lists: bool = False) -> Input:
@@ -23,6 +51,13 @@ async def read(model: Model, request: Request, *, else_json: bool = False, lists
     `else_json`: a media type that is not known is taken for JSON, as servers do that never look at it.
     `lists`: a bare JSON list is rows.
     """
+    kind = media_type(request.headers)[0]
+    if kind in _FILES and (model.routine is None or _is_table(model.routine, kind)):
+        return _with_query(model, request, await _FILES[kind](model, request.body))
+    return await apart(request.body, partial(_read, model, request, else_json=else_json, lists=lists))
+
+
+def _read(model: Model, request: Request, *, else_json: bool, lists: bool) -> Input:
     kind, parameters = media_type(request.headers)
     if kind in _LINES and (model.routine is None or not model.routine.accepts(kind)):
         return of_json(model, of_lines(request.body), lists=True)
@@ -34,8 +69,6 @@ async def read(model: Model, request: Request, *, else_json: bool = False, lists
     if kind == "text/csv":
         names, rows = parse_csv(request.body, model.schema, parameters.get("header"))
         return _with_query(model, request, encode.rows(model.schema, names, rows))
-    if kind in _FILES:
-        return _with_query(model, request, await _FILES[kind](model, request.body))
     if else_json:
         return of_json(model, request.body, lists=lists)
     expected = ", ".join(map(repr, ("application/json", "text/csv", media.LINES, *_FILES)))

@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import math
-import re
 from array import array
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -21,13 +20,16 @@ from lading_runtime.front.messages import Refusal, invalid
 from lading_runtime.front.schema import Schema
 
 # lists and objects within one another: one server's contracts all share the limit
-_limits = {"depth": 100}
+_limits = {"depth": 100, "rows": 1_000_000}
 _media_types: dict[bytes, tuple[str, dict[str, str]]] = {}
 _MOST_REMEMBERED = 256
 _MAX_DIGITS = 400
 _SMALL_BYTES = 1024
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+LARGE_BYTES = 1 << 20
+"""A body of more takes so long to read that others' requests come between."""
+# lists and objects per row that is allowed: of all that JSON has, they cost the most time and memory
+_LISTS_PER_ROW = 4
+_NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 # an opening bracket as 1, a closing one as -1 in a signed byte
 _STEPS = bytes(1 if one == ord("[") else 255 for one in range(256))
@@ -35,9 +37,9 @@ _TRUTH = {"true": True, "false": False}
 _scan = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-def limit_depth(limit: int) -> None:
-    """Set how deeply JSON may be nested from now on."""
-    _limits["depth"] = limit
+def limit(*, depth: int, rows: int) -> None:
+    """Set how deeply JSON may be nested, and for how many rows it may have lists, from now on."""
+    _limits.update(depth=depth, rows=rows)
 
 
 def media_type(headers: Mapping[bytes, bytes]) -> tuple[str, dict[str, str]]:
@@ -73,6 +75,8 @@ def is_json(kind: str) -> bool:
 
 def parse_json(body: bytes, depth_limit: int | None = None) -> Any:
     """Read JSON; NaN and Infinity, which it does not have, are understood."""
+    if len(body) > LARGE_BYTES:
+        _check_lists(body, _LISTS_PER_ROW * _limits["rows"])
     _check_depth(body, depth_limit or _limits["depth"])
     try:
         return msgspec.json.decode(body)
@@ -99,13 +103,42 @@ def _check_depth(body: bytes, limit: int) -> None:
     """Refuse deep nesting before anything is made of it; a small body has not as many brackets in all."""
     if len(body) < _SMALL_BYTES and body.count(b"[") + body.count(b"{") <= limit:
         return
-    if _depth(body) > limit and _depth(_STRING.sub(b"", body)) > limit:
+    if _depth(_brackets(body)) > limit:
         raise Refusal(400, f"got JSON nested more than {limit} deep (LADING_DEPTH_LIMIT)")
 
 
-def _depth(body: bytes) -> int:
-    # the innermost, which are most, at once
-    brackets = body.translate(_ONE_KIND, _NO_BRACKETS).replace(b"[]", b"")
+def _check_lists(body: bytes, most: int) -> None:
+    """Refuse more lists and objects than any request has that is within its rows, before they are made."""
+    number = _lists(body)
+    if number > most:
+        number = _lists(_brackets(body))
+    if number > most:
+        what = f"got JSON of {number} lists and objects, expected at most {most}"
+        raise Refusal(413, f"{what}, {_LISTS_PER_ROW} times the rows allowed (LADING_ROW_LIMIT)")
+
+
+def _lists(body: bytes) -> int:
+    return body.count(b"[") + body.count(b"{")
+
+
+def _brackets(body: bytes) -> bytes:
+    """Return the brackets of a JSON text, without those in its strings."""
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    marks = body.translate(_ONE_KIND, _NO_BRACKETS)
+    if b'"' not in marks:
+        return marks
+    outside = []
+    is_string = False
+    for start in range(0, len(marks), LARGE_BYTES):  # by pieces, for there may be as many strings as bytes
+        texts = marks[start : start + LARGE_BYTES].split(b'"')
+        outside += texts[is_string::2]
+        is_string ^= len(texts) % 2 == 0
+    return b"".join(outside)
+
+
+def _depth(brackets: bytes) -> int:
+    brackets = brackets.replace(b"[]", b"")  # the innermost, which are most, at once
     return 1 + max(accumulate(array("b", brackets.translate(_STEPS))), default=0)
 
 

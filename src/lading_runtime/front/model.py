@@ -20,6 +20,9 @@ from lading_runtime.front.settings import Settings
 OnPrediction = Callable[[Input, Answer | None, Refusal | None, float], None]
 """Told of each prediction: what was asked, the answer or why there is none, and when it began."""
 
+# a body that is handed on as it is: its own limit has been looked at
+_BODIES = frozenset({"json", "media", "form"})
+
 
 class Model:
     """One packaged model, in front of what predicts."""
@@ -51,8 +54,8 @@ class Model:
         self.schema = read(self.bill.model.get("signature"), facts.get("names"), facts.get("width"))
 
     def _check_size(self, wanted: Input) -> None:
-        """Refuse more rows, or larger tensors, than the settings allow."""
-        if wanted.content == "json":
+        """Refuse more rows, or larger tensors, than the settings allow; a file's bytes are no rows."""
+        if wanted.content in _BODIES:
             return
         size_bytes = 0
         for entry, data in wanted.tensors:

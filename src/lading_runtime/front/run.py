@@ -121,7 +121,7 @@ class _Service:
         where = ", ".join(str(one.getsockname()) for one in sockets)
         state = f"loaded in {model.backend.load_s:.1f} s" if model.is_ready else "still loading"
         log.write("info", f"model {self._bill.name!r} {state}, listening on {where}")
-        decode.limit_depth(self._settings.depth_limit)
+        decode.limit(depth=self._settings.depth_limit, rows=self._settings.row_limit)
         watch = Watch(model, os.environ)
         app = App(model, watch)
         settings = self._settings._replace(connection_limit=room(self._settings.connection_limit))

@@ -16,6 +16,7 @@ import msgspec
 
 from lading_runtime.compiled.form import Form
 from lading_runtime.front.compiled import CompiledBackend
+from lading_runtime.front.decode import LARGE_BYTES
 from lading_runtime.front.messages import Request
 from lading_runtime.front.model import Model
 from lading_runtime.front.schema import Schema
@@ -104,6 +105,7 @@ class _Way:
             or headers.get(b"content-type") != _JSON
             or headers.get(b"accept", _JSON) not in _ANY
             or b"content-encoding" in headers
+            or len(request.body) > LARGE_BYTES
         ):
             return None
         began = perf_counter()

@@ -24,7 +24,7 @@ async def invocations(model: Model, request: Request) -> Response:
     if kind is None and model.routine is None:
         accept = request.headers[b"accept"].decode("latin-1")[:200]
         raise Refusal(406, f"accept: got {accept!r}, expected one of {', '.join(media.TYPES)}")
-    unified = _unified(request)
+    unified = await bodies.apart(request.body, partial(_unified, request))
     if unified is not None:
         is_table = model.routine is None
         wanted = forms.read_unified(model.schema, unified) if is_table else await bodies.read(model, request)

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Optional
 
 import msgspec
 
-from lading_runtime.front import binary, coding, entries, inference, names
+from lading_runtime.front import binary, bodies, coding, entries, inference, names
 from lading_runtime.front.decode import check_json, media_type, parse_json
 from lading_runtime.front.entries import SIZE, flag, parameters_of, refuse_shared
 from lading_runtime.front.inference import EXTENSIONS, Question
@@ -61,11 +62,16 @@ async def infer(model: Model, request: Request) -> Response:
     _check_name(model, request)
     if b"content-encoding" in request.headers:
         request = await coding.inflated(request, model.settings.body_limit_bytes)
-    asked = read(model, request)
+    asked = await bodies.apart(_json_part(request), partial(read, model, request))
     response = _write(model, asked, await inference.infer(model, asked.question))
     if b"accept-encoding" in request.headers:
         return await coding.compressed(response, request.headers)
     return response
+
+
+def _json_part(request: Request) -> bytes:
+    """Return what of a body takes long to read where it is long."""
+    return b"" if binary.HEADER in request.headers else request.body
 
 
 def _check_name(model: Model, request: Request) -> None:
