@@ -28,6 +28,7 @@ from pydantic import BaseModel, Field
 
 from lading_runtime import wire
 from lading_runtime.loaders import answering
+from lading_runtime.loaders import pickle as pickle_loader
 from lading_runtime.typed.call import Call
 from lading_runtime.worker import inputs, results
 
@@ -508,3 +509,35 @@ def test_any_body_is_answered_or_refused(document):
         except (ValueError, TypeError, IndexError):
             # the function's own, about an empty array or one of text
             assert routine.runner.function in {norm, of_array}
+
+
+def test_a_batch_that_comes_back_shorter_is_a_failure_that_names_both_counts():
+    def first(texts: list[str]) -> list[int]:
+        return [len(one) for one in texts][:1]
+
+    async def later(texts: list[str]) -> list[int]:
+        return [len(one) for one in texts][:1]
+
+    def table(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.head(1)
+
+    for routine, batch in ((first, None), (first, True), (later, None), (table, True)):
+        asked = {"instances": [{"a": 1}] * 3 if routine is table else ["a", "b", "c"]}
+        with pytest.raises(RuntimeError, match="1 rows for 3"):
+            ask(routine, asked, batch)
+    assert ask(first, {"texts": ["abc", "b"]}) == [3]
+    assert ask(table, {"instances": [{"a": 1}] * 3}) == [{"a": 1}]
+
+
+def test_an_estimator_that_omits_rows_is_a_failure():
+    class Short:
+        def predict(self, x):
+            return np.asarray(x)[:1]
+
+    data = np.zeros((3, 2))
+    entry = wire.tensor("input-0", "FP64", [3, 2], data.tobytes())
+    asked = inputs.Request(
+        {"parameters": {"content": "array"}, "inputs": [entry]}, memoryview(bytearray(data.tobytes()))
+    )
+    with pytest.raises(RuntimeError, match="1 rows for 3"):
+        pickle_loader.Estimator(Short(), "predict").predict(asked)

@@ -153,8 +153,13 @@ class Typed(Routine):
         function = self.runner.function
         if not arguments.is_rows:
             result = function(**arguments.calls[0], **more)
-            is_iterator = self.facts["schema"]["stream"] and hasattr(type(result), "__next__")
-            return _each(result) if is_iterator and not isinstance(result, GeneratorType) else result
+            if self.facts["schema"]["stream"]:
+                is_iterator = hasattr(type(result), "__next__") and not isinstance(result, GeneratorType)
+                return _each(result) if is_iterator else result
+            rows = self._call.expected(arguments)
+            if inspect.iscoroutine(result):
+                return _counted(result, rows)
+            return results.check_rows(result, rows)
         if self.is_async:
             return _all_async([function(**one, **more) for one in arguments.calls])
         found = [function(**one, **more) for one in arguments.calls]
@@ -234,6 +239,10 @@ async def _raw_later(result: Coroutine[Any, Any, Any]) -> Any:
     value = await result
     media = results.media(value)
     return value if media is None else results.Media(*media)
+
+
+async def _counted(result: Coroutine[Any, Any, Any], rows: int | None) -> Any:
+    return results.check_rows(await result, rows)
 
 
 def _each(result: Iterator[Any]) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from lading_runtime.loaders import forest
 
 # libraries whose fitted estimators answer each row by itself, in these methods
 _LIBRARIES = {"sklearn", "xgboost", "lightgbm", "catboost"}
-_METHODS = {
+METHODS = {
     "predict",
     "predict_proba",
     "predict_log_proba",
@@ -52,7 +52,7 @@ def walk(model: Any) -> Iterator[Any]:
 
 def answers_by_row(model: Any, method: str) -> bool:
     """Tell whether rows of several requests may be predicted at once: for what is known, and nothing else."""
-    if method not in _METHODS:
+    if method not in METHODS:
         return False
     parts = list(walk(model))
     return bool(parts) and all(

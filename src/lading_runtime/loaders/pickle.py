@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lading_runtime.loaders import estimators
-from lading_runtime.worker import fork, inputs
+from lading_runtime.worker import fork, inputs, results
 
 _TRIAL_ROWS = 64
 _MAPPED_BYTES = 1 << 20
@@ -96,6 +96,7 @@ class Estimator:
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         estimators.quicken(model)
         self._predict = getattr(model, method)
+        self._is_by_row = method in estimators.METHODS
 
     def warm(self) -> float | None:
         """Predict for rows of noughts; return the seconds per row, None where there is no telling.
@@ -127,9 +128,12 @@ class Estimator:
         """Predict; a ValueError is the estimator's way to refuse an input."""
         data = self._data(request)
         try:
-            return self._predict(data)
+            value = self._predict(data)
         except ValueError as error:
             raise inputs.RefusedError(str(error)[:2000]) from error
+        # several outputs may be a list of arrays; a method of one's own may do otherwise
+        is_by_row = self._is_by_row and hasattr(value, "shape")
+        return results.check_rows(value, request.rows) if is_by_row else value
 
     def _data(self, request: inputs.Request) -> Any:
         if request.content == "tensors":

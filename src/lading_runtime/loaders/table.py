@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
-from lading_runtime.worker import inputs
+from lading_runtime.worker import inputs, results
 
 
 class Table:
@@ -46,9 +46,11 @@ class Table:
         data = self._data(request)
         params = dict(request.params) if self._takes_params and request.params else {}
         try:
-            return self._predict(data, **params)
+            value = self._predict(data, **params)
         except ValueError as error:
             raise inputs.RefusedError(str(error)[:2000]) from error
+        is_by_row = self.facts["batches"] and hasattr(value, "shape")
+        return results.check_rows(value, request.rows) if is_by_row else value
 
     def _data(self, request: inputs.Request) -> Any:
         if request.content == "tensors":

@@ -35,6 +35,8 @@ class Arguments(NamedTuple):
 
     calls: Sequence[Mapping[str, Any]]
     is_rows: bool = False
+    is_table: bool = False
+    """Whether the one call is for all rows of a table."""
 
 
 class Call:
@@ -64,6 +66,7 @@ class Call:
         self._is_lone = len(self.members) == 1 or len(self._required) == 1
         returned, is_stream = _returned(types.get("return", inspect.Signature.empty))
         self.gives_rows = qualified(typing.get_origin(returned) or returned) in _SEQUENCES
+        self.is_said = bool(batch)
         self.batch = self._takes_batch(returned) if batch is None else batch
         self.schema = self._describe(hints, function, returned, is_stream=is_stream)
 
@@ -130,7 +133,8 @@ class Call:
         if found.is_lone and self._is_lone and not set(found.columns or ()) & set(self._names):
             found = found._replace(rows=[row[0] for row in found.rows or ()], columns=None, is_lone=False)
         if self.batch:
-            return Arguments([self._one({**found.params, **self._all(found)}, "", reading)])
+            one = self._one({**found.params, **self._all(found)}, "", reading)
+            return Arguments([one], is_table=isinstance(self._main and self._main.kind, nested.Many))
         calls = [
             self._one({**found.params, **self._row(item)}, f"rows[{index}]", reading)
             for index, item in enumerate(found.items())
@@ -151,6 +155,13 @@ class Call:
             reading.fail("", upload, f"a JSON object of {', '.join(self._names) or 'nothing'}")
             return Arguments([])
         return Arguments([self._one({**others, fits[0].name: upload}, "", reading)])
+
+    def expected(self, arguments: Arguments) -> int | None:
+        """Return how many rows an answer has to have; None where neither its author nor a table says."""
+        if not (self.batch and self._main and (self.is_said or arguments.is_table)):
+            return None
+        value = arguments.calls[0].get(self._main.name)
+        return len(value) if hasattr(value, "__len__") and getattr(value, "shape", True) else None
 
     def _one(self, values: Mapping[str, Any], at: str, reading: Reading) -> dict[str, Any]:
         """Read the arguments of one call; defaults are given too, for a decorator may count on them."""

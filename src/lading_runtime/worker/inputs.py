@@ -46,6 +46,12 @@ class Request:
         self._columns = parameters.get("columns")
         self._tensors = list(wire.split(header["inputs"], body))
 
+    @property
+    def rows(self) -> int | None:
+        """Return how many rows a table or an array has; None of what has none."""
+        shape = self._tensors[0][0]["shape"] if self._tensors else ()
+        return int(shape[0]) if shape else None
+
     def text(self) -> bytes:
         """Return the bytes of a `json` request, as the client sent them."""
         return bytes(self._tensors[0][1])

@@ -63,6 +63,26 @@ def named(value: Any) -> Any:
     return Named(value) if is_named else value
 
 
+def rows(value: Any) -> int | None:
+    """Return how many rows a list, a table or arrays by name have; None of what has none."""
+    value = named(value)
+    if isinstance(value, Named):
+        return value.rows()
+    shape = getattr(value, "shape", None)
+    if shape:
+        return int(shape[0])
+    return len(value) if isinstance(value, (list, tuple)) else None
+
+
+def check_rows(value: Any, expected: int | None) -> Any:
+    """Return an answer; raise RuntimeError for one of fewer or more rows than were asked about."""
+    got = None if expected is None else rows(value)
+    if got is not None and got != expected:
+        message = f"it returned {got} rows for {expected}, expected one for each"
+        raise RuntimeError(message)
+    return value
+
+
 def encode(value: Any) -> tuple[str, Sequence[Any]]:
     """Return `array`, `frame`, `tensors`, `media` or `json`, and the tensors, each with its bytes.
 
