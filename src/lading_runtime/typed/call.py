@@ -160,7 +160,7 @@ class Call:
         """Return how many rows an answer has to have; None where neither its author nor a table says."""
         if not (self.batch and self._main and (self.is_said or arguments.is_table)):
             return None
-        value = arguments.calls[0].get(self._main.name)
+        value: Any = arguments.calls[0].get(self._main.name)
         return len(value) if hasattr(value, "__len__") and getattr(value, "shape", True) else None
 
     def _one(self, values: Mapping[str, Any], at: str, reading: Reading) -> dict[str, Any]:
