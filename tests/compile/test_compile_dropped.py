@@ -1,5 +1,7 @@
 """Columns that a pipeline drops may hold anything."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from lading_runtime import wire
 from lading_runtime.compile.prove import Effort
+from lading_runtime.compiled.form import Refused
 
 RANDOM = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -31,6 +35,13 @@ def test_a_dropped_column_may_hold_text(proved, frame):
     proof, form = proved(model, effort=EFFORT, examples=frame.head(3).to_numpy().tolist())
     assert proof["proved"], proof
     assert form.document["ignored"] == [0]
+    for index in range(1, frame.shape[1]):
+        row = [*frame.iloc[0]]
+        row[index] = [1]
+        data = json.dumps(row).encode()
+        entry = wire.tensor("rows", wire.JSON, [1, len(row)], data)
+        with pytest.raises(Refused):
+            form.answer("frame", [(entry, data)], list(frame))
 
 
 def test_an_example_that_the_form_cannot_read_is_not_thrown_away(proved):

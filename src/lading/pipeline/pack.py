@@ -13,6 +13,7 @@ from lading import __version__, image, servers
 from lading.core.bill import Bill, BilledCode, BilledFile
 from lading.core.descriptor import BILL, Descriptor
 from lading.core.digest import Digest
+from lading.core.errors import VerifyError
 from lading.core.image import Image, Layer
 from lading.core.lock import PlatformLock
 from lading.core.model import ModelFacts, Requirement
@@ -98,7 +99,15 @@ def pack(
     made = lock_facts(context, what, facts, folder=folder, locked=locked, upgrade=upgrade)
     builder = Builder(context, what, facts, made.lock.requirements, sandbox)
     built = [builder.build(one) for one in made.lock.platforms]
-    return finish(context, built, references, verify=verify, sandbox=sandbox)
+    try:
+        return finish(context, built, references, verify=verify, sandbox=sandbox)
+    except VerifyError as error:
+        if what.compile != "auto" or not any(one.original for one in built):
+            raise
+        problem = f"not compiled: the form's image is not as the model: {error.issues[0].what}"
+        context.events(Event("compile", "stage", problem))
+    originals = [one.original or one for one in built]
+    return finish(context, originals, references, verify=verify, sandbox=sandbox)
 
 
 def finish(

@@ -80,7 +80,7 @@ class Form:
             layout = "columns" if kind in _FLOATS else "integers"
         try:
             values = (self._predict_single if kind == "FP32" else self._predict)(rows, layout)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:  # TypeError: a list or an object where text is due
             raise Refused(str(error)[:2000]) from error
         count = len(values)
         # XGBoost, which alone answers no rows, takes them for those of two classes
