@@ -11,8 +11,8 @@ from typing import Any
 from lading_runtime.compile.notes import NotCompiled
 from lading_runtime.loaders import forest
 
-_LIBRARIES = frozenset(
-    ("builtins", "collections", "functools", "numpy", "pandas", "scipy", "sklearn", "xgboost", "lightgbm")
+_LIBRARIES = {"xgboost", "lightgbm"} | frozenset(
+    ("builtins", "collections", "ctypes", "functools", "numpy", "pandas", "scipy", "sklearn")
 )
 _HEAP_TYPE = 1 << 9
 """The flag of a class that Python text has made; what C has made cannot be changed."""
