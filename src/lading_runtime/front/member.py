@@ -145,6 +145,10 @@ class Member:
         channel = self._channel
         self.process = Process(pid, self._reaper, lambda: self._on_exit(channel))
 
+    def vouch(self) -> None:
+        """Count it as one that has been of use: a worker that it made is ready."""
+        self._answered = True
+
     def widen(self, lanes: int) -> None:
         """Have so many lanes."""
         self._lanes = list(range(lanes))

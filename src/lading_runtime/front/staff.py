@@ -74,6 +74,8 @@ class Staff:
             self._stop_timer(member)
             if member.process is None:
                 member.adopt(int(header["ready"]))
+                if self._source is not None:
+                    self._source.vouch()
             member.has_loaded = member.is_ready = True
             self.loaded.set()
             return True
