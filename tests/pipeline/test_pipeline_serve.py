@@ -7,7 +7,9 @@ import pytest
 
 from lading.core.errors import SpecError
 from lading.pipeline import handed
-from lading.pipeline.serve import PLATFORM_SETTINGS, SERVER_SETTINGS, server_settings
+from lading.pipeline.context import Context
+from lading.pipeline.serve import PLATFORM_SETTINGS, SERVER_SETTINGS, _tell_of_records, server_settings
+from lading.settings import Settings as HomeSettings
 from lading_runtime.front.settings import Settings
 
 RUNTIME = Path(__file__).parents[2] / "src" / "lading_runtime"
@@ -60,6 +62,14 @@ def test_files_of_secrets_that_are_not_there_are_told_of_all_at_once(tmp_path):
     with pytest.raises(SpecError) as raised, handed.files(environ):
         pass
     assert [one.where for one in raised.value.issues] == ["LADING_TOKEN_FILE", "LADING_TLS_CERTIFICATE"]
+
+
+@pytest.mark.parametrize(("path", "count"), [("/tmp/records", 1), ("-", 0), ("", 0)])
+def test_records_that_go_with_a_sandbox_are_warned_of(tmp_path, path, count):
+    told = []
+    context = Context(HomeSettings(tmp_path), told.append)
+    _tell_of_records(context, {"LADING_INFERENCE_LOG": path})
+    assert [one.kind for one in told] == ["warning"] * count
 
 
 def test_every_setting_is_documented():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -324,3 +325,16 @@ time.sleep(1000)
         process.send_signal(signal.SIGKILL)
         process.wait()
     wait_for(lambda: not [one for one in marked(marker) if one != process.pid], 15)
+
+
+def test_a_log_that_nobody_reads_does_not_keep_it_from_ending(open_sandbox, tmp):
+    reader, writer = os.pipe()
+    code = "import os\nwhile True: os.write(1, b'x' * 60000)"
+    with os.fdopen(writer, "wb", buffering=0) as log, running(open_sandbox(), code, tmp) as one:
+        one.follow(log)
+        wait_for(lambda: not select.select([], [log], [], 0)[1])
+        began = time.monotonic()
+        one.stop(0)
+        assert time.monotonic() - began < 9, "it was given up, not waited for"
+        assert os.read(reader, 9) == b"x" * 9
+    os.close(reader)

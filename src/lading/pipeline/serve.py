@@ -145,6 +145,7 @@ def serve_several(
             context, world, find, env, sandbox=sandbox, log=log, load_timeout_s=load_timeout_s
         )
         try:
+            _tell_of_records(context, env)
             fleet.load_all(texts)
             env |= {"LADING_HOST": host, "LADING_PORT": str(port), **given.env}
             return _route(context, fleet, world, env, sandbox=sandbox, log=log, mounts=given.mounts)
@@ -196,6 +197,7 @@ def serve_package(
     mounts: Mapping[str, Path] | None = None,
 ) -> int:
     """Run a command on a package's layers until it ends or is interrupted; return its exit status."""
+    _tell_of_records(context, env)
     opened = context.sandbox(
         package.image.layers, sandbox, platform=package.image.platform, user=user(package.image)
     )
@@ -210,6 +212,14 @@ def serve_package(
             return running.stop(_STOP_S)
         finally:
             running.stop(0)
+
+
+def _tell_of_records(context: Context, env: Mapping[str, str]) -> None:
+    """Warn of a file that goes with the sandbox that it is written in."""
+    path = env.get("LADING_INFERENCE_LOG", "")
+    if path not in {"", "-"}:
+        what = f"LADING_INFERENCE_LOG={path}: a sandbox writes to its own /tmp alone, which goes with it"
+        context.events(Event("serve", "warning", f"{what}; set -, or run the image with a volume"))
 
 
 def server_settings(environ: Mapping[str, str]) -> dict[str, str]:

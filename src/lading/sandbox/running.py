@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -15,6 +16,9 @@ from typing import IO, Any
 from lading.core.errors import Issue, VerifyError
 
 _TAIL_BYTES = 64 << 10
+_PIPE_BYTES = 4096
+_LOOK_S = 0.5
+_copying = threading.Lock()
 _KILL_S = 10.0
 # -S and -I: start in 10 ms, from nothing but the standard library
 _SCRIPT = "import sys; sys.path.append(sys.argv[1]); import cell; cell.main(*map(int, sys.argv[2:]))"
@@ -68,6 +72,7 @@ class Cell:
         self._tail = bytearray()
         self._turn = threading.Lock()
         self._log: IO[bytes] | None = None
+        self._is_ending = False
         self._reader = threading.Thread(target=self._drain, daemon=True)
         self._reader.start()
         assert self._watcher.stdin
@@ -97,10 +102,36 @@ class Cell:
                     self._copy(chunk)
 
     def _copy(self, chunk: bytes) -> None:
-        if self._log:
-            with contextlib.suppress(OSError, ValueError):  # its reader has gone: let it
+        """Copy to the log; once the end has begun, a log that nobody reads is given up."""
+        if self._log is None:
+            return
+        with contextlib.suppress(OSError, ValueError):  # its reader has gone: let it
+            self._log.flush()
+            try:
+                descriptor = self._log.fileno()
+            except OSError:  # a log in memory
                 self._log.write(chunk)
-                self._log.flush()
+                return
+            # of several that share a log each writes what it has as a whole
+            while not _copying.acquire(timeout=_LOOK_S):
+                if self._is_ending:
+                    self._log = None
+                    return
+            try:
+                self._copy_to(descriptor, chunk)
+            finally:
+                _copying.release()
+
+    def _copy_to(self, descriptor: int, chunk: bytes) -> None:
+        ready = select.poll()
+        ready.register(descriptor, select.POLLOUT)
+        while chunk:
+            # a pipe that is ready takes so much at once
+            if ready.poll(_LOOK_S * 1000):
+                chunk = chunk[os.write(descriptor, chunk[:_PIPE_BYTES]) :]
+            elif self._is_ending:
+                self._log = None
+                return
 
     def poll(self) -> int | None:
         """Return the exit status (128 + n where signal n ended it), None while it runs."""
@@ -120,6 +151,7 @@ class Cell:
 
     def stop(self, timeout_s: float = 10.0) -> int:
         """Send SIGTERM, and SIGKILL to everything inside after `timeout_s`; return the exit status."""
+        self._is_ending = True
         if self._watcher.poll() is None:
             self.peak_memory_bytes()
             self._watcher.terminate()
@@ -129,6 +161,7 @@ class Cell:
 
     def _end(self) -> int:
         """Close the lifeline, which kills whatever still runs; reap; return the exit status."""
+        self._is_ending = True
         assert self._watcher.stdin
         with contextlib.suppress(OSError):
             self._watcher.stdin.close()
@@ -142,6 +175,7 @@ class Cell:
 
     def _settle(self) -> None:
         """After the end: take the watcher's report and the rest of the output, close what is open."""
+        self._is_ending = True
         if self._report < 0:
             return
         with open(self._report, "rb") as report:  # noqa: PTH123 - a file descriptor
