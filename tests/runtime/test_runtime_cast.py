@@ -3,6 +3,7 @@ import math
 import struct
 from array import array
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +62,7 @@ def test_a_cast_loses_nothing_or_is_refused(kind, values):
         ("FP64", [1.0]),
         ("FP32", 3e39),
         ("FP32", 16777217),
+        ("FP32", 1e-50),
         ("string", 1),
         ("binary", "no base64!"),
         ("datetime", "yesterday"),
@@ -108,3 +110,35 @@ def test_a_long_value_is_shortened_in_the_message():
     with pytest.raises(Misfit) as caught:
         pack("INT64", ["x" * 10_000])
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("2020-01-01T00:00:00.123456789", "2020-01-01T00:00:00.123456789"),
+        ("2020-01-01T00:00:00.123456789000Z", "2020-01-01T00:00:00.123456789"),
+        ("2020-01-01 02:00:00.5+02:00", "2020-01-01T00:00:00.5"),
+        ("2262-04-11T23:47:16.854775807", "2262-04-11T23:47:16.854775807"),
+        ("1677-09-21T00:12:43.145224193", "1677-09-21T00:12:43.145224193"),
+        ("2026-01-02", "2026-01-02T00:00:00"),
+    ],
+)
+def test_a_time_is_kept_to_the_nanosecond(text, kept):
+    assert json.loads(pack("datetime", [text])[1]) == [kept]
+    assert str(np.datetime64(kept, "ns")).startswith(kept)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3000-01-01",
+        "1600-01-01",
+        "0001-01-01T00:00:00+05:00",
+        "2262-04-11T23:47:16.854775808",
+        "1677-09-21T00:12:43.145224192",
+        "2020-01-01T00:00:00.1234567891",
+    ],
+)
+def test_a_time_that_nanoseconds_cannot_hold_is_refused(text):
+    with pytest.raises(Misfit, match="between 1677 and 2262"):
+        pack("datetime", [text])

@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import math
+import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
@@ -20,6 +21,11 @@ from lading_runtime.wire import ARRAY_CODES, JSON
 
 # up to there every whole number is kept as it is
 _EXACT = {"FP32": 1 << 24, "FP64": 1 << 53}
+# the largest number that a float makes nought of
+_VANISHES = 2.0**-150
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - without a zone, as numpy has it
+# a time to its seconds, what follows their point, and a zone
+_FRACTION = re.compile(r"(.*?:\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d(?::?\d\d)?)?", re.ASCII)
 _NULL = type(None)
 _NUMBERS = {float, int, _NULL}
 _RANGES = {
@@ -34,7 +40,7 @@ _EXPECTED = {
     **{name: f"a whole number from {low} to {high}" for name, (low, high) in _RANGES.items()},
     "string": "a string",
     "binary": "a base64 string",
-    "datetime": "an ISO 8601 date or time",
+    "datetime": "an ISO 8601 date or time between 1677 and 2262, of whole nanoseconds",
 }
 
 
@@ -106,9 +112,14 @@ def _floats(kind: str, values: Sequence[Any]) -> bytes:
         if max(whole) > exact or min(whole) < -exact:
             return _large(kind, filled)
     try:
-        return struct.pack(f"<{len(filled)}{ARRAY_CODES[kind]}", *filled)
+        packed = struct.pack(f"<{len(filled)}{ARRAY_CODES[kind]}", *filled)
     except OverflowError:  # larger than FP32 can hold
         return _large(kind, filled)
+    if kind == "FP32" and b"\0\0\0" in packed:
+        for index, value in enumerate(filled):
+            if value and abs(value) <= _VANISHES:
+                raise Misfit(index, values[index], _EXPECTED[kind])
+    return packed
 
 
 def _large(kind: str, values: Sequence[Any]) -> bytes:
@@ -152,11 +163,28 @@ def _each(kind: str, values: Sequence[Any], read: Callable[[str], Any]) -> list[
 
 
 def _iso(text: str) -> str:
-    """Read a time as Python 3.9 can, and bring it to UTC without saying so, as numpy keeps times."""
-    moment = datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text)
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
-    return moment.isoformat()
+    """Read a time and bring it to UTC without saying so, as numpy keeps times: to the nanosecond.
+
+    What 64 bits of nanoseconds cannot hold (before 1677, after 2262, finer fractions) is refused: numpy would
+    make another time of it.
+    """
+    found = _FRACTION.fullmatch(text)
+    whole, digits, zone = (one or "" for one in found.groups()) if found else (text, "", "")
+    fine = digits[9:].strip("0")
+    moment = datetime.fromisoformat(whole + ("+00:00" if zone in {"Z", "z"} else zone))
+    try:
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
+    except OverflowError:
+        raise ValueError(text) from None
+    since = moment - _EPOCH
+    seconds = since.days * 86_400 + since.seconds
+    nanoseconds = seconds * 10**9 + since.microseconds * 1000 + int(digits[:9].ljust(9, "0"))
+    # the least of them is numpy's "not a time"
+    if fine or not -(1 << 63) < nanoseconds < 1 << 63:
+        raise ValueError(text)
+    rest = digits[:9].rstrip("0")
+    return moment.isoformat() + (f".{rest}" if rest else "")
 
 
 def _base64(text: str) -> bytes:
