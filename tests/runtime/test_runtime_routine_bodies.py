@@ -281,3 +281,44 @@ def test_a_body_of_more_bytes_than_rows_are_allowed_is_no_table(serve):
         ):
             status, answer, _ = served.ask("POST", "/invocations", sent, headers)
             assert (status, json.loads(answer)) == (200, {"predictions": size}), answer
+
+
+def test_files_go_as_they_are_unless_the_client_takes_something_else_alone(serve):
+    code = """
+        import io
+        from PIL import Image
+        def give(kind: str):
+            if kind == "picture":
+                return Image.new("RGBA", (2, 2))
+            return {"bytes": b"\\xff", "memory": io.BytesIO(b"\\xfe"), "file": open(__file__, "rb")}[kind]
+    """
+    with serve(entry="score.py:give", files={"score.py": code}) as served:
+
+        def ask(kind, **headers):
+            body = json.dumps({"kind": kind}).encode()
+            status, data, answered = served.ask(
+                "POST", "/invocations", body, {"content-type": "application/json", **headers}
+            )
+            return status, answered["content-type"], data
+
+        assert ask("bytes") == (200, "application/octet-stream", b"\xff")
+        assert ask("memory", accept="*/*") == (200, "application/octet-stream", b"\xfe")
+        assert ask("file")[:2] == (200, "text/x-python")
+        assert ask("bytes", accept="application/json")[2] == b'{"predictions":"/w=="}'
+        assert ask("picture", accept="text/csv")[0] == 406
+        status, kind, data = ask("picture", accept="image/jpeg")
+        assert (status, kind, Image.open(io.BytesIO(data)).format) == (200, "image/jpeg", "JPEG")
+
+
+def test_a_generator_is_no_stream_for_who_takes_another_type(serve):
+    code = "def count(n: int):\n    for one in range(n):\n        yield {'i': one}"
+    with serve(entry="score.py:count", files={"score.py": code}) as served:
+
+        def ask(accept):
+            return served.ask(
+                "POST", "/invocations", b'{"n":2}', {"content-type": "application/json", "accept": accept}
+            )[:2]
+
+        assert ask("text/csv") == (200, b"0\n1\n")
+        assert ask("image/png")[0] == 406
+        assert ask("*/*")[1].startswith(b"data: ")

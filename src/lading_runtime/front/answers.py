@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from lading_runtime import log, wire
-from lading_runtime.front import render, routines
+from lading_runtime.front import media, render, routines
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request, Response
@@ -16,6 +16,7 @@ from lading_runtime.front.model import Model
 _PATIENCE_S = 5.0
 # proxies close what says nothing for a minute, some for half of that
 _KEEP_ALIVE_S = 15.0
+_BYTES = "application/octet-stream"
 _KEEP_ALIVE = b": keep-alive\n\n"
 _NO_CACHE = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -41,14 +42,21 @@ async def respond(
         return await _events(model, routines.in_parts(wanted))
     answer = await model.predict(wanted)
     if answer.header["parameters"]["content"] == "media":
-        return _file(answer)
+        return _file(answer, request.headers.get(b"accept", b""))
     return Response(rendered(answer), content_type=content_type.encode())
 
 
-def _file(answer: Answer) -> Response:
-    """Send a file as it is; its media type is the routine's word, so no browser may guess another."""
+def _file(answer: Answer, accept: bytes) -> Response:
+    """Send a file as it is; its media type is the routine's word, so no browser may guess another.
+
+    Bytes of no type that is known may be any but a table.
+    """
     ((entry, data),) = wire.split(answer.header["outputs"], answer.body)
-    kind = str(entry["parameters"].get("type") or "application/octet-stream")
+    kind = str(entry["parameters"].get("type") or _BYTES)
+    is_open = kind == _BYTES and not any(one.encode() in accept for one in media.TABLES)
+    if not is_open and not routines.admits(accept, kind.partition(";")[0]):
+        got = accept.decode("latin-1")[:200]
+        raise Refusal(406, f"accept: got {got!r}, expected {kind!r} or {media.JSON!r}")
     safe = {"x-content-type-options": "nosniff"}
     return Response(bytes(data), content_type=kind.encode("latin-1", "replace"), headers=safe)
 

@@ -20,7 +20,8 @@ from lading_runtime.front.schema import Schema
 
 JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
 NPY, NPZ = "application/x-npy", "application/x-npz"
-TYPES = (JSON, CSV, LINES, NPY, NPZ)
+TABLES = (CSV, LINES, NPY, NPZ)
+TYPES = (JSON, *TABLES)
 # other names of JSON lines, which no registry has settled
 SAME = dict.fromkeys(("application/x-jsonlines", "application/jsonl", "application/x-ndjson"), LINES)
 _COMMON = {None, b"", b"*/*", b"application/json"}

@@ -16,7 +16,6 @@ from lading_runtime.front.messages import Refusal, Request
 
 _EVENTS = b"text/event-stream"
 _JSON = b"application/json"
-_ANY = (b"*/*", b"application/*")
 
 
 class Routine(NamedTuple):
@@ -100,7 +99,9 @@ def _about(routine: Routine, request: Request) -> dict[str, Any]:
     """Return what the worker is told besides the body: whether an answer may be a file, and the headers."""
     about: dict[str, Any] = {}
     if wants_file(routine, request):
-        about["raw"] = True
+        accept = request.headers.get(b"accept", b"")
+        wants_jpeg = b"image/jpeg" in accept and not admits(accept, "image/png")
+        about["raw"] = "image/jpeg" if wants_jpeg else True
     if routine.takes_headers:
         about["headers"] = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()
@@ -124,7 +125,7 @@ def wants_file(routine: Routine, request: Request) -> bool:
         return False
     if routine.answers is not None:
         return True
-    return bool(accept) and not any(one in accept for one in (*_ANY, _EVENTS, b"text/"))
+    return _EVENTS not in accept
 
 
 def wants_events(routine: Routine, request: Request, *, by_default: bool) -> bool:
@@ -132,4 +133,10 @@ def wants_events(routine: Routine, request: Request, *, by_default: bool) -> boo
     accept = request.headers.get(b"accept", b"")
     if _EVENTS in accept:
         return True
-    return by_default and routine.is_stream and _JSON not in accept
+    return by_default and routine.is_stream and _JSON not in accept and admits(accept, "text/event-stream")
+
+
+def admits(accept: bytes, kind: str) -> bool:
+    """Tell whether an `Accept` header takes a media type; one that is empty takes all."""
+    ranges = [one.partition(";")[0].strip() for one in accept.decode("latin-1").lower().split(",")]
+    return not accept or not {kind, "*/*", kind.partition("/")[0] + "/*"}.isdisjoint(ranges)

@@ -227,17 +227,18 @@ def _fields(request: inputs.Request) -> dict[str, Any]:
 
 def _raw(result: Any, request: inputs.Request) -> Any:
     """Hand on a picture, bytes or a file as they are where the front asks for that."""
-    if not request.about.get("raw"):
+    wanted = request.about.get("raw")
+    if not wanted:
         return result
     if inspect.iscoroutine(result):
-        return _raw_later(result)
-    media = results.media(result)
+        return _raw_later(result, wanted)
+    media = results.media(result, wanted)
     return result if media is None else results.Media(*media)
 
 
-async def _raw_later(result: Coroutine[Any, Any, Any]) -> Any:
+async def _raw_later(result: Coroutine[Any, Any, Any], wanted: Any) -> Any:
     value = await result
-    media = results.media(value)
+    media = results.media(value, wanted)
     return value if media is None else results.Media(*media)
 
 

@@ -252,6 +252,9 @@ def _output(hints: Hints, returned: Any) -> Mapping[str, Any]:
 
 def _media_of(returned: Any) -> str | None:
     """Return the media type of an answer that is no JSON: a picture, bytes or a file."""
+    name = qualified(typing.get_origin(returned) or returned)
+    if name in {"typing.BinaryIO", "typing.IO", "io.BytesIO", "_io.BytesIO"}:
+        return "application/octet-stream"
     if not isinstance(returned, type):
         return None
     if any(qualified(one) == "PIL.Image.Image" for one in returned.__mro__):

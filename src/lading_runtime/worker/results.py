@@ -134,19 +134,51 @@ def plain_json(value: Any) -> Any:
     return json.loads(to_json(value))
 
 
-def media(value: Any) -> tuple[str, bytes] | None:
-    """Return the media type and the bytes of a picture, bytes or a file; None of anything else."""
+def media(value: Any, wanted: Any = None) -> tuple[str, bytes] | None:
+    """Return the media type and the bytes of a picture, bytes or a file; None of anything else.
+
+    `wanted` may be the type that a picture is to have.
+    """
     if isinstance(value, (bytes, bytearray, memoryview)):
         return "application/octet-stream", bytes(value)
     pictures = sys.modules.get("PIL.Image")
     if pictures is not None and isinstance(value, pictures.Image):
-        return "image/png", _png(value)
+        return ("image/jpeg", _jpeg(value)) if wanted == "image/jpeg" else ("image/png", _png(value))
     paths = sys.modules.get("pathlib")
     if paths is not None and isinstance(value, paths.Path) and value.is_file():
-        import mimetypes
-
-        return mimetypes.guess_type(value.name)[0] or "application/octet-stream", value.read_bytes()
+        return _guessed(value.name), value.read_bytes()
+    if callable(getattr(value, "read", None)) and hasattr(value, "seekable") and hasattr(value, "close"):
+        return _read(value)
     return None
+
+
+def _guessed(name: Any, by_default: str = "application/octet-stream") -> str:
+    import mimetypes
+
+    return (mimetypes.guess_type(name)[0] if isinstance(name, str) else None) or by_default
+
+
+def _read(stream: Any) -> tuple[str, bytes] | None:
+    """Read an open file: from the beginning where it has just been written."""
+    data = stream.read()
+    if not data and stream.seekable():
+        stream.seek(0)
+        data = stream.read()
+    if not isinstance(data, (str, bytes)):
+        return None
+    name = getattr(stream, "name", None)
+    is_memory = isinstance(stream, (io.BytesIO, io.StringIO))
+    if not is_memory:
+        stream.close()
+    if isinstance(data, str):
+        return _guessed(name, "text/plain; charset=utf-8"), data.encode(errors="replace")
+    return _guessed(name), data
+
+
+def _jpeg(picture: Any) -> bytes:
+    stream = io.BytesIO()
+    picture.convert("RGB").save(stream, "JPEG")
+    return stream.getvalue()
 
 
 def _png(picture: Any) -> bytes:

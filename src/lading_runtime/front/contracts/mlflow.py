@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from lading_runtime.front import answers, bodies, forms, media
+from lading_runtime.front.channel import Answer
 from lading_runtime.front.decode import is_json, media_type, parse_json
 from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
@@ -22,18 +23,28 @@ async def invocations(model: Model, request: Request) -> Response:
     _check_parameters(request)
     kind = media.choose(request.headers, model.settings.default_accept)
     if kind is None and model.routine is None:
-        accept = request.headers[b"accept"].decode("latin-1")[:200]
-        raise Refusal(406, f"accept: got {accept!r}, expected one of {', '.join(media.TYPES)}")
+        raise _unacceptable(request)
     unified = await bodies.apart(request.body, partial(_unified, request))
     if unified is not None:
         is_table = model.routine is None
         wanted = forms.read_unified(model.schema, unified) if is_table else await bodies.read(model, request)
         return await answers.respond(model, request, wanted, bare, streams=True)
     wanted = await bodies.read(model, request)
-    if kind in {None, media.JSON}:
+    if kind is None:
+
+        def refused(_: Answer) -> bytes:
+            raise _unacceptable(request)
+
+        return await answers.respond(model, request, wanted, refused, streams=True)
+    if kind == media.JSON:
         return await answers.respond(model, request, wanted, predictions, streams=True)
     render = partial(media.render, kind=str(kind), schema=model.schema)
     return await answers.respond(model, request, wanted, render, str(kind), streams=True)
+
+
+def _unacceptable(request: Request) -> Refusal:
+    accept = request.headers[b"accept"].decode("latin-1")[:200]
+    return Refusal(406, f"accept: got {accept!r}, expected one of {', '.join(media.TYPES)}")
 
 
 async def version(model: Model, _: Request) -> Response:
