@@ -477,3 +477,12 @@ def test_a_pickled_model_whose_functions_use_mlflow_is_loaded_by_it(write, impor
     exec(f"def predict(rows):\n    {program}\n    return used.get_run(rows)\n", scope)
     folder = write("m/python_model.pkl", cloudpickle.dumps(scope["predict"])).parent
     assert inspect(folder).loader == "pyfunc"
+
+
+def test_a_booster_of_lightgbms_is_text_whatever_format_mlflow_writes(write):
+    settings = "{data: model.lgb, model_class: lightgbm.basic.Booster, serialization_format: skops}"
+    loader = "{data: model.lgb, loader_module: mlflow.lightgbm}"
+    write("m/MLmodel", f"flavors:\n  python_function: {loader}\n  lightgbm: {settings}\n")
+    write("m/requirements.txt", "lightgbm\n")
+    facts = inspect(write("m/model.lgb", "tree\nversion=v4\n").parent)
+    assert (facts.loader, facts.loader_options) == ("lightgbm", {"file": "model.lgb"})

@@ -79,7 +79,11 @@ def inspect(request: Request) -> ModelFacts:
     flavour = next((name for name in sorted(flavors) if name != "python_function"), "python_function")
     settings = flavors[flavour] if isinstance(flavors[flavour], dict) else {}
     requirements_file = requirements_beside(root)
-    is_estimator = flavour == "sklearn" or settings.get("serialization_format") == "skops"
+    # MLflow writes the format of a Booster too, which is text whatever it says
+    is_booster = str(settings.get("model_class")).endswith(".Booster")
+    is_estimator = flavour == "sklearn" or (
+        settings.get("serialization_format") == "skops" and not is_booster
+    )
     if (
         is_estimator
         and pyfunc.get("loader_module") == f"mlflow.{flavour}"
