@@ -1,5 +1,6 @@
 """Loaders, asked as the worker asks them, in this process: the models are the tests' own."""
 
+import json
 import pickle
 from pathlib import Path
 
@@ -143,6 +144,36 @@ def test_pyfunc_is_given_frames_and_parameters(serve):
         status, answer = served.post({**rows, "params": {"alpha": "x"}})
         assert (status, answer["message"][:22]) == (400, "parameter 'alpha': got")
         assert served.post({**rows, "params": [1]})[0] == 400
+        status, answer = served.post({**rows, "params": {"alpha": None}})
+        assert (status, answer["message"][:26]) == (400, "parameter 'alpha': got nul")
+
+
+def test_a_whole_number_is_whole_among_parameters_too(serve):
+    params = [
+        {"name": "top", "type": "long", "default": 1, "shape": None},
+        {"name": "all", "type": "long", "default": [1], "shape": [-1]},
+    ]
+    signature = {"inputs": [{"type": "double", "name": "x", "required": True}], "params": params}
+    files = {"mlflow/__init__.py": "", "mlflow/pyfunc.py": STUB}
+    with serve(files=files, bill_model={"loader": "pyfunc", "signature": signature}) as served:
+        asked = {"dataframe_records": [{"x": 1}], "params": {"top": 2.0, "all": [3.0]}}
+        assert json.dumps(served.predictions(asked)) == '["DataFrame", {"top": 2, "all": [3]}]'
+
+
+def test_what_mlflow_says_is_the_clients_fault_is_refused(serve):
+    code = """
+        class MlflowException(Exception):
+            error_code = "INVALID_PARAMETER_VALUE"
+        class PyFuncModel:
+            def predict(self, data, params=None):
+                raise MlflowException("no rows")
+        def load_model(path):
+            return PyFuncModel()
+    """
+    files = {"mlflow/__init__.py": "", "mlflow/pyfunc.py": code}
+    with serve(files=files, bill_model={"loader": "pyfunc"}) as served:
+        status, answer = served.post({"instances": [[1]]})
+        assert (status, answer["message"]) == (400, "the model refused the input: no rows")
 
 
 def test_a_dictionary_of_arrays_is_named_tensors_and_a_row_for_each_instance(serve):

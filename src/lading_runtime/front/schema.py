@@ -180,11 +180,15 @@ def check_params(schema: Schema, params: object) -> dict[str, Any]:
     for name, spec in schema.params.items():
         value = params.get(name, spec.get("default"))
         kind = str(spec.get("type", spec.get("dtype")))
+        if name in params and value is None and spec.get("default") is not None:
+            raise invalid(f"parameter {name!r}: got null, expected a value, or nothing for the default")
         if name in params and value is not None:
             wanted = {**spec, "type": kind}
             try:
                 check({"type": "array", "items": wanted} if spec.get("shape") else wanted, value)
             except ValueError as error:
                 raise invalid(f"parameter {name!r}: {error}") from None
+            if kind in {"integer", "long"}:
+                value = list(map(int, value)) if spec.get("shape") else int(value)
         result[name] = value
     return result

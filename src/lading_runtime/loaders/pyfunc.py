@@ -10,6 +10,8 @@ from typing import Any
 
 from lading_runtime.worker import inputs
 
+_CLIENTS_FAULT = {"BAD_REQUEST", "INVALID_PARAMETER_VALUE"}
+
 
 def load(path: str, _: Mapping[str, Any]) -> Pyfunc:
     """Load the folder by `mlflow.pyfunc`, which the model's environment has."""
@@ -38,5 +40,9 @@ class Pyfunc:
         more = {"params": dict(request.params)} if request.params else {}
         try:
             return self._model.predict(data, **more)
-        except ValueError as error:
-            raise inputs.RefusedError(str(error)[:2000]) from error
+        except Exception as error:
+            # MLflow's own errors say whose fault it was, in a word of theirs
+            is_theirs = getattr(error, "error_code", None) in _CLIENTS_FAULT
+            if is_theirs or isinstance(error, ValueError):
+                raise inputs.RefusedError(str(error)[:2000]) from error
+            raise
