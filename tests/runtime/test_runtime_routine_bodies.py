@@ -322,3 +322,19 @@ def test_a_generator_is_no_stream_for_who_takes_another_type(serve):
         assert ask("text/csv") == (200, b"0\n1\n")
         assert ask("image/png")[0] == 406
         assert ask("*/*")[1].startswith(b"data: ")
+
+
+def test_tables_reach_a_routine_whose_environment_has_no_numpy(serve):
+    code = """
+        import sys
+        sys.modules["numpy"] = None
+
+        def scale(x: float, by: int = 1) -> float:
+            return x * by
+    """
+    with serve(entry="score.py:scale", files={"score.py": code}) as served:
+        status, body, _ = served.ask(
+            "POST", "/invocations", b"x,by\n1.5,2\n2,1\n", {"content-type": "text/csv"}
+        )
+        assert (status, json.loads(body)) == (200, {"predictions": [3.0, 2.0]})
+        assert served.predictions({"dataframe_split": {"columns": ["x"], "data": [[1], [2.5]]}}) == [1.0, 2.5]

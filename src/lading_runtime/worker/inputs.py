@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,12 +72,8 @@ class Request:
     def table(self) -> tuple[list[str] | None, list[Any]]:
         """Return names of columns, None where they have none, and rows of plain values."""
         if self.content == "array" or (self._columns and len(self._tensors) == 1):
-            rows = _array(*self._tensors[0]).tolist()
-            return (list(self._columns) if self._columns else None), rows
-        columns = [
-            _values(*one) if one[0]["datatype"] == wire.JSON else _array(*one) for one in self._tensors
-        ]
-        columns = [one.tolist() if hasattr(one, "tolist") else one for one in columns]
+            return (list(self._columns) if self._columns else None), _plain(*self._tensors[0])
+        columns = [_plain(*one) for one in self._tensors]
         return [entry["name"] for entry, _ in self._tensors], list(map(list, zip(*columns)))  # noqa: B905
 
     def json(self) -> Any:
@@ -138,6 +135,22 @@ def _array(entry: Mapping[str, Any], data: memoryview) -> Any:
     for index, value in enumerate(values):  # one by one: a cell may be a list itself
         cells[index] = value
     return cells.reshape(entry["shape"])
+
+
+def _plain(entry: Mapping[str, Any], data: memoryview) -> list[Any]:
+    """Read a tensor's values as nested lists; numpy need not be there."""
+    datatype = entry["datatype"]
+    if datatype == wire.JSON:
+        values = _values(entry, data)
+        values = values.tolist() if hasattr(values, "tolist") else values
+    else:
+        packed = array(wire.ARRAY_CODES[datatype])
+        packed.frombytes(bytes(data))
+        values = list(map(bool, packed)) if datatype == "BOOL" else packed.tolist()
+    for size in reversed(entry["shape"][1:]):
+        count = len(values) // size if size else 0
+        values = [values[start * size : (start + 1) * size] for start in range(count)]
+    return list(values)
 
 
 def _series(entry: Mapping[str, Any], data: memoryview) -> Any:
