@@ -89,7 +89,9 @@ def estimators(iris):
         ),
         "stacking": ensemble.StackingRegressor([("a", linear_model.Ridge())]).fit(rows, labels),
         "by_index": pipeline.make_pipeline(
-            compose.ColumnTransformer([("n", preprocessing.StandardScaler(), pd.Index(["weight"]))]),
+            compose.ColumnTransformer(
+                [("n", preprocessing.StandardScaler(), pd.Index(["weight"], dtype=object))]
+            ),
             linear_model.Ridge(),
         ).fit(mixed, labels),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import socketserver
@@ -230,6 +231,10 @@ class _Prefixed:
             pieces.append(line if is_named else self._prefix + line)
             self._is_at_start = line.endswith(b"\n")
         self._log.write(b"".join(pieces))
+
+    def fileno(self) -> int:
+        """Have every piece come through `write`: raise OSError, as a log in memory does."""
+        raise io.UnsupportedOperation
 
     def flush(self) -> None:
         """Have it written."""

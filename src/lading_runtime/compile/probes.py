@@ -152,22 +152,11 @@ class Prober:
             kinds = ["INT64" if place % 2 else "FP64" for place in range(width)]
             columns = [self._column(i, [row[i] for row in whole], kinds[i]) for i in range(width)]
             yield Probe("frame", columns)
-            yield from self._orders(rows[:2])
         if self._texts == self._ignored:
             plain = [
                 [1 if index in self._ignored else cell for index, cell in enumerate(row)] for row in whole
             ]
             yield from self._matrices(plain if self._ignored else rows, plain)
-
-    def _orders(self, rows: Sequence[Row]) -> Iterator[Probe]:
-        """Try columns in another order, one that is missing, and one too many."""
-        tensors = self.mixed(rows).tensors
-        yield Probe("frame", tensors[::-1])
-        for index in _some(range(len(tensors))):
-            if len(tensors) > 1:
-                yield Probe("frame", [*tensors[:index], *tensors[index + 1 :]])
-        data = array("d", [1.0] * len(rows)).tobytes()
-        yield Probe("frame", [*tensors, (wire.tensor("no such column", "FP64", [len(rows)], data), data)])
 
     def _matrices(self, rows: Sequence[Row], whole: Sequence[Sequence[int]]) -> Iterator[Probe]:
         yield self.matrix(rows, "FP32")
