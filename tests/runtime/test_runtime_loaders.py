@@ -1,5 +1,6 @@
 """Loaders, asked as the worker asks them, in this process: the models are the tests' own."""
 
+import copy
 import json
 import pickle
 from pathlib import Path
@@ -85,7 +86,9 @@ def test_one_job_all_the_way_down(iris):
 
 def test_a_model_that_knows_names_is_given_a_frame_and_another_an_array(named_model, bare_model, iris):
     asked = matrix(iris.to_numpy()[:2], list(iris.columns))
-    assert list(pickle_loader.Estimator(named_model, "predict")._data(asked).columns) == list(iris.columns)
+    assert list(pickle_loader.Estimator(copy.deepcopy(named_model), "predict")._data(asked).columns) == list(
+        iris.columns
+    )
     assert isinstance(pickle_loader.Estimator(bare_model, "predict")._data(asked), np.ndarray)
 
 
