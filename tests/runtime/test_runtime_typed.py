@@ -3,6 +3,7 @@
 # hints are tried in every spelling that users have
 # ruff: noqa: UP006, UP007, UP045
 
+import asyncio
 import base64
 import dataclasses
 import datetime as dt
@@ -75,7 +76,14 @@ def of_json(document, **about):
 
 def ask(function, document, batch=None, **about):
     """Return what a routine answers a JSON body, as JSON."""
-    return results.plain_json(load(function, batch).predict(of_json(document, **about)))
+    routine = load(function, batch)
+    try:
+        return results.plain_json(routine.predict(of_json(document, **about)))
+    finally:
+        # a loop left open is told of in whatever test runs when it is collected
+        if routine.runner.loop is not None:
+            routine.runner.loop.close()
+            asyncio.set_event_loop(None)
 
 
 def refusal(function, document):
