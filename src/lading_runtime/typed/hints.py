@@ -186,7 +186,10 @@ class Hints:
             ]
         else:
             required = getattr(hint, "__required_keys__", set(types) if hint.__total__ else set())
-            record.members = [Member(name, self.kind(one), name in required) for name, one in types.items()]
+            record.members = [
+                Member(name, self.kind(one), _is_required(one, name in required), nested.ABSENT)
+                for name, one in types.items()
+            ]
         self.definitions[hint.__name__] = {
             "title": hint.__name__,
             **nested.schema_of(record.members, results.plain_json),
@@ -231,6 +234,15 @@ def _default(one: Any) -> tuple[bool, Any]:
     if one.default_factory is not missing:
         return False, one.default_factory()
     return True, None
+
+
+def _is_required(hint: Any, by_default: bool) -> bool:  # noqa: FBT001 - of this file alone
+    """Tell whether a key has to be there: what its own hint says, which `__required_keys__` may miss."""
+    name = qualified(typing.get_origin(hint) or hint)
+    if name.endswith((".Required", ".NotRequired")):
+        return name.endswith(".Required")
+    is_wrapped = name.endswith((".ReadOnly", ".Annotated")) and typing.get_args(hint)
+    return _is_required(typing.get_args(hint)[0], by_default) if is_wrapped else by_default
 
 
 def _dtype(arguments: tuple[Any, ...]) -> Any:

@@ -88,7 +88,7 @@ class Fixed(Kind):
 
     def __init__(self, items: Sequence[Kind]) -> None:
         """Take a kind per place."""
-        self._items = items
+        self.items = items
         self.schema = {
             "type": "array",
             "prefixItems": [one.schema for one in items],
@@ -99,9 +99,9 @@ class Fixed(Kind):
 
     def convert(self, value: Any, at: str, reading: Reading) -> Any:
         """Read each item by its own kind."""
-        if not isinstance(value, list) or len(value) != len(self._items):
+        if not isinstance(value, list) or len(value) != len(self.items):
             return reading.fail(at, value, self.expected)
-        pairs = zip(self._items, value)  # noqa: B905 - of one length
+        pairs = zip(self.items, value)  # noqa: B905 - of one length
         return tuple(kind.read(one, f"{at}[{index}]", reading) for index, (kind, one) in enumerate(pairs))
 
 
@@ -114,7 +114,7 @@ class Lookup(Kind):
     def __init__(self, key: Kind | None, value: Kind) -> None:
         """`key` is None for text."""
         self._key = key
-        self._value = value
+        self.value = value
         self.schema = {"type": "object", "additionalProperties": value.schema or True}
         self.expected = "an object"
 
@@ -126,8 +126,12 @@ class Lookup(Kind):
         for key, one in value.items():
             where = f"{at}.{key}" if at else str(key)
             name = key if self._key is None else self._key.read(Text(key), f"{where} (key)", reading)
-            found[name] = self._value.read(one, where, reading)
+            found[name] = self.value.read(one, where, reading)
         return found
+
+
+ABSENT: Any = type("Absent", (), {})()
+"""The default of what is left out where it is not given."""
 
 
 class Member(NamedTuple):
@@ -194,7 +198,7 @@ def schema_of(wanted: Sequence[Member], default: Callable[[Any], Any]) -> dict[s
         about: dict[str, Any] = {}
         if one.description:
             about["description"] = one.description
-        if not one.required:
+        if not one.required and one.default is not ABSENT:
             with contextlib.suppress(TypeError, ValueError):
                 about["default"] = default(one.default)
         # what stands beside a $ref is not read by all
