@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import base64
+import functools
 import importlib.util
 import json
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lading_runtime import wire
@@ -114,6 +115,13 @@ class Request:
         """Return named tensors as numpy arrays."""
         return {entry["name"]: _array(entry, data) for entry, data in self._tensors}
 
+    def tensors(self) -> list[tuple[Mapping[str, Any], Callable[[], Any], Callable[[], Any]]]:
+        """Return what is said of each tensor, and what returns its values, as a flat list or as an array."""
+        return [
+            (entry, functools.partial(_flat, entry, data), functools.partial(_array, entry, data))
+            for entry, data in self._tensors
+        ]
+
 
 def has_pandas() -> bool:
     """Tell whether pandas can be imported, without importing it."""
@@ -139,18 +147,21 @@ def _array(entry: Mapping[str, Any], data: memoryview) -> Any:
 
 def _plain(entry: Mapping[str, Any], data: memoryview) -> list[Any]:
     """Read a tensor's values as nested lists; numpy need not be there."""
-    datatype = entry["datatype"]
-    if datatype == wire.JSON:
-        values = _values(entry, data)
-        values = values.tolist() if hasattr(values, "tolist") else values
-    else:
-        packed = array(wire.ARRAY_CODES[datatype])
-        packed.frombytes(bytes(data))
-        values = list(map(bool, packed)) if datatype == "BOOL" else packed.tolist()
+    values = _flat(entry, data)
     for size in reversed(entry["shape"][1:]):
         count = len(values) // size if size else 0
         values = [values[start * size : (start + 1) * size] for start in range(count)]
-    return list(values)
+    return values
+
+
+def _flat(entry: Mapping[str, Any], data: memoryview) -> list[Any]:
+    datatype = entry["datatype"]
+    if datatype == wire.JSON:
+        values = _values(entry, data)
+        return list(values.tolist() if hasattr(values, "tolist") else values)
+    packed = array(wire.ARRAY_CODES[datatype])
+    packed.frombytes(bytes(data))
+    return list(map(bool, packed)) if datatype == "BOOL" else packed.tolist()
 
 
 def _series(entry: Mapping[str, Any], data: memoryview) -> Any:

@@ -129,6 +129,17 @@ def to_json(value: Any) -> bytes:
         return json.dumps(_finite(value), allow_nan=False).encode()
 
 
+def settled(value: Any) -> Any:
+    """Return what does not change when files are removed: those within it are encoded now."""
+    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    if isinstance(value, (Media, Named)) or (numpy is not None and isinstance(value, numpy.ndarray)):
+        return value
+    if pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series)):
+        return value
+    raw = media(value)
+    return plain_json(value) if raw is None else raw[1]
+
+
 def plain_json(value: Any) -> Any:
     """Return a value as JSON has it; raise TypeError for what has no JSON form."""
     return json.loads(to_json(value))
