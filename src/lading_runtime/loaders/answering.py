@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import json
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import AsyncGeneratorType, GeneratorType
@@ -21,6 +22,7 @@ from lading_runtime.typed.forms import OF_REQUEST, Found
 from lading_runtime.typed.libraries import Array, Frame
 from lading_runtime.typed.nested import Many
 from lading_runtime.typed.reading import Reading, Text, Upload
+from lading_runtime.typed.tensors import BYTES, Given
 from lading_runtime.worker import inputs, results
 
 
@@ -89,7 +91,7 @@ class Plain(Routine):
         """Call it with `json`, `text` or `bytes`."""
         super().__init__(runner)
         self._style = style
-        media = {"json": ["application/json"], "text": ["application/json", "text/*"], "bytes": ["*/*"]}
+        media = {"json": ["application/json"], "text": ["*/*"], "bytes": ["*/*"]}
         self.facts = self._facts({"input": {}, "output": {}, "media": media[style]})
 
     def begin(self, request: inputs.Request) -> Any:
@@ -99,8 +101,38 @@ class Plain(Routine):
             return _raw(function(request.json(), **more), request)
         if request.content not in {"json", "media"}:
             raise inputs.RefusedError("this routine takes a whole body, as JSON or text")
-        data = request.text()
-        return _raw(function(data if self._style == "bytes" else data.decode(), **more), request)
+        data: Any = request.text()
+        if self._style == "text":
+            try:
+                data = data.decode()
+            except UnicodeDecodeError as error:
+                raise inputs.RefusedError(f"Input cannot be decoded as UTF-8: {error}") from error
+        result = _reading(data, function, more)
+        return _raw(result, request)
+
+
+def _reading(data: Any, function: Callable[..., Any], more: Mapping[str, Any]) -> Any:
+    """Call a routine with a whole body; where that is not the JSON which it reads, the client is to blame."""
+
+    async def later(result: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await result
+        except json.JSONDecodeError as error:
+            _blame(error, data)
+            raise
+
+    try:
+        result = function(data, **more)
+    except json.JSONDecodeError as error:
+        _blame(error, data)
+        raise
+    return later(result) if inspect.iscoroutine(result) else result
+
+
+def _blame(error: json.JSONDecodeError, data: Any) -> None:
+    text = data if isinstance(data, str) else data.decode(errors="replace")
+    if error.doc == text:
+        raise inputs.RefusedError(f"the body is no JSON: {error}") from error
 
 
 class Typed(Routine):
@@ -115,6 +147,7 @@ class Typed(Routine):
         is_table = is_table and sum(one.required for one in call.members) <= 1
         is_plain = not (runner.is_stream or runner.is_async or runner.takes_headers)
         is_list = isinstance(main, Many) and call.batch and main.is_list
+        self.gives_rows = is_list and call.gives_rows
         batches = bool(is_plain and call.gives_rows and (is_table or is_list))
         self.facts = self._facts(call.schema, batches=batches, table=is_table)
 
@@ -133,10 +166,20 @@ class Typed(Routine):
         """Answer several requests for all rows by one call; ValueError: it gives no row for each."""
         if not isinstance(self._call.members[0].kind, Many):
             return [self.predict(one) for one in requests]
-        read = []
-        for one in requests:
-            reading = Reading()
-            read.append(_checked(self._arguments(one, reading), reading).calls[0])
+        readings = [Reading() for _ in requests]
+        try:
+            read = [
+                _checked(self._arguments(one, reading), reading).calls[0]
+                for one, reading in zip(requests, readings)  # noqa: B905 - one each
+            ]
+            found = self._merged(read)
+            return [results.settled(one) for one in found] if any(r.has_files for r in readings) else found
+        finally:
+            for reading in readings:
+                reading.close()
+
+    def _merged(self, read: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        """Call the function once for several requests, where all but their rows is equal."""
         name = self._call.members[0].name
         others = [{key: value for key, value in one.items() if key != name} for one in read]
         if any(one != others[0] for one in others):
@@ -166,6 +209,8 @@ class Typed(Routine):
         return [list(one) if isinstance(one, GeneratorType) else one for one in found]
 
     def _arguments(self, request: inputs.Request, reading: Reading) -> Arguments:
+        if request.content in {"json", "form"}:
+            reading.beside = _query(request.about.get("query"))
         if request.content == "json":
             return self._call.arguments(request.json(), reading)
         if request.content == "form":
@@ -179,6 +224,10 @@ class Typed(Routine):
     def _of_tensors(self, request: inputs.Request, reading: Reading) -> Arguments:
         """Read what the front has made a table of, or binary tensors."""
         members = self._call.members
+        if request.content in {"tensors", "arguments"} and not self.facts["table"]:
+            return self._call.tensors(
+                [_given(*one) for one in request.tensors()], self._params(request), reading
+            )
         if self._call.batch and isinstance(members[0].kind, Frame):
             return self._call.named({members[0].name: request.frame(), **self._params(request)}, reading)
         if self._call.batch and isinstance(members[0].kind, Array):
@@ -197,8 +246,23 @@ class Typed(Routine):
 
 
 def _query(text: Any) -> dict[str, Any]:
-    pairs = urllib.parse.parse_qsl(str(text or ""), keep_blank_values=True)
-    return {name: Text(value) for name, value in pairs}
+    """Read the request's target: a name that is there several times has a list."""
+    found: dict[str, Any] = {}
+    for name, value in urllib.parse.parse_qsl(str(text or ""), keep_blank_values=True):
+        _add(found, name, Text(value))
+    return found
+
+
+def _add(found: dict[str, Any], name: str, value: Any) -> None:
+    if name in found:
+        value = [*(found[name] if isinstance(found[name], list) else [found[name]]), value]
+    found[name] = value
+
+
+def _given(entry: Mapping[str, Any], values: Callable[[], Any], array: Callable[[], Any]) -> Given:
+    if entry["datatype"] == wire.JSON:
+        return Given(entry["name"], BYTES, entry["shape"], values)
+    return Given(entry["name"], entry["datatype"], entry["shape"], values, array)
 
 
 def _checked(arguments: Arguments, reading: Reading) -> Arguments:
@@ -219,9 +283,7 @@ def _fields(request: inputs.Request) -> dict[str, Any]:
             if is_file
             else Text(data.decode(errors="replace"))
         )
-        if name in found:
-            value = [*(found[name] if isinstance(found[name], list) else [found[name]]), value]
-        found[name] = value
+        _add(found, name, value)
     return found
 
 
@@ -274,23 +336,30 @@ def _closing(result: Any, reading: Reading) -> Any:
         return _closing_later(result, reading)
     if not reading.has_files:
         return result
-    # a file that is returned may be one of those that go
-    media = results.media(result) if not isinstance(result, results.Media) else None
-    reading.close()
-    return result if media is None else results.Media(*media).data
+    try:
+        return results.settled(result)
+    finally:
+        reading.close()
+
+
+def _settled(value: Any, reading: Reading) -> Any:
+    """Encode a file that is returned before it goes: it may be one of the request's own."""
+    return results.settled(value) if reading.has_files else value
 
 
 def _closing_generator(result: Any, reading: Reading) -> Iterator[Any]:
     try:
-        yield from result
+        for piece in result:
+            yield _settled(piece, reading)
     finally:
+        result.close()
         reading.close()
 
 
 async def _closing_async(result: Any, reading: Reading) -> AsyncIterator[Any]:
     try:
         async for piece in result:
-            yield piece
+            yield _settled(piece, reading)
     finally:
         await result.aclose()
         reading.close()
@@ -298,6 +367,6 @@ async def _closing_async(result: Any, reading: Reading) -> AsyncIterator[Any]:
 
 async def _closing_later(result: Coroutine[Any, Any, Any], reading: Reading) -> Any:
     try:
-        return await result
+        return _settled(await result, reading)
     finally:
         reading.close()

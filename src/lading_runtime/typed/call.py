@@ -11,12 +11,13 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lading_runtime.typed import forms, libraries, nested
+from lading_runtime.typed import forms, libraries, nested, tensors
 from lading_runtime.typed.forms import Found
 from lading_runtime.typed.hints import Hints, qualified, resolved
 from lading_runtime.typed.nested import Member
-from lading_runtime.typed.plain import Kind, Words
+from lading_runtime.typed.plain import Anything, Kind, Words
 from lading_runtime.typed.reading import Reading
+from lading_runtime.typed.tensors import Given
 from lading_runtime.worker import results
 
 HEADERS = "request_headers"
@@ -85,7 +86,7 @@ class Call:
         document: dict[str, Any] = nested.schema_of(self.members, results.plain_json)
         if self.takes_more:
             document["additionalProperties"] = True
-        described: dict[str, Any] = {"input": document, "output": dict(_output(hints, returned))}
+        described: dict[str, Any] = {"input": document, "output": dict(_kind(hints, returned).schema)}
         for one in described.values():
             if hints.definitions and one:
                 one["$defs"] = hints.definitions
@@ -100,6 +101,10 @@ class Call:
         elif any(isinstance(one.kind, Words) for one in self.members):
             media.append("text/plain")
         described.update(stream=is_stream, media=media, batch=self.batch, parameters=self._names)
+        described["tensors"] = tensors.describe(self.members)
+        described["outputs"] = (
+            [] if is_stream else tensors.describe_answer(_kind(hints, returned), self.members)
+        )
         given = _media_of(returned)
         if given:
             described["output_media"] = given
@@ -109,6 +114,8 @@ class Call:
         self, document: Any, reading: Reading
     ) -> Arguments:
         """Read a JSON body; the problems are in `reading`."""
+        if reading.beside:
+            document = self._wrapped(document, reading)
         found = forms.find(document, self._names, reading)
         if found is None:
             if isinstance(document, list) and self.members and not self._is_body("list"):
@@ -119,6 +126,8 @@ class Call:
             return Arguments([self._one(self._named(document), "", reading)])
         if reading.problems:
             return Arguments([])
+        if found.tensors is not None:
+            return self.tensors(found.tensors, found.params, reading)
         if found.rows is not None:
             return self.rows(found, reading)
         table = forms.columns_of(found.value)
@@ -130,8 +139,6 @@ class Call:
 
     def rows(self, found: Found, reading: Reading) -> Arguments:
         """Read the rows of a table: all for one call, or each for one of its own."""
-        if found.is_lone and self._is_lone and not set(found.columns or ()) & set(self._names):
-            found = found._replace(rows=[row[0] for row in found.rows or ()], columns=None, is_lone=False)
         if self.batch:
             one = self._one({**found.params, **self._all(found)}, "", reading)
             return Arguments([one], is_table=isinstance(self._main and self._main.kind, nested.Many))
@@ -140,6 +147,31 @@ class Call:
             for index, item in enumerate(found.items())
         ]
         return Arguments(calls, is_rows=True)
+
+    def tensors(self, given: Sequence[Given], params: Mapping[str, Any], reading: Reading) -> Arguments:
+        """Read tensors that are called as the parameters are; others are columns of rows."""
+        names = [one.name for one in given]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            reading.note("inputs", f"got {name!r} twice"[:200])
+        if len(given) == 1 and self._is_lone and self._main and names[0] not in self._names:
+            names = [self._main.name]  # its sender may have made up the other
+            given = [given[0]._replace(name=names[0])]
+        if reading.problems:
+            return Arguments([])
+        if set(names) <= set(self._names):
+            calls, is_rows = tensors.arguments(self.members, given, reading)
+            places = [f"rows[{index}]" if is_rows else "" for index in range(len(calls))]
+            read = [
+                self._one({**params, **one}, at if len(calls) > 1 else "", reading)
+                for at, one in zip(places, calls)  # noqa: B905 - one each
+            ]
+            is_list = isinstance(self._main and self._main.kind, nested.Many)
+            return Arguments(read, is_rows=is_rows, is_table=self.batch and is_list and not is_rows)
+        if len({one.shape[0] if one.shape else -1 for one in given}) > 1:
+            reading.note("inputs", "got tensors of different first dimensions, expected one per row")
+            return Arguments([])
+        rows = [list(row) for row in zip(*map(tensors.folded, given))]  # noqa: B905 - measured
+        return self.rows(Found(params, rows=rows, columns=names), reading)
 
     def named(self, values: Mapping[str, Any], reading: Reading) -> Arguments:
         """Read values that are named already: a form's fields, or tensors."""
@@ -163,12 +195,31 @@ class Call:
         value: Any = arguments.calls[0].get(self._main.name)
         return len(value) if hasattr(value, "__len__") and getattr(value, "shape", True) else None
 
+    def _wrapped(self, document: Any, reading: Reading) -> Any:
+        """Name a body that is the value of the one parameter which nothing beside it gives."""
+        left = [one for one in self._required if one.name not in reading.beside]
+        if self._is_lone or len(left) != 1:
+            return document
+        if isinstance(document, dict):
+            is_named = bool(document.keys() & set(self._names)) or "object" not in left[0].kind.takes
+            return document if is_named or forms.has(document) else {left[0].name: document}
+        is_rows = isinstance(document, list) and "list" not in left[0].kind.takes
+        return document if is_rows else {left[0].name: document}
+
     def _one(self, values: Mapping[str, Any], at: str, reading: Reading) -> dict[str, Any]:
         """Read the arguments of one call; defaults are given too, for a decorator may count on them."""
+        if reading.beside:
+            values = {**self._beside(reading), **values}
         if not self.takes_more:
             return {**self._defaults, **nested.members(self.members, values, at, reading)}
         own = {name: one for name, one in values.items() if name in self._names}
         return {**self._defaults, **values, **nested.members(self.members, own, at, reading)}
+
+    def _beside(self, reading: Reading) -> dict[str, Any]:
+        """Return what the request's target gives: others' names in it are a proxy's, or `**more`."""
+        given = reading.beside.items()
+        more = {name: Anything().read(one, name, reading) for name, one in given if self.takes_more}
+        return {**more, **{name: one for name, one in given if name in self._names}}
 
     def _named(self, value: Any) -> Mapping[str, Any]:
         """Name what a body or a row holds: parameters, or the value of the one that counts.
@@ -240,14 +291,14 @@ def _returned(hint: Any) -> tuple[Any, bool]:
     return hint, False
 
 
-def _output(hints: Hints, returned: Any) -> Mapping[str, Any]:
-    """Describe what is returned, as far as the hint tells."""
+def _kind(hints: Hints, returned: Any) -> Kind:
+    """Return what is known of what is returned."""
     if returned is inspect.Signature.empty:
-        return {}
+        return Anything()
     try:
-        return hints.kind(returned).schema
+        return hints.kind(returned)
     except TypeError:
-        return {}
+        return Anything()
 
 
 def _media_of(returned: Any) -> str | None:

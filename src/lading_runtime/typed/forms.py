@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
+from lading_runtime.typed import tensors
 from lading_runtime.typed.reading import Reading
+from lading_runtime.typed.tensors import Given
 
 _DATA = ("instances", "inputs", "dataframe_records", "dataframe_split", "input_data", "input", "data")
 _PARAMS = ("params", "parameters")
@@ -29,15 +31,14 @@ _TENSOR = {"name", "shape", "datatype"}
 
 
 class Found(NamedTuple):
-    """What a body holds. Either `value` or `rows` is meant."""
+    """What a body holds. One of `value`, `rows` and `tensors` is meant."""
 
     params: Mapping[str, Any]
     value: Any = None
     rows: Optional[Sequence[Any]] = None  # noqa: UP045 - evaluated under Python 3.8 too
     columns: Optional[Sequence[str]] = None  # noqa: UP045
     """Names of the cells of rows that are lists."""
-    is_lone: bool = False
-    """Whether `columns` names one tensor, whose name its sender may have made up."""
+    tensors: Optional[Sequence[Given]] = None  # noqa: UP045
 
     def items(self) -> list[Any]:
         """Return the rows, as objects where their cells have names."""
@@ -45,6 +46,11 @@ class Found(NamedTuple):
         if self.columns is None:
             return list(rows)
         return [dict(zip(self.columns, cells)) for cells in rows]  # noqa: B905 - measured when read
+
+
+def has(document: Mapping[str, Any]) -> bool:
+    """Tell whether an object may be one of the forms."""
+    return any(key in document for key in _DATA)
 
 
 def find(  # noqa: PLR0911 - a line per form
@@ -107,43 +113,11 @@ def _are_tensors(data: Any) -> bool:
 
 
 def _tensors(data: Sequence[Any], params: Mapping[str, Any], reading: Reading) -> Found:
-    """Read tensors of the Open Inference Protocol: the first dimension counts the rows."""
-    cells = {}
+    """Read tensors of the Open Inference Protocol."""
+    found = []
     for index, one in enumerate(data):
-        if not isinstance(one, dict) or not one.keys() >= _TENSOR or not isinstance(one.get("data"), list):
+        if not isinstance(one, dict) or not one.keys() >= _TENSOR:
             reading.fail(f"inputs[{index}]", one, "a tensor: name, shape, datatype and data")
             continue
-        nested = _nested(one["shape"], one["data"])
-        if nested is None:
-            reading.note(
-                f"tensor {one['name']!r}"[:200], f"the data do not have the shape {one['shape']!r}"[:200]
-            )
-            continue
-        cells[str(one["name"])] = nested
-    if len(set(map(len, cells.values()))) > 1:
-        reading.note("inputs", "got tensors of different first dimensions, expected one per row")
-    if reading.problems:
-        return Found(params, rows=())
-    rows = [list(row) for row in zip(*cells.values())]  # noqa: B905 - measured
-    return Found(params, rows=rows, columns=list(cells), is_lone=len(cells) == 1)
-
-
-def _nested(shape: Any, data: list[Any]) -> list[Any] | None:
-    """Fold a tensor's values by its shape; a column `[n, 1]` has n cells, as Triton's batches have it."""
-    if not isinstance(shape, list) or any(type(size) is not int or size < 0 for size in shape):
-        return None
-    flat = data
-    while flat and isinstance(flat[0], list):
-        if any(not isinstance(one, list) for one in flat):
-            return None
-        flat = [value for one in flat for value in one]
-    count = 1
-    for size in shape:
-        count *= size
-    if count != len(flat):
-        return None
-    if shape[1:] == [1]:
-        return flat
-    for size in reversed(shape[1:]):
-        flat = [flat[start : start + size] for start in range(0, len(flat), size)] if size else []
-    return flat
+        found.append(tensors.of_json(one, f"inputs[{index}]", reading))
+    return Found(params, tensors=[one for one in found if one is not None])

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lading_runtime.typed.plain import Kind
-from lading_runtime.typed.reading import Reading, Upload
+from lading_runtime.typed.reading import Reading, Text, Upload
 
 _TABLES = "a table: a list of rows, an object of columns, or `columns` with `data`"
 _SPLIT = {"columns", "data", "index"}
@@ -26,7 +26,7 @@ class Array(Kind):
 
     def __init__(self, dtype: Any = None) -> None:
         """`dtype` is what `numpy.typing.NDArray` names, None for what the values are."""
-        self._dtype = dtype
+        self.dtype = dtype
 
     def convert(self, value: Any, at: str, reading: Reading) -> Any:
         """Make an array of lists, of a number, or of a `.npy` file."""
@@ -43,13 +43,22 @@ class Array(Kind):
                 return reading.fail(at, value, self.expected)
             if array.dtype == object and not isinstance(value, np.ndarray):
                 array = np.array(_nan(value), dtype="float64")
-            if self._dtype is None:
+            if self.dtype is None:
                 return array
-            cast = array.astype(self._dtype)
+            cast = array.astype(self.dtype)
         except (ValueError, TypeError, OverflowError, EOFError) as error:
             return reading.note(at, f"expected {self.expected}: {error}"[:500])
         is_lossless = cast.dtype.kind in "fc" or np.array_equal(cast, array)
         return cast if is_lossless else reading.note(at, f"the values do not fit {cast.dtype}")
+
+
+def numbers(datatype: str, values: Sequence[Any], shape: Sequence[int]) -> Any:
+    """Make an array of a tensor's values; ValueError, TypeError, OverflowError: they are none."""
+    import numpy as np
+
+    known = {"BOOL": "bool", "FP32": "float32", "FP64": "float64"}
+    name = known.get(datatype) or (datatype.lower() if datatype.strip("U")[:3] == "INT" else None)
+    return np.array(values, dtype=name).reshape(shape)
 
 
 def _nan(value: Any) -> Any:
@@ -92,6 +101,13 @@ class Frame(Kind):
         except (ValueError, TypeError, KeyError, ImportError, OverflowError) as error:
             return reading.note(at, f"expected {self.expected}: {error}"[:500])
         return reading.fail(at, value, self.expected)
+
+
+def frame(values: Any) -> Any:
+    """Make a frame, whose columns have no names."""
+    import pandas as pd
+
+    return pd.DataFrame(values)
 
 
 class Series(Kind):
@@ -137,6 +153,11 @@ class Validated(Kind):
         self.schema: Mapping[str, Any] = document
         self.expected = f"an object ({name})" if self.is_record else _described(document)
         self.takes = frozenset({"object"} if self.is_record else {"list"})  # type: ignore[misc]
+
+    def of_text(self, text: Text) -> Any:
+        """Take a field as it is where a text is wanted."""
+        types = {one.get("type") for one in self.schema.get("anyOf", [self.schema])} - {"null"}
+        return str(text) if types == {"string"} else super().of_text(text)
 
     def convert(self, value: Any, at: str, reading: Reading) -> Any:
         """Validate, and tell all that pydantic finds, with its places."""

@@ -10,6 +10,7 @@ import binascii
 import json
 import os
 import reprlib
+from collections.abc import Mapping
 from typing import Any
 
 _MAX_PROBLEMS = 20
@@ -45,6 +46,8 @@ class Reading:
     def __init__(self) -> None:
         """Begin with nothing wrong."""
         self.problems: list[str] = []
+        self.beside: Mapping[str, Any] = {}
+        """Values of the request's target by name, for what the body leaves out."""
         self._paths: list[str] = []
         self._open: list[Any] = []
 
