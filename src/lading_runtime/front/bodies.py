@@ -59,10 +59,15 @@ async def read(model: Model, request: Request, *, else_json: bool = False, lists
 
 def _read(model: Model, request: Request, *, else_json: bool, lists: bool) -> Input:
     kind, parameters = media_type(request.headers)
+    if model.routine is not None and model.routine.is_raw:
+        return routines.read(model.routine, request, kind)
     if kind in _LINES and (model.routine is None or not model.routine.accepts(kind)):
         return of_json(model, of_lines(request.body), lists=True)
     if model.routine is not None and not _is_table(model.routine, kind):
         wanted = _of_table(model, request.body, lists=lists) if is_json(kind) else None
+        if wanted is not None and request.query:
+            query = routines.own_query(model.routine, request.query)
+            wanted = wanted._replace(params={wire.QUERY: query}) if query else wanted
         return wanted or routines.read(model.routine, request, kind, else_json=else_json)
     if is_json(kind):
         return of_json(model, request.body, lists=lists)

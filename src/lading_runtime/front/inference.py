@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -12,7 +13,7 @@ from lading_runtime.front import inputs, outputs, routine_schema
 from lading_runtime.front.messages import Refusal, invalid
 from lading_runtime.front.model import Model
 from lading_runtime.front.schema import check_params
-from lading_runtime.front.tensors import Tensor
+from lading_runtime.front.tensors import BYTES, Tensor
 
 EXTENSIONS = ("binary_tensor_data", "model_repository", "model_configuration", "statistics")
 
@@ -31,8 +32,12 @@ class Question(NamedTuple):
 
 async def infer(model: Model, question: Question) -> Sequence[Tensor]:
     """Predict; raise a Refusal for a question that the model cannot be asked, or has no answer to."""
+    is_typed = model.routine is not None and model.routine.is_typed
     if model.takes_json:
-        wanted = encoding.body(question.text or _text(question))
+        if question.text is None and is_typed:
+            wanted = inputs.named(question.tensors, question.parameters)
+        else:
+            wanted = encoding.body(question.text or _text(question))
     else:
         tensors, params = routine_schema.parted(model.backend.facts, question.tensors)
         wanted = inputs.read(model.schema, tensors)
@@ -41,7 +46,20 @@ async def infer(model: Model, question: Question) -> Sequence[Tensor]:
         elif model.schema.params:
             wanted = wanted._replace(params=check_params(model.schema, dict(question.parameters)))
     answer = await model.predict(wanted)
-    return outputs.chosen(outputs.read(answer, model.schema), question.names)
+    found = outputs.read(answer, model.schema)
+    if is_typed and len(found) == 1:
+        found = [outputs.declared(found[0], one["datatype"]) for one in described_outputs(model)] or found
+    return outputs.chosen(found, question.names)
+
+
+def decoded(model: Model, tensor: Tensor) -> Tensor:
+    """Return an output that is a routine's picture or file as its bytes: only JSON has it in base64."""
+    if model.routine is None or model.routine.answers is None or tensor.datatype != BYTES:
+        return tensor
+    try:
+        return tensor._replace(values=[base64.b64decode(one, validate=True) for one in tensor.values or ()])
+    except ValueError:  # its author returned something else
+        return tensor
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -51,10 +69,20 @@ def describe(model: Model) -> dict[str, Any]:
         "name": model.bill.name,
         "versions": [model.bill.version],
         "platform": f"lading_{form}",
-        "inputs": model.schema.describe() or routine_schema.tensors(model.backend.facts),
-        "outputs": model.schema.describe_outputs(),
+        "inputs": described(model),
+        "outputs": described_outputs(model),
         "properties": {"format": form, "loader": str(model.bill.model["loader"])},
     }
+
+
+def described(model: Model) -> list[Mapping[str, Any]]:
+    """Return a model's inputs: the signature's, or a routine's parameters."""
+    return list(model.schema.describe() or routine_schema.tensors(model.backend.facts))
+
+
+def described_outputs(model: Model) -> list[Mapping[str, Any]]:
+    """Return a model's outputs: the signature's, or what a routine's hint says."""
+    return list(model.schema.describe_outputs() or routine_schema.outputs(model.backend.facts))
 
 
 def index(model: Model) -> list[dict[str, str]]:

@@ -245,7 +245,7 @@ def _values(content: str, tensors: Sequence[Any], columns: Sequence[str] | None,
     if columns is not None and len(tensors) == 1:
         rows = _nested(read, *tensors[0])
         return {name: [row[index] for row in rows] for index, name in enumerate(columns)}
-    if content in {"frame", "tensors"}:
+    if content in {"frame", "tensors", "arguments"}:
         return {entry["name"]: _nested(read, entry, data) for entry, data in tensors}
     return _nested(read, *tensors[0]) if tensors else None
 

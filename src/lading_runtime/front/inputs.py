@@ -8,7 +8,7 @@ A tensor of numbers whose datatype is what the signature asks for is handed on w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -147,6 +147,21 @@ def _tensor(declared: Declared, given: Tensor) -> tuple[dict[str, Any], Buffer]:
     values = given.listed(binary=declared.kind == "binary")
     datatype, buffer = encoding.pack_values(f"tensor {quote(name)}", declared.kind, values)
     return wire.tensor(name, datatype, given.shape, buffer), buffer
+
+
+def named(tensors: Sequence[Tensor], params: Mapping[str, Any]) -> Input:
+    """Hand tensors on by their names, bytes as bytes: what they mean only the worker knows."""
+    entries = []
+    for one in tensors:
+        if one.data is not None:
+            entries.append(_entry(one.name, one.datatype, one.shape, one.data))
+            continue
+        is_raw = any(isinstance(value, bytes) for value in one.values or ())
+        buffer = msgspec.json.encode(one.listed(binary=is_raw))
+        about = {"type": "binary"} if is_raw else None
+        entries.append((wire.tensor(one.name, wire.JSON, one.shape, buffer, about), buffer))
+    # rows of several are not merged: one may be of all rows
+    return Input("tensors" if len(entries) == 1 else "arguments", entries, params=params or None)
 
 
 def _untyped(given: Tensor) -> Input:

@@ -52,6 +52,19 @@ def read(answer: Answer, schema: Schema) -> list[Tensor]:
     return tensors
 
 
+def declared(tensor: Tensor, datatype: str) -> Tensor:
+    """Return numbers as floats where those are declared: JSON writes 1.0 as it writes 1, and NaN as null."""
+    values = tensor.values
+    if datatype != "FP64" or tensor.datatype == datatype or values is None:
+        return tensor
+    texts_of_null = ["null"] * len(values)
+    if tensor.datatype == BYTES and list(values) == texts_of_null:
+        values = [None] * len(values)
+    if set(map(type, values)) <= {int, type(None)}:
+        return Tensor(tensor.name, datatype, tensor.shape, _packed(datatype, values), values)
+    return tensor
+
+
 def chosen(tensors: Sequence[Tensor], names: Sequence[str] | None) -> Sequence[Tensor]:
     """Return the outputs asked for, in that order; all of them where none is named."""
     if not names:

@@ -38,13 +38,13 @@ def read(facts: Mapping[str, Any]) -> Described:
 
 
 def tensors(facts: Mapping[str, Any]) -> list[Json]:
-    """List the parameters as the Open Inference Protocol's metadata lists inputs: a value per row."""
-    body = (facts.get("schema") or {}).get("input") or {}
-    datatypes = {"integer": "INT64", "number": "FP64", "boolean": "BOOL"}
-    return [
-        {"name": name, "datatype": datatypes.get(str(one.get("type")), "BYTES"), "shape": [-1]}
-        for name, one in (body.get("properties") or {}).items()
-    ]
+    """List the parameters as the Open Inference Protocol's metadata lists inputs."""
+    return list((facts.get("schema") or {}).get("tensors") or ())
+
+
+def outputs(facts: Mapping[str, Any]) -> list[Json]:
+    """List what a routine's hint says of its answer, as the protocol's metadata lists outputs."""
+    return list((facts.get("schema") or {}).get("outputs") or ())
 
 
 def parted(facts: Mapping[str, Any], tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], dict[str, Any]]:

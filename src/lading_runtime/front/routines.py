@@ -5,6 +5,7 @@ What the parameters are only the worker knows, so that a body is handed on as it
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -21,8 +22,8 @@ _JSON = b"application/json"
 class Routine(NamedTuple):
     """What a loaded routine says of itself."""
 
-    is_typed: bool = False
-    """Whether it has parameters that are read by name, not the body as it is."""
+    parameters: Optional[Sequence[str]] = None  # noqa: UP045 - evaluated under Python 3.9 too
+    """What is read by name; None where it is given the body as it is."""
     is_stream: bool = False
     """Whether it is a generator."""
     takes_table: bool = False
@@ -30,8 +31,18 @@ class Routine(NamedTuple):
     takes_headers: bool = False
     media: Sequence[str] = ("application/json",)
     """The media types that it takes, such as `image/*`."""
-    answers: Optional[str] = None  # noqa: UP045 - evaluated under Python 3.9 too
+    answers: Optional[str] = None  # noqa: UP045
     """The media type of an answer that is a picture or a file, not JSON."""
+
+    @property
+    def is_typed(self) -> bool:
+        """Tell whether it has parameters that are read by name."""
+        return self.parameters is not None
+
+    @property
+    def is_raw(self) -> bool:
+        """Tell whether it is given a body of any type, as text or bytes."""
+        return self.parameters is None and "*/*" in self.media
 
     def accepts(self, kind: str) -> bool:
         """Tell whether it takes a media type."""
@@ -44,7 +55,7 @@ def learn(facts: Mapping[str, Any]) -> Routine:
     """Read what the worker told."""
     schema = facts.get("schema") or {}
     return Routine(
-        "parameters" in schema,
+        schema.get("parameters"),
         bool(schema.get("stream")),
         bool(facts.get("table")),
         bool(facts.get("headers")),
@@ -56,6 +67,8 @@ def learn(facts: Mapping[str, Any]) -> Routine:
 def read(routine: Routine, request: Request, kind: str, *, else_json: bool = False) -> Input:
     """Read a body by its media type; refuse one that the routine does not take."""
     about = _about(routine, request)
+    if routine.is_raw:
+        return _whole(request, kind, about)
     if kind == "application/x-www-form-urlencoded" and request.body.lstrip()[:1] in {b"{", b"["}:
         kind = "application/json"  # what curl calls a body of which it was told nothing
     if not is_json(kind) and not routine.accepts(kind):
@@ -63,17 +76,38 @@ def read(routine: Routine, request: Request, kind: str, *, else_json: bool = Fal
             expected = ", ".join(repr(one) for one in routine.media)
             raise Refusal(415, f"got content-type {kind!r}, expected {expected}")
         kind = "application/json"
+    if routine.is_typed and request.query:
+        about["query"] = request.query.decode("latin-1")
     if is_json(kind):
-        return of_json(request.body, about)
+        # nothing at all is no value for any parameter
+        is_empty = routine.is_typed and not request.body.strip()
+        return of_json(b"{}" if is_empty else request.body, about)
     if kind == "multipart/form-data":
         return _form(multipart.parse(request.body, request.headers.get(b"content-type", b"")), about)
     if kind == "application/x-www-form-urlencoded":
         return _form(multipart.parse_urlencoded(request.body), about)
-    about["type"] = kind
-    if request.query:
-        about["query"] = request.query.decode("latin-1")
-    data = request.body
+    return _media(request.body, kind, about)
+
+
+def _whole(request: Request, kind: str, about: dict[str, Any]) -> Input:
+    """Hand a body on as it is, be it what it says that it is or not."""
+    if is_json(kind):
+        with contextlib.suppress(Refusal):
+            return of_json(request.body, about)
+    return _media(request.body, kind, about)
+
+
+def _media(data: bytes, kind: str, about: dict[str, Any]) -> Input:
+    about = {**about, "type": kind}
     return Input("media", [(wire.tensor("body", "UINT8", [len(data)], data, about), data)])
+
+
+def own_query(routine: Routine, query: bytes) -> str:
+    """Return what of a request's target is called as a parameter; the rest may be a proxy's."""
+    from urllib.parse import parse_qsl, urlencode  # some milliseconds, of every start
+
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    return urlencode([(name, value) for name, value in pairs if name in (routine.parameters or ())])
 
 
 def of_json(body: bytes, about: Mapping[str, Any] | None = None) -> Input:

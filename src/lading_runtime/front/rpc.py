@@ -147,7 +147,8 @@ class Service:
         question = Question(
             request.tensors, request.names or None, request.parameters, request.identity or None
         )
-        tensors = await inference.infer(self._model, question)
+        answered = await inference.infer(self._model, question)
+        tensors = [inference.decoded(self._model, one) for one in answered]
         bill = self._model.bill
         return rpc_messages.write_infer(
             bill.name, bill.version, request.identity, tensors, raw=request.is_raw

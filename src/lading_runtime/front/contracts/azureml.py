@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lading_runtime.front import answers, bodies
+from lading_runtime.front import answers, bodies, routines
 from lading_runtime.front.messages import Refusal, Request, Response, encode
 from lading_runtime.front.model import Model
 from lading_runtime.front.render import bare
@@ -31,6 +31,8 @@ async def score(model: Model, request: Request) -> Response:
     try:
         if request.method == "POST":
             wanted = await bodies.read(model, request, else_json=True, lists=True)
+        elif model.routine is not None and model.routine.is_typed:
+            wanted = routines.read(model.routine, request._replace(body=b""), "application/json")
         else:
             wanted = bodies.of_json(model, _of_query(request.query), lists=True)
         started = perf_counter()

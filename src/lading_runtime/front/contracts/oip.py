@@ -164,7 +164,7 @@ def _raw(model: Model, body: memoryview) -> Tensor:
 
 def _as_one(model: Model) -> Mapping[str, Any] | None:
     """Describe a model's input as one tensor, where it is one: a table of one type is."""
-    described = model.schema.describe()
+    described = [one for one in inference.described(model) if not one.get("optional")]
     if len(described) == 1:
         return described[0]
     kinds = {one["datatype"] for one in described}
@@ -179,7 +179,7 @@ def _write(model: Model, asked: Asked, tensors: Sequence[Tensor]) -> Response:
     for one in tensors:
         entry: dict[str, Any] = {"name": one.name, "datatype": one.datatype, "shape": one.shape}
         if asked.outputs.get(one.name, asked.binary):
-            pieces.append(binary.encode(one))
+            pieces.append(binary.encode(inference.decoded(model, one)))
             entry["parameters"] = {SIZE: len(pieces[-1])}
         else:
             entry["data"] = one.listed()

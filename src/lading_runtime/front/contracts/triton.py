@@ -41,8 +41,8 @@ async def config(model: Model, request: Request) -> Response:
         "platform": inference.describe(model)["platform"],
         "backend": "lading",
         "max_batch_size": 0,
-        "input": _described(model.schema.describe()),
-        "output": _described(model.schema.describe_outputs()),
+        "input": _described(inference.described(model)),
+        "output": _described(inference.described_outputs(model)),
     }
     return encode(document)
 
@@ -61,7 +61,12 @@ def _check_name(model: Model, request: Request) -> None:
 
 def _described(tensors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {"name": one["name"], "data_type": _data_type(one["datatype"]), "dims": one["shape"]}
+        {
+            "name": one["name"],
+            "data_type": _data_type(one["datatype"]),
+            "dims": one["shape"],
+            **({"optional": True} if one.get("optional") else {}),
+        }
         for one in tensors
     ]
 
