@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from lading_runtime import wire
-from lading_runtime.front import encode, forms, inputs, media, npy, render, routines
+from lading_runtime.front import encode, forms, inputs, media, npy, render, routine_schema, routines
 from lading_runtime.front.decode import LARGE_BYTES, check_json, is_json, media_type, parse_csv, parse_json
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request
@@ -72,7 +72,8 @@ def _read(model: Model, request: Request, *, else_json: bool, lists: bool) -> In
     if is_json(kind):
         return of_json(model, request.body, lists=lists)
     if kind == "text/csv":
-        names, rows = parse_csv(request.body, model.schema, parameters.get("header"))
+        texts = routine_schema.texts(model.backend.facts) if model.routine is not None else ()
+        names, rows = parse_csv(request.body, model.schema, parameters.get("header"), texts)
         return _with_query(model, request, encode.rows(model.schema, names, rows))
     if else_json:
         return of_json(model, request.body, lists=lists)

@@ -75,6 +75,8 @@ def pack(kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
         return kind, _integers(kind, values)
     if kind == JSON:
         return JSON, msgspec.json.encode(values)
+    if dict in set(map(type, values)):
+        values = [_unwrapped(kind, value) for value in values]
     _require(kind, values, {str, _NULL})
     if kind == "datetime":
         values = _each(kind, values, _iso)
@@ -185,6 +187,18 @@ def _iso(text: str) -> str:
         raise ValueError(text)
     rest = digits[:9].rstrip("0")
     return moment.isoformat() + (f".{rest}" if rest else "")
+
+
+def _unwrapped(kind: str, value: object) -> object:
+    """Read `{"b64": …}`, as TensorFlow Serving writes bytes; of a string, its text in UTF-8."""
+    if kind == "datetime" or not isinstance(value, dict) or value.keys() != {"b64"}:
+        return value
+    if kind == "binary":
+        return value["b64"]
+    try:
+        return base64.b64decode(value["b64"], validate=True).decode()
+    except (ValueError, TypeError):
+        return value
 
 
 def _base64(text: str) -> bytes:

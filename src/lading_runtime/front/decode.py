@@ -10,13 +10,13 @@ import io
 import json
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
 import msgspec
 
-from lading_runtime.front.messages import Refusal, invalid
+from lading_runtime.front.messages import Refusal, invalid, listed, quote, repeated
 from lading_runtime.front.schema import Schema
 
 # lists and objects within one another: one server's contracts all share the limit
@@ -178,53 +178,92 @@ def _float(text: str) -> float:
     return value
 
 
-def parse_csv(body: bytes, schema: Schema, header: str | None) -> tuple[list[str] | None, list[list[Any]]]:
+def parse_csv(
+    body: bytes, schema: Schema, header: str | None, texts: Collection[str] = ()
+) -> tuple[list[str] | None, list[list[Any]]]:
     """Read CSV; return the columns' names, None where there is no header, and rows of typed cells.
 
     `header` is the media type's parameter (RFC 4180): `present`, `absent` or None. With None a first line of
-    numbers is data, and one of the model's column names is a header.
+    numbers is data, and one of the model's column names is a header. Columns that `texts` names stay text,
+    whatever it looks like.
     """
-    try:
-        lines = [line for line in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Refusal(400, f"got a body that is not CSV: {error}") from None
-    if not lines:
-        raise Refusal(400, "got an empty CSV, expected at least one line")
+    if header not in {None, "present", "absent"}:
+        raise Refusal(415, f"content-type: got header={quote(header)}, expected 'present' or 'absent'")
+    lines = _lines(body)
     names = list(map(str.strip, lines[0])) if _has_header(lines[0], schema, header) else None
     data = lines[1:] if names is not None else lines
+    if names is not None:
+        _check_names(names, is_all=not data and not (header or schema.named))
     width = len(lines[0])
     for row, cells in enumerate(data):
         if len(cells) != width:
-            raise invalid(f"row {row}: got {len(cells)} cells, expected {width}")
-    kinds = _kinds(schema, names, width)
-    columns = [_typed(kind, cells) for kind, cells in zip(kinds, zip(*data))]  # noqa: B905 - rows were measured
+            raise invalid(f"row {row}: got {len(cells)} cells, expected {width} as in the first line")
+    kinds = _kinds(schema, names, width, texts)
+    columns = [
+        _typed(kind, cells, f"column {names[at] if names else str(at)!r}")
+        for at, (kind, cells) in enumerate(zip(kinds, zip(*data)))  # noqa: B905 - rows were measured
+    ]
     return names, list(map(list, zip(*columns)))  # noqa: B905
+
+
+def _lines(body: bytes) -> list[list[str]]:
+    """Cut a text into lines of cells; empty lines are none."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Refusal(400, f"got CSV that is not UTF-8 at byte {error.start}, expected UTF-8") from None
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # the body's own limit is what counts
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        lines = [line for line in reader if line]
+    except csv.Error as error:
+        what = "a quote that is not closed" if "unexpected end" in str(error) else str(error)
+        raise Refusal(400, f"line {reader.line_num}: got a body that is not CSV: {what}") from None
+    if not lines:
+        raise Refusal(400, "got an empty CSV, expected at least one line")
+    return lines
+
+
+def _check_names(names: Sequence[str], *, is_all: bool) -> None:
+    """Refuse a header with a name twice, and one that is `is_all` there is and may well be a row."""
+    twice = repeated(names)
+    if twice:
+        raise invalid(f"line 1: got the columns {listed(twice)} more than once, expected each name once")
+    if is_all:
+        what = f"got one line, {listed(names)}, which was taken for a header, expected rows below it"
+        raise invalid(f"{what}; the content type may say 'text/csv; header=absent'")
 
 
 def _has_header(first: Sequence[str], schema: Schema, header: str | None) -> bool:
     if header in {"present", "absent"}:
         return header == "present"
-    if all(_number(cell) is not None for cell in first):
+    if all(_is_number(cell) for cell in first if cell.strip()):
         return False
     known = [column.name for column in schema.columns] if schema.named else []
     required = {column.name for column in schema.columns if column.required}
-    if not known or required <= set(map(str.strip, first)):
+    given = set(map(str.strip, first))
+    if not known or (required <= given and not given.isdisjoint(known)):
         return True
-    message = f"line 1: got {list(first)}, expected the columns {known} or a row of numbers"
+    message = f"line 1: got {listed(first)}, expected the columns {listed(known)} or a row of numbers"
     raise Refusal(400, f"{message}; the content type may say 'text/csv; header=absent'")
 
 
-def _kinds(schema: Schema, names: Sequence[str] | None, width: int) -> list[str | None]:
+def _kinds(
+    schema: Schema, names: Sequence[str] | None, width: int, texts: Collection[str]
+) -> list[str | None]:
     if names is not None and schema.named:
         known = {column.name: column.kind for column in schema.columns}
         return [known.get(name) for name in names]
     if len(schema.columns) == width:
         return [column.kind for column in schema.columns]
-    return [None] * width
+    return ["string" if name in texts else None for name in names] if names and texts else [None] * width
 
 
-def _typed(kind: str | None, cells: Sequence[str]) -> list[Any]:
-    """Read a column's cells; one that does not fit stays text, to be refused where its row is known."""
+def _typed(kind: str | None, cells: Sequence[str], where: str) -> list[Any]:
+    """Read a column's cells; one that does not fit stays text, to be refused where its row is known.
+
+    A column without a type is of numbers, or of true and false, where all its cells are, else of texts.
+    """
     if kind in {"string", "binary", "datetime"}:
         return [cell or None for cell in cells]
     if kind == "BOOL":
@@ -235,15 +274,38 @@ def _typed(kind: str | None, cells: Sequence[str]) -> list[Any]:
             cell if number is None and cell.strip() else number
             for cell, number in zip(cells, numbers)  # noqa: B905 - one number was made per cell
         ]
-    whole = all(number is not None or not cell.strip() for cell, number in zip(cells, numbers))  # noqa: B905
-    return numbers if whole else [cell or None for cell in cells]
+    strange = [row for row, (cell, one) in enumerate(zip(cells, numbers)) if one is None and cell.strip()]  # noqa: B905
+    if not strange:
+        return numbers
+    words = {cell.strip().lower() for cell in cells if cell.strip()}
+    if words <= _TRUTH.keys():
+        return [_TRUTH.get(cell.strip().lower()) for cell in cells]
+    if all(_is_number(cells[row]) for row in strange):
+        got = cells[strange[0]].strip()
+        raise invalid(
+            f"{where}, row {strange[0]}: got {quote(got)}, expected a number that a double can hold"
+        )
+    return [cell or None for cell in cells]
 
 
 def _number(text: str) -> float | None:
+    """Read a number; None of what is none, or larger than a double can hold."""
     text = text.strip()
-    if "_" in text:  # Python's own spelling, not CSV's
-        return None
     try:
-        return int(text) if text.lstrip("+-").isdecimal() and len(text) <= _MAX_DIGITS else float(text)
+        number = float(text)
     except ValueError:
         return None
+    if "_" in text or not text.isascii():
+        return None
+    if text.lstrip("+-").isdecimal() and len(text) <= _MAX_DIGITS:
+        return int(text)
+    return None if math.isinf(number) and "inf" not in text.lower() else number
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether a text is spelled as a number, be it too large; Python's own spelling is not CSV's."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text and text.isascii()

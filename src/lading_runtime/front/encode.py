@@ -8,7 +8,7 @@ A frame whose columns are all of one numeric type travels as one matrix, any oth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple, Optional
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Optional
 from lading_runtime import wire
 from lading_runtime.front.cast import Misfit, infer, pack
 from lading_runtime.front.lenient import coerce
-from lading_runtime.front.messages import invalid, quote
+from lading_runtime.front.messages import Refusal, invalid, listed, quote, shown
 from lading_runtime.front.schema import Column, Columns, Schema, Tensor, pack_column
 from lading_runtime.front.tensors import MAX_DIMENSIONS
 
@@ -24,6 +24,7 @@ from lading_runtime.front.tensors import MAX_DIMENSIONS
 _MAX_GAPS = 10
 _MAX_FILLED_CELLS = 10_000_000
 _LISTS = {list}
+_NESTED = {"array", "object", "map", "sparkml_vector"}
 
 
 class Input(NamedTuple):
@@ -45,11 +46,13 @@ def body(data: bytes) -> Input:
 
 def rows(schema: Schema, names: Sequence[str] | None, data: Sequence[Any]) -> Input:
     """Encode rows of cells; `names` are the columns', None where they have none."""
-    width = len(names) if names is not None else len(data[0]) if data and isinstance(data[0], list) else 0
+    width = len(names) if names is not None else _width(schema, data)
     if set(map(type, data)) - {list} or set(map(len, data)) - {width}:
         row = next(i for i, cells in enumerate(data) if type(cells) is not list or len(cells) != width)
-        got = f"{len(data[row])} cells" if isinstance(data[row], list) else "no list"
-        raise invalid(f"row {row}: got {got}, expected a list of {width} cells")
+        got = _counted(len(data[row]), "cell") if isinstance(data[row], list) else shown(data[row])
+        expected = f"a list of {_counted(width, 'cell')}"
+        known = listed(names) if names else _names(schema)
+        raise invalid(f"row {row}: got {got}, expected {expected}{known and ': ' + known}")
     if schema.tensors:
         if names is None or (len(schema.tensors) == 1 and schema.tensors[0].name not in names):
             return array(schema, data)
@@ -67,7 +70,7 @@ def records(schema: Schema, data: Sequence[Any]) -> Input:
     """Encode rows that are objects; the first says the order of columns where no schema does."""
     for row, record in enumerate(data):
         if not isinstance(record, dict):
-            raise invalid(f"row {row}: got {type(record).__name__}, expected an object")
+            raise invalid(f"row {row}: got {shown(record)}, expected an object")
     if schema.tensors:
         return _records_of_tensors(schema, data)
     if schema.columns and schema.named:
@@ -76,6 +79,8 @@ def records(schema: Schema, data: Sequence[Any]) -> Input:
         )
         names = [column.name for column in columns]
     else:
+        if not data and schema.width:
+            raise invalid(f"got no records, expected at least one, of {schema.width} columns")
         names = list(dict.fromkeys(chain.from_iterable(data)))
         _, columns = select(schema, names, len(names))
         if len(names) * len(data) > max(_MAX_GAPS * sum(map(len, data)), _MAX_FILLED_CELLS):
@@ -83,7 +88,9 @@ def records(schema: Schema, data: Sequence[Any]) -> Input:
     for name, column in zip(names, columns):  # noqa: B905 - a column was chosen per name
         missing = [row for row, record in enumerate(data) if name not in record] if column.required else []
         if missing and schema.columns:
-            raise invalid(f"column {name!r}, row {missing[0]}: missing")
+            raise invalid(
+                f"column {quote(name)}, row {missing[0]}: missing, expected a value ({column.type})"
+            )
     return _frame(columns, [[record.get(name) for record in data] for name in names])
 
 
@@ -92,9 +99,36 @@ def mapping(schema: Schema, data: Mapping[str, Any]) -> Input:
     is_bare = len(schema.tensors) == 1 and schema.tensors[0].name is None
     if schema.tensors and not is_bare:
         return _tensors(schema, data)
-    lengths = {name: len(values) if isinstance(values, list) else -1 for name, values in data.items()}
-    if not lengths or len(set(lengths.values())) > 1 or -1 in lengths.values():
-        raise invalid(f"inputs: got columns of lengths {quote(lengths)}, expected lists of one length")
+    if data and not is_bare and not any(isinstance(values, list) for values in data.values()):
+        return records(schema, [data])  # one row, whose values have no lists around them
+    if not any(column.type in _NESTED for column in schema.columns):
+        return _by_columns(schema, data, is_bare=is_bare)
+    # its lists may be values, as MLflow's server takes them to be
+    return _either(lambda: _by_columns(schema, data, is_bare=False), lambda: records(schema, [data]))
+
+
+def _either(first: Callable[[], Input], second: Callable[[], Input]) -> Input:
+    """Read by the first way, or else the second; where neither fits, it is the first that says why."""
+    try:
+        return first()
+    except Refusal as refusal:
+        try:
+            return second()
+        except Refusal:
+            raise refusal from None
+
+
+def _by_columns(schema: Schema, data: Mapping[str, Any], *, is_bare: bool) -> Input:
+    if not data:
+        raise invalid("got an object without columns, expected a list under the name of each")
+    for name, values in data.items():
+        if not isinstance(values, list):
+            raise invalid(
+                f"column {quote(name)}: got {shown(values)}, expected a list, as other columns have"
+            )
+    lengths = {name: len(values) for name, values in data.items()}
+    if len(set(lengths.values())) > 1:
+        raise invalid(f"got columns of lengths {quote(lengths)}, expected lists of one length")
     names = list(data)
     if is_bare:
         return array(schema, list(map(list, zip(*data.values()))))  # noqa: B905 - of one length, see above
@@ -106,14 +140,25 @@ def array(schema: Schema, data: Sequence[Any]) -> Input:
     """Encode nested lists as one tensor; as a frame where the model knows columns."""
     if schema.tensors:
         if len(schema.tensors) > 1:
-            raise invalid(f"got a list, expected an object of {[one.name for one in schema.tensors]}")
+            raise invalid(f"got a list, expected an object of {listed(one.name for one in schema.tensors)}")
         return Input("array", [_tensor(schema.tensors[0], data)])
     if schema.columns:
-        flat = bool(data) and not isinstance(data[0], list) and len(schema.columns) == 1
-        return rows(schema, None, [[value] for value in data] if flat else data)
+        if len(schema.columns) > 1 or not data:
+            return rows(schema, None, data)
+        values = [[value] for value in data]
+        if not isinstance(data[0], list):
+            return rows(schema, None, values)
+        if schema.columns[0].type not in _NESTED:
+            return rows(schema, None, data)
+        return _either(lambda: rows(schema, None, data), lambda: rows(schema, None, values))
     shape, flat_data = flatten(data)
+    if shape == [0] and schema.width is not None:
+        shape = [0, schema.width]
     if len(shape) == 2:
         check_width(schema, shape[1])
+    elif len(shape) == 1 and shape[0] and (schema.width or 0) > 1:
+        row = next((at for at, one in enumerate(flat_data) if not isinstance(one, list)), 0)
+        raise invalid(f"row {row}: got {shown(flat_data[row])}, expected a list of {schema.width} cells")
     kind = infer(flat_data)
     datatype, buffer = pack_values("inputs", kind, flat_data)
     return Input("array", [(wire.tensor("input-0", datatype, shape, buffer), buffer)])
@@ -149,7 +194,9 @@ def select(schema: Schema, names: Sequence[str] | None, width: int) -> tuple[lis
         return list(range(width)), [_untyped(name) for name in names or map(str, range(width))]
     if names is None or not schema.named:
         if width != len(schema.columns):
-            raise invalid(f"got rows of {width} cells, expected {len(schema.columns)}: {_names(schema)}")
+            raise invalid(
+                f"got {_counted(width, 'column')}, expected {len(schema.columns)}: {_names(schema)}"
+            )
         return list(range(width)), schema.columns
     if isinstance(schema.columns, Columns) and names == schema.columns.names:
         return list(range(width)), schema.columns
@@ -163,9 +210,12 @@ def _present(schema: Schema, given: set[str]) -> list[Column]:
     missing = [one.name for one in schema.columns if one.required and one.name not in given]
     if missing:
         extra = sorted(given - {one.name for one in schema.columns})
-        note = f"; got {extra} besides" if extra else ""
-        raise invalid(f"columns {missing} are missing, expected {_names(schema)}{note}")
-    return [one for one in schema.columns if one.name in given]
+        note = f"; got {listed(extra)} besides" if extra else ""
+        raise invalid(f"columns {listed(missing)} are missing, expected {_names(schema)}{note}")
+    present = [one for one in schema.columns if one.name in given]
+    if not present:
+        raise invalid(f"got the columns {listed(sorted(given))}, expected some of {_names(schema)}")
+    return present
 
 
 def _pick(data: Sequence[list[Any]], positions: Sequence[int]) -> list[list[Any]]:
@@ -223,7 +273,8 @@ def _records_of_tensors(schema: Schema, data: Sequence[Mapping[str, Any]]) -> In
 def _tensors(schema: Schema, data: Mapping[str, Any]) -> Input:
     missing = [one.name for one in schema.tensors if one.name not in data]
     if missing:
-        raise invalid(f"tensors {missing} are missing, expected {[one.name for one in schema.tensors]}")
+        expected = listed(one.name for one in schema.tensors)
+        raise invalid(f"tensors {listed(missing)} are missing, expected {expected}")
     return Input("tensors", [_tensor(one, data[one.name or ""]) for one in schema.tensors])
 
 
@@ -241,18 +292,29 @@ def check_shape(name: str, shape: Sequence[int], declared: Sequence[int]) -> Non
     expected = list(declared)
     fits = len(shape) == len(expected) and all(want in {-1, got} for want, got in zip(expected, shape))  # noqa: B905
     if not fits:
-        raise invalid(f"tensor {name!r}: got shape {shape}, expected {expected}")
+        raise invalid(f"tensor {name!r}: got shape {quote(list(shape))}, expected {expected}")
 
 
 def check_width(schema: Schema, width: int) -> None:
     """Refuse another number of columns than the model knows."""
     if schema.width is not None and width != schema.width:
-        raise invalid(f"got {width} columns, expected {schema.width}")
+        raise invalid(f"got {_counted(width, 'column')}, expected {schema.width}")
 
 
 def _untyped(name: str) -> Column:
     return Column(str(name), None, required=True, type="any", spec={})
 
 
-def _names(schema: Schema) -> list[str]:
-    return [column.name for column in schema.columns]
+def _width(schema: Schema, data: Sequence[Any]) -> int:
+    """Return how many cells a row has to have: as the model says, else as many as the first."""
+    if schema.columns or schema.width is not None:
+        return len(schema.columns) or schema.width or 0
+    return len(data[0]) if data and isinstance(data[0], list) else 0
+
+
+def _names(schema: Schema) -> str:
+    return listed(column.name for column in schema.columns) if schema.columns else ""
+
+
+def _counted(number: int, what: str) -> str:
+    return f"1 {what}" if number == 1 else f"{number} {what}s"

@@ -11,12 +11,14 @@ from typing import Any
 from lading_runtime.front import encode, entries, inputs
 from lading_runtime.front.encode import Input
 from lading_runtime.front.lenient import NUMPY, PANDAS, TEXTS
-from lading_runtime.front.messages import Refusal
+from lading_runtime.front.messages import Refusal, listed, repeated, shown
 from lading_runtime.front.schema import Schema, check_params
 
 KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs", "input_data", "data")
 UNIFIED = ("messages", "prompt", "input")
 """Keys of MLflow's body for language models, any of which makes it one."""
+_COLUMNS = {"inputs", "input_data", "data"}
+_SIGNATURE = "serving_default"
 _BY_NUMPY = {"instances", "inputs"}
 _TENSOR = {"name", "shape", "datatype"}
 
@@ -27,13 +29,13 @@ def read(schema: Schema, document: Any, *, lenient: bool = False) -> Input:
     `lenient`: cast values as MLflow's own server does, by pandas or by numpy, whatever is lost.
     """
     if not isinstance(document, dict):
-        kind = {list: "list", str: "string", type(None): "null", bool: "boolean"}.get(
-            type(document), "number"
-        )
-        raise Refusal(400, f"got a JSON {kind}, expected an object with one of {list(KEYS)}")
+        raise Refusal(400, f"got {shown(document)}, expected an object with one of {list(KEYS)}")
     given = [key for key in KEYS if key in document]
     if len(given) != 1:
-        raise Refusal(400, f"got the keys {sorted(document)[:10]}, expected exactly one of {list(KEYS)}")
+        raise Refusal(400, f"got the keys {listed(sorted(document))}, expected exactly one of {list(KEYS)}")
+    if "signature_name" in document and document["signature_name"] != _SIGNATURE:
+        got = shown(document["signature_name"])
+        raise Refusal(400, f"signature_name: got {got}, expected '{_SIGNATURE}', the one that the model has")
     if lenient:
         schema = schema.leniently(NUMPY if given[0] in _BY_NUMPY else PANDAS)
     elif given[0] == "input_data" and any(column.kind == "string" for column in schema.columns):
@@ -65,16 +67,26 @@ def read_one(schema: Schema, key: str, data: Any) -> Input:
     """
     if key == "dataframe_split" or (key in {"input_data", "data"} and is_split(data)):
         return _split(schema, key, data)
-    if isinstance(data, dict) and key in {"inputs", "input_data", "data"}:
-        return encode.mapping(schema, data)
+    if key in _COLUMNS and not isinstance(data, list):
+        if isinstance(data, dict) and not (_is_bytes(data) and len(schema.columns) == 1):
+            return encode.mapping(schema, data)
+        if data is not None and len(schema.columns) == 1:
+            data = [data]  # the one value of the one row
     if not isinstance(data, list):
-        raise Refusal(400, f"{key}: got {type(data).__name__}, expected a list")
+        raise Refusal(400, f"{key}: got {shown(data)}, expected a list")
     is_of_objects = bool(data) and isinstance(data[0], dict)
+    if is_of_objects and _is_bytes(data[0]) and len(schema.columns) == 1 and schema.columns[0].name != "b64":
+        return encode.array(schema, data)
     if key == "inputs" and is_of_objects and data[0].keys() >= _TENSOR:
         return inputs.read(schema, entries.read(data))
     if key == "dataframe_records" or is_of_objects:
         return encode.records(schema, data)
     return encode.array(schema, data)
+
+
+def _is_bytes(value: Mapping[str, Any]) -> bool:
+    """Tell whether an object is bytes as TensorFlow Serving writes them."""
+    return value.keys() == {"b64"}
 
 
 def is_split(data: Any) -> bool:
@@ -90,6 +102,7 @@ def _split(schema: Schema, key: str, data: Any) -> Input:
         if not isinstance(names, list) or set(map(type, names)) - {str, int, float, bool}:
             raise Refusal(400, f"{key}: columns: expected a list of names")
         names = list(map(str, names))
-        if len(set(names)) != len(names):
-            raise Refusal(400, f"{key}: columns: got a name twice: {names}")
+        twice = repeated(names)
+        if twice:
+            raise Refusal(400, f"{key}: columns: got {listed(twice)} more than once, expected each name once")
     return encode.rows(schema, names, data["data"])

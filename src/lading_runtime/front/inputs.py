@@ -17,7 +17,7 @@ from lading_runtime import wire
 from lading_runtime.front import encode as encoding
 from lading_runtime.front.cast import infer
 from lading_runtime.front.encode import Input
-from lading_runtime.front.messages import invalid, quote
+from lading_runtime.front.messages import invalid, listed, quote
 from lading_runtime.front.schema import Column, Schema, pack_column
 from lading_runtime.front.schema import Tensor as Declared
 from lading_runtime.front.tensors import BYTES, Tensor, is_text, nested
@@ -59,8 +59,8 @@ def read(schema: Schema, tensors: Sequence[Tensor]) -> Input:
     if schema.tensors and not (len(schema.tensors) == 1 and schema.tensors[0].name is None):
         missing = [one.name for one in schema.tensors if one.name not in given]
         if missing:
-            expected = [one.name for one in schema.tensors]
-            raise invalid(f"tensors {missing} are missing, expected {expected}")
+            expected = listed(one.name for one in schema.tensors)
+            raise invalid(f"tensors {listed(missing)} are missing, expected {expected}")
         return Input("tensors", [_tensor(one, given[one.name or ""]) for one in schema.tensors])
     if schema.tensors:
         return encoding.mapping(schema, {name: _cells(one) for name, one in given.items()})
@@ -71,6 +71,8 @@ def _single(schema: Schema, given: Tensor) -> Input:
     if schema.tensors:
         return Input("array", [_tensor(schema.tensors[0], given)])
     if schema.columns:
+        if len(given.shape) == 2:
+            encoding.select(schema, None, given.shape[1])
         return _matrix(schema, given) or encoding.array(schema, nested(given.shape, _listed(schema, given)))
     if given.data is None:
         return _untyped(given)
@@ -82,7 +84,7 @@ def _single(schema: Schema, given: Tensor) -> Input:
 def _matrix(schema: Schema, given: Tensor) -> Input | None:
     """Hand on a matrix of all columns, where they are all of its type."""
     width = len(schema.columns)
-    is_table = len(given.shape) == 2 and given.shape[1] == width and given.shape[0] > 0
+    is_table = len(given.shape) == 2 and given.shape[1] == width
     plan = _plan(schema)
     if given.data is None or not is_table or not plan.kinds <= {given.datatype}:
         return None

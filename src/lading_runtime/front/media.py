@@ -32,15 +32,18 @@ def choose(headers: Mapping[bytes, bytes], default: str) -> str | None:
     accept = headers.get(b"accept")
     if accept in _COMMON:
         return JSON if accept == b"application/json" else default
-    for kind in _ranked(accept or b""):
+    ranked = _ranked(accept or b"")
+    refused = {SAME.get(kind, kind) for quality, kind in ranked if quality <= 0}
+    for quality, kind in ranked:
+        if quality <= 0:
+            break
         if kind in TYPES or kind in SAME:
             return SAME.get(kind, kind)
         family, _, rest = kind.partition("/")
-        if rest == "*":
-            if family in {"*", default.partition("/")[0]}:
-                return default
-            if family in {"application", "text"}:
-                return JSON if family == "application" else CSV
+        if rest == "*":  # the default, if it is one of them; else what of them is most usual
+            for one in (default, *TYPES):
+                if one not in refused and family in {"*", one.partition("/")[0]}:
+                    return one
     return None
 
 
@@ -72,14 +75,14 @@ def _cell(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _ranked(accept: bytes) -> list[str]:
-    """Return media types, those with the highest `q` first (RFC 9110, 12.5.1)."""
+def _ranked(accept: bytes) -> list[tuple[float, str]]:
+    """Return media types and their `q`, the highest first (RFC 9110, 12.5.1)."""
     ranked = []
     for one in accept.decode("latin-1").lower().split(","):
         kind, *parameters = (part.strip() for part in one.split(";"))
         quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
         try:
-            ranked.append((float(quality), kind))
+            ranked.append((max(0.0, float(quality)), kind))  # of no number this is 0 too
         except ValueError:
             ranked.append((0.0, kind))
-    return [kind for quality, kind in sorted(ranked, key=lambda one: -one[0]) if quality > 0 and kind]
+    return sorted(((quality, kind) for quality, kind in ranked if kind), key=lambda one: -one[0])

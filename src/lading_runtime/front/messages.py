@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import reprlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NamedTuple, Optional
 
 import msgspec
@@ -29,6 +30,8 @@ _CODES = {
 RETRY_AFTER = {"retry-after": "1"}
 _MAX_MESSAGE = 2000
 _SHORT = 30
+_MOST_NAMES = 6
+_LONGEST_NAME = 60
 
 
 class Request(NamedTuple):
@@ -93,6 +96,31 @@ def quote(value: object) -> str:
     if type(value) is str and len(value) <= _SHORT:
         return repr(value)
     return reprlib.repr(value)
+
+
+def shown(value: object) -> str:
+    """Print a JSON value in JSON's words: a list or an object by its kind alone."""
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return "an object"
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 3] + "…"
+
+
+def listed(names: Iterable[object]) -> str:
+    """Print names; of many the first few and how many they are, so that a message stays short."""
+    given = list(names)
+    shown = ", ".join(
+        repr(one) if len(str(one)) <= _LONGEST_NAME else quote(one) for one in given[:_MOST_NAMES]
+    )
+    return f"[{shown}, … {len(given)} in all]" if len(given) > _MOST_NAMES else f"[{shown}]"
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that are there more than once."""
+    seen: set[str] = set()
+    return list(dict.fromkeys(one for one in names if one in seen or seen.add(one)))  # type: ignore[func-returns-value]
 
 
 def invalid(message: str) -> Refusal:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lading_runtime.front.cast import Misfit, pack
+from lading_runtime.front.messages import listed, shown
 
 # MLflow's scalar types → what they are cast to
 SCALARS = {
@@ -33,7 +34,7 @@ def check(spec: Mapping[str, Any], value: Any, path: str = "") -> None:
             raise ValueError(_at(path, str(misfit))) from None
     elif kind in {"array", "sparkml_vector"}:
         if not isinstance(value, list):
-            raise ValueError(_at(path, f"got {_name(value)}, expected a list"))
+            raise ValueError(_at(path, f"got {shown(value)}, expected a list"))
         items = spec.get("items") or {"type": "any"}
         for index, item in enumerate(value):
             check(items, item, f"{path}[{index}]")
@@ -47,25 +48,24 @@ def check(spec: Mapping[str, Any], value: Any, path: str = "") -> None:
 def _check_object(properties: Mapping[str, Any], value: Mapping[str, Any], path: str) -> None:
     unknown = sorted(set(value) - set(properties))
     if unknown:
-        raise ValueError(_at(path, f"got unknown properties {unknown}, expected {sorted(properties)}"))
+        raise ValueError(
+            _at(path, f"got unknown properties {listed(unknown)}, expected {listed(sorted(properties))}")
+        )
     for name, spec in properties.items():
         if value.get(name) is not None:
             check(spec, value[name], f"{path}.{name}")
         elif spec.get("required", True):
-            raise ValueError(_at(path, f"property {name!r} is missing"))
+            is_null = name in value
+            expected = f"a value ({spec.get('type')})"
+            what = f"got null, expected {expected}" if is_null else f"missing, expected {expected}"
+            raise ValueError(_at(f"{path}.{name}", what))
 
 
 def _object(value: object, path: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(_at(path, f"got {_name(value)}, expected an object"))  # noqa: TRY004 - a value, not a type
+        raise ValueError(_at(path, f"got {shown(value)}, expected an object"))  # noqa: TRY004 - a value, not a type
     return value
 
 
 def _at(path: str, text: str) -> str:
     return f"at {path.lstrip('.')}: {text}" if path else text
-
-
-def _name(value: object) -> str:
-    """Name a JSON value's type in JSON's words."""
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")

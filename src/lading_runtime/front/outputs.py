@@ -15,7 +15,7 @@ import msgspec
 from lading_runtime import wire
 from lading_runtime.front import encode as encoding
 from lading_runtime.front.channel import Answer
-from lading_runtime.front.messages import Refusal, invalid, quote
+from lading_runtime.front.messages import Refusal, invalid, listed
 from lading_runtime.front.render import decode
 from lading_runtime.front.schema import Schema
 from lading_runtime.front.tensors import BYTES, Tensor
@@ -72,7 +72,7 @@ def chosen(tensors: Sequence[Tensor], names: Sequence[str] | None) -> Sequence[T
     by_name = {one.name: one for one in tensors}
     unknown = [name for name in names if name not in by_name]
     if unknown:
-        raise invalid(f"outputs: got {quote(unknown)}, expected some of {sorted(by_name)}")
+        raise invalid(f"outputs: got {listed(unknown)}, expected some of {listed(sorted(by_name))}")
     return [by_name[name] for name in names]
 
 

@@ -47,6 +47,22 @@ def outputs(facts: Mapping[str, Any]) -> list[Json]:
     return list((facts.get("schema") or {}).get("outputs") or ())
 
 
+def texts(facts: Mapping[str, Any]) -> frozenset[str]:
+    """Name the parameters, and the members of records in them, that are texts, whatever a text looks like."""
+    body = (facts.get("schema") or {}).get("input") or {}
+    definitions = body.get("$defs") or {}
+    records = [body, *definitions.values()]
+    return frozenset(
+        name for record in records for name, one in (record.get("properties") or {}).items() if _is_text(one)
+    )
+
+
+def _is_text(schema: Json) -> bool:
+    """Tell whether a schema takes a string, and no number or truth value that could be meant."""
+    kinds = {str(one.get("type")) for one in schema.get("anyOf") or [schema]}
+    return "string" in kinds and kinds <= {"string", "null"}
+
+
 def parted(facts: Mapping[str, Any], tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], dict[str, Any]]:
     """Part the tensor of a routine that takes one from those that are called as its other parameters."""
     told = facts.get("schema") or {}

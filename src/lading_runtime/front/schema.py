@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Optional
 
 from lading_runtime.front.cast import Misfit, pack
 from lading_runtime.front.lenient import coerce
-from lading_runtime.front.messages import invalid
+from lading_runtime.front.messages import invalid, shown
 from lading_runtime.front.nested import SCALARS, check
 from lading_runtime.wire import ARRAY_CODES
 
@@ -175,7 +175,7 @@ def check_params(schema: Schema, params: object) -> dict[str, Any]:
     if params is None:
         params = {}
     if not isinstance(params, dict):
-        raise invalid(f"params: got {type(params).__name__}, expected an object")
+        raise invalid(f"params: got {shown(params)}, expected an object")
     result = {}
     for name, spec in schema.params.items():
         value = params.get(name, spec.get("default"))

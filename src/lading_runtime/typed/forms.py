@@ -21,6 +21,7 @@ _DATA = ("instances", "inputs", "dataframe_records", "dataframe_split", "input_d
 _PARAMS = ("params", "parameters")
 # what clients send besides, and no routine of ours is told
 _BESIDE = {"id", "outputs", "signature_name", "webhook", "webhook_events_filter", "context", "stream"}
+_SIGNATURE = "serving_default"
 _SPLIT = {"columns", "index", "data"}
 # what clients of the Open Inference Protocol say of a request itself
 OF_REQUEST = {
@@ -67,6 +68,8 @@ def find(  # noqa: PLR0911 - a line per form
     others = document.keys() - {key, *_PARAMS} - _BESIDE
     if others - set(names):
         return None
+    if "signature_name" not in names and document.get("signature_name", _SIGNATURE) != _SIGNATURE:
+        reading.fail("signature_name", document["signature_name"], f"{_SIGNATURE!r}, the one that there is")
     params = {name: document[name] for name in others}
     for name in _PARAMS:
         if name in document and name not in names and isinstance(document[name], dict):
