@@ -124,8 +124,15 @@ async def _npz(model: Model, body: bytes) -> Input:
 
 
 async def _parquet(model: Model, body: bytes) -> Input:
-    """Have the worker read a Parquet file; its columns are cast here, as those of any other table."""
-    asked = Input("parquet", [(wire.tensor("body", "UINT8", [], body), body)])
+    """Have the worker read a Parquet file.
+
+    Where there are types to cast to, its columns are handed back and cast here, as those of any other table.
+    """
+    about = {"rows": model.settings.row_limit}
+    tensors = [(wire.tensor("body", "UINT8", [], body, about), body)]
+    if _keeps_types(model):
+        return Input(encode.FILE, tensors, columns=[one.name for one in model.schema.columns] or None)
+    asked = Input("parquet", tensors)
     answer = await model.read_file(asked)
     columns = {}
     for entry, data in wire.split(answer.header["outputs"], answer.body):
@@ -134,6 +141,16 @@ async def _parquet(model: Model, body: bytes) -> Input:
             render.decode(data) if is_nested else Tensor(entry["name"], entry["datatype"], (), data).numbers()
         )
     return encode.mapping(model.schema, columns)
+
+
+def _keeps_types(model: Model) -> bool:
+    """Tell whether a table goes to the model with the types of its file: no signature names others."""
+    facts = model.backend.facts
+    if model.routine is not None:
+        return bool(facts.get("frame"))
+    schema = model.schema
+    is_open = all(one.kind is None and one.required for one in schema.columns)
+    return bool(facts.get("pandas")) and is_open and not schema.tensors and not schema.params
 
 
 _LINES = {media.LINES, *media.SAME}

@@ -24,13 +24,16 @@ from lading_runtime.front.tensors import MAX_DIMENSIONS
 _MAX_GAPS = 10
 _MAX_FILLED_CELLS = 10_000_000
 _LISTS = {list}
+FILE = "file"
+"""A frame in a file that the worker reads, with the types that it has there."""
 _NESTED = {"array", "object", "map", "sparkml_vector"}
 
 
 class Input(NamedTuple):
     """One internal request: what the worker makes of the tensors, and the tensors.
 
-    `content` is `frame` (columns), `array` (one tensor), `tensors` (named ones) or `json` (a routine's body).
+    `content` is `frame` (columns), `array` (one tensor), `tensors` (named ones), `json` (a routine's body) or
+    FILE.
     """
 
     content: str

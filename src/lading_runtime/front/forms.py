@@ -18,7 +18,7 @@ KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs", "input_da
 UNIFIED = ("messages", "prompt", "input")
 """Keys of MLflow's body for language models, any of which makes it one."""
 _COLUMNS = {"inputs", "input_data", "data"}
-_SIGNATURE = "serving_default"
+SIGNATURE = "serving_default"
 _BY_NUMPY = {"instances", "inputs"}
 _TENSOR = {"name", "shape", "datatype"}
 
@@ -33,9 +33,9 @@ def read(schema: Schema, document: Any, *, lenient: bool = False) -> Input:
     given = [key for key in KEYS if key in document]
     if len(given) != 1:
         raise Refusal(400, f"got the keys {listed(sorted(document))}, expected exactly one of {list(KEYS)}")
-    if "signature_name" in document and document["signature_name"] != _SIGNATURE:
+    if "signature_name" in document and document["signature_name"] != SIGNATURE:
         got = shown(document["signature_name"])
-        raise Refusal(400, f"signature_name: got {got}, expected '{_SIGNATURE}', the one that the model has")
+        raise Refusal(400, f"signature_name: got {got}, expected '{SIGNATURE}', the one that the model has")
     if lenient:
         schema = schema.leniently(NUMPY if given[0] in _BY_NUMPY else PANDAS)
     elif given[0] == "input_data" and any(column.kind == "string" for column in schema.columns):

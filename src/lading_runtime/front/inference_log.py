@@ -19,7 +19,7 @@ import msgspec
 from lading_runtime import log, wire
 from lading_runtime.front import decode
 from lading_runtime.front.channel import Answer
-from lading_runtime.front.encode import Input
+from lading_runtime.front.encode import FILE, Input
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.metrics import Family, labels
 from lading_runtime.front.model import Model
@@ -242,6 +242,8 @@ def _values(content: str, tensors: Sequence[Any], columns: Sequence[str] | None,
     size = sum(len(data) for _, data in tensors)
     if size > RECORD_LIMIT_BYTES:
         return {"omitted_bytes": size}
+    if content == FILE:
+        return {"omitted_bytes": size, "reason": "a file"}
     if columns is not None and len(tensors) == 1:
         rows = _nested(read, *tensors[0])
         return {name: [row[index] for row in rows] for index, name in enumerate(columns)}

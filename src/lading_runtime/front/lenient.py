@@ -88,9 +88,9 @@ def _text(value: Any) -> str:
 
 
 def _base64(value: Any) -> Any:
-    """Read base64 as MLflow does, passing over what is none."""
+    """Read base64 as MLflow does, passing over what is none; null is no text."""
     if not isinstance(value, str):
-        return value
+        return 0 if value is None else value
     try:
         return base64.b64encode(base64.decodebytes(value.encode())).decode()
     except binascii.Error:
@@ -99,7 +99,7 @@ def _base64(value: Any) -> Any:
 
 def _moments(values: Sequence[Any], *, by_numpy: bool) -> tuple[str, Sequence[Any]]:
     """Read nanoseconds since 1970, which numpy takes as whole numbers alone; an empty text is no time."""
-    numbers = {int, _NULL} if by_numpy else {int, float, _NULL}
+    numbers = {int, bool, _NULL} if by_numpy else {int, float, _NULL}
     if not set(map(type, values)) <= numbers or any(type(one) is int and abs(one) >> 63 for one in values):
         return "datetime", [None if value == "" else value for value in values]
     return JSON, [None if value is None or abs(value) >= 1 << 63 else _moment(int(value)) for value in values]

@@ -129,6 +129,8 @@ class Model:
         error = answer.header.get("error")
         if error is None:
             return answer
+        if error["kind"] == "too_large":
+            raise Refusal(413, error["message"], reason="too_large")
         if error["kind"] == "unsupported":
             raise Refusal(415, error["message"], reason="unsupported")
         if error["kind"] == "refused":

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lading_runtime.front import example, json_schema, media, platforms, routine_schema
-from lading_runtime.front.forms import KEYS, UNIFIED
+from lading_runtime.front.forms import KEYS, SIGNATURE, UNIFIED
 from lading_runtime.front.json_schema import Json
 from lading_runtime.front.model import Model
 
@@ -175,11 +175,11 @@ def _form_name(key: str) -> str:
 
 def _forms(model: Model) -> dict[str, Json]:
     """Describe a body with one of the keys; what stands beside it is passed over, but for parameters."""
-    known: dict[str, Json] = {}
+    known: dict[str, Json] = {"signature_name": {"const": SIGNATURE}}
     both: Json = {}
     if model.schema.params:
-        known = {"params": _ref("Parameters"), "parameters": _ref("Parameters")}
-        both = {"not": {"required": list(known)}}
+        known.update({"params": _ref("Parameters"), "parameters": _ref("Parameters")})
+        both = {"not": {"required": ["params", "parameters"]}}
     forms = {}
     for key, ways in _DATA.items():
         described = [_TENSORS if one == "Tensors" else _ref(one) for one in ways]

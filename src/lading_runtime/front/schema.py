@@ -20,6 +20,8 @@ DTYPES = {
     "float64": "FP64",
     "str": "string",
 }
+# parameters' types → what MLflow makes of a number
+_MADE: Mapping[str, Any] = {"integer": int, "long": int, "float": float, "double": float}
 # what metadata says of a column: strings and the like are BYTES in the Open Inference Protocol
 _PUBLIC = {"string": "BYTES", "binary": "BYTES", "datetime": "BYTES", "JSON": "BYTES"}
 
@@ -188,7 +190,9 @@ def check_params(schema: Schema, params: object) -> dict[str, Any]:
                 check({"type": "array", "items": wanted} if spec.get("shape") else wanted, value)
             except ValueError as error:
                 raise invalid(f"parameter {name!r}: {error}") from None
-            if kind in {"integer", "long"}:
-                value = list(map(int, value)) if spec.get("shape") else int(value)
+            made = _MADE.get(kind)
+            if made is not None:
+                is_list = bool(spec.get("shape"))
+                value = [None if one is None else made(one) for one in value] if is_list else made(value)
         result[name] = value
     return result

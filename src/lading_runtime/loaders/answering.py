@@ -149,7 +149,8 @@ class Typed(Routine):
         is_list = isinstance(main, Many) and call.batch and main.is_list
         self.gives_rows = is_list and call.gives_rows
         batches = bool(is_plain and call.gives_rows and (is_table or is_list))
-        self.facts = self._facts(call.schema, batches=batches, table=is_table)
+        is_frame = is_table and isinstance(main, Frame)
+        self.facts = self._facts(call.schema, batches=batches, table=is_table, frame=is_frame)
 
     def begin(self, request: inputs.Request) -> Any:
         """Read the arguments, refusing with all that is wrong with them, and call the function."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from lading_runtime.typed.plain import Kind
 from lading_runtime.typed.reading import Reading, Text, Upload
+from lading_runtime.worker import tables
 
 _TABLES = "a table: a list of rows, an object of columns, or `columns` with `data`"
 _SPLIT = {"columns", "data", "index"}
@@ -88,8 +89,9 @@ class Frame(Kind):
             if isinstance(value, pd.DataFrame):
                 return value
             if isinstance(value, Upload):
-                is_parquet = value.data[:4] == b"PAR1"
-                return (pd.read_parquet if is_parquet else pd.read_csv)(io.BytesIO(value.data))
+                if value.data[:4] == b"PAR1":
+                    return tables.frame(value.data)
+                return pd.read_csv(io.BytesIO(value.data))
             if isinstance(value, dict) and "data" in value and set(value) <= _SPLIT:
                 return pd.DataFrame(value["data"], columns=value.get("columns"), index=value.get("index"))
             if isinstance(value, dict) and all(isinstance(one, list) for one in value.values()):

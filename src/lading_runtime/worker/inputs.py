@@ -25,6 +25,10 @@ _DTYPES = {
 }
 
 
+FILE = "file"
+"""A frame in a file, whose types are those of the file."""
+
+
 class RefusedError(Exception):
     """The model says that this input is wrong."""
 
@@ -37,6 +41,12 @@ class UnsupportedError(RefusedError):
     kind = "unsupported"
 
 
+class TooLargeError(RefusedError):
+    """A file holds more than is allowed, which is known before it is read."""
+
+    kind = "too_large"
+
+
 class Request:
     """One request, made into arrays or frames when a loader asks for them."""
 
@@ -44,6 +54,9 @@ class Request:
         """Keep the parts; nothing is copied yet."""
         parameters = header["parameters"]
         self.content: str = parameters["content"]
+        self._is_file = self.content == FILE
+        if self._is_file:
+            self.content = "frame"
         self.params: Mapping[str, Any] = parameters.get("params") or {}
         self._columns = parameters.get("columns")
         self._tensors = list(wire.split(header["inputs"], body))
@@ -86,6 +99,8 @@ class Request:
 
     def array(self) -> Any:
         """Return the input as one numpy array: a frame's columns side by side."""
+        if self._is_file:
+            return self.frame().to_numpy()
         if len(self._tensors) == 1 and (self._columns or self.content != "frame"):
             return _array(*self._tensors[0])
         import numpy as np
@@ -102,6 +117,10 @@ class Request:
         """Return the input as a pandas DataFrame; `by_columns` says that a column lies in one piece."""
         import pandas as pd
 
+        if self._is_file:
+            from lading_runtime.worker import tables
+
+            return tables.frame(self.text(), self.about.get("rows"), self._columns)
         if self._columns:
             rows = _array(*self._tensors[0])
             if by_columns:

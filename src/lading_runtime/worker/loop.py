@@ -68,6 +68,7 @@ def _run(descriptor: int, job_text: str) -> int:
         write(descriptor, {"failed": failure.last_line(error)}, [])
         return 3
     facts = {**model.facts, "warm_s": warm(model), "load_s": time.perf_counter() - started}
+    facts["pandas"] = inputs.has_pandas()
     unsafe = fork.why_not(descriptor, getattr(model, "mapped", "")) if job["share"] else ""
     facts["shares"] = unsafe is None
     facts["rss_bytes"] = limit.resident_bytes()
