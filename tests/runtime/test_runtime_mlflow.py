@@ -297,7 +297,7 @@ def test_a_record_without_a_required_column_is_refused_naming_both(typed):
     rows = [FITTING, {key: value for key, value in FITTING.items() if key != "double"}]
     status, answer = typed.post({"dataframe_records": rows})
     assert status == 400
-    assert answer["message"] == "column 'double', row 1: missing"
+    assert answer["message"] == "column 'double', row 1: missing, expected a value (double)"
 
 
 def test_a_matrix_cell_is_found_by_column_and_row_too(named):
