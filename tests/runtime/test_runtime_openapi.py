@@ -139,7 +139,7 @@ def test_all_that_is_answered_is_allowed(flowers, document, iris):
         *({key: split} for key in ("dataframe_split", "input_data", "data")),
         {"dataframe_split": {"data": rows}},
         {"inputs": tensors},
-        {"instances": rows, "params": {"a": 1}, "parameters": None, "signature_name": "x"},
+        {"instances": rows, "params": {"a": 1}, "parameters": None, "signature_name": "serving_default"},
     ]
     allowed = {name: validator(document, name) for name in ("Invocation", "Instances", "Score")}
     paths = {"Invocation": "/invocations", "Instances": "/v1/models/iris:predict", "Score": "/score"}
