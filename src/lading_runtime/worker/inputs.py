@@ -14,6 +14,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lading_runtime import wire
+from lading_runtime.worker import tables
+from lading_runtime.worker.refusals import RefusedError, UnsupportedError
+
+__all__ = ["FILE", "RefusedError", "Request", "UnsupportedError", "has_pandas"]
 
 # datatype → numpy's name; what is not here is JSON
 _DTYPES = {
@@ -27,24 +31,6 @@ _DTYPES = {
 
 FILE = "file"
 """A frame in a file, whose types are those of the file."""
-
-
-class RefusedError(Exception):
-    """The model says that this input is wrong."""
-
-    kind = "refused"
-
-
-class UnsupportedError(RefusedError):
-    """Nothing in the model's environment reads an input of this media type."""
-
-    kind = "unsupported"
-
-
-class TooLargeError(RefusedError):
-    """A file holds more than is allowed, which is known before it is read."""
-
-    kind = "too_large"
 
 
 class Request:
@@ -118,8 +104,6 @@ class Request:
         import pandas as pd
 
         if self._is_file:
-            from lading_runtime.worker import tables
-
             return tables.frame(self.text(), self.about.get("rows"), self._columns)
         if self._columns:
             rows = _array(*self._tensors[0])

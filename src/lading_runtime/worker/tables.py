@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from lading_runtime import wire
-from lading_runtime.worker import inputs, results
+from lading_runtime.worker import results
+from lading_runtime.worker.refusals import RefusedError, TooLargeError, UnsupportedError
 
 CONTENT = "parquet"
 _NO_LIBRARY = "nothing in the model's environment reads Parquet: it needs pyarrow, or pandas with fastparquet"
 
 
-def encode(request: inputs.Request) -> Any:
-    """Return what `results.encode` returns of a frame; numbers stay what they are beside nulls.
+def encode(request: Any) -> Any:
+    """Return what `results.encode` returns of the frame in a file; numbers stay what they are beside nulls.
 
     Raises UnsupportedError where nothing in the model's environment reads Parquet, RefusedError for no file.
     """
@@ -58,9 +59,7 @@ def frame(
     missing = [name for name in columns if name not in table.columns]
     if missing:
         found = list(map(str, table.columns))
-        raise inputs.RefusedError(
-            f"columns {missing[:6]} are missing ({len(missing)} in all), got {found[:6]}"
-        )
+        raise RefusedError(f"columns {missing[:6]} are missing ({len(missing)} in all), got {found[:6]}")
     return table[list(columns)]
 
 
@@ -68,12 +67,12 @@ def _read(read: Any) -> Any:
     """Have a library read a file of a client's, which may fail it anywhere."""
     try:
         return read()
-    except (inputs.RefusedError, MemoryError):
+    except (RefusedError, MemoryError):
         raise
     except ImportError as error:
-        raise inputs.UnsupportedError(_NO_LIBRARY) from error
+        raise UnsupportedError(_NO_LIBRARY) from error
     except Exception as error:
-        raise inputs.RefusedError("no Parquet file: " + str(error)[:500]) from error
+        raise RefusedError("no Parquet file: " + str(error)[:500]) from error
 
 
 def _bounded(data: bytes, limit: Any) -> Any:
@@ -85,7 +84,7 @@ def _bounded(data: bytes, limit: Any) -> Any:
         return stream
     rows = pyarrow.parquet.read_metadata(stream).num_rows
     if limit is not None and rows > limit:
-        raise inputs.TooLargeError(f"got {rows} rows, expected at most {limit} (LADING_ROW_LIMIT)")
+        raise TooLargeError(f"got {rows} rows, expected at most {limit} (LADING_ROW_LIMIT)")
     stream.seek(0)
     return stream
 
@@ -106,7 +105,7 @@ def _tensor(name: str, column: Any) -> Any:
             ]
         data = results.to_json(values)
     except (TypeError, ValueError, KeyError) as error:
-        raise inputs.RefusedError(f"column {name!r}: {kind} has no JSON form: {error}"[:500]) from error
+        raise RefusedError(f"column {name!r}: {kind} has no JSON form: {error}"[:500]) from error
     return wire.tensor(name, wire.JSON, [len(column)], data), data
 
 
