@@ -1,5 +1,6 @@
 """Cog's contract, as its clients and Replicate's director speak it (docs/http.md of replicate/cog)."""
 
+import base64
 import http.server
 import json
 import threading
@@ -313,3 +314,94 @@ def test_who_comes_again_with_an_id_is_told_all_events(generator):
     assert put(generator, "again", {"input": {"words": 3, "pause": 0.1}})[0] == 202
     names = [name for name, _ in events(generator, "PUT", "/predictions/again", {"words": 0})]
     assert names == ["start", "output", "output", "output", "completed"]
+
+
+PREDICTOR = """
+    from typing import List, Optional
+    from cog import BasePredictor, ConcatenateIterator, Input, Path, Secret
+
+    class Predictor(BasePredictor):
+        def setup(self):
+            self.greeting = "hello"
+
+        def predict(
+            self,
+            name: str = Input(description="Whom to greet", min_length=2, max_length=9, regex="[a-z]+"),
+            times: int = Input(description="How often", default=1, ge=1, le=3),
+            tone: str = Input(default="plain", choices=["plain", "loud"]),
+            words: List[str] = Input(default=[], choices=["a", "b"]),
+            note: Optional[Path] = Input(description="A file", default=None),
+            key: Optional[Secret] = Input(default=None),
+        ) -> str:
+            assert isinstance(key, (Secret, type(None))), key
+            text = note.read_text() if note else ""
+            return f"{self.greeting} {name} {text}" * times + "!" * (tone == "loud")
+
+    class Runner:
+        def run(self, prompt: str = Input(description="What to say")) -> ConcatenateIterator[str]:
+            yield from prompt
+"""
+
+
+@pytest.fixture(scope="module")
+def predictor(serve):
+    with serve(entry="predict.py:Predictor", files={"predict.py": PREDICTOR}) as served:
+        yield served
+
+
+def test_what_input_says_is_in_the_document(predictor):
+    schema = json.loads(predictor.get("/openapi.json")[1])["components"]["schemas"]["Input"]
+    assert schema["required"] == ["name"]
+    properties = schema["properties"]
+    assert properties["name"] == {
+        "type": "string",
+        "minLength": 2,
+        "maxLength": 9,
+        "pattern": "^(?:[a-z]+)",
+        "description": "Whom to greet",
+    }
+    assert properties["times"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 3,
+        "description": "How often",
+        "default": 1,
+    }
+    assert properties["tone"] == {"type": "string", "enum": ["plain", "loud"], "default": "plain"}
+    assert properties["words"]["items"] == {"type": "string", "enum": ["a", "b"]}
+    assert properties["note"]["description"] == "A file"
+    assert properties["key"]["anyOf"][0]["format"] == "password"
+
+
+def test_inputs_are_as_input_says(predictor):
+    note = base64.b64encode(b"how are you ").decode()
+    asked = {"name": "anna", "times": 2, "tone": "loud", "note": note, "key": "hush", "words": ["a"]}
+    for given, output in ((asked, "hello anna how are you " * 2 + "!"), ({"name": "bo"}, "hello bo ")):
+        status, answer = predictor.post({"input": given}, "/predictions")
+        assert (status, answer["status"], answer["output"]) == (200, "succeeded", output)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "name: missing"),
+        ({"name": "a"}, "name: got 'a', expected at least 2 characters"),
+        ({"name": "anna-maria"}, "expected at most 9 characters"),
+        ({"name": "ANNA"}, "expected a text that matches"),
+        ({"name": "bo", "times": 4}, "times: got 4, expected a whole number <= 3"),
+        ({"name": "bo", "tone": "soft"}, "tone: got 'soft', expected one of 'plain', 'loud'"),
+        ({"name": "bo", "words": ["a", "c"]}, "words: got 'c', expected one of 'a', 'b'"),
+    ],
+)
+def test_what_input_does_not_allow_is_refused(predictor, given, told):
+    status, answer = predictor.post({"input": given}, "/predictions")
+    assert (status, told in answer["detail"][0]["msg"]) == (422, True), answer
+
+
+def test_a_class_with_run_streams_what_it_says(serve):
+    with serve(entry="predict.py:Runner", files={"predict.py": PREDICTOR}) as served:
+        answer = served.post({"input": {"prompt": "abc"}}, "/predictions")[1]
+        assert answer["output"] == ["a", "b", "c"]
+        operation = json.loads(served.get("/openapi.json")[1])["paths"]["/invocations"]["post"]
+        assert "text/event-stream" in operation["responses"]["200"]["content"]
+        assert served.post({"input": {"prompt": 3}}, "/predictions")[0] == 422

@@ -69,11 +69,12 @@ def _find(module: ModuleType, file: str, name: str, path: str) -> _Found:
     entry = getattr(module, name or "run", None)
     if inspect.isclass(entry):
         instance: Any = entry(*([path] if _takes_argument(entry) else []))
-        if not callable(getattr(instance, "predict", None)):
+        predict = _method(instance)
+        if not callable(predict):
             message = f"{file}: class {name!r} has no predict"
             raise TypeError(message)
         begin = getattr(instance, "load", None) or getattr(instance, "setup", None)
-        return _Found(instance.predict, begin, _batch(instance.predict, instance))
+        return _Found(predict, begin, _batch(predict, instance))
     if not callable(entry):
         wanted = repr(name) if name else "'run'"
         message = f"{file}: got no {wanted}, expected a function" + (
@@ -81,6 +82,15 @@ def _find(module: ModuleType, file: str, name: str, path: str) -> _Found:
         )
         raise TypeError(message)
     return _Found(entry, None if name else getattr(module, "init", None), _batch(entry, module))
+
+
+def _method(instance: Any) -> Any:
+    """Return what answers: `predict`, or Cog's `run`; of those that Cog's own class has, neither is meant."""
+    for name in ("predict", "run"):
+        owner = next((one for one in type(instance).__mro__ if name in one.__dict__), None)
+        if owner is not None and owner.__module__.split(".")[0] != "cog":
+            return getattr(instance, name)
+    return getattr(instance, "predict", None)
 
 
 def _batch(function: Any, owner: Any) -> bool | None:
@@ -127,7 +137,7 @@ def _style(function: Callable[..., Any], *, batch: bool | None) -> str:
     is_lone = not any(one.default is one.empty for one in others) and not _is_decorated(function)
     if annotation is first.empty and not others and batch is None and is_lone:
         return "json"
-    if function.__name__ != "run" or others or not is_lone or batch is not None:
+    if function.__name__ != "run" or inspect.ismethod(function) or others or not is_lone or batch is not None:
         return "typed"
     return {
         "bytes": "bytes",

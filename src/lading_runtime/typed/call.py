@@ -11,7 +11,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lading_runtime.typed import forms, libraries, nested, tensors
+from lading_runtime.typed import forms, libraries, limits, nested, tensors
 from lading_runtime.typed.forms import Found
 from lading_runtime.typed.hints import Hints, qualified, resolved
 from lading_runtime.typed.nested import Member
@@ -28,6 +28,7 @@ _STREAMS = (
     collections.abc.AsyncGenerator,
     collections.abc.AsyncIterable,
 )
+_COGS_STREAMS = {f"cog.types.{name}" for name in ("ConcatenateIterator", "AsyncConcatenateIterator")}
 _FORM_TYPES = ["multipart/form-data", "application/x-www-form-urlencoded"]
 
 
@@ -56,9 +57,7 @@ class Call:
                 message = f"{function.__name__} has a parameter {str(one)!r}, expected ones with names"
                 raise TypeError(message)
             elif one.name != HEADERS:
-                kind = hints.kind(types.get(one.name, Any))
-                is_required = one.default is one.empty
-                self.members.append(Member(one.name, kind, is_required, None if is_required else one.default))
+                self.members.append(_member(one, hints, types.get(one.name, Any)))
         self._names = [one.name for one in self.members]
         self._required = [one for one in self.members if one.required]
         self._main = self._required[0] if self._required else self.members[0] if self.members else None
@@ -272,6 +271,17 @@ class Call:
         return {self._main.name: found.items()}
 
 
+def _member(parameter: inspect.Parameter, hints: Hints, hint: Any) -> Member:
+    """Read a parameter: its kind, and its default, which may be Cog's `Input(…)` or its like."""
+    kind, default = hints.kind(hint), parameter.default
+    if default is parameter.empty:
+        return Member(parameter.name, kind, required=True)
+    said = limits.read(kind, default, takes_null={"type": "null"} in kind.schema.get("anyOf", ()))
+    if said is None:
+        return Member(parameter.name, kind, required=False, default=default)
+    return Member(parameter.name, said.kind, said.required, said.default, said.description)
+
+
 _SEQUENCES = {
     *("builtins.list", "builtins.tuple", "numpy.ndarray", "collections.abc.Sequence"),
     *("pandas.core.frame.DataFrame", "pandas.core.series.Series", "pandas.DataFrame", "pandas.Series"),
@@ -285,7 +295,8 @@ def _is_scalar(returned: Any) -> bool:
 def _returned(hint: Any) -> tuple[Any, bool]:
     """Return what a function gives, or each time gives, and whether it gives several times."""
     origin = typing.get_origin(hint) or hint
-    if origin in _STREAMS if isinstance(origin, type) else False:
+    is_cogs = qualified(origin) in _COGS_STREAMS
+    if is_cogs or (origin in _STREAMS if isinstance(origin, type) else False):
         arguments = typing.get_args(hint)
         return (arguments[0] if arguments else inspect.Signature.empty), True
     return hint, False
@@ -310,5 +321,6 @@ def _media_of(returned: Any) -> str | None:
         return None
     if any(qualified(one) == "PIL.Image.Image" for one in returned.__mro__):
         return "image/png"
-    is_file = returned in {bytes, bytearray} or qualified(returned) in {"pathlib.Path", "pathlib._local.Path"}
+    names = {qualified(one) for one in returned.__mro__}
+    is_file = returned in {bytes, bytearray} or bool(names & {"pathlib.Path", "pathlib._local.Path"})
     return "application/octet-stream" if is_file else None

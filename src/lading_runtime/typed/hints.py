@@ -128,11 +128,20 @@ class Hints:
             return media.Picture()
         if name in _FILES:
             return media.File(_FILES[name])
+        if name.startswith("cog.types."):
+            return self._cogs(hint)
         if any(qualified(one) == "pydantic.main.BaseModel" for one in hint.__mro__):
             return libraries.Validated(hint, self.definitions)
         if any(one.__module__ == "enum" and one.__name__ == "Enum" for one in hint.__mro__):
             return plain.enum(hint)
         return self._bare(hint)
+
+    def _cogs(self, hint: Any) -> Kind:
+        """Read one of Cog's own: a path, an open file, or a secret, which is given as a text."""
+        if hint.__name__ == "Secret":
+            schema = {"type": "string", "format": "password", "writeOnly": True}
+            return plain.Parsed(schema, "a text", lambda value: hint(plain.text_of(value)))
+        return media.File(media.binary if hint.__name__ == "File" else lambda *one: hint(media.path(*one)))
 
     def _bare(self, hint: Any) -> Kind:
         if hasattr(hint, "__dataclass_fields__") or hasattr(hint, "__total__") or hasattr(hint, "_fields"):

@@ -221,10 +221,16 @@ def enum(hint: Any) -> Choice:
     return Choice([(one.name, one) for one in members])
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a text; raise TypeError for anything else."""
     if not isinstance(value, str):
         raise TypeError
-    return value[:-1] + "+00:00" if value.endswith(_ZULU) else value  # Python 3.10 and older know no Z
+    return value
+
+
+def _text(value: Any) -> str:
+    text = text_of(value)
+    return text[:-1] + "+00:00" if text.endswith(_ZULU) else text  # Python 3.10 and older know no Z
 
 
 def _decimal(value: Any) -> Any:
