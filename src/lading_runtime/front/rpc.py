@@ -6,23 +6,20 @@ Imported after HTTP listens: grpc costs a tenth of a second, which no first pred
 from __future__ import annotations
 
 import asyncio
-import socket
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import grpc
 
 from lading_runtime import log
-from lading_runtime.front import inference, names, protobuf, rpc_messages
+from lading_runtime.front import inference, names, protobuf, rpc_messages, rpc_server
 from lading_runtime.front.access import Access
 from lading_runtime.front.inference import Question
 from lading_runtime.front.messages import Refusal, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.protobuf import MalformedError
-from lading_runtime.front.settings import Settings
 from lading_runtime.front.watch import Watch
 
 SERVICE = "inference.GRPCInferenceService"
@@ -32,20 +29,7 @@ _READINESS = {"", SERVICE, "readiness"}
 _LIVENESS = {"liveness"}
 _WATCHERS_MAX = 256
 _LOOK_S = 0.25
-_CALLS_MAX = 4096
 _GONE = 499
-# HTTP's status → gRPC's, which are few
-_CODES = {
-    400: grpc.StatusCode.INVALID_ARGUMENT,
-    401: grpc.StatusCode.UNAUTHENTICATED,
-    404: grpc.StatusCode.NOT_FOUND,
-    408: grpc.StatusCode.DEADLINE_EXCEEDED,
-    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    429: grpc.StatusCode.UNAVAILABLE,
-    501: grpc.StatusCode.UNIMPLEMENTED,
-    503: grpc.StatusCode.UNAVAILABLE,
-    504: grpc.StatusCode.DEADLINE_EXCEEDED,
-}
 _MALFORMED = Refusal(400, "got no message of this method")
 
 Context = Any
@@ -63,6 +47,10 @@ class Service:
         self._watch = watch
         self._watchers = 0
         self.is_ending = False
+
+    def end(self) -> None:
+        """Let those who watch go."""
+        self.is_ending = True
 
     def handlers(self) -> list[Any]:
         """Return what gRPC calls; a method that is not here is UNIMPLEMENTED."""
@@ -93,7 +81,7 @@ class Service:
 
         async def answer(data: bytes, context: Context) -> bytes:
             started = perf_counter()
-            headers = _headers(context)
+            headers = rpc_server.headers(context)
             counters = self._model.metrics
             counters.in_flight += 1
             seen = self._watch.begin(headers, route)
@@ -118,7 +106,7 @@ class Service:
                 told = self._watch.end(seen, response, "POST", route, headers, len(data), started)
             context.set_trailing_metadata(_trailing(told))
             if refusal is not None:
-                await context.abort(_CODES.get(refusal.status, grpc.StatusCode.INTERNAL), refusal.message)
+                await context.abort(rpc_server.code(refusal), refusal.message)
             return response.body
 
         return answer
@@ -207,15 +195,9 @@ class Service:
     def _status(self, service: str) -> int:
         if service in _LIVENESS:
             return _SERVING
-        if service in _READINESS or service == self._model.bill.name:
+        if service in {*_READINESS, self._model.bill.name, self._model.bill.own_name}:
             return _SERVING if self._model.is_ready else _NOT_SERVING
         return _SERVICE_UNKNOWN
-
-
-def _headers(context: Context) -> dict[bytes, bytes]:
-    """Return a call's metadata as HTTP's headers are, which it is sent as."""
-    metadata = context.invocation_metadata() or ()
-    return {key.encode(): value if isinstance(value, bytes) else value.encode() for key, value in metadata}
 
 
 def _trailing(response: Response) -> tuple[tuple[str, str], ...]:
@@ -225,65 +207,6 @@ def _trailing(response: Response) -> tuple[tuple[str, str], ...]:
 async def serve(
     model: Model, watch: Watch, guard: Access | None, stop: asyncio.Event, drain_s: float
 ) -> None:
-    """Answer calls until `stop` is set, then what is in flight, for at most `drain_s`.
-
-    It is done as well as can be: without the port there is a warning, and HTTP goes on.
-    """
-    settings = model.settings
-    try:
-        _probe(settings.host, settings.grpc_port)
-    except OSError as error:
-        log.write("warning", f"no gRPC on port {settings.grpc_port}: {error.strerror}")
-        return
-    server = grpc.aio.server(options=_options(settings.body_limit_bytes), maximum_concurrent_rpcs=_CALLS_MAX)
+    """Answer calls until `stop` is set, then what is in flight, for at most `drain_s`."""
     service = Service(model, watch, guard)
-    server.add_generic_rpc_handlers(service.handlers())
-    try:
-        _listen(server, settings)
-        await server.start()
-    except (RuntimeError, OSError) as error:  # somebody else was quicker, or a certificate has gone
-        log.write("warning", f"no gRPC on port {settings.grpc_port}: {error}")
-        return
-    log.write("info", f"gRPC listens on ({settings.host!r}, {settings.grpc_port})")
-    try:
-        await stop.wait()
-        service.is_ending = True
-        await server.stop(drain_s)
-    except asyncio.CancelledError:
-        await server.stop(0)
-        raise
-
-
-def _listen(server: grpc.aio.Server, settings: Settings) -> None:
-    """Listen as HTTP does: with TLS where it has a certificate, and asking for the client's where it asks."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    where = f"{host}:{settings.grpc_port}"
-    if not settings.tls_certificate:
-        server.add_insecure_port(where)
-        return
-    chain = Path(settings.tls_certificate).read_bytes()
-    key = Path(settings.tls_key or settings.tls_certificate).read_bytes()
-    authority = Path(settings.tls_client_ca).read_bytes() if settings.tls_client_ca else None
-    credentials = grpc.ssl_server_credentials([(key, chain)], authority, authority is not None)
-    server.add_secure_port(where, credentials)
-
-
-def _options(limit_bytes: int) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", limit_bytes),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 0),
-        # a client that has vanished is noticed, and one that asks whether we are there may do so
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]
-
-
-def _probe(host: str, port: int) -> None:
-    """Raise OSError, which says why, where a port cannot be had: grpc itself does not tell."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, port))
+    await rpc_server.speak(model.settings, service.handlers(), stop, drain_s, service.end)

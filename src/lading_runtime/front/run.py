@@ -176,17 +176,21 @@ class _Service:
 async def _speak_grpc(
     model: Model, watch: Watch, guard: access.Access | None, stop: asyncio.Event, drain_s: float
 ) -> None:
-    """Answer gRPC, too, where a port is set; what that needs is imported after the first requests."""
-    if not model.settings.grpc_port:
+    """Answer gRPC, too, where that is asked for; what it needs is imported after the first requests.
+
+    A router in front waits for it.
+    """
+    settings = model.settings
+    if not settings.grpc_port and not settings.grpc_uds:
         return
     with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(stop.wait(), _GRPC_AFTER_S)
+        await asyncio.wait_for(stop.wait(), 0.0 if settings.grpc_uds else _GRPC_AFTER_S)
         return
     loop = asyncio.get_running_loop()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's C writes lines of its own form into the log
     try:
         rpc = await loop.run_in_executor(None, importlib.import_module, "lading_runtime.front.rpc")
     except ImportError as error:
-        log.write("warning", f"no gRPC on port {model.settings.grpc_port}: {error}")
+        log.write("warning", f"no gRPC: {error}")
         return
     await rpc.serve(model, watch, guard, stop, drain_s)

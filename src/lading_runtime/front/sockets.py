@@ -36,14 +36,19 @@ def room(limit: int) -> int:
 
 def _unix(path: str) -> socket.socket:
     """Listen on a Unix socket that any user of this machine's kernel may connect to, as a port would be."""
-    with suppress(FileNotFoundError):
-        if stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
-            os.unlink(path)  # noqa: PTH108 - left by a server that was killed
+    clear(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
     os.chmod(path, 0o666)  # noqa: PTH101, S103 - see above
     listener.listen(BACKLOG)
     return listener
+
+
+def clear(path: str) -> None:
+    """Take away a socket that was left by a server that was killed."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
+            os.unlink(path)  # noqa: PTH108
 
 
 def _tcp(settings: Settings) -> list[socket.socket]:
