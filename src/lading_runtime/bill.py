@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 DEFAULT_PATH = "/opt/lading/bill.json"
@@ -18,6 +19,7 @@ class Bill(NamedTuple):
 
     name: str
     version: str
+    """What the model is called here: as whoever serves it says, else as the package calls itself."""
     lading: str
     model: dict[str, Any]
     """`path`, `loader`, `loader_options`, `format`, `signature`."""
@@ -29,6 +31,9 @@ class Bill(NamedTuple):
     """`path` and `entry` of the routine."""
     text: bytes = b""
     """The file itself, whose digest names the package where nobody has handed over its own."""
+    own_name: str = ""
+    own_version: str = ""
+    """What the package calls itself, which is answered too."""
 
     @property
     def compiled(self) -> str | None:
@@ -37,8 +42,12 @@ class Bill(NamedTuple):
         return str(form["path"]) if form else None
 
 
-def load(path: str) -> Bill:
-    """Read a bill; raise BillError, which says what is missing, for anything else."""
+def load(path: str, environ: Mapping[str, str] = os.environ) -> Bill:
+    """Read a bill; raise BillError, which says what is missing, for anything else.
+
+    A package knows nothing of its tags, for its digest may not: whoever serves it by one says so in
+    `LADING_SERVED_NAME` and `LADING_SERVED_VERSION`.
+    """
     try:
         with open(path, "rb") as stream:  # noqa: PTH123 - pathlib would cost 3 ms before the worker starts
             text = stream.read()
@@ -50,15 +59,18 @@ def load(path: str) -> Bill:
     try:
         environment = document["environment"]
         model = document["model"]
+        name, version = str(document.get("name") or "model"), str(document.get("version") or "1")
         return Bill(
-            name=str(document.get("name") or "model"),
-            version=str(document.get("version") or "1"),
+            name=environ.get("LADING_SERVED_NAME") or name,
+            version=environ.get("LADING_SERVED_VERSION") or version,
             lading=str(document.get("lading") or ""),
             model={"loader_options": {}, **model, "path": str(model["path"]), "loader": str(model["loader"])},
             interpreter=os.path.join(environment["path"], "bin", "python"),  # noqa: PTH118 - as above
             variables=dict(environment.get("variables") or {}),
             code=document.get("code"),
             text=text,
+            own_name=name,
+            own_version=version,
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = "expected an object with environment.path, model.path and model.loader"

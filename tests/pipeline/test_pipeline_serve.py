@@ -14,13 +14,13 @@ from lading_runtime.front.settings import Settings
 
 RUNTIME = Path(__file__).parents[2] / "src" / "lading_runtime"
 # where it listens and what it serves is lading's to say
-OURS = {"LADING_UDS", "LADING_HOST", "LADING_PORT", "LADING_GRPC_PORT"}
+OURS = {"LADING_UDS", "LADING_HOST", "LADING_PORT", "LADING_GRPC_PORT", "LADING_GRPC_UDS"}
 
 
 def test_what_is_handed_on_is_a_setting_of_the_server():
     text = "".join(
         (RUNTIME / name).read_text(encoding="utf-8")
-        for name in ("log.py", "cores.py", "launch.py", "worker/limit.py", "front/access.py")
+        for name in ("bill.py", "log.py", "cores.py", "launch.py", "worker/limit.py", "front/access.py")
     )
     fields = {f"LADING_{name.upper()}" for name in Settings._fields if name != "ports"}
     given = {"LADING_BILL", "LADING_MODEL_DIR", "LADING_X_Y"}

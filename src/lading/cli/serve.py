@@ -47,7 +47,7 @@ def run(
         package: A name, a digest, or the beginning of one.
         more: Further packages; each is served in its own environment, under /v2/models/NAME and /models/NAME.
         port: Port to listen on; default: 8080.
-        grpc_port: Port to answer gRPC on, of one package alone; default: 0, none.
+        grpc_port: Port to answer gRPC on; default: 0, none.
         host: Address to listen on; default: 127.0.0.1, this machine alone.
         sandbox: unshare, bwrap, podman or docker; default: the first that works.
         platform: One of a package of several platforms; default: this machine's.

@@ -19,7 +19,7 @@ from lading.pipeline.context import Context
 from lading.pipeline.mend import dropping_damaged
 from lading.pipeline.publish import Published, free_port, refuse_taken, url
 from lading.pipeline.run import command, temporary_folder
-from lading.pipeline.serve import serve_package
+from lading.pipeline.serve import identity, serve_package
 from lading.sandbox import Engine, Order
 from lading.sandbox import engine as find_engine
 from lading.store import documents
@@ -65,7 +65,7 @@ def run_package(context: Context, text: str, wanted: Wanted, *, log: IO[bytes]) 
     Raises SpecError where a port or name is taken, DeployError where the engine asked for does not work.
     """
     published = [Published.parse(one) for one in wanted.publish]
-    package = _find(context, text, wanted)
+    package, wanted = _named(context, text, wanted)
     engine = _engine(context, wanted, package)
     if engine is None:
         return _run_in_sandbox(context, package, wanted, published, log)
@@ -81,7 +81,7 @@ def run_package(context: Context, text: str, wanted: Wanted, *, log: IO[bytes]) 
 def start_package(context: Context, text: str, wanted: Wanted) -> Started:
     """Start a package in an engine and leave it running."""
     published = [Published.parse(one) for one in wanted.publish]
-    package = _find(context, text, wanted)
+    package, wanted = _named(context, text, wanted)
     engine = _engine(context, wanted, package)
     if engine is None:
         what = "the sandbox ends with lading, so it cannot be detached"
@@ -97,6 +97,13 @@ def _find(context: Context, text: str, wanted: Wanted) -> shelf.Package:
     """Find a package, or that of its model, here; else in the registry that its name begins with."""
     package = _find_here(context, text, wanted.platform)
     return package if wanted.compiled else shelf.original(context, package)
+
+
+def _named(context: Context, text: str, wanted: Wanted) -> tuple[shelf.Package, Wanted]:
+    """Find a package, and add to what the user sets what an image cannot know: its digest and its tag."""
+    package = _find(context, text, wanted)
+    told = {**identity(context, text, package), **(wanted.environment or {})}
+    return package, replace(wanted, environment=told)
 
 
 def _find_here(context: Context, text: str, platform: Platform | None) -> shelf.Package:
@@ -127,7 +134,7 @@ def _order(
     context: Context, package: shelf.Package, wanted: Wanted, published: list[Published], engine: Engine
 ) -> tuple[Order, list[Published]]:
     """Say what to run, after the image was given to the engine."""
-    environment = _environment(package, wanted)
+    environment = dict(wanted.environment or {})
     network = wanted.network
     if network is None and engine.name == "docker" and engine.ask("network", "inspect", "bridge") is None:
         what = "docker has no network of its own here: this machine's is used"
@@ -154,11 +161,6 @@ def _order(
     return order, published
 
 
-def _environment(package: shelf.Package, wanted: Wanted) -> dict[str, str]:
-    """Return what the user sets, and what an image cannot know: its own digest."""
-    return {"LADING_PACKAGE_DIGEST": str(package.image.descriptor.digest), **(wanted.environment or {})}
-
-
 def _run_in_sandbox(
     context: Context, package: shelf.Package, wanted: Wanted, published: list[Published], log: IO[bytes]
 ) -> int:
@@ -166,7 +168,7 @@ def _run_in_sandbox(
         if value not in {None, "host"}:
             fix = "install podman or docker, or leave it away"
             raise SpecError(Issue(option, "lading's sandbox has this machine's network and no names", fix))
-    environment = _environment(package, wanted)
+    environment = dict(wanted.environment or {})
     default = environment.get("LADING_PORT") or str(package.bill.server.port)
     place = _on_host(published, environment, int(default) if default.isdecimal() else 0)
     argv, env = command(package.image)

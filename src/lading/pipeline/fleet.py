@@ -16,14 +16,13 @@ from typing import IO, Any, cast
 
 from lading.core.errors import Issue, LadingError, RegistryError, SpecError, VerifyError
 from lading.core.ports import Event, Running
-from lading.core.reference import Reference
 from lading.pipeline import shelf
 from lading.pipeline.context import Context
 from lading.pipeline.run import command, user
 from lading.verify.client import Client, NoAnswerError
 
 ROUTER = "lading_runtime.router"
-_SOCKET = "s"
+_SOCKET, _GRPC_SOCKET = "s", "g"
 _STOP_S = 30.0
 _LOOK_S = 0.2
 _MAX_DELAY_S = 30.0
@@ -42,18 +41,22 @@ class Member:
     version: str
     package: shelf.Package
     folder: Path
+    grpc: bool = False
     running: Running | None = None
     is_ending: bool = False
     deaths: list[float] = field(default_factory=list)
 
     def to_json(self) -> dict[str, str]:
         """Say what the router has to know; its /tmp is our folder's parent."""
+        inside = f"/tmp/{self.folder.name}"  # noqa: S108 - in the router's sandbox
         return {
             "reference": self.reference,
             "name": self.name,
             "version": self.version,
             "own_name": self.package.bill.name,
-            "socket": f"/tmp/{self.folder.name}/{_SOCKET}",  # noqa: S108 - in the router's sandbox
+            "own_version": self.package.bill.version or "1",
+            "socket": f"{inside}/{_SOCKET}",
+            "grpc_socket": f"{inside}/{_GRPC_SOCKET}" if self.grpc else "",
         }
 
 
@@ -70,8 +73,9 @@ class Fleet:
         sandbox: str | None,
         log: IO[bytes],
         load_timeout_s: float,
+        grpc: bool = False,
     ) -> None:
-        """Serve in folders of `world`; `env` are the servers' settings."""
+        """Serve in folders of `world`; `env` are the servers' settings; `grpc`, they speak that too."""
         self._context = context
         self._world = world
         self._find = find
@@ -79,6 +83,7 @@ class Fleet:
         self._sandbox = sandbox
         self._log = log
         self._load_timeout_s = load_timeout_s
+        self._grpc = grpc
         self._made = 0
         self._turn = threading.Lock()
         self._opening = threading.Lock()
@@ -88,6 +93,7 @@ class Fleet:
     def load_all(self, texts: Sequence[str]) -> None:
         """Serve packages that are all in the store, started side by side; the first stays the first."""
         packages = [(text, self._find(text)) for text in texts]
+        self._refuse_clashes(packages)
         with ThreadPoolExecutor(len(packages)) as threads:
             loading = [threads.submit(self._serve, *one) for one in packages]
             try:
@@ -101,18 +107,31 @@ class Fleet:
             one.result()
         self.members.sort(key=lambda member: texts.index(member.reference))
 
+    def _refuse_clashes(self, packages: Sequence[tuple[str, shelf.Package]]) -> None:
+        """Refuse packages that would be called the same."""
+        called: dict[tuple[str, str], str] = {}
+        clashes = []
+        for text, package in packages:
+            known = called.setdefault(shelf.served_as(self._context, text, package), text)
+            if known != text:
+                name, version = shelf.served_as(self._context, text, package)
+                what = f"would be served as {name} {version}, as {known} is"
+                clashes.append(Issue(text, what, f"give it another name: lading tag {text} NAME:TAG"))
+        if clashes:
+            raise SpecError(*clashes)
+
     def load(self, text: str) -> Member:
         """Start a package's server and wait until it is ready; raise LadingError where it is not."""
         return self._serve(text, self._find(text))
 
     def _serve(self, text: str, package: shelf.Package) -> Member:
-        name, version = _named(text, package)
+        name, version = shelf.served_as(self._context, text, package)
         with self._turn:
             self._made += 1
             folder = self._world / str(self._made)
         folder.mkdir()
         folder.chmod(0o711)  # the router may be another user
-        member = Member(text, name, version, package, folder)
+        member = Member(text, name, version, package, folder, self._grpc)
         self._start(member)
         try:
             self._await(member)
@@ -159,7 +178,10 @@ class Fleet:
         own = {
             "LADING_UDS": f"/tmp/{_SOCKET}",  # noqa: S108 - in its sandbox
             "LADING_GRPC_PORT": "0",
+            "LADING_GRPC_UDS": f"/tmp/{_GRPC_SOCKET}" if member.grpc else "",  # noqa: S108 - as above
             "LADING_PACKAGE_DIGEST": str(image.descriptor.digest),
+            "LADING_SERVED_NAME": member.name,
+            "LADING_SERVED_VERSION": member.version,
         }
         member.running = opened.start(argv, env={**env, **self._env, **own}, tmp=member.folder, network=True)
         member.running.follow(cast("IO[bytes]", _Prefixed(self._log, member.reference)))
@@ -195,8 +217,13 @@ class Fleet:
         member.running = None
 
         def again() -> None:
-            if not (self.is_stopping or member.is_ending):
+            if self.is_stopping or member.is_ending:
+                return
+            try:
                 self._start(member)
+            except LadingError as error:
+                self._context.events(Event("serve", "warning", f"{member.reference}: {_line(error)}"))
+                self._revive(member)
 
         timer = threading.Timer(delay_s, again)
         timer.daemon = True
@@ -239,18 +266,6 @@ class _Prefixed:
     def flush(self) -> None:
         """Have it written."""
         self._log.flush()
-
-
-def _named(text: str, package: shelf.Package) -> tuple[str, str]:
-    """Return the name and version that a package is served under: those it was asked for by, else its own."""
-    own = package.bill.version or "1"
-    try:
-        reference = Reference.parse(text)
-    except SpecError:  # the beginning of a digest
-        return package.bill.name, own
-    if reference.digest or not reference.tag:
-        return package.bill.name, own
-    return reference.repository.rpartition("/")[2], reference.tag
 
 
 class Control(socketserver.ThreadingUnixStreamServer):

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from lading.core.errors import Issue, SpecError
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.pipeline import fleet as fleet_room
@@ -53,6 +52,8 @@ SERVER_SETTINGS = (
     "LADING_QUEUE_LENGTH",
     "LADING_REQUEST_TIMEOUT_S",
     "LADING_ROW_LIMIT",
+    "LADING_SERVED_NAME",
+    "LADING_SERVED_VERSION",
     "LADING_SHARE_MODEL",
     "LADING_STRICT_MODEL_NAME",
     "LADING_TENSOR_LIMIT_BYTES",
@@ -101,11 +102,9 @@ def serve(
     where a port is taken or a file is not there.
     """
     package = _find(context, text, platform, compiled=compiled)
-    refuse_taken("serve", host, port, "choose another with --port")
-    if grpc_port:
-        refuse_taken("serve", host, grpc_port, "choose another with --grpc-port")
+    _refuse_taken(host, port, grpc_port)
     argv, env = command(package.image)
-    env |= {"LADING_PACKAGE_DIGEST": str(package.image.descriptor.digest), **server_settings(os.environ)}
+    env |= {**identity(context, text, package), **server_settings(os.environ)}
     env |= {"LADING_HOST": host, "LADING_PORT": str(port), "LADING_GRPC_PORT": str(grpc_port)}
     env |= {"LADING_LENIENT": "1"} if lenient else {}
     with handed.files(os.environ) as given:
@@ -131,10 +130,8 @@ def serve_several(
     More of them are loaded, swapped and unloaded through the router (`lading_runtime.router`). Raises as
     `serve` does, and where one of them does not come up.
     """
-    if grpc_port:
-        raise SpecError(Issue("--grpc-port", "several packages answer HTTP alone", "serve them one by one"))
     fleet_room.refuse_doubles(texts)
-    refuse_taken("serve", host, port, "choose another with --port")
+    _refuse_taken(host, port, grpc_port)
 
     find = partial(_find, context, platform=platform, compiled=compiled)
     env = server_settings(os.environ) | ({"LADING_LENIENT": "1"} if lenient else {})
@@ -142,12 +139,20 @@ def serve_several(
     with handed.files(os.environ) as given, temporary_folder() as world:
         fleet_room.short_path(world)
         fleet = fleet_room.Fleet(
-            context, world, find, env, sandbox=sandbox, log=log, load_timeout_s=load_timeout_s
+            context,
+            world,
+            find,
+            env,
+            sandbox=sandbox,
+            log=log,
+            load_timeout_s=load_timeout_s,
+            grpc=bool(grpc_port),
         )
         try:
             _tell_of_records(context, env)
             fleet.load_all(texts)
-            env |= {"LADING_HOST": host, "LADING_PORT": str(port), **given.env}
+            env |= {"LADING_HOST": host, "LADING_PORT": str(port), "LADING_GRPC_PORT": str(grpc_port)}
+            env |= given.env
             return _route(context, fleet, world, env, sandbox=sandbox, log=log, mounts=given.mounts)
         except KeyboardInterrupt:
             return 0
@@ -155,10 +160,26 @@ def serve_several(
             fleet.stop()
 
 
+def _refuse_taken(host: str, port: int, grpc_port: int) -> None:
+    refuse_taken("serve", host, port, "choose another with --port")
+    if grpc_port:
+        refuse_taken("serve", host, grpc_port, "choose another with --grpc-port")
+
+
 def _find(context: Context, text: str, platform: Platform | None, *, compiled: bool) -> shelf.Package:
     """Find what answers: the package that is named, or the model's own where a form stands for it."""
     package = shelf.find(context, text, platform)
     return package if compiled else shelf.original(context, package)
+
+
+def identity(context: Context, text: str, package: shelf.Package) -> dict[str, str]:
+    """Return what no image can know of itself, and a server is told: its digest, and what its tag says."""
+    name, version = shelf.served_as(context, text, package)
+    return {
+        "LADING_PACKAGE_DIGEST": str(package.image.descriptor.digest),
+        "LADING_SERVED_NAME": name,
+        "LADING_SERVED_VERSION": version,
+    }
 
 
 def _route(

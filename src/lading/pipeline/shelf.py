@@ -79,6 +79,19 @@ def find(context: Context, text: str, platform: Platform | None = None) -> Packa
     return Package(descriptor, image, bill, report(context, chosen.digest))
 
 
+def served_as(context: Context, text: str, package: Package) -> tuple[str, str]:
+    """Return the name and version that a package is served under: those of the tag that it was asked for by.
+
+    Its own stand for what no tag says, and for a package that was asked for by digest.
+    """
+    version = package.bill.version or "1"
+    is_name = "@" in text or any(str(name) == text for name, _ in context.store.tags())
+    if not is_name:
+        return package.bill.name, version
+    reference = Reference.parse(text)
+    return reference.repository.rpartition("/")[2], reference.tag or version
+
+
 def original(context: Context, package: Package) -> Package:
     """Return the package of the model itself, where a compiled form answers in this one; else this one.
 

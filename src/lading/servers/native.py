@@ -20,6 +20,7 @@ NEEDS = ServerNeeds(
         "lading_runtime.front.rpc",
         "lading_runtime.front.shortcut",
         "lading_runtime.router.__main__",
+        "lading_runtime.router.rpc",
         "lading_runtime.front.inference_log",
         "lading_runtime.front.tracer",
         # the worker reads these from the server's folder, whatever its own environment

@@ -21,13 +21,15 @@ def check(
     """
     if model.settings.strict_model_name:
         check_known(model, name, environ)
-    if version is not None and version != model.bill.version:
-        raise Refusal(404, f"got version {version!r} of the model, expected {model.bill.version!r}")
+    bill = model.bill
+    if version is not None and version not in {bill.version, bill.own_version}:
+        raise Refusal(404, f"got version {version!r} of the model, expected {bill.version!r}")
 
 
 def check_known(model: Model, name: str, environ: Mapping[str, str] = os.environ) -> None:
     """Refuse a name that is neither the package's nor the platform's for it."""
     if name != model.bill.name:
-        known = [model.bill.name, *filter(None, map(environ.get, _GIVEN))]
+        given = [model.bill.name, model.bill.own_name, *map(environ.get, _GIVEN)]
+        known = list(dict.fromkeys(filter(None, given)))
         if name not in known:
             raise Refusal(404, f"got model {name!r}, expected {' or '.join(map(repr, known))}")

@@ -251,6 +251,25 @@ def read_texts(data: bytes) -> dict[int, str]:
     return found
 
 
+def read_load(data: bytes) -> dict[str, Any]:
+    """Read the parameters of a RepositoryModelLoadRequest that are texts or whole numbers."""
+    found: dict[str, Any] = {}
+    for field, kind, value in fields(memoryview(data)):
+        if field != 3 or kind != protobuf.BYTES:
+            continue
+        key = ""
+        for part, _, one in fields(octets(value)):
+            if part == 1:
+                key = text(one)
+            elif part == 2:
+                for which, _, inner in fields(octets(one)):
+                    if which == 2:
+                        found[key] = protobuf.signed(protobuf.number(inner))
+                    elif which == 3:
+                        found[key] = text(inner)
+    return found
+
+
 def read_flag(data: bytes, field: int) -> bool:
     """Read one truth of a message."""
     return any(number == field and bool(value) for number, _, value in fields(memoryview(data)))

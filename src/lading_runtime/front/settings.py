@@ -36,6 +36,8 @@ class Settings(NamedTuple):
     ports: tuple[int, ...] = (DEFAULT_PORT,)
     grpc_port: int = _GRPC_PORT
     """Where gRPC is spoken, if that port can be had; 0: nowhere."""
+    grpc_uds: str = ""
+    """Path of a Unix socket to speak gRPC on, instead of a port."""
     request_timeout_s: float = 60.0
     """Longest that a model may take for one request, and that a request may wait for its turn."""
     queue_length: int = 256
@@ -101,6 +103,9 @@ class Settings(NamedTuple):
     """Files that are kept beside the current one."""
     inference_log_redact: str = ""
     """Names and JSON pointers of values that are not recorded, with commas between them."""
+    served_name: str = ""
+    served_version: str = ""
+    """What the model is called here, where that is not what the package calls itself; `bill` reads them."""
     package_digest: str = ""
     """What a platform calls the package; its image cannot hold its own digest."""
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import json
 import os
 import signal
 import sys
+from contextlib import suppress
 
 import uvloop
 
@@ -19,6 +21,7 @@ from lading_runtime.front import access
 from lading_runtime.front import settings as settings_room
 from lading_runtime.front.listener import Listener
 from lading_runtime.front.protocol import Connection
+from lading_runtime.front.settings import Settings
 from lading_runtime.front.sockets import listening
 from lading_runtime.router.app import Router
 from lading_runtime.router.control import Control
@@ -38,7 +41,8 @@ async def serve() -> int:
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     try:
-        listener = Listener(settings, loop, access.read(settings, os.environ))
+        guard = access.read(settings, os.environ)
+        listener = Listener(settings, loop, guard)
         tls = None if settings.uds else access.tls(settings)
         sockets = listening(settings)
     except access.AccessError as error:
@@ -48,8 +52,12 @@ async def serve() -> int:
         log.write("error", f"no socket to listen on: {error}")
         return 1
 
+    is_hurried = False
+
     def end(number: int) -> None:
+        nonlocal is_hurried
         if router.is_draining or number == signal.SIGINT:
+            is_hurried = True
             listener.abort()
             told.set()
             return
@@ -62,9 +70,31 @@ async def serve() -> int:
     names = ", ".join(f"{one.name} {one.version}" for one in fleet.members)
     log.write("info", f"{names}: listening on {', '.join(str(one.getsockname()) for one in sockets)}")
     gc.freeze()
+    drain_s = max(1.0, settings.grace_s - settings.lame_duck_s - 1.0)
+    calls = loop.create_task(speak_grpc(router, settings, guard, told, drain_s))
     await told.wait()
-    await listener.close(max(1.0, settings.grace_s - settings.lame_duck_s - 1.0))
+    await listener.close(0.0 if is_hurried else drain_s)
+    if is_hurried:
+        calls.cancel()
+    with suppress(asyncio.CancelledError):
+        await calls
     return 0
+
+
+async def speak_grpc(
+    router: Router, settings: Settings, guard: access.Access | None, stop: asyncio.Event, drain_s: float
+) -> None:
+    """Answer gRPC, too, where that is asked for."""
+    if not settings.grpc_port:
+        return
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's C writes lines of its own form into the log
+    try:
+        loop = asyncio.get_running_loop()
+        rpc = await loop.run_in_executor(None, importlib.import_module, "lading_runtime.router.rpc")
+    except ImportError as error:
+        log.write("warning", f"no gRPC: {error}")
+        return
+    await rpc.serve(router, settings, guard, stop, drain_s)
 
 
 if __name__ == "__main__":

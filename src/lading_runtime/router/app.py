@@ -22,6 +22,9 @@ from lading_runtime.router.upstream import Upstream
 
 # roots of routes in which a model's name follows
 _NAMED = ("/v2/models/", "/v1/models/", "/models/")
+# what says where it is: behind `/models/NAME` that is not at the root
+_DOCUMENT = "/openapi.json"
+_PREFIX = b"x-forwarded-prefix"
 
 
 class Target(NamedTuple):
@@ -40,7 +43,7 @@ class Router:
 
     def __init__(self, fleet: Fleet) -> None:
         """Route to what the fleet serves at the time."""
-        self._fleet = fleet
+        self.fleet = fleet
         self.is_draining = False
         self._own: Mapping[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
             ("GET", "/"): self._root,
@@ -52,6 +55,7 @@ class Router:
             ("GET", "/health"): self._ready,
             ("GET", "/healthz"): self._ready,
             ("GET", "/v2/models"): self._models,
+            ("GET", "/v2/models/stats"): self._statistics,
             ("GET", "/v1/models"): self._models,
             ("GET", "/models"): self._models,
             ("GET", "/metrics"): self._metrics,
@@ -93,7 +97,9 @@ class Router:
             if target.own is not None:
                 request = Request(headers, body, (), method, target.path, target.query)
                 return _named(await target.own(request), headers)
-            upstream, path = self._meant(target.path)
+            upstream, path = self._meant(method, target.path)
+            if target.path.endswith(_DOCUMENT):
+                headers = _below(headers, target.path, path)
             url = quote(path, safe="/:@!$&'()*+,;=~").encode() + (
                 b"?" + target.query if target.query else b""
             )
@@ -105,24 +111,29 @@ class Router:
             reason = "the server failed at this request: its log says how"
             return _named(Refusal(500, reason).response(), headers)
 
-    def _meant(self, path: str) -> tuple[Upstream, str]:
+    def _meant(self, method: str, path: str) -> tuple[Upstream, str]:
         """Find whom a path is meant for, and the path there.
 
         A package knows itself by its own name, and has one version. `/models/NAME/…` is any of its routes.
         """
+        if method == "POST" and path.startswith("/predictions/"):  # TorchServe's
+            name, _, rest = path[len("/predictions/") :].partition("/")
+            if rest != "cancel":
+                upstream = self.fleet.find(name, rest or None)
+                return upstream, f"/predictions/{upstream.own_name}"
         for root in _NAMED:
             if path.startswith(root):
                 name, slash, rest = path[len(root) :].partition("/")
                 if root == "/models/":
-                    upstream = self._fleet.find(name)
+                    upstream = self.fleet.find(name)
                     return upstream, "/invocations" if rest == "invoke" else f"/{rest}"
                 name, colon, verb = name.partition(":") if root == "/v1/models/" else (name, "", "")
-                version = None
+                version: str | None = None
                 if rest.startswith("versions/"):
                     version, slash, rest = rest[len("versions/") :].partition("/")
-                upstream = self._fleet.find(name, version)
+                upstream = self.fleet.find(name, version)
                 return upstream, f"{root}{upstream.own_name}{colon}{verb}{slash}{rest}"
-        return self._fleet.default, path
+        return self.fleet.default, path
 
     async def _repository(self, request: Request) -> Response:
         """Answer `POST /v2/repository/models/{reference}/load` and `…/unload`."""
@@ -130,28 +141,19 @@ class Router:
         if not name or verb not in {"load", "unload"}:
             raise Refusal(404, f"no such route: {request.path[:200]!r}")
         if verb == "unload":
-            await self._fleet.unload(name)
+            await self.fleet.unload(name)
             return encode({"name": name, "unload": True})
         parameters = _parameters(request.body)
-        loaded = await self._fleet.load(name, parameters)
+        loaded = await self.fleet.load(name, parameters)
         return encode({"name": loaded.name, "version": loaded.version, "load": True})
 
     async def _index(self, request: Request) -> Response:
         """Answer `POST /v2/repository/index`, Triton's."""
-        asked = _object(request.body)
-        ready = await asyncio.gather(*(one.is_ready() for one in self._fleet.members))
-        listed = [
-            _entry(
-                one.name, one.version, "READY" if is_ready else "UNAVAILABLE", "" if is_ready else "not ready"
-            )
-            for one, is_ready in zip(self._fleet.members, ready)  # noqa: B905 - one was asked for each
-        ]
-        if not asked.get("ready"):
-            listed += [_entry(*one, "UNAVAILABLE", "unloaded") for one in self._fleet.unloaded]
-        return encode(listed)
+        only_ready = _object(request.body).get("ready") is True
+        return encode(await self.fleet.index(only_ready=only_ready))
 
     async def _models(self, _: Request) -> Response:
-        names = list(dict.fromkeys(one.name for one in self._fleet.members))
+        names = list(dict.fromkeys(one.name for one in self.fleet.members))
         data = [{"id": name, "object": "model"} for name in names]
         return encode({"models": names, "object": "list", "data": data})
 
@@ -160,35 +162,36 @@ class Router:
 
     async def _ready(self, _: Request) -> Response:
         """Say whether every model would answer."""
-        members = list(self._fleet.members)
-        ready = await asyncio.gather(*(one.is_ready() for one in members))
-        waited = [one.name for one, is_ready in zip(members, ready) if not is_ready]  # noqa: B905
-        if waited or self.is_draining or not members:
-            why = (
-                "the server is shutting down"
-                if self.is_draining
-                else f"not ready: {waited or 'no model is loaded'}"
-            )
+        why = "the server is shutting down" if self.is_draining else await self.fleet.why_not_ready()
+        if why:
             return encode({"error": why, "live": True, "ready": False}, 503)
         return encode({"live": True, "ready": True})
 
+    async def _statistics(self, _: Request) -> Response:
+        """Answer `GET /v2/models/stats`, Triton's: those of every model."""
+        answers = await asyncio.gather(*(_got(one, b"/v2/models/stats") for one in self.fleet.members))
+        counted = [each for one in answers if one for each in msgspec.json.decode(one)["model_stats"]]
+        return encode({"model_stats": counted})
+
     async def _root(self, _: Request) -> Response:
-        models = [{"name": one.name, "version": one.version} for one in self._fleet.members]
+        models = [{"name": one.name, "version": one.version} for one in self.fleet.members]
         return encode({"status": "alive", "models": models, "healthcheck_url": "/v2/health/ready"})
 
     async def _metrics(self, _: Request) -> Response:
-        members = list(self._fleet.members)
+        members = list(self.fleet.members)
 
-        async def text(upstream: Upstream) -> str:
-            try:
-                answer = await upstream.ask("GET", b"/metrics", {}, b"")
-            except Refusal:
-                return ""
-            return answer.body.decode() if answer.status == 200 else ""
-
-        texts = await asyncio.gather(*(text(one) for one in members))
-        named = [(one.name, one.version, each) for one, each in zip(members, texts)]  # noqa: B905
+        texts = await asyncio.gather(*(_got(one, b"/metrics") for one in members))
+        named = [(one.name, one.version, each.decode()) for one, each in zip(members, texts)]  # noqa: B905
         return Response(merge.metrics(named), content_type=CONTENT_TYPE)
+
+
+async def _got(upstream: Upstream, path: bytes) -> bytes:
+    """Get a document of a package's server; nothing where there is none to be had."""
+    try:
+        answer = await upstream.ask("GET", path, {}, b"")
+    except Refusal:
+        return b""
+    return answer.body if answer.status == 200 else b""
 
 
 def _named(response: Response, headers: Mapping[bytes, bytes]) -> Response:
@@ -200,8 +203,11 @@ def _named(response: Response, headers: Mapping[bytes, bytes]) -> Response:
     return response._replace(headers={**names, **(response.headers or {})})
 
 
-def _entry(name: str, version: str, state: str, reason: str) -> dict[str, str]:
-    return {"name": name, "version": version, "state": state, "reason": reason}
+def _below(headers: Mapping[bytes, bytes], path: str, inner: str) -> Mapping[bytes, bytes]:
+    """Add where a package's routes begin, behind whatever prefix a proxy in front has cut off."""
+    prefix = quote(path.removesuffix(inner)).encode()
+    before = headers.get(_PREFIX, b"").rstrip(b"/")
+    return {**headers, _PREFIX: before + prefix} if prefix else headers
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from lading_runtime import log
@@ -24,18 +24,29 @@ class Fleet:
         self._first = self.members[0].name if self.members else ""
         self.unloaded: dict[tuple[str, str], str] = {}
         """(name, version) → reference of those that were served before."""
+        self.prepare: Callable[[Upstream], Awaitable[None]] = _nothing
+        """What has to be waited for, besides readiness, before a package takes another's place."""
         self._control = control
         self._turn = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
 
     def find(self, name: str, version: str | None = None) -> Upstream:
         """Return what answers for a name, or one version of it; refuse with 404."""
-        for one in reversed(self.members):
-            if name in {one.name, one.own_name, one.reference} and version in {None, one.version}:
-                return one
+        called = self._called(name)
+        if version is not None:
+            exact = [one for one in called if one.version == version]
+            called = exact or [one for one in called if one.own_version == version]
+        if called:
+            return called[-1]
         known = ", ".join(f"{one.name} {one.version}" for one in self.members) or "none"
         which = f"version {version!r} of model {name!r}" if version else f"model {name!r}"
         raise Refusal(404, f"got {which}, expected one of: {known}")
+
+    def _called(self, name: str) -> list[Upstream]:
+        """List those of a name or reference; else those that call themselves so, where they have one name."""
+        found = [one for one in self.members if name in {one.name, one.reference}]
+        own = [one for one in self.members if one.own_name == name]
+        return found or (own if len({one.name for one in own}) == 1 else [])
 
     @property
     def default(self) -> Upstream:
@@ -60,10 +71,11 @@ class Fleet:
         if parameters.get("version") is not None:
             reference = f"{name}:{parameters['version']}"
         elif "reference" not in parameters:
-            known = [one for one in self.members if name in {one.name, one.own_name}]
+            known = self._called(name)
             reference = known[-1].reference if known else self._before(name)
         async with self._turn:  # two that load the same name at once would end each other's
             loaded = Upstream(await self._control.load(reference))
+            await self.prepare(loaded)
             old = [one for one in self.members if one.name == loaded.name]
             place = self.members.index(old[0]) if old else len(self.members)
             kept = [one for one in self.members if one not in old]
@@ -77,10 +89,32 @@ class Fleet:
         """Serve no version of a model any more; refuse with 404 where there is none."""
         self.find(name)
         async with self._turn:
-            gone = [one for one in self.members if name in {one.name, one.own_name, one.reference}]
+            gone = self._called(name)
             self.members = [one for one in self.members if one not in gone]
         for one in gone:
             self._end(one, keep=True)
+
+    async def index(self, *, only_ready: bool) -> list[dict[str, str]]:
+        """List what is served, and what was, as Triton's repository does."""
+        members = list(self.members)
+        ready = await asyncio.gather(*(one.is_ready() for one in members))
+        listed = [
+            _entry(one, "READY", "") if is_ready else _entry(one, "UNAVAILABLE", "not ready")
+            for one, is_ready in zip(members, ready)  # noqa: B905 - one was asked for each
+            if is_ready or not only_ready
+        ]
+        gone = [] if only_ready else self.unloaded
+        return listed + [
+            {"name": name, "version": version, "state": "UNAVAILABLE", "reason": "unloaded"}
+            for name, version in gone
+        ]
+
+    async def why_not_ready(self) -> str:
+        """Say, for people, which models would not answer; nothing where all would."""
+        members = list(self.members)
+        ready = await asyncio.gather(*(one.is_ready() for one in members))
+        waited = [one.name for one, is_ready in zip(members, ready) if not is_ready]  # noqa: B905 - as above
+        return "" if members and not waited else f"not ready: {waited or 'no model is loaded'}"
 
     def _before(self, name: str) -> str:
         """Return the reference that a name was served from before, else the name, which may be one itself."""
@@ -93,7 +127,7 @@ class Fleet:
 
         async def end() -> None:
             await old.drain(_DRAIN_S)
-            old.close()
+            await old.close()
             try:
                 await self._control.unload(old.socket)
             except Refusal as refusal:
@@ -102,3 +136,11 @@ class Fleet:
         task = asyncio.get_running_loop().create_task(end())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _entry(one: Upstream, state: str, reason: str) -> dict[str, str]:
+    return {"name": one.name, "version": one.version, "state": state, "reason": reason}
+
+
+async def _nothing(_: Upstream) -> None:
+    """Wait for nothing."""

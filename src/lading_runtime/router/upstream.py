@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import cast
+from typing import Any, cast
 
 from lading_runtime.front.messages import RETRY_AFTER, Refusal, Response
 from lading_runtime.router.link import Link, LostError
@@ -30,12 +30,16 @@ class Upstream:
     """One package, served on a Unix socket."""
 
     def __init__(self, facts: Mapping[str, str]) -> None:
-        """`facts`: `reference`, `name`, `version`, `own_name` (the package's own), and its `socket`."""
+        """`facts`: `reference`, `name`, `version`, `own_name`, `own_version`, `socket`, `grpc_socket`."""
         self.reference = facts["reference"]
         self.name = facts["name"]
         self.version = facts["version"]
         self.own_name = facts["own_name"]
+        self.own_version = facts["own_version"]
         self.socket = facts["socket"]
+        self.grpc_socket = facts["grpc_socket"]
+        self.channel: Any = None
+        """What calls go through, where gRPC is spoken; whoever makes it knows its type."""
         self.in_flight = 0
         self._free: list[Link] = []
         self._idle: asyncio.Event | None = None
@@ -47,7 +51,7 @@ class Upstream:
         have been closed while the request was on its way.
         """
         request = _head("GET" if method == "HEAD" else method, url, headers, len(body))
-        self.in_flight += 1
+        self.enter()
         response = None
         try:
             response = await self._ask(request, body)
@@ -58,7 +62,7 @@ class Upstream:
             raise Refusal(500, f"the server of {self.reference!r} ended while it answered this") from None
         finally:
             if response is None or response.stream is None:
-                self._leave()
+                self.leave()
         if response.stream is not None:
             return response._replace(stream=self._counted(_generator(response)))
         return response
@@ -80,10 +84,12 @@ class Upstream:
             except asyncio.TimeoutError:
                 return
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close what is kept."""
         while self._free:
             self._free.pop().close()
+        if self.channel is not None:
+            await self.channel.close()
 
     async def _ask(self, request: bytes, body: bytes) -> Response:
         while True:
@@ -117,7 +123,7 @@ class Upstream:
                 async for piece in pieces:
                     yield piece
         finally:
-            self._leave()
+            self.leave()
 
     async def _link(self) -> tuple[Link, bool]:
         while self._free:
@@ -127,7 +133,12 @@ class Upstream:
         _, link = await asyncio.get_running_loop().create_unix_connection(Link, self.socket)
         return link, True
 
-    def _leave(self) -> None:
+    def enter(self) -> None:
+        """Count a request that is on its way: until it is answered, its server is not ended."""
+        self.in_flight += 1
+
+    def leave(self) -> None:
+        """Count one that is answered."""
         self.in_flight -= 1
         if not self.in_flight and self._idle is not None:
             self._idle.set()

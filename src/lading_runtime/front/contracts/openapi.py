@@ -19,9 +19,17 @@ _PAGE = os.path.join(os.path.dirname(__file__), "docs.html")  # noqa: PTH118, PT
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
-async def document(model: Model, _: Request) -> Response:
-    """Answer `GET /openapi.json`."""
-    return encode(openapi.document(model))
+# what a proxy has cut off of a path, as Traefik and others tell it
+_PREFIX = re.compile(r"(/[\w.~%-]+)+")
+
+
+async def document(model: Model, request: Request) -> Response:
+    """Answer `GET /openapi.json`; behind a proxy that says so, with where its routes begin."""
+    described = openapi.document(model)
+    prefix = request.headers.get(b"x-forwarded-prefix", b"").decode("latin-1").rstrip("/")
+    if _PREFIX.fullmatch(prefix):
+        described["servers"] = [{"url": prefix}]
+    return encode(described)
 
 
 async def page(model: Model, _: Request) -> Response:
