@@ -36,13 +36,16 @@ class Channel:
             f"unix:{path}", options=[*_OPTIONS, ("grpc.default_authority", "model")]
         )
         self._methods: dict[str, Any] = {}
-        self._was_ready = False
 
-    async def ready(self) -> None:
-        """Wait until it has been connected once; raise TimeoutError."""
-        if not self._was_ready:
-            await asyncio.wait_for(self._channel.channel_ready(), _CONNECT_S)
-            self._was_ready = True
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether a call would be sent at once; begin to connect where not."""
+        state = self._channel.get_state(try_to_connect=True)
+        return bool(state == grpc.ChannelConnectivity.READY)
+
+    async def connected(self) -> None:
+        """Wait until it is connected; raise TimeoutError."""
+        await asyncio.wait_for(self._channel.channel_ready(), _CONNECT_S)
 
     def ask(self, method: str, data: bytes, metadata: Any, timeout_s: float | None) -> Any:  # noqa: ANN401 - grpc has no types
         """Begin a call."""
@@ -57,14 +60,18 @@ class Channel:
 
 
 async def connect(upstream: Upstream) -> Channel:
-    """Return the channel to a package's server once it has been connected; refuse one without gRPC."""
+    """Return the channel to a package's server; wait for one that is ready and has not spoken gRPC yet."""
     channel: Channel | None = upstream.channel
     if channel is None:
         if not upstream.grpc_socket:
             raise Refusal(501, f"the server of {upstream.reference!r} was started without gRPC")
         channel = upstream.channel = Channel(upstream.grpc_socket)
+    if channel.is_connected:
+        return channel
+    if not await upstream.is_ready():
+        raise _unreachable(upstream)
     try:
-        await channel.ready()
+        await channel.connected()
     except asyncio.TimeoutError:
         raise Refusal(503, f"the server of {upstream.reference!r} does not answer gRPC") from None
     return channel
@@ -82,10 +89,14 @@ async def call(upstream: Upstream, method: str, data: bytes, context: Any) -> by
         except grpc.aio.AioRpcError as error:
             trailing = error.trailing_metadata() or ()
             if error.code() == grpc.StatusCode.UNAVAILABLE and _NAMED not in dict(trailing):
-                raise Refusal(503, f"the server of {upstream.reference!r} cannot be reached") from None
+                raise _unreachable(upstream) from None
             await context.abort(error.code(), error.details() or "", tuple(trailing))
             raise
         context.set_trailing_metadata(tuple(await asked.trailing_metadata() or ()))
         return answer
     finally:
         upstream.leave()
+
+
+def _unreachable(upstream: Upstream) -> Refusal:
+    return Refusal(503, f"the server of {upstream.reference!r} cannot be reached")
