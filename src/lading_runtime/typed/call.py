@@ -279,7 +279,7 @@ def _member(parameter: inspect.Parameter, hints: Hints, hint: Any) -> Member:
     said = limits.read(kind, default, takes_null={"type": "null"} in kind.schema.get("anyOf", ()))
     if said is None:
         return Member(parameter.name, kind, required=False, default=default)
-    return Member(parameter.name, said.kind, said.required, said.default, said.description)
+    return Member(parameter.name, kind, said.required, said.default, said.description, said.limits)
 
 
 _SEQUENCES = {

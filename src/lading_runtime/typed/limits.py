@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
 from lading_runtime.typed.plain import Kind
-from lading_runtime.typed.reading import Reading, Text, shown
+from lading_runtime.typed.reading import Reading, shown
 
 _FIELDS = {"cog.input.FieldInfo", "pydantic.fields.FieldInfo"}
 # what they are called → JSON Schema's word, and how a value that does not fit is told of
@@ -29,7 +29,7 @@ class Said(NamedTuple):
     required: bool
     default: Any
     description: Optional[str]  # noqa: UP045 - evaluated under Python 3.8 too
-    kind: Kind
+    limits: Optional[Limits]  # noqa: UP045
 
 
 def read(kind: Kind, given: Any, *, takes_null: bool) -> Said | None:
@@ -50,7 +50,7 @@ def read(kind: Kind, given: Any, *, takes_null: bool) -> Said | None:
         is_unset = True
     limits = {key: told[key] for key in (*_SIZES, *_LENGTHS, "regex", "choices") if told.get(key) is not None}
     more = {"deprecated": True} if told.get("deprecated") else {}
-    limited = Limited(kind, limits, more) if limits or more else kind
+    limited = Limits(kind, limits, more) if limits or more else None
     return Said(is_unset, None if is_unset else default, told.get("description"), limited)
 
 
@@ -68,43 +68,30 @@ def _told(given: Any) -> dict[str, Any]:
     return found
 
 
-class Limited(Kind):
-    """A kind whose values have limits."""
+class Limits:
+    """What a value has to fit besides its kind."""
 
-    def __init__(self, inner: Kind, limits: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+    def __init__(self, kind: Kind, limits: Mapping[str, Any], more: Mapping[str, Any]) -> None:
         """`limits` are those of `Input`; `more` is said in the schema alone."""
-        self.inner = inner
-        self.takes = inner.takes  # type: ignore[misc]
-        self.is_record = inner.is_record
         self._limits = limits
-        self.schema = {**_schema(inner.schema, limits), **more}
-        self.expected = inner.expected
-        if "choices" in limits:
-            self.expected = "one of " + ", ".join(map(shown, limits["choices"]))
+        self.schema = {**_schema(kind.schema, limits), **more}
+        self._expected = kind.expected
 
-    def of_text(self, text: Text) -> Any:
-        """Take a field as the kind itself does."""
-        return self.inner.of_text(text)
-
-    def convert(self, value: Any, at: str, reading: Reading) -> Any:
-        """Read a value, and look at what it may be."""
-        had = len(reading.problems)
-        found = self.inner.convert(value, at, reading)
-        if len(reading.problems) == had and found is not None:
-            for one in found if isinstance(found, list) else [found]:
-                wrong = self._wrong(one)
-                if wrong:
-                    reading.fail(at, one, wrong)
-        return found
+    def check(self, value: Any, at: str, reading: Reading) -> None:
+        """Note what does not fit: of a list each item, of null nothing."""
+        for one in value if isinstance(value, list) else [value]:
+            wrong = "" if one is None else self._wrong(one)
+            if wrong:
+                reading.fail(at, one, wrong)
 
     def _wrong(self, value: Any) -> str:
         """Say what was expected of a value that does not fit; nothing of one that does."""
         limits = self._limits
         if "choices" in limits and value not in limits["choices"]:
-            return self.expected
+            return "one of " + ", ".join(map(shown, limits["choices"]))
         for key, (_, sign) in _SIZES.items():
             if key in limits and not _holds(key, value, limits[key]):
-                return f"{self.inner.expected} {sign} {limits[key]}"
+                return f"{self._expected} {sign} {limits[key]}"
         for key, (_, words) in _LENGTHS.items():
             is_short = key == "min_length"
             if key in limits and (len(value) < limits[key] if is_short else len(value) > limits[key]):

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
+from lading_runtime.typed.limits import Limits
 from lading_runtime.typed.plain import Kind
 from lading_runtime.typed.reading import Reading, Text, Upload
 
@@ -142,6 +143,7 @@ class Member(NamedTuple):
     required: bool
     default: Any = None
     description: Optional[str] = None  # noqa: UP045 - evaluated under Python 3.8 too
+    limits: Optional[Limits] = None  # noqa: UP045
 
 
 class Record(Kind):
@@ -185,7 +187,10 @@ def members(wanted: Sequence[Member], given: Mapping[str, Any], at: str, reading
     found = {}
     for one in wanted:
         if one.name in given:
+            had = len(reading.problems)
             found[one.name] = one.kind.read(given[one.name], prefix + one.name, reading)
+            if one.limits is not None and len(reading.problems) == had:
+                one.limits.check(found[one.name], prefix + one.name, reading)
         elif one.required:
             reading.note(prefix + one.name, f"missing, expected {one.kind.expected}")
     return found
@@ -202,10 +207,9 @@ def schema_of(wanted: Sequence[Member], default: Callable[[Any], Any]) -> dict[s
             with contextlib.suppress(TypeError, ValueError):
                 about["default"] = default(one.default)
         # what stands beside a $ref is not read by all
-        is_ref = "$ref" in one.kind.schema and about
-        properties[one.name] = (
-            {"allOf": [one.kind.schema], **about} if is_ref else {**one.kind.schema, **about}
-        )
+        schema = one.kind.schema if one.limits is None else one.limits.schema
+        is_ref = "$ref" in schema and about
+        properties[one.name] = {"allOf": [schema], **about} if is_ref else {**schema, **about}
     required = [one.name for one in wanted if one.required]
     document: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**document, "required": required} if required else document
