@@ -108,11 +108,24 @@ def test_an_events_data_may_be_base64(iris_server):
     assert (status, json.loads(body)["data"]) == (200, {"predictions": [0]})
 
 
+def test_an_events_data_may_be_csv(iris_server):
+    text = ",".join(map(str, ROW))
+    event = {"specversion": "1.0", "id": "1", **EVENT, "datacontenttype": "text/csv", "data": text}
+    headers = {"content-type": "application/cloudevents+json"}
+    status, body, _ = iris_server.ask("POST", PREDICT, json.dumps(event), headers)
+    assert (status, json.loads(body)["data"]) == (200, {"predictions": [0]})
+    attributes = {f"ce-{name}": value for name, value in {"specversion": "1.0", "id": "1", **EVENT}.items()}
+    status, body, _ = iris_server.ask("POST", PREDICT, text, {**attributes, "content-type": "text/csv"})
+    assert (status, json.loads(body)) == (200, {"predictions": [0]})
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "status"),
     [
         ({"content-type": "application/cloudevents+json"}, '{"specversion": "1.0", "data": {}}', 400),
         ({"content-type": "application/cloudevents+json"}, "[]", 400),
+        ({"ce-specversion": "9", "ce-id": "1", "ce-type": "t", "ce-source": "s"}, "{}", 400),
+        ({"ce-specversion": "1.0", "ce-id": "1", "ce-type": "t", "ce-source": "s"}, "", 400),
         ({"content-type": "application/cloudevents-batch+json"}, "[]", 415),
         ({"ce-specversion": "1.0", "ce-id": "1"}, "{}", 400),
         ({"ce-specversion": "1.0", "ce-id": "1", "ce-type": "t", "ce-source": "s"}, "{", 400),

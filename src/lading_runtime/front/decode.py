@@ -148,6 +148,8 @@ def _parse_leniently(body: bytes, first: Exception) -> Any:
     except RecursionError:
         raise Refusal(400, "got JSON that is nested too deeply") from None
     except ValueError as error:
+        if not body.strip():
+            raise Refusal(400, "got an empty body, expected JSON") from None
         strict = isinstance(error, (json.JSONDecodeError, UnicodeDecodeError))
         raise Refusal(400, f"got a body that is not JSON: {first if strict else error}") from None
 

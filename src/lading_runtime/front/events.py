@@ -14,19 +14,20 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from lading_runtime.front.decode import parse_json
-from lading_runtime.front.messages import Refusal, Request, Response
+from lading_runtime.front.decode import is_json, media_type, parse_json
+from lading_runtime.front.messages import Refusal, Request, Response, quote
 
 _STRUCTURED = b"application/cloudevents+json"
 _REQUIRED = ("id", "source", "specversion", "type")
+_VERSIONS = {"1.0", "0.3"}
 _BATCH = b"application/cloudevents-batch"
 
 
 class Event(NamedTuple):
-    """A CloudEvent: its attributes, its data, and whether its attributes were headers."""
+    """A CloudEvent: its attributes, the request that its data are, and whether the former were headers."""
 
     attributes: Mapping[str, Any]
-    data: bytes
+    request: Request
     is_binary: bool
 
 
@@ -39,32 +40,46 @@ def find(request: Request) -> Event | None:
             for name, value in request.headers.items()
             if name.startswith(b"ce-")
         }
-        return _check(Event(attributes, request.body, is_binary=True))
+        return _check(Event(attributes, request, is_binary=True))
     if kind.startswith(_BATCH):
         raise Refusal(415, "got a batch of CloudEvents, expected one")
     if kind.startswith(_STRUCTURED):
-        return _check(_structured(parse_json(request.body)))
+        return _check(_structured(request, parse_json(request.body)))
     return None
 
 
-def _structured(document: Any) -> Event:
+def _structured(request: Request, document: Any) -> Event:
     if not isinstance(document, dict):
         raise Refusal(400, "expected a CloudEvent, which is an object")
     attributes = {key: value for key, value in document.items() if key not in {"data", "data_base64"}}
+    kind = str(document.get("datacontenttype") or "application/json")
+    request = request._replace(
+        headers={**request.headers, b"content-type": kind.encode("latin-1", "replace")}
+    )
     if "data_base64" not in document:
-        return Event(attributes, msgspec.json.encode(document.get("data")), is_binary=False)
+        data = document.get("data")
+        is_text = isinstance(data, str) and not is_json(media_type(request.headers)[0])
+        body = data.encode() if is_text else msgspec.json.encode(data)
+        return Event(attributes, request._replace(body=body), is_binary=False)
     try:
-        data = base64.b64decode(document["data_base64"], validate=True)
+        body = base64.b64decode(document["data_base64"], validate=True)
     except (binascii.Error, TypeError, ValueError):
         raise Refusal(400, "CloudEvent: data_base64: expected a base64 string") from None
-    return Event(attributes, data, is_binary=False)
+    return Event(attributes, request._replace(body=body), is_binary=False)
 
 
 def _check(event: Event) -> Event:
     missing = [name for name in _REQUIRED if not isinstance(event.attributes.get(name), str)]
     if missing:
         raise Refusal(400, f"CloudEvent: {missing} are missing, expected strings")
-    return event
+    version = event.attributes["specversion"]
+    if version not in _VERSIONS:
+        raise Refusal(400, f"CloudEvent: specversion: got {quote(version)}, expected '1.0'")
+    if event.request.body in {b"", b"null"}:
+        raise Refusal(400, "CloudEvent: got no data, expected what a request has as its body")
+    # the answer is an event's data, which cannot be a picture
+    headers = {**event.request.headers, b"accept": b"application/json"}
+    return event._replace(request=event.request._replace(headers=headers))
 
 
 def respond(event: Event, name: str, body: bytes, environ: Mapping[str, str] = os.environ) -> Response:

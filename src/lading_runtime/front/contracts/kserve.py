@@ -46,7 +46,7 @@ async def predict(model: Model, request: Request) -> Response:
     names.check(model, str(name), version)
     event = events.find(request)
     if event is not None:
-        answer = await model.predict(bodies.of_json(model, event.data))
+        answer = await model.predict(await bodies.read(model, event.request, else_json=True))
         return events.respond(event, str(name), wrapped(answer))
     wanted = await bodies.read(model, request, else_json=True)
     return await answers.respond(model, request, wanted, wrapped)
