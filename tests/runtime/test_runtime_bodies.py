@@ -238,6 +238,10 @@ def test_bytes_may_be_written_as_tensorflow_serving_has_them(document):
     assert cells(columns(x="string"), document) == [["hi"]]
 
 
+def test_base64_may_have_lines_as_mlflows_own_has():
+    assert cells(columns(x="binary"), {"instances": ["aG\nk=\n"]}) == [["aG\nk=\n"]]
+
+
 def test_what_is_no_base64_is_refused_of_them_too():
     assert "expected a base64 string" in refusal(columns(x="binary"), {"instances": [{"b64": "!"}]})
     assert "expected a string" in refusal(columns(x="string"), {"instances": [{"b64": "/w=="}]})
@@ -261,3 +265,28 @@ def test_one_row_may_come_without_lists_as_mlflow_has_it():
     assert cells(ARRAY, {"instances": [[1, 2], [3, 4]]}) == [[[1, 2], [3, 4]]]
     assert cells(OBJECT, {"inputs": {"x": {"k": 1}}}) == [[{"k": 1}]]
     assert "got 3, expected a list" in refusal(two, {"inputs": 3})
+
+
+@pytest.mark.parametrize(
+    ("spec", "value"),
+    [
+        ({"type": "array", "items": {"type": "any"}}, None),
+        ({"type": "map", "values": {"type": "any"}}, None),
+        ({"type": "map", "values": {"type": "long"}, "required": False}, {"a": None}),
+        ({"type": "object", "properties": {"k": {"type": "long"}}, "required": False}, {}),
+    ],
+    ids=str,
+)
+def test_nothing_is_a_value_where_mlflow_says_so(spec, value):
+    assert cells(nested(**spec), {"dataframe_records": [{"x": value}]}) == [[value]]
+    strict = {**spec, "required": True, "items": {"type": "long"}, "values": {"type": "long"}}
+    refusal(nested(**strict), {"dataframe_records": [{"x": value}]})
+
+
+def test_unsigned_numbers_are_cast_by_numpy_where_it_may_be_lenient():
+    schema = read({"inputs": [{"type": "tensor", "tensor-spec": {"dtype": "uint8", "shape": [-1, 2]}}]})
+    ((entry, data),) = forms.read(schema, {"inputs": [[1.7, True]]}, lenient=True).tensors
+    assert (entry["datatype"], bytes(data)) == ("UINT8", b"\x01\x01")
+    assert "got 1.7" in refusal(schema, {"inputs": [[1.7, 1]]})
+    with pytest.raises(Refusal, match="got 300"):
+        forms.read(schema, {"inputs": [[300, 1]]}, lenient=True)

@@ -203,6 +203,6 @@ def _unwrapped(kind: str, value: object) -> object:
 
 def _base64(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)  # MLflow's own has lines
     except binascii.Error as error:
         raise ValueError(text) from error

@@ -45,6 +45,8 @@ def coerce(kind: str, values: Sequence[Any], style: str) -> tuple[str, Sequence[
         values = [_float(kind, value) for value in values]
     elif kind in _BITS:
         values = _integers(_BITS[kind], values, by_numpy=by_numpy)
+    elif kind.startswith("UINT"):
+        values = [_whole(value) for value in values]
     elif kind == "string":
         values = list(map(str, values))
     elif kind == "binary":
@@ -71,7 +73,7 @@ def _integers(bits: int, values: Sequence[Any], *, by_numpy: bool) -> Sequence[A
     kinds = set(map(type, values))
     low = -1 << (bits - 1)
     if by_numpy or kinds - {int, float}:
-        return [_or(value, int) if type(value) in {int, float, str, bool} else value for value in values]
+        return [_whole(value) for value in values]
     if float in kinds:  # the whole column is floats, and what is out of range becomes the lowest number
         floats = [_or(value, float) for value in values]
         if not all(map(math.isfinite, floats)):
@@ -81,6 +83,10 @@ def _integers(bits: int, values: Sequence[Any], *, by_numpy: bool) -> Sequence[A
     if largest > _LONGEST or smallest < -1 << 63 or (smallest < 0 and largest >= 1 << 63):
         return values  # pandas has no integers for them
     return [(value - low) % (1 << bits) + low for value in values]
+
+
+def _whole(value: Any) -> Any:
+    return _or(value, int) if type(value) in {int, float, str, bool} else value
 
 
 def _text(value: Any) -> str:

@@ -32,6 +32,8 @@ def check(spec: Mapping[str, Any], value: Any, path: str = "") -> None:
             pack(SCALARS[kind], [value])
         except Misfit as misfit:
             raise ValueError(_at(path, str(misfit))) from None
+    elif value is None and _is_any(spec):
+        return  # as MLflow has it, required or not
     elif kind in {"array", "sparkml_vector"}:
         if not isinstance(value, list):
             raise ValueError(_at(path, f"got {shown(value)}, expected a list"))
@@ -39,10 +41,16 @@ def check(spec: Mapping[str, Any], value: Any, path: str = "") -> None:
         for index, item in enumerate(value):
             check(items, item, f"{path}[{index}]")
     elif kind == "map":
-        for key, item in _object(value, path).items():
-            check(spec.get("values") or {"type": "any"}, item, f"{path}.{key}")
+        _check_map(spec, _object(value, path), path)
     elif kind == "object":
         _check_object(spec.get("properties") or {}, _object(value, path), path)
+
+
+def _check_map(spec: Mapping[str, Any], value: Mapping[str, Any], path: str) -> None:
+    is_optional = spec.get("required", True) is False
+    for key, item in value.items():
+        if item is not None or not is_optional:
+            check(spec.get("values") or {"type": "any"}, item, f"{path}.{key}")
 
 
 def _check_object(properties: Mapping[str, Any], value: Mapping[str, Any], path: str) -> None:
@@ -59,6 +67,13 @@ def _check_object(properties: Mapping[str, Any], value: Mapping[str, Any], path:
             expected = f"a value ({spec.get('type')})"
             what = f"got null, expected {expected}" if is_null else f"missing, expected {expected}"
             raise ValueError(_at(f"{path}.{name}", what))
+
+
+def _is_any(spec: Mapping[str, Any]) -> bool:
+    """Tell whether a list or a map may hold anything."""
+    kind = spec.get("type")
+    inner = spec.get("items") if kind == "array" else spec.get("values") if kind == "map" else None
+    return bool(inner) and (inner or {}).get("type") == "any"
 
 
 def _object(value: object, path: str) -> Mapping[str, Any]:

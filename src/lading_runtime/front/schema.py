@@ -159,7 +159,8 @@ def pack_column(column: Column, kind: str, values: Sequence[Any]) -> tuple[str, 
     if column.kind == "JSON":
         for row, value in enumerate(values):
             try:
-                if value is not None or column.required:
+                # an optional object may be empty: MLflow takes that for none
+                if column.required or not (value is None or (value == {} and column.type == "object")):
                     check(column.spec, value)
             except ValueError as error:
                 raise invalid(f"column {column.name!r}, row {row}: {error}") from None
