@@ -57,7 +57,7 @@ def _structured(request: Request, document: Any) -> Event:
         headers={**request.headers, b"content-type": kind.encode("latin-1", "replace")}
     )
     if "data_base64" not in document:
-        data = document.get("data")
+        data: Any = document.get("data")
         is_text = isinstance(data, str) and not is_json(media_type(request.headers)[0])
         body = data.encode() if is_text else msgspec.json.encode(data)
         return Event(attributes, request._replace(body=body), is_binary=False)
