@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, HttpUrl
 
 from lading_runtime import wire
 from lading_runtime.loaders import answering
@@ -53,6 +53,25 @@ class Word(TypedDict):
 class Flower(BaseModel):
     sepal: float = Field(gt=0, description="in cm")
     name: str | None = None
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int = 9
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    bark: str = Field(min_length=1)
+
+
+Pet = Annotated[Cat | Dog, Field(discriminator="kind")]
+Item = typing.TypeVar("Item")
+
+
+@dataclasses.dataclass
+class Box(typing.Generic[Item]):
+    items: list[Item]
 
 
 class Pair(typing.NamedTuple):
@@ -155,6 +174,10 @@ IDENT = "12345678-1234-5678-1234-567812345678"
         (list[Flower], [{"sepal": 1}], "list", [{"sepal": 1.0, "name": None}]),
         (Annotated[int, Field(ge=1)], 2, "int", 2),
         (Annotated[int, "for people"], 2, "int", 2),
+        (Pet, {"kind": "cat"}, "Cat", {"kind": "cat", "lives": 9}),
+        (Box[int], {"items": [1]}, "Box", {"items": [1]}),
+        (typing.Tuple, [1, "a"], "tuple", [1, "a"]),
+        (HttpUrl, "http://a.b/", "HttpUrl", "http://a.b/"),
         (dt.datetime, "2026-01-02T03:04:05Z", "datetime", "2026-01-02T03:04:05+00:00"),
         (dt.date, "2026-01-02", "date", "2026-01-02"),
         (dt.timedelta, 1.5, "timedelta", 1.5),
@@ -195,6 +218,8 @@ def schema_of(routine):
 @pytest.mark.parametrize(
     ("hint", "given", "problem"),
     [
+        (Box[int], {"items": ["a"]}, "value.items[0]: got 'a', expected a whole number"),
+        (Cat | Dog, {"kind": "cat", "lives": "x"}, "value.lives: got 'x', expected a valid integer"),
         (int, "x", "value: got 'x', expected a whole number"),
         (int, 1.5, "value: got 1.5, expected a whole number"),
         (int, True, "value: got true, expected a whole number"),
@@ -312,6 +337,31 @@ def of_one(item: Flower, scale: float = 1.0) -> float:
 
 def of_many(items: list[Flower], scale: float = 1.0) -> list[float]:
     return [one.sepal * scale + 100 * len(items) for one in items]
+
+
+def test_every_kind_of_parameter_is_filled_by_its_name():
+    def places(a: int, b: int = 2, /, c: int = 3, *more: int, d: int = Field(4, ge=0, description="of d")):
+        return [a, b, c, d]
+
+    def wrapped(*args, **kwargs):
+        return kwargs
+
+    assert ask(places, {"a": 1}) == [1, 2, 3, 4]
+    assert ask(places, {"a": 1, "b": 5, "d": 6}) == [1, 5, 3, 6]
+    assert "d: got -1, expected a whole number >= 0" in refusal(places, {"a": 1, "d": -1})
+    described = load(places).facts["schema"]["input"]
+    assert described["required"] == ["a"]
+    assert described["properties"]["d"]["default"] == 4
+    assert described["properties"]["d"]["description"] == "of d"
+    assert ask(wrapped, {"a": 1}) == {"a": 1}
+
+
+def test_one_of_several_models_may_be_the_whole_body():
+    def kind(pet: Pet) -> str:
+        return pet.kind
+
+    assert ask(kind, {"kind": "dog", "bark": "w"}) == "dog"
+    assert ask(kind, {"pet": {"kind": "cat"}}) == "cat"
 
 
 def test_a_body_may_be_the_one_parameters_own_value():

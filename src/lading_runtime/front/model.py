@@ -135,7 +135,7 @@ class Model:
             raise Refusal(415, error["message"], reason="unsupported")
         if error["kind"] == "refused":
             raise Refusal(
-                400,
+                int(error.get("status", 400)),
                 f"the model refused the input: {error['message']}",
                 code="INVALID_PARAMETER_VALUE",
                 reason="model_refused",

@@ -17,7 +17,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 from lading_runtime import wire
-from lading_runtime.typed.call import HEADERS, Arguments, Call
+from lading_runtime.typed.call import HEADERS, Arguments, Call, by_name
 from lading_runtime.typed.forms import OF_REQUEST, Found
 from lading_runtime.typed.libraries import Array, Frame
 from lading_runtime.typed.nested import Many
@@ -142,6 +142,7 @@ class Typed(Routine):
         """Tell the front what it takes; a table it can read itself, and requests for one it may merge."""
         super().__init__(runner)
         self._call = call
+        self._function = by_name(runner.function)
         main = call.members[0].kind if call.members else None
         is_table = call.batch and isinstance(main, (Array, Frame))
         is_table = is_table and sum(one.required for one in call.members) <= 1
@@ -184,9 +185,9 @@ class Typed(Routine):
         name = self._call.members[0].name
         others = [{key: value for key, value in one.items() if key != name} for one in read]
         if any(one != others[0] for one in others):
-            return [self.runner.function(**one) for one in read]
+            return [self._function(**one) for one in read]
         counts = [len(one[name]) for one in read]
-        found = self.runner.function(**others[0], **{name: [item for one in read for item in one[name]]})
+        found = self._function(**others[0], **{name: [item for one in read for item in one[name]]})
         if len(found) != sum(counts):
             message = f"got {len(found)} rows, expected {sum(counts)}"
             raise ValueError(message)
@@ -194,7 +195,7 @@ class Typed(Routine):
         return [found[end - count : end] for end, count in zip(ends, counts)]  # noqa: B905 - of one length
 
     def _answer(self, arguments: Arguments, more: Mapping[str, Any]) -> Any:
-        function = self.runner.function
+        function = self._function
         if not arguments.is_rows:
             result = function(**arguments.calls[0], **more)
             if self.facts["schema"]["stream"]:

@@ -53,11 +53,10 @@ class Call:
         for one in inspect.signature(function).parameters.values():
             if one.kind is one.VAR_KEYWORD:
                 self.takes_more = True
-            elif one.kind in {one.POSITIONAL_ONLY, one.VAR_POSITIONAL}:
-                message = f"{function.__name__} has a parameter {str(one)!r}, expected ones with names"
-                raise TypeError(message)
-            elif one.name != HEADERS:
+            elif one.kind != one.VAR_POSITIONAL and one.name != HEADERS:
                 self.members.append(_member(one, hints, types.get(one.name, Any)))
+            elif one.kind == one.VAR_POSITIONAL and len(inspect.signature(function).parameters) == 1:
+                raise TypeError(f"{function.__name__} has a parameter {str(one)!r}, expected ones with names")
         self._names = [one.name for one in self.members]
         self._required = [one for one in self.members if one.required]
         self._main = self._required[0] if self._required else self.members[0] if self.members else None
@@ -286,6 +285,19 @@ _SEQUENCES = {
     *("builtins.list", "builtins.tuple", "numpy.ndarray", "collections.abc.Sequence"),
     *("pandas.core.frame.DataFrame", "pandas.core.series.Series", "pandas.DataFrame", "pandas.Series"),
 }
+
+
+def by_name(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that may be called with names alone."""
+    parameters = inspect.signature(function).parameters.values()
+    places = [one.name for one in parameters if one.kind == one.POSITIONAL_ONLY]
+    if not places:
+        return function
+
+    def called(**given: Any) -> Any:
+        return function(*[given.pop(name) for name in places], **given)
+
+    return called
 
 
 def _is_scalar(returned: Any) -> bool:

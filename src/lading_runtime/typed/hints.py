@@ -100,6 +100,8 @@ class Hints:
         if name.endswith(".Annotated"):
             return self.kind(arguments[0])
         if origin is tuple:
+            if not arguments and hint is typing.Tuple:  # noqa: UP006 - it is what users write
+                return nested.Many(plain.Anything(), tuple)
             if len(arguments) == 2 and arguments[1] is Ellipsis:
                 return nested.Many(self.kind(arguments[0]), tuple)
             return nested.Fixed([self.kind(one) for one in arguments if one != ()])
@@ -113,13 +115,15 @@ class Hints:
             return libraries.Array(_dtype(arguments))
         if name in _FILES:
             return media.File(media.text if arguments == (str,) else _FILES[name])
-        return self._class(hint, name)
+        if isinstance(hint, type) or not _has_members(origin):
+            return self._class(hint, name)
+        return self._record(origin, hint, dict(zip(origin.__parameters__, arguments)))  # noqa: B905 - one each
 
     def _class(self, hint: Any, name: str) -> Kind:  # noqa: PLR0911 - as above
         if not isinstance(hint, type):
             if name in _FILES:
                 return media.File(_FILES[name])
-            raise TypeError(f"a parameter of type {hint!r} cannot be read from a request")
+            return self._foreign(hint, str(hint))
         if name == "numpy.ndarray":
             return libraries.Array()
         if name.startswith("pandas.") and hint.__name__ in {"DataFrame", "Series"}:
@@ -144,8 +148,8 @@ class Hints:
         return media.File(media.binary if hint.__name__ == "File" else lambda *one: hint(media.path(*one)))
 
     def _bare(self, hint: Any) -> Kind:
-        if hasattr(hint, "__dataclass_fields__") or hasattr(hint, "__total__") or hasattr(hint, "_fields"):
-            return self._record(hint)
+        if _has_members(hint):
+            return self._record(hint, hint, {})
         if hint in _LISTS:
             return nested.Many(plain.Anything(), _LISTS[hint])
         if hint is tuple:
@@ -154,7 +158,23 @@ class Hints:
             return nested.Lookup(None, plain.Anything())
         if "numpy" in sys.modules and issubclass(hint, sys.modules["numpy"].generic):
             return self._scalar(hint)
-        raise TypeError(f"a parameter of type {hint.__qualname__!r} cannot be read from a request")
+        return self._foreign(hint, hint.__qualname__)
+
+    def _foreign(self, hint: Any, name: str) -> Kind:
+        """Read what pydantic alone may know; raise TypeError where it does not, or is not there."""
+        message = f"a parameter of type {name!r} cannot be read from a request"
+        if "pydantic" not in sys.modules:
+            raise TypeError(message)
+        import pydantic
+
+        broken = getattr(pydantic.errors, "PydanticUserError", AttributeError)  # 1 has none
+        try:
+            made = libraries.Validated(hint, self.definitions)
+        except (broken, AttributeError) as error:
+            raise TypeError(message) from error
+        if not made.schema:  # such as a function
+            raise TypeError(message)
+        return made
 
     def _scalar(self, hint: Any) -> Kind:
         """Read one of numpy's numbers."""
@@ -177,10 +197,12 @@ class Hints:
 
         return plain.Parsed(schema, f"{kind} ({hint.__name__})", read)
 
-    def _record(self, hint: Any) -> Kind:
-        record = nested.Record(hint.__name__, hint)
-        self._known[hint] = record
-        types = resolved(hint)
+    def _record(self, hint: Any, named: Any, meant: Mapping[Any, Any]) -> Kind:
+        """Read a class with members; `named` is what a hint says, and `meant` what its type variables are."""
+        name = hint.__name__ + "".join(f"_{getattr(one, '__name__', one)}" for one in meant.values())
+        record = nested.Record("".join(c if c.isalnum() else "_" for c in name), hint)
+        self._known[named] = record
+        types = {key: _substituted(one, meant) for key, one in resolved(hint).items()}
         if hasattr(hint, "__dataclass_fields__"):
             record.members = [
                 Member(one.name, self.kind(types.get(one.name, Any)), *_default(one))
@@ -199,11 +221,23 @@ class Hints:
                 Member(name, self.kind(one), _is_required(one, name in required), nested.ABSENT)
                 for name, one in types.items()
             ]
-        self.definitions[hint.__name__] = {
-            "title": hint.__name__,
+        self.definitions[record.schema["$ref"].rpartition("/")[2]] = {
+            "title": name,
             **nested.schema_of(record.members, results.plain_json),
         }
         return record
+
+
+def _has_members(hint: Any) -> bool:
+    return any(hasattr(hint, name) for name in ("__dataclass_fields__", "__total__", "_fields"))
+
+
+def _substituted(hint: Any, meant: Mapping[Any, Any]) -> Any:
+    """Put types in the place of a generic class's variables."""
+    if isinstance(hint, typing.TypeVar):
+        return meant.get(hint, hint)
+    open_ones = getattr(hint, "__parameters__", ()) if meant and not isinstance(hint, type) else ()
+    return hint[tuple(meant.get(one, Any) for one in open_ones)] if open_ones else hint
 
 
 def resolved(owner: Any) -> dict[str, Any]:

@@ -142,19 +142,20 @@ class Validated(Kind):
         if self._is_new:
             adapter: Any = pydantic.TypeAdapter(hint)
             self._validate = adapter.validate_python
-            document = adapter.json_schema(ref_template="#/$defs/{model}")
+            document = adapter.json_schema(ref_template="#/$defs/{model}", schema_generator=_generator())
         else:
             self._validate = hint.parse_obj
             document = hint.schema(ref_template="#/$defs/{model}")
         for key in ("$defs", "definitions"):
             definitions.update(document.pop(key, {}))
-        self.is_record = document.get("type") == "object" or "$ref" in document
+        takes = _containers(document, definitions)
+        self.is_record = "object" in takes
         if document.get("type") == "object":
             definitions.setdefault(name, document)
             document = {"$ref": f"#/$defs/{name}"}
         self.schema: Mapping[str, Any] = document
         self.expected = f"an object ({name})" if self.is_record else _described(document)
-        self.takes = frozenset({"object"} if self.is_record else {"list"})  # type: ignore[misc]
+        self.takes = frozenset(takes)  # type: ignore[misc]
 
     def of_text(self, text: Text) -> Any:
         """Take a field as it is where a text is wanted."""
@@ -173,6 +174,29 @@ class Validated(Kind):
         except RecursionError:
             reading.note(at, "nested too deeply")
         return None
+
+
+def _generator() -> Any:
+    """Return what makes JSON Schemas: an empty one of what has none, such as a validator's array."""
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Generator(GenerateJsonSchema):
+        def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Any:
+            del schema, error_info
+            return {}
+
+    return Generator
+
+
+def _containers(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> set[str]:
+    """Tell which JSON containers fit a schema, or one of those that it is a choice of."""
+    if "$ref" in schema:
+        schema = definitions.get(schema["$ref"].rpartition("/")[2], {"type": "object"})
+    several = schema.get("anyOf") or schema.get("oneOf") or ()
+    names = {"object": {"object"}, "array": {"list"}}
+    return names.get(str(schema.get("type")), set()).union(
+        *(_containers(one, definitions) for one in several)
+    )
 
 
 def _problem(error: Mapping[str, Any]) -> str:

@@ -37,7 +37,9 @@ class Union(Kind):
             attempt.close()
             if _has_form(member, value):
                 tried.append(attempt)
-        if len(tried) == 1:
+        tried.sort(key=lambda one: len(one.problems))
+        is_likely = len(tried) == 1 or (tried and len(tried[0].problems) < len(tried[1].problems))
+        if is_likely:
             reading.problems += tried[0].problems
         else:
             reading.fail(at, value, self.expected)

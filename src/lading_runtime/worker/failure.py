@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import traceback
+from typing import Any
 
 from lading_runtime.worker import console, inputs, limit
 
 
-def told(error: BaseException) -> dict[str, str]:
-    """Return a message's `error`: `refused` is the client's to mend; `failed` has a traceback in the log."""
+def told(error: BaseException) -> dict[str, Any]:
+    """Return a message's `error`: `refused` is the client's to mend; `failed` has a traceback in the log.
+
+    What says by `status_code` that it is the client's fault, as web frameworks' exceptions do, is refused so.
+    """
     if isinstance(error, inputs.RefusedError):
         return {"kind": error.kind, "message": str(error)}
+    status = getattr(error, "status_code", None)
+    if type(status) is int and 400 <= status < 500:  # as web frameworks' HTTPException has it
+        return {"kind": "refused", "status": status, "message": str(getattr(error, "detail", error))[:2000]}
     console.failure()
     why = limit.note(error)
     return {"kind": "failed", "message": last_line(error) + why}

@@ -9,6 +9,8 @@ numpy and pandas are looked at only where the model has imported them: a routine
 from __future__ import annotations
 
 import base64
+import collections
+import contextlib
 import io
 import json
 import sys
@@ -26,6 +28,9 @@ _DATATYPES = {
     **{f"int{bits}": (f"INT{bits}", f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": (f"UINT{bits}", f"<u{bits // 8}") for bits in (8, 16, 32, 64)},
 }
+
+
+_LISTS: Any = (set, frozenset, range, collections.deque, type({}.keys()), type({}.values()), type({}.items()))
 
 
 class Media:
@@ -204,7 +209,7 @@ def _default(value: Any) -> Any:  # noqa: PLR0911 - a line per form
     raw = media(value)
     if raw is not None:
         return base64.b64encode(raw[1]).decode()
-    if isinstance(value, (set, frozenset)):
+    if isinstance(value, _LISTS):
         return list(value)
     pandas, numpy = sys.modules.get("pandas"), sys.modules.get("numpy")
     if pandas is not None and (value is pandas.NA or value is pandas.NaT):
@@ -237,6 +242,10 @@ def _object(value: Any) -> Any:
         return float(value)
     if names & {"uuid.UUID", "pathlib.PurePath"}:
         return str(value)
+    core = sys.modules.get("pydantic_core")
+    if core is not None and not hasattr(value, "__next__"):  # its addresses, secrets and the like
+        with contextlib.suppress(core.PydanticSerializationError):
+            return core.to_jsonable_python(value)
     message = (
         f"the model returned a {type(value).__module__}.{type(value).__qualname__}, which has no JSON form"
     )
@@ -250,6 +259,15 @@ def _plain(array: Any) -> Any:
     return array.tolist()
 
 
+def _key(key: Any) -> str:
+    """Write an object's key as JSON does; a choice is its value."""
+    if hasattr(type(key), "__members__") and hasattr(key, "value"):
+        key = key.value
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    return str(key.isoformat() if hasattr(key, "isoformat") else key)
+
+
 def _finite(value: Any) -> Any:
     """Copy nested values for JSON: null for what is not finite, text for keys."""
     if isinstance(value, float):
@@ -257,7 +275,7 @@ def _finite(value: Any) -> Any:
     if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _finite(one) for key, one in value.items()}
+        return {_key(key): _finite(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(one) for one in value]
     return _finite(_default(value))
