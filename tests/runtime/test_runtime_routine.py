@@ -145,11 +145,15 @@ POISON = """
     import ctypes, os, signal, sys, threading, time
     class Odd:
         pass
+    class HTTPException(Exception):
+        status_code, detail = 422, "a number is wanted"
     def run(data):
         if data == "raise":
             raise KeyError("the model's own reason")
         if data == "value":
             raise ValueError("nothing to do with the input")
+        if data == "unfit":
+            raise HTTPException
         if data == "exit":
             sys.exit(4)
         if data == "odd":
@@ -200,6 +204,11 @@ def test_what_a_routine_raises_is_a_500_and_the_worker_lives_on(poisoned, poison
     assert "score.py" not in answer["error"]
     assert poisoned.predictions({"fine": 1}) == {"fine": 1}
     assert poisoned.worker_pid() == pid
+
+
+def test_a_status_code_of_the_clients_fault_is_answered_with(poisoned):
+    status, answer = poisoned.post("unfit")
+    assert (status, answer["message"]) == (422, "the model refused the input: a number is wanted")
 
 
 def test_the_reason_is_in_the_answer_and_the_traceback_in_the_log(poisoned):
