@@ -214,10 +214,11 @@ def test_a_name_cannot_break_out_of_the_page(serve, bare_model):
 def test_a_routines_parameters_forms_and_answers_are_in_the_document(serve):
     code = """
         import dataclasses
+        from collections.abc import Iterator
         @dataclasses.dataclass
         class Point:
             x: float
-        def walk(points: list[Point], steps: int = 3, note: bytes = b""):
+        def walk(points: list[Point], steps: int = 3, note: bytes = b"") -> Iterator[int]:
             '''Walk about.'''
             yield 1
     """
@@ -235,3 +236,5 @@ def test_a_routines_parameters_forms_and_answers_are_in_the_document(serve):
     items = schemas["Invocation"]["properties"]["points"]["items"]
     assert items == {"$ref": "#/components/schemas/Routine.Point"}
     assert schemas["Routine.Point"]["required"] == ["x"]
+    gathered = {"type": "array", "items": {"type": "integer"}}
+    assert schemas["ServiceOutput"] == gathered  # all of a list of records is one call

@@ -34,7 +34,13 @@ def read(facts: Mapping[str, Any]) -> Described:
         schema = json.loads(moved)
         named.update({f"Routine.{name}": one for name, one in schema.pop("$defs", {}).items()})
         schemas.append(schema)
-    return Described(schemas[0], schemas[1], named, str(told.get("description") or ""))
+    answer = schemas[1]
+    if answer and told.get("stream"):
+        answer = {"type": "array", "items": answer}
+    if answer and not told.get("batch"):
+        # a row for each that was asked about
+        answer = {"anyOf": [answer, {"type": "array", "items": answer}]}
+    return Described(schemas[0], answer, named, str(told.get("description") or ""))
 
 
 def tensors(facts: Mapping[str, Any]) -> list[Json]:

@@ -35,7 +35,10 @@ Context = Any
 
 def code(refusal: Refusal) -> grpc.StatusCode:
     """Return what a refusal is called in gRPC."""
-    return _CODES.get(refusal.status, grpc.StatusCode.INTERNAL)
+    is_clients = 400 <= refusal.status < 500
+    return _CODES.get(
+        refusal.status, grpc.StatusCode.INVALID_ARGUMENT if is_clients else grpc.StatusCode.INTERNAL
+    )
 
 
 def headers(context: Context) -> dict[bytes, bytes]:

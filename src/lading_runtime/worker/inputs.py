@@ -92,6 +92,8 @@ class Request:
         import numpy as np
 
         columns = [_array(*one) for one in self._tensors]
+        if not columns:
+            return np.empty((0, 0))
         if all(column.dtype != object for column in columns):
             return np.column_stack(columns)
         table = np.empty((len(columns[0]), len(columns)), dtype=object)
