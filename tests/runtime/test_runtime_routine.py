@@ -134,7 +134,7 @@ def test_what_python_can_return_has_a_json_form(serve):
         "bytes": ["AP8="],
         "set": [1],
         "tuple": [1, "é"],
-        "keys": {"1": 2, "None": None},
+        "keys": {"1": 2, "null": None},
         "nested": {"a": [1.0, None], "b": [{"x": 1}]},
     }
     with serve(entry="score.py", files={"score.py": code}) as served:
