@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from lading_runtime import bill as bills
-from lading_runtime import launch, log
+from lading_runtime import launch, log, output
 
 # what KServe's runtimes give
 _OPTIONS = {"__model_name": "MODEL_NAME", "__http_port": "LADING_HTTP_PORT"}
@@ -73,4 +73,7 @@ if __name__ == "__main__":
 
     from lading_runtime.front.run import serve
 
-    sys.exit(serve(BILL, STARTED))
+    STATUS = serve(BILL, STARTED)
+    output.finish()
+    log.finish()
+    os._exit(STATUS)  # a thread may be amid what nobody waits for any more, and would be waited for

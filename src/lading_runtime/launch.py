@@ -125,6 +125,11 @@ def _is_secret(name: str) -> bool:
     return is_header or name.startswith(_SECRET)
 
 
+def public(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that another process of the front may have."""
+    return {name: value for name, value in environ.items() if not _is_secret(name)}
+
+
 def hide(environ: Mapping[str, str]) -> None:
     """Let no other process of this user read our variables in /proc, where there are secrets among them.
 

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from contextvars import ContextVar
-from typing import Any, Optional, Protocol
+from typing import Any, Optional, Protocol, Union
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
@@ -78,15 +78,16 @@ def write(level: str, text: str, **fields: Any) -> None:  # noqa: ANN401
         emit(line(level, text, fields) if IS_JSON else _text(level, text, fields))
 
 
-def emit(lines: str, *, patient: bool = False) -> None:
+def emit(lines: Union[str, bytes], *, patient: bool = False) -> None:  # noqa: UP007 - see above
     """Write whole lines; `patient`, wait a moment for room where more comes than is read."""
+    data = lines.encode("utf-8", "backslashreplace") if isinstance(lines, str) else lines
     writer = _writers[0] if _writers else None
     if writer is not None:
-        writer.put(lines.encode("utf-8", "backslashreplace"), patient=patient)
+        writer.put(data, patient=patient)
         return
     with _turn:
         try:
-            sys.stderr.write(lines)
+            sys.stderr.write(data.decode("utf-8", "backslashreplace"))
             sys.stderr.flush()
         except (OSError, ValueError):
             return
@@ -144,7 +145,8 @@ class _Writer:
                 _write_out(block)
                 with self._turn:
                     self._size -= len(block)
-                    self._is_stalled = False
+                    # a reader that is slow, and not only late, is waited for once
+                    self._is_stalled = self._is_stalled and self._size > _MOST_BYTES // 2
                     dropped, self._dropped = self._dropped, 0
                     self._turn.notify_all()
                 if dropped:
@@ -175,7 +177,8 @@ def _write_out(data: bytes) -> None:
 
 
 @atexit.register
-def _finish() -> None:
+def finish() -> None:
+    """Write what waits."""
     for writer in _writers:
         writer.close()
 

@@ -1,8 +1,11 @@
 """What a worker prints in, lines of the server's log out.
 
-In a log of text a worker writes to stderr itself. In a log of JSON its stdout and stderr are a pipe, which
-a thread reads: whatever a model prints, and however much, no request waits for it and no line is torn.
-The worker's Python marks what it knows of a line (`worker/console.py`):
+A worker's stdout and stderr are a pipe, which a thread reads: whatever a model prints, and however much, no
+request waits for whoever reads the log, or does not, and no line is torn. Only where the log is text, and a
+file or a terminal, a worker writes to stderr itself.
+
+In a log of text its lines are written as they are. For one of JSON the worker's Python marks what it knows
+of a line (`worker/console.py`):
 
     RS key US process id US `info` or `error` US request id RS text, its line feeds as GS, line feed
 
@@ -15,6 +18,7 @@ import atexit
 import os
 import re
 import select
+import stat
 import threading
 from collections.abc import Iterator
 from itertools import chain
@@ -35,12 +39,14 @@ _followers: set[threading.Thread] = set()
 
 def begin() -> int:
     """Return the descriptor that a worker is to write to; `end` closes it here once the worker has it."""
-    if not log.IS_JSON:
+    if not log.IS_JSON and not _may_stall():
         return _STDERR
     ours, theirs = os.pipe()
-    follower = threading.Thread(target=_follow, args=(ours,), daemon=True, name="worker output")
+    follower = threading.Thread(
+        target=_follow if log.IS_JSON else _copy, args=(ours,), daemon=True, name="worker output"
+    )
     if not _followers:
-        atexit.register(_finish)
+        atexit.register(finish)
     _followers.add(follower)
     follower.start()
     return theirs
@@ -52,7 +58,16 @@ def end(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def _finish() -> None:
+def _may_stall() -> bool:
+    """Tell whether somebody has to read what is written to stderr."""
+    try:
+        mode = os.fstat(_STDERR).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def finish() -> None:
     """Give a worker's last words, which are in the pipe, the time to be written."""
     for follower in list(_followers):
         follower.join(_LAST_S)
@@ -77,6 +92,27 @@ def _follow(descriptor: int) -> None:
                 lines.append(piece)
             _write(lines)
         _write([rest] if rest else [])
+    finally:
+        os.close(descriptor)
+        _followers.discard(threading.current_thread())
+
+
+def _copy(descriptor: int) -> None:
+    """Write whole lines as they come; and what has no end, when nothing has come for a moment."""
+    rest = b""
+    try:
+        ready = select.poll()
+        ready.register(descriptor, select.POLLIN)
+        while True:
+            if rest and (len(rest) > LIMIT_BYTES or not ready.poll(_UNENDED_MS)):
+                log.emit(rest, patient=True)
+                rest = b""
+            chunk = os.read(descriptor, _CHUNK_BYTES)
+            if not chunk:
+                break
+            lines, end, rest = (rest + chunk).rpartition(b"\n")
+            log.emit(lines + end, patient=True)
+        log.emit(rest, patient=True)
     finally:
         os.close(descriptor)
         _followers.discard(threading.current_thread())

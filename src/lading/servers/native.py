@@ -18,6 +18,7 @@ NEEDS = ServerNeeds(
         "lading_runtime.__main__",
         "lading_runtime.front.run",
         "lading_runtime.front.rpc",
+        "lading_runtime.front.reading",
         "lading_runtime.front.shortcut",
         "lading_runtime.router.__main__",
         "lading_runtime.router.rpc",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from lading_runtime import log, wire
 from lading_runtime.front import media, render, routines
+from lading_runtime.front.apart import apart
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request, Response
@@ -16,6 +18,7 @@ from lading_runtime.front.model import Model
 _PATIENCE_S = 5.0
 # proxies close what says nothing for a minute, some for half of that
 _KEEP_ALIVE_S = 15.0
+_COPYING = (render.bare, render.predictions)
 _BYTES = "application/octet-stream"
 _KEEP_ALIVE = b": keep-alive\n\n"
 _NO_CACHE = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -37,13 +40,21 @@ async def respond(
     """
     routine = model.routine
     if routine is None:
-        return Response(rendered(await model.predict(wanted)), content_type=content_type.encode())
+        body = await printed(model, rendered, await model.predict(wanted))
+        return Response(body, content_type=content_type.encode())
     if routines.wants_events(routine, request, by_default=streams):
         return await _events(model, routines.in_parts(wanted))
     answer = await model.predict(wanted)
     if answer.header["parameters"]["content"] == "media":
         return _file(answer, request.headers.get(b"accept", b""))
-    return Response(rendered(answer), content_type=content_type.encode())
+    body = await printed(model, rendered, answer)
+    return Response(body, content_type=content_type.encode())
+
+
+async def printed(model: Model, rendered: Callable[[Answer], bytes], answer: Answer) -> bytes:
+    """Print an answer, which may be large; what is JSON already is only copied."""
+    is_json = rendered in _COPYING and answer.header["parameters"]["content"] == "json"
+    return await apart(model, 0 if is_json else len(answer.body), partial(rendered, answer))
 
 
 def _file(answer: Answer, accept: bytes) -> Response:

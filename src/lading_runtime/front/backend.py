@@ -49,6 +49,10 @@ class Backend(Protocol):
         """Return the processes that it runs now: name, which a successor takes over, → id."""
         ...
 
+    def abandon(self, why: str) -> None:
+        """Refuse what waits and what runs, and whatever else comes."""
+        ...
+
     async def close(self, timeout_s: float) -> None:
         """End what it started."""
         ...

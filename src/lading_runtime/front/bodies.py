@@ -5,44 +5,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from lading_runtime import wire
 from lading_runtime.front import encode, forms, inputs, media, npy, render, routine_schema, routines
-from lading_runtime.front.decode import LARGE_BYTES, check_json, is_json, media_type, parse_csv, parse_json
+from lading_runtime.front.apart import apart
+from lading_runtime.front.channel import Answer
+from lading_runtime.front.decode import check_json, is_json, media_type, parse_csv, parse_json
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request
 from lading_runtime.front.model import Model
 from lading_runtime.front.tensors import Tensor
-
-_T = TypeVar("_T")
-_threads: list[Any] = []
-
-
-async def apart(body: bytes, work: Callable[[], _T]) -> _T:
-    """Do what a body asks for; if it is large, in the one thread for such, so that others are answered."""
-    if len(body) <= LARGE_BYTES:
-        return work()
-    if not _threads:
-        from concurrent.futures import ThreadPoolExecutor  # of every start, though few requests need it
-
-        _threads.append(ThreadPoolExecutor(1))
-    return await asyncio.get_running_loop().run_in_executor(_threads[0], _without_collector, work)
-
-
-def _without_collector(work: Callable[[], _T]) -> _T:
-    """Do what makes millions of lists, which a collector would look through again and again for nothing."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        return work()
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 async def read(model: Model, request: Request, *, else_json: bool = False, lists: bool = False) -> Input:
@@ -51,16 +26,36 @@ async def read(model: Model, request: Request, *, else_json: bool = False, lists
     `else_json`: a media type that is not known is taken for JSON, as servers do that never look at it.
     `lists`: a bare JSON list is rows.
     """
+    if is_parquet(model, request):
+        return _with_query(model, request, await _parquet(model, request.body))
+    work = partial(parsed, model, request, else_json=else_json, lists=lists)
+    return await apart(model, weight(request), work)
+
+
+def weight(request: Request) -> int:
+    """Return how many bytes there are to read; an archive may hold many times its own."""
+    is_archive = request.headers.get(b"content-type", b"").startswith(_ARCHIVE)
+    return len(request.body) * (_MOST_INFLATED if is_archive else 1)
+
+
+def is_parquet(model: Model, request: Request) -> bool:
+    """Tell whether a body is a table that the worker reads."""
     kind = media_type(request.headers)[0]
-    if kind in _FILES and (model.routine is None or _is_table(model.routine, kind)):
-        return _with_query(model, request, await _FILES[kind](model, request.body))
-    return await apart(request.body, partial(_read, model, request, else_json=else_json, lists=lists))
+    return kind == _PARQUET and (model.routine is None or _is_table(model.routine, kind))
 
 
-def _read(model: Model, request: Request, *, else_json: bool, lists: bool) -> Input:
-    kind, parameters = media_type(request.headers)
+def parsed(model: Model, request: Request, *, else_json: bool = False, lists: bool = False) -> Input:
+    """Read a body of any media type but Parquet."""
+    kind = media_type(request.headers)[0]
     if model.routine is not None and model.routine.is_raw:
         return routines.read(model.routine, request, kind)
+    if kind in _FILES and (model.routine is None or _is_table(model.routine, kind)):
+        return _with_query(model, request, _FILES[kind](model, request.body))
+    return _of_text(model, request, else_json=else_json, lists=lists)
+
+
+def _of_text(model: Model, request: Request, *, else_json: bool, lists: bool) -> Input:
+    kind, parameters = media_type(request.headers)
     if kind in _LINES and (model.routine is None or not model.routine.accepts(kind)):
         return of_json(model, of_lines(request.body), lists=True)
     if model.routine is not None and not _is_table(model.routine, kind):
@@ -77,7 +72,7 @@ def _read(model: Model, request: Request, *, else_json: bool, lists: bool) -> In
         return _with_query(model, request, encode.rows(model.schema, names, rows))
     if else_json:
         return of_json(model, request.body, lists=lists)
-    expected = ", ".join(map(repr, ("application/json", "text/csv", media.LINES, *_FILES)))
+    expected = ", ".join(map(repr, ("application/json", "text/csv", media.LINES, *_FILES, _PARQUET)))
     raise Refusal(415, f"got content-type {kind!r}, expected one of {expected}")
 
 
@@ -90,7 +85,7 @@ def _with_query(model: Model, request: Request, wanted: Input) -> Input:
 
 def _is_table(routine: routines.Routine, kind: str) -> bool:
     """Tell whether a body is a table for a routine's parameters, and not a file for one of them."""
-    if kind != "text/csv" and kind not in _FILES:
+    if kind not in {"text/csv", _PARQUET} and kind not in _FILES:
         return False
     return routine.takes_table or (routine.is_typed and not routine.accepts(kind))
 
@@ -115,11 +110,11 @@ def of_lines(body: bytes) -> bytes:
     return b"[" + b",".join(lines) + b"]"
 
 
-async def _npy(model: Model, body: bytes) -> Input:
+def _npy(model: Model, body: bytes) -> Input:
     return inputs.read(model.schema, [npy.read(body)])
 
 
-async def _npz(model: Model, body: bytes) -> Input:
+def _npz(model: Model, body: bytes) -> Input:
     return inputs.read(model.schema, npy.read_all(body, model.settings.body_limit_bytes))
 
 
@@ -134,6 +129,10 @@ async def _parquet(model: Model, body: bytes) -> Input:
         return Input(encode.FILE, tensors, columns=[one.name for one in model.schema.columns] or None)
     asked = Input("parquet", tensors)
     answer = await model.read_file(asked)
+    return await apart(model, len(answer.body), partial(_of_frame, model, answer))
+
+
+def _of_frame(model: Model, answer: Answer) -> Input:
     columns = {}
     for entry, data in wire.split(answer.header["outputs"], answer.body):
         is_nested = entry["datatype"] == wire.JSON
@@ -154,11 +153,11 @@ def _keeps_types(model: Model) -> bool:
 
 
 _LINES = {media.LINES, *media.SAME}
-_FILES: Mapping[str, Callable[[Model, bytes], Awaitable[Input]]] = {
-    media.NPY: _npy,
-    media.NPZ: _npz,
-    "application/vnd.apache.parquet": _parquet,
-}
+_FILES: Mapping[str, Callable[[Model, bytes], Input]] = {media.NPY: _npy, media.NPZ: _npz}
+_PARQUET = "application/vnd.apache.parquet"
+_ARCHIVE = media.NPZ.encode()
+# as deflate has it
+_MOST_INFLATED = 1032
 
 
 def _of_table(model: Model, body: bytes, *, lists: bool) -> Input | None:

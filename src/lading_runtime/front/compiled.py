@@ -44,6 +44,7 @@ class CompiledBackend:
         self._settings = settings
         self._thread: ThreadPoolExecutor | None = None
         self._waiting = 0
+        self._over: asyncio.Future[str] | None = None
 
     async def predict(self, wanted: Input) -> Answer:
         """Return the form's answer; raise a Refusal where too many large requests wait."""
@@ -54,12 +55,18 @@ class CompiledBackend:
             raise Refusal(503, what, headers=RETRY_AFTER, reason="queue_full")
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1)
+        loop = asyncio.get_running_loop()
+        over = self._over = self._over or loop.create_future()
         self._waiting += 1
+        work = loop.run_in_executor(self._thread, self._answer_in_turn, wanted, perf_counter())
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._answer_in_turn, wanted, perf_counter())
+            await asyncio.wait({work, over}, return_when=asyncio.FIRST_COMPLETED)
+            if not over.done():
+                return work.result()
         finally:
             self._waiting -= 1
+            work.cancel()
+        raise Refusal(503, over.result(), headers=RETRY_AFTER, reason="shutting_down")
 
     async def stream(self, wanted: Input) -> AsyncIterator[Answer]:
         """Give the one part that an answer has."""
@@ -75,6 +82,11 @@ class CompiledBackend:
     def processes(self) -> Mapping[str, int]:
         """Return its processes: it has none."""
         return {}
+
+    def abandon(self, why: str) -> None:
+        """Refuse what waits and what runs: there is no way to interrupt that."""
+        if self._over is not None and not self._over.done():
+            self._over.set_result(why)
 
     async def close(self, timeout_s: float) -> None:
         """Let go of the thread; what it is at is not waited for."""

@@ -31,9 +31,18 @@ class Event(NamedTuple):
     is_binary: bool
 
 
-def find(request: Request) -> Event | None:
-    """Return the request's event, None where it is none; refuse one that lacks what it must have."""
+def is_one(request: Request) -> bool:
+    """Tell whether a request is an event; refuse a batch of them."""
     kind = request.headers.get(b"content-type", b"")
+    if b"ce-specversion" in request.headers:
+        return True
+    if kind.startswith(_BATCH):
+        raise Refusal(415, "got a batch of CloudEvents, expected one")
+    return kind.startswith(_STRUCTURED)
+
+
+def read(request: Request) -> Event:
+    """Return the request's event; refuse one that lacks what it must have."""
     if b"ce-specversion" in request.headers:
         attributes = {
             name[3:].decode("latin-1"): value.decode("latin-1")
@@ -41,11 +50,7 @@ def find(request: Request) -> Event | None:
             if name.startswith(b"ce-")
         }
         return _check(Event(attributes, request, is_binary=True))
-    if kind.startswith(_BATCH):
-        raise Refusal(415, "got a batch of CloudEvents, expected one")
-    if kind.startswith(_STRUCTURED):
-        return _check(_structured(request, parse_json(request.body)))
-    return None
+    return _check(_structured(request, parse_json(request.body)))
 
 
 def _structured(request: Request, document: Any) -> Event:

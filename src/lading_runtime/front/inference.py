@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 import msgspec
 
 from lading_runtime.front import encode as encoding
 from lading_runtime.front import inputs, outputs, routine_schema
+from lading_runtime.front.channel import Answer
+from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, invalid
 from lading_runtime.front.model import Model
 from lading_runtime.front.schema import check_params
-from lading_runtime.front.tensors import BYTES, Tensor
+from lading_runtime.front.tensors import BYTES, SIZES, Tensor
 
 EXTENSIONS = ("binary_tensor_data", "model_repository", "model_configuration", "statistics")
+# the values of others are looked at, or widened
+_PLAIN = frozenset(SIZES) - {"BOOL"}
 
 
 class Question(NamedTuple):
@@ -30,26 +34,39 @@ class Question(NamedTuple):
     """The whole question, where it came as JSON: what a routine is given."""
 
 
-async def infer(model: Model, question: Question) -> Sequence[Tensor]:
-    """Predict; raise a Refusal for a question that the model cannot be asked, or has no answer to."""
-    is_typed = model.routine is not None and model.routine.is_typed
+def wanted(model: Model, question: Question) -> Input:
+    """Make a request of a question; refuse one that the model cannot be asked."""
     if model.takes_json:
-        if question.text is None and is_typed:
-            wanted = inputs.named(question.tensors, question.parameters)
-        else:
-            wanted = encoding.body(question.text or _text(question))
-    else:
-        tensors, params = routine_schema.parted(model.backend.facts, question.tensors)
-        wanted = inputs.read(model.schema, tensors)
-        if model.routine is not None and (params or question.parameters):
-            wanted = wanted._replace(params={**question.parameters, **params})
-        elif model.schema.params:
-            wanted = wanted._replace(params=check_params(model.schema, dict(question.parameters)))
-    answer = await model.predict(wanted)
+        if question.text is None and _is_typed(model):
+            return inputs.named(question.tensors, question.parameters)
+        return encoding.body(question.text or _text(question))
+    tensors, params = routine_schema.parted(model.backend.facts, question.tensors)
+    asked = inputs.read(model.schema, tensors)
+    if model.routine is not None and (params or question.parameters):
+        return asked._replace(params={**question.parameters, **params})
+    if model.schema.params:
+        return asked._replace(params=check_params(model.schema, dict(question.parameters)))
+    return asked
+
+
+def told(model: Model, answer: Answer, names: Sequence[str] | None) -> Sequence[Tensor]:
+    """Return the outputs that were asked for."""
     found = outputs.read(answer, model.schema)
-    if is_typed and len(found) == 1:
+    if _is_typed(model) and len(found) == 1:
         found = [outputs.declared(found[0], one["datatype"]) for one in described_outputs(model)] or found
-    return outputs.chosen(found, question.names)
+    return outputs.chosen(found, names)
+
+
+def is_light(model: Model, datatypes: Collection[object]) -> bool:
+    """Tell whether tensors are handed on as they are: nobody looks at their values, however many."""
+    schema = model.schema
+    kinds = {*(one.kind for one in schema.columns), *(one.kind for one in schema.tensors)} - {None}
+    is_plain = not kinds or (len(kinds) == 1 and kinds == set(datatypes))
+    return is_plain and not model.takes_json and not any(one not in _PLAIN for one in datatypes)
+
+
+def _is_typed(model: Model) -> bool:
+    return model.routine is not None and model.routine.is_typed
 
 
 def decoded(model: Model, tensor: Tensor) -> Tensor:

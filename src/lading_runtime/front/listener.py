@@ -13,6 +13,7 @@ from lading_runtime.front.access import Access
 from lading_runtime.front.heads import Heads
 from lading_runtime.front.settings import Settings
 from lading_runtime.front.sockets import BACKLOG
+from lading_runtime.front.writer import Writer
 
 _LONGEST_TICK_S = 1.0
 _TICKS = 8
@@ -54,6 +55,9 @@ class Listener:
         """The time of the last tick: how long something has waited is known to a tick."""
         self.held_bytes = 0
         """What incomplete and unanswered requests hold in memory beyond their first piece."""
+        self.unread_bytes = 0
+        """What answers hold that their clients have not read, at most."""
+        self._blocked: dict[Watched, tuple[Writer, int]] = {}
         self.is_draining = False
         """Whether every answer is a connection's last."""
         self.refused = 0
@@ -116,6 +120,36 @@ class Listener:
             with suppress(OSError):
                 await self.loop.connect_accepted_socket(self._connect, one, **self._options)
 
+    def block(self, connection: Watched, writer: Writer) -> None:
+        """Note what a client has to read before it is told more; give up those that hold too much unread.
+
+        Those go first that have read nothing for the longest time.
+        """
+        self.unblock(connection)
+        size = writer.unread_bytes
+        self._blocked[connection] = writer, size
+        self.unread_bytes += size
+        if not self.is_full():
+            return
+        self._blocked = {one: (its, its.unread_bytes) for one, (its, _) in self._blocked.items()}
+        self.unread_bytes = sum(size for _, size in self._blocked.values())
+        now = self.loop.time()
+        order = sorted(self._blocked.items(), key=lambda one: (-one[1][0].stuck_s(now), -one[1][1]))
+        for one, _ in order:
+            if not self.is_full():
+                return
+            self.unblock(one)
+            one.abort()
+
+    def unblock(self, connection: Watched) -> None:
+        """Forget what a client had to read."""
+        _, size = self._blocked.pop(connection, (None, 0))
+        self.unread_bytes -= size
+
+    def is_full(self) -> bool:
+        """Tell whether more is held in memory than the settings allow."""
+        return self.held_bytes + self.unread_bytes > self.settings.buffer_limit_bytes
+
     def _shut(self, *, is_new_too: bool) -> None:
         for connection in list(self.connections):
             connection.shut(is_new_too=is_new_too)
@@ -128,6 +162,7 @@ class Listener:
     def discard(self, connection: Watched) -> None:
         """Forget a connection that is closed."""
         self.connections.discard(connection)
+        self.unblock(connection)
         if self._empty is not None and not self.connections:
             self._empty.set()
 

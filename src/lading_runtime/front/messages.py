@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import msgspec
 
@@ -85,10 +85,20 @@ class Refusal(Exception):  # noqa: N818 - what it is called in every contract he
         # for those who count: a word, of few that there are
         self.reason = reason or self.code.lower()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes: the arguments of a subclass are its own."""
+        return _revived, (type(self), self.args, self.__dict__)
+
     def response(self) -> Response:
         """Make the one error body that satisfies every contract's clients: each key is read by some."""
         document = {"error": self.message, "error_code": self.code, "message": self.message}
         return encode(document, self.status)._replace(headers=self.headers)
+
+
+def _revived(kind: type[Refusal], arguments: tuple[Any, ...], state: dict[str, Any]) -> Refusal:
+    refusal = kind.__new__(kind, *arguments)
+    refusal.__dict__.update(state)
+    return refusal
 
 
 def quote(value: object) -> str:

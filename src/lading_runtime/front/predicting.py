@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import datetime, timezone
 from time import perf_counter
 from typing import Any
@@ -30,7 +30,7 @@ class Prediction:
     def __init__(
         self,
         identity: str,
-        given: Mapping[str, Any],
+        given: msgspec.Raw,
         webhook: Webhook | None,
     ) -> None:
         """Begin it by `run`."""

@@ -67,9 +67,11 @@ class Connection(Reader, asyncio.Protocol):
     def pause_writing(self) -> None:
         """Begin no more answers until the client has read those that it has."""
         self._writer.is_blocked = True
+        self._listener.block(self, self._writer)
 
     def resume_writing(self) -> None:
         """Go on answering."""
+        self._listener.unblock(self)
         self._writer.unblock()
         self._advance()
 
@@ -89,7 +91,7 @@ class Connection(Reader, asyncio.Protocol):
     def check(self, now: float) -> None:
         """Give up on a client that is too slow."""
         settings = self._listener.settings
-        if self._writer.is_stuck(now, settings.body_timeout_s):
+        if self._writer.stuck_s(now) > settings.body_timeout_s:
             self._transport.abort()
             return
         waited = now - self._since

@@ -22,6 +22,7 @@ HEADER_LIMIT = 128
 SLICE_BYTES = 16 << 10
 MOST_WAITING = 32
 _TOO_LARGE = "the head is too large"
+_TOO_MUCH = "too much is being sent, or has not been read, at once"
 _METHODS = {one.encode(): one for one in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")}
 # what a connection reads: nothing yet, a head, a body, or what is thrown away
 NOTHING, HEAD, BODY, REST = range(4)
@@ -143,8 +144,8 @@ class Reader:
         listener.held_bytes += len(body)
         if len(exchange.body) > self._body_limit:
             exchange.refusal = self._too_large()
-        elif listener.held_bytes > listener.settings.buffer_limit_bytes:
-            exchange.refusal = Refusal(503, "too much is being sent at once", headers=RETRY_AFTER)
+        elif listener.is_full():
+            exchange.refusal = Refusal(503, _TOO_MUCH, headers=RETRY_AFTER)
         if exchange.refusal is not None:
             self._release(exchange)
             self._accept(exchange)
@@ -248,7 +249,19 @@ class Reader:
         if self._running is None and not self._waiting and not self._writer.is_blocked:
             self._run(exchange)
         else:
+            self._hold(exchange)
             self._waiting.append(exchange)
+
+    def _hold(self, exchange: Exchange) -> None:
+        """Count what a request holds while others are answered before it; refuse it where it is too much."""
+        more = len(exchange.body) - exchange.held_bytes
+        if exchange.refusal is not None or more <= 0:
+            return
+        exchange.held_bytes += more
+        self._listener.held_bytes += more
+        if self._listener.is_full():
+            self._release(exchange)
+            exchange.refusal = Refusal(503, _TOO_MUCH, headers=RETRY_AFTER)
 
     def _run(self, exchange: Exchange) -> None:
         """Answer a request, the oldest that is not answered."""

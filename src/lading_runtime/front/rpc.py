@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import grpc
 
 from lading_runtime import log
-from lading_runtime.front import inference, names, protobuf, rpc_messages, rpc_server
+from lading_runtime.front import inference, names, protobuf, rpc_infer, rpc_messages, rpc_server
 from lading_runtime.front.access import Access
-from lading_runtime.front.inference import Question
+from lading_runtime.front.apart import apart
+from lading_runtime.front.decode import LARGE_BYTES
 from lading_runtime.front.messages import Refusal, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.protobuf import MalformedError
@@ -130,17 +132,16 @@ class Service:
         return rpc_messages.write_metadata(inference.describe(self._model))
 
     async def _infer(self, data: bytes) -> bytes:
-        request = rpc_messages.read_infer(data)
-        names.check(self._model, request.name, request.version or None)
-        question = Question(
-            request.tensors, request.names or None, request.parameters, request.identity or None
-        )
-        answered = await inference.infer(self._model, question)
-        tensors = [inference.decoded(self._model, one) for one in answered]
-        bill = self._model.bill
-        return rpc_messages.write_infer(
-            bill.name, bill.version, request.identity, tensors, raw=request.is_raw
-        )
+        model = self._model
+        size = 0 if len(data) <= LARGE_BYTES or self._is_light(data) else len(data)
+        request, wanted = await apart(model, size, partial(rpc_infer.ask, model, data))
+        answer = await model.predict(wanted)
+        size = 0 if request.is_raw else len(answer.body)
+        return bytes(await apart(model, size, partial(rpc_infer.tell, model, request, answer)))
+
+    def _is_light(self, data: bytes) -> bool:
+        kinds = rpc_messages.raw_kinds(data)
+        return kinds is not None and inference.is_light(self._model, kinds)
 
     async def _index(self, data: bytes) -> bytes:
         only_ready = rpc_messages.read_flag(data, 2)

@@ -43,6 +43,8 @@ _NAMES = (
 )
 _SIGNED = {2, 3}
 _FIXED = {6: protobuf.FIXED32, 7: protobuf.FIXED64}
+# a tensor's name, type, shape and parameters
+_MOST_NAMED = 64 << 10
 _SHARED = "shared_memory_region"
 
 
@@ -130,6 +132,20 @@ def read_infer(data: bytes) -> InferRequest:
         elif field == 7:
             raw.append(octets(value))
     return InferRequest(texts[1], texts[2], texts[3], parameters, _tensors(entries, raw), names, bool(raw))
+
+
+def raw_kinds(data: bytes) -> list[str] | None:
+    """Return the datatypes of a request whose contents are raw; None of any other."""
+    kinds = []
+    is_raw = False
+    for field, kind, value in fields(memoryview(data)):
+        is_raw = is_raw or field == 7
+        if field == 5 and kind == protobuf.BYTES:
+            entry = octets(value)
+            if len(entry) > _MOST_NAMED:  # its contents are in it
+                return None
+            kinds += [text(one) for number, _, one in fields(entry) if number == 2]
+    return kinds if is_raw else None
 
 
 def _tensors(

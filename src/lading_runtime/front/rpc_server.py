@@ -17,6 +17,7 @@ from lading_runtime.front.settings import Settings
 from lading_runtime.front.sockets import clear
 
 _CALLS_MAX = 4096
+_LAST_WORDS_S = 0.5
 # HTTP's status → gRPC's, which are few
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -75,7 +76,7 @@ async def speak(
     try:
         await stop.wait()
         ending()
-        await server.stop(drain_s)
+        await server.stop(drain_s + _LAST_WORDS_S)  # what is not answered by then has been refused
     except asyncio.CancelledError:
         await server.stop(0)
         raise

@@ -13,7 +13,7 @@ import uvloop
 
 from lading_runtime import launch, log
 from lading_runtime.bill import Bill
-from lading_runtime.front import access, decode
+from lading_runtime.front import access, apart, decode
 from lading_runtime.front import settings as settings_room
 from lading_runtime.front.app import App
 from lading_runtime.front.listener import Listener
@@ -49,9 +49,8 @@ class _Service:
         self._status = 0
         self._listener: Listener | None = None
         self._grpc: asyncio.Task[None] | None = None
-        self._is_hurried = False
+        self._is_hurried = self._has_abandoned = False
         self._model: Model | None = None
-        self._pool: Pool | None = None
 
     async def run(self, started: launch.Started | None) -> int:
         """Load first, bind after: to a platform an open port means ready."""
@@ -63,7 +62,7 @@ class _Service:
             return await self._run_compiled()
         reaper = Reaper()
         plan = launch.plan(os.environ, self._bill)
-        pool = self._pool = Pool(self._bill, self._settings, plan, reaper, self._fail)
+        pool = Pool(self._bill, self._settings, plan, reaper, self._fail)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_signal, number)
         # uvloop keeps SIGCHLD for itself as far as its own interface goes
@@ -81,6 +80,7 @@ class _Service:
             gc.freeze()  # what has been imported is never garbage
             await self._listen(model)
         stopped.cancel()
+        apart.close(model)
         await pool.close(timeout_s=1.0)
         loaded.cancel()
         return self._status
@@ -102,6 +102,7 @@ class _Service:
         model.shortcut = shortcut.find(model)
         gc.freeze()  # what has been imported is never garbage
         await self._listen(model)
+        apart.close(model)
         await backend.close(timeout_s=1.0)
         return self._status
 
@@ -131,9 +132,11 @@ class _Service:
         drain_s = max(1.0, self._settings.grace_s - self._settings.lame_duck_s - 1.0)
         grpc = self._grpc = self._loop.create_task(_speak_grpc(model, watch, guard, self._stop, drain_s))
         await self._stop.wait()
-        await listener.close(*((0.0,) if self._is_hurried else (drain_s, self._abandon)))
+        patience = self._loop.call_later(drain_s, self._abandon, model)  # gRPC's clients may be the only ones
+        await listener.close(*((0.0,) if self._is_hurried else (drain_s, lambda: self._abandon(model))))
         with suppress(asyncio.CancelledError):
             await grpc
+        patience.cancel()
         watch.close()
         if self._settings.uds:
             with suppress(OSError):
@@ -154,14 +157,17 @@ class _Service:
             self._model.is_draining = self._listener.is_draining = True
             self._loop.call_later(self._settings.lame_duck_s, self._end)
 
-    def _abandon(self) -> None:
+    def _abandon(self, model: Model) -> None:
         """Answer those for whom the time is over."""
-        count = self._model.metrics.in_flight if self._model else 0
+        if self._has_abandoned:
+            return
+        self._has_abandoned = True
+        count = model.metrics.in_flight
         if count:
             within = f"within LADING_GRACE_S={self._settings.grace_s:g} after SIGTERM"
             log.write("warning", f"{count} requests were abandoned: they could not be answered {within}")
-        if self._pool is not None:
-            self._pool.abandon("the server is shutting down, and its time is over")
+        apart.close(model)
+        model.backend.abandon("the server is shutting down, and its time is over")
 
     def _end(self) -> None:
         if self._stop is not None:

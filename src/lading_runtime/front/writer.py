@@ -90,14 +90,19 @@ class Writer:
         if self._wakes is not None and not self._wakes.done():
             self._wakes.set_result(None)
 
-    def is_stuck(self, now: float, timeout_s: float) -> bool:
-        """Tell whether the client has read next to nothing of what is there for longer than that."""
-        pending = self._transport.get_write_buffer_size()
+    @property
+    def unread_bytes(self) -> int:
+        """Return how much has been written that the client has not taken."""
+        return self._transport.get_write_buffer_size()
+
+    def stuck_s(self, now: float) -> float:
+        """Return for how long the client has read next to nothing of what is there."""
+        pending = self.unread_bytes
         sent = self._written - pending
         if not pending or sent - self._sent >= _LEAST_BYTES:
             self._since = now
             self._sent = sent
-        return now - self._since > timeout_s
+        return now - self._since
 
     def _write(self, data: bytes) -> None:
         self._written += len(data)

@@ -12,11 +12,13 @@ import os
 import signal
 import sys
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, Optional
 
 import msgspec
 
 from lading_runtime.front import answers, bodies, encode, forms, names, webhooks
+from lading_runtime.front.apart import apart
 from lading_runtime.front.backend import FULL
 from lading_runtime.front.decode import media_type, parse_json
 from lading_runtime.front.encode import Input
@@ -51,31 +53,42 @@ class Unprocessable(Refusal):
         return encoded(document, self.status)
 
 
+class Asked(NamedTuple):
+    """A request, read as far as it can be."""
+
+    document: dict[str, Any]
+    """All of it but the input."""
+    given: bytes
+    """The input, as JSON."""
+    wanted: Optional[Input] = None  # noqa: UP045 - evaluated under Python 3.9 too
+    is_row: bool = False
+    refusal: Optional[str] = None  # noqa: UP045
+    """Why the input is none that the model takes."""
+
+
 async def create(model: Model, request: Request) -> Response:
     """Answer `POST /predictions`, and `PUT /predictions/{id}`, of which one at a time runs with an id."""
     is_put = request.method == "PUT"
     form = _form(model, request)
-    document = _document(request)
+    asked = await apart(model, len(request.body), partial(_parsed, model, request))
+    document = asked.document
     identity = _identity(document, request.arguments[0] if is_put else None)
     known = running(model).find(identity)
     if known is not None:
         if not is_put:
             raise _conflict(f"a prediction with the id {identity!r} is running")
         return await _state(known, form, is_shared=True)
-    given = document.get("input", {})
-    if not isinstance(given, dict):
+    if asked.wanted is None and asked.refusal is None:
         raise Unprocessable("expected an object", "input")
     hook = _webhook(model, document)
-    try:
-        wanted, is_row = _read(model, given)
-    except Refusal as refusal:
-        raise Unprocessable(refusal.message, "input") from None
+    if asked.wanted is None:
+        raise Unprocessable(asked.refusal or "", "input")
     if _is_full(model):
         raise _conflict("as many predictions are running as there may be")
     if not model.is_ready:
         raise Refusal(503, model.why_not_ready, headers=RETRY_AFTER)
-    prediction = Prediction(identity, given, hook)
-    running(model).begin(prediction, model, wanted, is_row=is_row)
+    prediction = Prediction(identity, msgspec.Raw(asked.given), hook)
+    running(model).begin(prediction, model, asked.wanted, is_row=asked.is_row)
     is_typed = model.routine is not None and model.routine.is_typed
     return await _state(prediction, form, is_shared=is_put, checks=is_typed)
 
@@ -170,6 +183,20 @@ def _form(model: Model, request: Request) -> str:
     return _LATER if b"respond-async" in [one.split(b";")[0].strip() for one in preferences] else _DONE
 
 
+def _parsed(model: Model, request: Request) -> Asked:
+    """Read a body; what is wrong with its input is told after what is wrong with the rest."""
+    document = _document(request)
+    given = document.pop("input", {})
+    if not isinstance(given, dict):
+        return Asked(document, b"")
+    text = msgspec.json.encode(given)
+    try:
+        wanted, is_row = _read(model, given, text)
+    except Refusal as refusal:
+        return Asked(document, text, refusal=refusal.message)
+    return Asked(document, text, wanted, is_row)
+
+
 def _document(request: Request) -> dict[str, Any]:
     media_type(request.headers)  # which refuses another charset
     try:
@@ -207,10 +234,10 @@ def _webhook(model: Model, document: dict[str, Any]) -> webhooks.Webhook | None:
         raise Unprocessable(str(error), "webhook") from None
 
 
-def _read(model: Model, given: dict[str, Any]) -> tuple[Input, bool]:
+def _read(model: Model, given: dict[str, Any], text: bytes) -> tuple[Input, bool]:
     """Read an input: a routine's arguments, one row, columns, or what other contracts have as a body."""
     if model.routine is not None:
-        return bodies.of_json(model, msgspec.json.encode(given)), False
+        return bodies.of_json(model, text), False
     schema = model.schema
     known = {one.name for one in schema.tensors}
     known |= {one.name for one in schema.columns} if schema.named else set()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from lading_runtime.front import answers, bodies, events, names
+from lading_runtime.front.apart import apart
+from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request, Response, encode
 from lading_runtime.front.model import Model
 from lading_runtime.front.render import wrapped
@@ -44,12 +48,23 @@ async def predict(model: Model, request: Request) -> Response:
     """Answer `POST /v1/models/{name}[/versions/{version}]:predict`; what it is said to be does not matter."""
     name, version = (*request.arguments, None)[:2]
     names.check(model, str(name), version)
-    event = events.find(request)
-    if event is not None:
-        answer = await model.predict(await bodies.read(model, event.request, else_json=True))
-        return events.respond(event, str(name), wrapped(answer))
+    if events.is_one(request):
+        event, asked = await apart(model, len(request.body), partial(_of_event, model, request))
+        if asked is None:
+            asked = await bodies.read(model, event.request)
+        body = await answers.printed(model, wrapped, await model.predict(asked))
+        return events.respond(event, str(name), body)
     wanted = await bodies.read(model, request, else_json=True)
     return await answers.respond(model, request, wanted, wrapped)
+
+
+def _of_event(model: Model, request: Request) -> tuple[events.Event, Input | None]:
+    """Read an event, and the request that is its data, unless the worker has to read that."""
+    event = events.read(request)
+    if bodies.is_parquet(model, event.request):
+        return event, None
+    asked = bodies.parsed(model, event.request, else_json=True)
+    return event._replace(request=request._replace(body=b"")), asked
 
 
 async def explain(model: Model, request: Request) -> Response:

@@ -6,8 +6,10 @@ from functools import partial
 from typing import Any
 
 from lading_runtime.front import answers, bodies, forms, media
+from lading_runtime.front.apart import apart
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.decode import is_json, media_type, parse_json
+from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal, Request, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.render import bare, predictions
@@ -24,22 +26,31 @@ async def invocations(model: Model, request: Request) -> Response:
     kind = media.choose(request.headers, model.settings.default_accept)
     if kind is None and model.routine is None:
         raise _unacceptable(request)
-    unified = await bodies.apart(request.body, partial(_unified, request))
-    if unified is not None:
-        is_table = model.routine is None
-        wanted = forms.read_unified(model.schema, unified) if is_table else await bodies.read(model, request)
+    if bodies.is_parquet(model, request):
+        is_unified, wanted = False, await bodies.read(model, request)
+    else:
+        is_unified, wanted = await apart(model, bodies.weight(request), partial(_read, model, request))
+    if is_unified:
         return await answers.respond(model, request, wanted, bare, streams=True)
-    wanted = await bodies.read(model, request)
     if kind is None:
-
-        def refused(_: Answer) -> bytes:
-            raise _unacceptable(request)
-
+        refused = partial(_refuse, request)
         return await answers.respond(model, request, wanted, refused, streams=True)
     if kind == media.JSON:
         return await answers.respond(model, request, wanted, predictions, streams=True)
     render = partial(media.render, kind=str(kind), schema=model.schema)
     return await answers.respond(model, request, wanted, render, str(kind), streams=True)
+
+
+def _read(model: Model, request: Request) -> tuple[bool, Input]:
+    """Read a body; tell whether it is one for a language model."""
+    unified = _unified(request)
+    if unified is not None and model.routine is None:
+        return True, forms.read_unified(model.schema, unified)
+    return unified is not None, bodies.parsed(model, request)
+
+
+def _refuse(request: Request, _: Answer) -> bytes:
+    raise _unacceptable(request)
 
 
 def _unacceptable(request: Request) -> Refusal:

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple, Optional
 
 import msgspec
 
-from lading_runtime.front import binary, bodies, coding, entries, inference, names
-from lading_runtime.front.decode import check_json, media_type, parse_json
+from lading_runtime.front import binary, coding, entries, inference, names
+from lading_runtime.front.apart import apart
+from lading_runtime.front.channel import Answer
+from lading_runtime.front.decode import LARGE_BYTES, check_json, media_type, parse_json
+from lading_runtime.front.encode import Input
 from lading_runtime.front.entries import SIZE, flag, parameters_of, refuse_shared
 from lading_runtime.front.inference import EXTENSIONS, Question
 from lading_runtime.front.messages import Refusal, Request, Response, encode, invalid, quote
@@ -62,16 +65,40 @@ async def infer(model: Model, request: Request) -> Response:
     _check_name(model, request)
     if b"content-encoding" in request.headers:
         request = await coding.inflated(request, model.settings.body_limit_bytes)
-    asked = await bodies.apart(_json_part(request), partial(read, model, request))
-    response = _write(model, asked, await inference.infer(model, asked.question))
+    wanted, asked = await apart(model, _weight(model, request), partial(_ask, model, request))
+    answer = await model.predict(wanted)
+    size = 0 if asked.binary and not asked.outputs else len(answer.body)
+    response = await apart(model, size, partial(_respond, model, asked, answer))
     if b"accept-encoding" in request.headers:
         return await coding.compressed(response, request.headers)
     return response
 
 
-def _json_part(request: Request) -> bytes:
-    """Return what of a body takes long to read where it is long."""
-    return b"" if binary.HEADER in request.headers else request.body
+def _weight(model: Model, request: Request) -> int:
+    """Return how many bytes of a body have to be looked at: numbers behind the JSON part may need none."""
+    size = len(request.body)
+    length = binary.header_length(request.headers, size) if size > LARGE_BYTES else None
+    if length is None or length > LARGE_BYTES:
+        return size
+    if not length:
+        return 0 if inference.is_light(model, {(_as_one(model) or {}).get("datatype")}) else size
+    document = parse_json(request.body[:length])
+    inputs = document.get("inputs") if isinstance(document, dict) else None
+    if not isinstance(inputs, list):
+        return 0
+    kinds = [str(one.get("datatype")) for one in inputs if isinstance(one, dict)]
+    return 0 if inference.is_light(model, kinds) else size
+
+
+def _ask(model: Model, request: Request) -> tuple[Input, Asked]:
+    """Read a request; of its tensors nothing is needed any more."""
+    asked = read(model, request)
+    wanted = inference.wanted(model, asked.question)
+    return wanted, asked._replace(question=asked.question._replace(tensors=(), text=None))
+
+
+def _respond(model: Model, asked: Asked, answer: Answer) -> Response:
+    return _write(model, asked, inference.told(model, answer, asked.question.names))
 
 
 def _check_name(model: Model, request: Request) -> None:

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from lading_runtime.front import inference, names
+from lading_runtime.front.apart import apart
 from lading_runtime.front.decode import parse_json
 from lading_runtime.front.messages import Request, Response, encode
 from lading_runtime.front.model import Model
@@ -16,9 +18,13 @@ from lading_runtime.front.routes import Table
 
 async def index(model: Model, request: Request) -> Response:
     """Answer `POST /v2/repository/index`; `{"ready": true}` leaves out what is not."""
-    document = parse_json(request.body) if request.body.strip() else {}
-    only_ready = isinstance(document, dict) and document.get("ready") is True
+    only_ready = await apart(model, len(request.body), partial(_wants_ready, request.body))
     return encode([one for one in inference.index(model) if one["state"] == "READY" or not only_ready])
+
+
+def _wants_ready(body: bytes) -> bool:
+    document = parse_json(body) if body.strip() else {}
+    return isinstance(document, dict) and document.get("ready") is True
 
 
 async def load(model: Model, request: Request) -> Response:
