@@ -30,5 +30,8 @@ class Application(Protocol):
     async def answer(
         self, target: Any, method: str, headers: Mapping[bytes, bytes], body: bytes, started: float
     ) -> Response:
-        """Answer a request whose body is there; raise nothing but what cancels it."""
+        """Answer a request whose body is there; raise nothing but what cancels it.
+
+        A large body is a bytearray, of which nobody changes anything.
+        """
         ...

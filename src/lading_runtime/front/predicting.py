@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from lading_runtime.front import routines
+from lading_runtime.front.answers import printed
 from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.model import Model
@@ -47,7 +48,7 @@ class Prediction:
         self._started: str | None = None
         self._completed: str | None = None
         self._took_s = 0.0
-        self._events: list[bytes] = []
+        self._events: list[tuple[bytes, Any]] = []
         self._has_changed = asyncio.Event()
 
     def document(self) -> dict[str, Any]:
@@ -67,6 +68,15 @@ class Prediction:
             document["metrics"] = {"predict_time": self._took_s}
         return document
 
+    def printed(self) -> bytes:
+        """Print its state; what is JSON already, and may be large, is copied once."""
+        first, *rest = self.document().items()
+        parts: list[Any] = [b"{", _pair(*first)]
+        for name, value in rest:
+            raw = isinstance(value, msgspec.Raw)
+            parts += [b',"%s":' % name.encode(), memoryview(value)] if raw else [b",", _pair(name, value)]
+        return b"".join([*parts, b"}"])
+
     async def run(self, model: Model, wanted: Input, *, is_row: bool) -> None:
         """Predict; whatever becomes of it, its state says so and the webhook is told."""
         began = perf_counter()
@@ -78,7 +88,8 @@ class Prediction:
             if model.routine is not None and model.routine.is_stream:
                 await self._gather(model, wanted)
             else:
-                self._output = _output(bare(await model.predict(wanted)), is_row=is_row)
+                body = await printed(model, bare, await model.predict(wanted))
+                self._output = _output(body, is_row=is_row)
                 self._tell("output")
             self._end("succeeded", began)
         except Refusal as refusal:
@@ -99,7 +110,8 @@ class Prediction:
         try:
             while True:
                 while told < len(self._events):
-                    yield self._events[told]
+                    name, document = self._events[told]
+                    yield b"event: %s\ndata: %s\n\n" % (name, msgspec.json.encode(document))
                     told += 1
                 if self._completed:
                     return
@@ -123,7 +135,7 @@ class Prediction:
             await parts.aclose()  # type: ignore[attr-defined]
 
     def _event(self, name: str, document: Any) -> None:
-        self._events.append(b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(document)))
+        self._events.append((name.encode(), document))
         self._has_changed.set()
 
     def _end(self, status: str, began: float) -> None:
@@ -175,6 +187,10 @@ def _output(body: bytes, *, is_row: bool) -> Any:
         return msgspec.Raw(body)
     values = decode(memoryview(body))
     return values[0] if isinstance(values, list) and len(values) == 1 else values
+
+
+def _pair(name: str, value: Any) -> bytes:
+    return msgspec.json.encode({name: value})[1:-1]
 
 
 def _now() -> str:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from lading_runtime import log
 from lading_runtime.front.application import Application
+from lading_runtime.front.decode import LARGE_BYTES
 from lading_runtime.front.eager import begin
 from lading_runtime.front.exchange import Exchange
 from lading_runtime.front.listener import Listener
@@ -132,7 +133,9 @@ class Connection(Reader, asyncio.Protocol):
             self._finish(refused)
             return
         assert exchange.target is not None
-        body = exchange.body if isinstance(exchange.body, bytes) else bytes(exchange.body)
+        body = cast("bytes", exchange.body)
+        if type(body) is not bytes and len(body) <= LARGE_BYTES:  # a copy of more would hold up others
+            body = bytes(body)
         exchange.body = b""
         answer = self._app.answer(exchange.target, exchange.method, exchange.headers, body, exchange.started)
         task = begin(self._loop, answer, self._finish)

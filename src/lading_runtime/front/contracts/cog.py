@@ -120,7 +120,7 @@ async def _state(prediction: Prediction, form: str, *, is_shared: bool, checks: 
     prediction.task.result()
     refusal = prediction.refusal
     if refusal is None:
-        return encoded(prediction.document())
+        return Response(prediction.printed())
     if refusal.status == 400:
         raise Unprocessable(refusal.message, "input")
     raise refusal if refusal.reason != "queue_full" else _conflict(refusal.message)
