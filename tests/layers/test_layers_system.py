@@ -311,6 +311,13 @@ def test_no_damage_breaks_the_reading_of_plugins(built, data):
     graphviz.read(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))
 
 
+def test_a_plugin_whose_offsets_are_beyond_any_file_is_none(built):
+    for at in (39, 79, 135):  # the highest byte of an offset: of the headers, of two segments
+        damaged = bytearray(built)
+        damaged[at] = 255
+        assert graphviz.read(bytes(damaged)) is None
+
+
 def test_plugins_that_are_listed_are_not_missed(package):
     class Notes:
         recall = note = staticmethod(lambda *_: None)

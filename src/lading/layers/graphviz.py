@@ -67,7 +67,7 @@ def read(library: bytes) -> Plugin | None:
         start = next(at for name, at in image.symbols() if re.fullmatch(r"gvplugin_\w+_LTX_library", name))
         offers = list(_offers(image, image.pointer(start + 8)))
         return Plugin(image.text(image.pointer(start)), offers)
-    except (struct.error, ValueError, KeyError, IndexError, StopIteration):
+    except (struct.error, ValueError, KeyError, IndexError, StopIteration, OverflowError):
         return None
 
 
