@@ -152,3 +152,23 @@ def test_what_json_cannot_hold_of_a_column_comes_through_a_signature(serve):
         ["{'a': 1}", "{}"],
     ]
     assert answer["predictions"][3] == [repr(pd.Timestamp(one, unit="ns")) for one in (1, 2)]
+
+
+ROWS = """
+    from typing import Optional
+
+    def run(name: Optional[str], count: Optional[int], size: float) -> list:
+        return [name, count, size]
+"""
+
+
+def test_what_a_tables_row_lacks_is_nothing_to_a_routine(serve):
+    with serve(entry="r.py:run", files={"r.py": ROWS}) as served:
+        frame = pd.DataFrame({"name": ["a", None], "count": [None, 2], "size": [1.5, 2.5]})
+        expected = [["a", None, 1.5], [None, 2, 2.5]]
+        assert send(served, file_of(frame)) == (200, {"predictions": expected})
+        text = "name,count,size\na,,1.5\n,2,2.5\n"
+        status, body, _ = served.ask("POST", "/invocations", text, {"content-type": "text/csv"})
+        assert (status, json.loads(body)["predictions"]) == (200, expected)
+        status, body, _ = served.ask("POST", "/invocations", text[:22], {"content-type": "text/csv"})
+        assert (status, json.loads(body)["predictions"]) == (200, [["a", None, 1.5]])

@@ -99,3 +99,7 @@ def test_any_value_is_encoded_or_refused_and_nothing_else(value):
         for form in forms:
             with suppress(Refusal):
                 assert over_the_wire(form(schema, value)).content in {"array", "frame"}
+
+
+def test_a_frame_without_columns_is_an_array_without_them():
+    assert over_the_wire(encode.records(read(None), [])).array().shape == (0, 0)

@@ -74,8 +74,8 @@ class Null(Kind):
         return None if text in {"", "null", "none", "None"} else text
 
     def convert(self, value: Any, at: str, reading: Reading) -> Any:
-        """Take null alone."""
-        if value is not None:
+        """Take null alone, or NaN, which a table has among numbers where nothing is."""
+        if value is not None and value == value:  # noqa: PLR0124 - NaN is not what it is
             reading.fail(at, value, self.expected)
 
 
