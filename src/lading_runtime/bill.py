@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 DEFAULT_PATH = "/opt/lading/bill.json"
 
 
+_BY_WORKER = ("onnx",)
+"""Ways to compile whose forms need libraries, which the front has not."""
+
+
 class BillError(Exception):
     """The bill cannot be read, or is none."""
 
@@ -37,9 +41,9 @@ class Bill(NamedTuple):
 
     @property
     def compiled(self) -> str | None:
-        """The folder of the form that answers in the model's place; None where the model itself does."""
+        """The folder of the form that the front answers with; None where a worker does."""
         form = self.model.get("compiled")
-        return str(form["path"]) if form else None
+        return str(form["path"]) if form and form.get("way") not in _BY_WORKER else None
 
 
 def load(path: str, environ: Mapping[str, str] = os.environ) -> Bill:
@@ -64,7 +68,7 @@ def load(path: str, environ: Mapping[str, str] = os.environ) -> Bill:
             name=environ.get("LADING_SERVED_NAME") or name,
             version=environ.get("LADING_SERVED_VERSION") or version,
             lading=str(document.get("lading") or ""),
-            model={"loader_options": {}, **model, "path": str(model["path"]), "loader": str(model["loader"])},
+            model=_served(model),
             interpreter=os.path.join(environment["path"], "bin", "python"),  # noqa: PTH118 - as above
             variables=dict(environment.get("variables") or {}),
             code=document.get("code"),
@@ -75,3 +79,11 @@ def load(path: str, environ: Mapping[str, str] = os.environ) -> Bill:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = "expected an object with environment.path, model.path and model.loader"
         raise BillError(f"{path}: no bill ({error!r}): {what}") from error
+
+
+def _served(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the model that a worker loads: where a form answers by a worker, that form."""
+    form = model.get("compiled")
+    if form and form.get("way") in _BY_WORKER:
+        return {**model, "path": str(form["path"]), "loader": "compiled", "loader_options": {}}
+    return {"loader_options": {}, **model, "path": str(model["path"]), "loader": str(model["loader"])}

@@ -23,6 +23,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 _WRITABLE = ("MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER", "NUMBA_CACHE_DIR")
 
 
+_ON_CPU = {"pickle", "compiled"}
 _DUMPABLE, _SUBREAPER = 4, 36  # prctl's PR_SET_DUMPABLE and PR_SET_CHILD_SUBREAPER
 
 
@@ -93,7 +94,7 @@ def plan(environ: Mapping[str, str], bill: Bill) -> Plan:
     """Decide what can be decided before anything is loaded."""
     workers = cores.asked(environ)
     # a GPU's context does not survive a fork, and loading may make one
-    gpus = cores.gpus(environ) if bill.model["loader"] != "pickle" else []
+    gpus = cores.gpus(environ) if bill.model["loader"] not in _ON_CPU else []
     if gpus and workers is None:
         workers = len(gpus)
     share = environ.get("LADING_SHARE_MODEL", "").strip().lower() not in {"0", "false", "no", "off"}

@@ -68,7 +68,7 @@ class BilledForm:
     kind: str
     """What it was made of, such as `forest`."""
     way: str
-    """How it was made: `auto` or `treelite`."""
+    """How it was made: `auto`, `onnx` or `treelite`; what is `onnx` is answered by a worker."""
     tolerance: float
     """How far a number may be off; 0 is bit-identical."""
     probes: int

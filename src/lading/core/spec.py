@@ -47,12 +47,12 @@ CondaWay = Literal["map", "solve"]
 """What becomes of the packages in a conda.yaml: wheels stand for them, or they are solved as conda would."""
 
 
-CompileWay = Literal["auto", "off", "treelite"]
+CompileWay = Literal["auto", "off", "onnx", "treelite"]
 """Whether a model is served in a form that needs none of its libraries.
 
-`auto` takes one only where it is bit-identical to the model and faster; `treelite` may differ by a tolerance.
+`auto` takes one only where it is bit-identical to the model and faster; the others may differ by a tolerance.
 """
-TOLERANT: tuple[CompileWay, ...] = ("treelite",)
+TOLERANT: tuple[CompileWay, ...] = ("onnx", "treelite")
 
 LoaderWay = Literal["lean", "mlflow"]
 """What loads an MLflow model: lading's own loaders, where they do the same, or MLflow itself."""

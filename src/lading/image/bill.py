@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -98,12 +98,22 @@ def draw(
     )
 
 
-def compiled(bill: Bill, form: BilledForm, layers: Sequence[Layer], interpreter: Interpreter) -> Bill:
+def compiled(
+    bill: Bill,
+    form: BilledForm,
+    layers: Sequence[Layer],
+    interpreter: Interpreter,
+    packages: Collection[str] = (),
+) -> Bill:
     """Draw the bill of the image in which a form answers, from that of its original.
 
     There is neither the model nor its environment, but for the base; `interpreter` is the server's, and the
-    only one there.
+    only one there. Of a form that `packages` answer, these are in the model's environment.
     """
+    changed = replace(bill, model=replace(bill.model, compiled=form), layers=tuple(map(_layer, layers)))
+    if packages:
+        kept = tuple(one for one in bill.environment.packages if one.name in packages)
+        return replace(changed, environment=replace(bill.environment, packages=kept))
     environment = replace(
         bill.environment,
         path=bill.server.path,
@@ -111,13 +121,7 @@ def compiled(bill: Bill, form: BilledForm, layers: Sequence[Layer], interpreter:
         interpreter=interpreter.path,
         packages=(),
     )
-    return replace(
-        bill,
-        model=replace(bill.model, compiled=form),
-        environment=environment,
-        server=replace(bill.server, python=None),
-        layers=tuple(map(_layer, layers)),
-    )
+    return replace(changed, environment=environment, server=replace(bill.server, python=None))
 
 
 def without_secrets(requirement: str) -> str:

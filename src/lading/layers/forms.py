@@ -21,6 +21,7 @@ from lading.layers.tar import LayerWriter
 
 PATH = "opt/lading/compiled"
 FILES = ("form.json", "form.py")
+GRAPH = "model.onnx"
 _SOURCE = "form.py"
 _LIMIT_S, _LOAD_S = 120.0, 600.0
 _PATIENCE = 10
@@ -72,8 +73,10 @@ def make(
     proof = canonical.decode(_left(tmp / "proof.json", _PROOF_BYTES_MAX), "proof")
     if not isinstance(proof, dict):
         raise IntegrityError(Issue("proof", f"got {proof!r:.80}, expected an object"))
-    files = {name: _left(tmp / name, _FILE_BYTES_MAX) for name in FILES} if proof.get("kept") else {}
-    return Form(files, proof)
+    if not proof.get("kept"):
+        return Form({}, proof)
+    names = [*FILES, GRAPH] if job.get("mode") == "onnx" else FILES
+    return Form({name: _left(tmp / name, _FILE_BYTES_MAX) for name in names}, proof)
 
 
 def byte_code(sandbox: Sandbox, form: Form, *, python: str, tmp: Path) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -98,13 +98,23 @@ def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()
 
 def server_skeleton(lock: PlatformLock) -> Recipe:
     """Lay out the server's environment alone, for an image without a model."""
-    interpreter = lock.server_interpreter
+    return _one_skeleton("server", "server's environment", environment.SERVER, lock.server_interpreter)
 
+
+def lean(lock: PlatformLock, names: Collection[str]) -> list[Recipe]:
+    """Lay out the model's environment with some of its wheels alone, a layer each."""
+    target = wheel.Target(environment.ENV, lock.interpreter.minor, lock.platform, lock.base.libc.name)
+    chosen = sorted(one for one in lock.model if one.name in names)
+    skeleton = _one_skeleton("environment", "model's environment", environment.ENV, lock.interpreter)
+    return [skeleton, *(_wheel_layer((one,), target, "environment", ()) for one in chosen)]
+
+
+def _one_skeleton(kind: Kind, title: str, prefix: str, interpreter: Interpreter) -> Recipe:
     def write(_: Sequence[Path], writer: LayerWriter) -> None:
-        environment.write(environment.SERVER, interpreter, writer)
+        environment.write(prefix, interpreter, writer)
 
-    made_from = {"skeleton": [environment.SERVER, interpreter.path, interpreter.version]}
-    return Recipe("server", "server's environment", made_from, write)
+    made_from = {"skeleton": [prefix, interpreter.path, interpreter.version]}
+    return Recipe(kind, title, made_from, write)
 
 
 def code(cargo: Cargo, digests: FileDigests) -> tuple[files.Content, ...]:

@@ -15,16 +15,17 @@ from lading.core.errors import IntegrityError, Issue, ModelError, VerifyError
 from lading.core.image import Image, Layer
 from lading.core.lock import PlatformLock
 from lading.core.model import ModelFacts
-from lading.core.ports import Event, ignore
+from lading.core.ports import Event, Fetch, ignore
 from lading.core.signature import Signature
 from lading.core.spec import TOLERANT, Example, PackageSpec
 from lading.image.bill import ENVIRONMENT_PATH, MODEL_PATH
 from lading.layers import Recipe, forms, recipes
 from lading.layers.cache import key
-from lading.layers.environment import SERVER
+from lading.layers.environment import ENV, SERVER
 from lading.layers.tar import LayerWriter
 from lading.pipeline import run, summary
 from lading.pipeline.context import Context
+from lading.pipeline.locking import fetch_for
 
 TITLE = "compiled model"
 _KEPT = frozenset({"base", "image", "server", "assets"})
@@ -39,8 +40,13 @@ _ENV = {
     **dict.fromkeys(("MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER", "NUMBA_CACHE_DIR"), "/tmp"),  # noqa: S108 - the sandbox's own
 }
 
-Sealed = Callable[[Recipe], tuple[Layer, bool]]
-"""Takes a layer from the cache, or makes it."""
+# what answers in place of a model's libraries; of the runtime's requirements its tools alone import the rest
+ANSWERING: Mapping[str, tuple[str, ...]] = {"onnx": ("numpy", "onnxruntime")}
+
+Sealed = Callable[[Recipe, Fetch], tuple[Layer, bool]]
+"""Takes a layer from the cache, or makes it of packages that it fetches."""
+ByteCode = Callable[[PlatformLock, Sequence[Layer], Sequence[str]], tuple[Layer, bool]]
+"""Compiles what importing modules loads in the model's environment, given an image's layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class Compiler:
     examples: tuple[Example, ...]
     sandbox: str | None
     sealed: Sealed
+    bytecode: ByteCode
     always: bool
     """Whether a proved form is taken even where it is no faster: making again does not ask for the time."""
 
@@ -78,7 +85,7 @@ class Compiler:
         if layer is None:
             self._decline(str(proof.get("reason") or "the compiler does not say why"))
             return None
-        skeleton, has_skeleton = self.sealed(recipes.server_skeleton(lock))
+        below, cached = self._below(layers, lock)
         self.context.events(Event("compile", "stage", summary.of_proof(proof, self._tolerance)))
         form = BilledForm(
             path=f"/{forms.PATH}",
@@ -89,8 +96,21 @@ class Compiler:
             files=tuple(BilledFile(name, size, Digest.parse(told)) for name, size, told in proof["files"]),
             original=original.descriptor.digest,
         )
-        below = tuple(_kept(layers, lock))
-        return Compiled((*below, skeleton, layer), form, proof, has_skeleton + proof["cached"])
+        return Compiled((*below, layer), form, proof, cached + proof["cached"])
+
+    def _below(self, layers: Sequence[Layer], lock: PlatformLock) -> tuple[list[Layer], int]:
+        """Return the layers that a form needs below it, and how many of those made for it were there."""
+        packages = ANSWERING.get(self.what.compile, ())
+        minds = (lock.server_interpreter, lock.interpreter) if packages else (lock.server_interpreter,)
+        below = list(_kept(layers, [f"Python {one.version}" for one in minds]))
+        wanted = [recipes.server_skeleton(lock), *(recipes.lean(lock, packages) if packages else ())]
+        fetch = fetch_for(self.context, self.what, lock)
+        made = [self.sealed(one, fetch) for one in wanted]
+        below += [layer for layer, _ in made]
+        if packages:
+            made.append(self.bytecode(lock, below, packages))
+            below.append(made[-1][0])
+        return below, sum(was_there for _, was_there in made)
 
     @property
     def _tolerance(self) -> float:
@@ -140,7 +160,7 @@ class Compiler:
         if not form.files:
             return proof, None
         recipe = Recipe("compiled", TITLE, made_from, partial(self._write, form, layers, lock))
-        return {**proof, "cached": 0}, self.sealed(recipe)[0]
+        return {**proof, "cached": 0}, self.sealed(recipe, fetch_for(self.context, self.what, lock))[0]
 
     def _make(self, original: Image, layers: Sequence[Layer], lock: PlatformLock) -> forms.Form:
         self.context.events(Event("compile", "step", "compiling the model and comparing it with itself"))
@@ -180,15 +200,15 @@ class Compiler:
         opened = self.context.sandbox(tuple(layers), self.sandbox, platform=lock.platform, events=ignore)
         with run.temporary_folder() as tmp:
             (folder := tmp / "bytecode").mkdir()
-            compiled = forms.byte_code(opened, form, python=f"/{SERVER}/bin/python", tmp=folder)
+            prefix = ENV if self.what.compile in ANSWERING else SERVER
+            compiled = forms.byte_code(opened, form, python=f"/{prefix}/bin/python", tmp=folder)
         forms.write(form, compiled, writer)
 
 
-def _kept(layers: Sequence[Layer], lock: PlatformLock) -> Iterator[Layer]:
+def _kept(layers: Sequence[Layer], interpreters: Sequence[str]) -> Iterator[Layer]:
     """Choose the layers of an image that it needs without its model."""
-    interpreter = f"Python {lock.server_interpreter.version}"
     for layer in layers:
-        is_interpreter = layer.kind == "interpreter" and layer.title == interpreter
+        is_interpreter = layer.kind == "interpreter" and layer.title in interpreters
         if layer.kind in _KEPT or is_interpreter or layer.title == _SERVER_BYTECODE:
             yield layer
 

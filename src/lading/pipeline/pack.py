@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from lading.core.descriptor import BILL, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import VerifyError
 from lading.core.image import Image, Layer
-from lading.core.lock import PlatformLock
+from lading.core.lock import Interpreter, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts, Requirement
 from lading.core.platform import Platform
-from lading.core.ports import Event, Sandbox, ignore
+from lading.core.ports import Event, Fetch, Sandbox, ignore
 from lading.core.reference import Reference
 from lading.core.report import Report
 from lading.core.spec import Example, PackageSpec
@@ -31,7 +31,7 @@ from lading.layers.files import Content
 from lading.layers.tar import LayerWriter
 from lading.lock import sealed
 from lading.pipeline import bases, environments, plan, summary, system
-from lading.pipeline.compiling import Compiler
+from lading.pipeline.compiling import ANSWERING, Compiler
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.locking import fetch_for, lock_facts
 from lading.pipeline.run import Original, attach, attach_original, temporary_folder, verify_image
@@ -179,7 +179,9 @@ class Builder:
         self.compiles = compiles
         self.server = servers.find(what.server)
         self.examples: tuple[Example, ...] = what.examples or facts.examples
-        self._compiler = Compiler(context, what, facts, self.examples, sandbox, self._sealed, again)
+        self._compiler = Compiler(
+            context, what, facts, self.examples, sandbox, self._sealed, self._bytecode_of_model, again
+        )
 
     def build(self, lock: PlatformLock) -> Built:
         """Make the image of a platform: with a form of the model where there is one, else with the model."""
@@ -187,7 +189,8 @@ class Builder:
         made = self._compiler.compile(original.image, lock) if self.compiles else None
         if made is None:
             return original
-        bill = image.compiled(original.bill, made.form, made.layers, lock.server_interpreter)
+        answering = ANSWERING.get(made.form.way, ())
+        bill = image.compiled(original.bill, made.form, made.layers, lock.server_interpreter, answering)
         described, was_there = self._described(bill, made.layers, cargo)
         return Built(described, bill, self.examples, made.cached + was_there, original, made.proof)
 
@@ -262,31 +265,42 @@ class Builder:
             return [], 0
         server_path = self.server.entrypoint[0].rpartition("/bin/")[0]
         base = {"image", "base", "interpreter", "server"}
-        parts = (
-            ("server", server_path, self.server.modules, base, lock.server_interpreter),
-            ("environment", ENVIRONMENT_PATH, self.facts.modules, {*base, "environment"}, lock.interpreter),
+        below = [one for one in layers if one.kind in base or one.title == SKELETON]
+        part = ("server", server_path, self.server.modules)
+        first, was_there = self._bytecode_of(lock, below, part, lock.server_interpreter)
+        second, is_there = self._bytecode_of_model(lock, [*layers, first], self.facts.modules)
+        return [first, second], was_there + is_there
+
+    def _bytecode_of_model(
+        self, lock: PlatformLock, layers: Sequence[Layer], roots: Sequence[str]
+    ) -> tuple[Layer, bool]:
+        kinds = {"image", "base", "interpreter", "server", "environment", "bytecode"}
+        below = [one for one in layers if one.kind in kinds or one.title == SKELETON]
+        return self._bytecode_of(lock, below, ("environment", ENVIRONMENT_PATH, roots), lock.interpreter)
+
+    def _bytecode_of(
+        self,
+        lock: PlatformLock,
+        below: Sequence[Layer],
+        part: tuple[str, str, Sequence[str]],
+        interpreter: Interpreter,
+    ) -> tuple[Layer, bool]:
+        """Compile what a part's modules import: its title, the path of its environment, and they."""
+        title, path, roots = part
+        opened = partial(
+            self.context.sandbox, tuple(below), self.sandbox, platform=lock.platform, events=ignore
         )
-        compiled: list[Layer] = []
-        reused = 0
-        for title, path, roots, kinds, interpreter in parts:
-            below = [one for one in layers if one.kind in kinds or one.title == SKELETON] + compiled
-            opened = partial(
-                self.context.sandbox, tuple(below), self.sandbox, platform=lock.platform, events=ignore
-            )
-            recipe = Recipe(
-                "bytecode",
-                f"byte code of the {title}",
-                {
-                    "bytecode": title,
-                    "roots": sorted(set(roots)),
-                    "layers": sorted(str(one.diff_id) for one in below),
-                },
-                partial(self._compile, opened, path, roots, standard_library(interpreter)),
-            )
-            layer, was_there = self._sealed(recipe)
-            compiled.append(layer)
-            reused += was_there
-        return compiled, reused
+        recipe = Recipe(
+            "bytecode",
+            f"byte code of the {title}",
+            {
+                "bytecode": title,
+                "roots": sorted(set(roots)),
+                "layers": sorted(str(one.diff_id) for one in below),
+            },
+            partial(self._compile, opened, path, roots, standard_library(interpreter)),
+        )
+        return self._sealed(recipe)
 
     def _compile(
         self,
@@ -308,12 +322,14 @@ class Builder:
             )
         bytecode.write(compiled, writer)
 
-    def _sealed(self, recipe: Recipe) -> tuple[Layer, bool]:
-        """Take a layer from the cache, or make it."""
+    def _sealed(self, recipe: Recipe, fetch: Fetch | None = None) -> tuple[Layer, bool]:
+        """Take a layer from the cache, or make it, of packages that are fetched."""
         name = key(recipe.made_from, "gzip")
         if found := self.context.layers.get(name):
-            return found, True
-        layer = seal(recipe, (), self.context.store)
+            return replace(found, kind=recipe.kind, title=recipe.title), True
+        wanted = [one for one in recipe.packages if isinstance(one, LockedWheel)]
+        paths = [fetch.file(one.url, one.digest, one.size_bytes) for one in wanted] if fetch else []
+        layer = seal(recipe, paths, self.context.store)
         self.context.layers.put(name, layer)
         return layer, False
 

@@ -12,6 +12,7 @@ from lading.core.model import ModelFacts
 from lading.core.platform import Platform
 from lading.core.report import Report
 from lading.core.signature import Field, Signature
+from lading.core.spec import TOLERANT
 
 
 def of_facts(facts: ModelFacts) -> str:
@@ -68,7 +69,7 @@ def of_proof(proof: Mapping[str, Any], tolerance: float) -> str:
     """
     if not proof.get("proved"):
         return f"compiled {proof['kind']} as it was; on this processor {proof.get('reason')}"
-    by = " by treelite" if proof.get("mode") == "treelite" else ""
+    by = f" by {proof['mode']}" if proof.get("mode") in TOLERANT else ""
     exact = f"within {tolerance:g}" if tolerance else "bit-identical"
     before, after = proof.get("original_us"), proof.get("compiled_us")
     speed = f", {before:,.0f} → {after:,.0f} µs a row" if before and after else ""

@@ -30,6 +30,7 @@ NEEDS = ServerNeeds(
         "lading_runtime.loaders.pyfunc",
         "lading_runtime.loaders.routine",
         "lading_runtime.loaders.catboost",
+        "lading_runtime.loaders.compiled",
         "lading_runtime.loaders.keras",
         "lading_runtime.loaders.lightgbm",
         "lading_runtime.loaders.module",

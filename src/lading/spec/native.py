@@ -111,10 +111,10 @@ class Document:
     compile: Annotated[
         CompileWay,
         "serve the model without its libraries: auto (default; where that is bit-identical and faster), off, "
-        "or treelite (ensembles of trees, within compile_tolerance)",
+        "or, within compile_tolerance, onnx (what ONNX Runtime answers) or treelite (ensembles of trees)",
     ] = "auto"
     compile_tolerance: Annotated[
-        float | None, "how far a number may be off with treelite, relative or absolute"
+        float | None, "how far a number may be off with onnx or treelite, relative or absolute"
     ] = None
 
 
@@ -255,7 +255,7 @@ class _Checker:
                 "compile", what, "add compile_tolerance: 1e-6, or take 'auto', which is exact"
             )
         elif tolerance is not None and text.compile not in TOLERANT:
-            what = f"got {tolerance} with compile {text.compile!r}, expected it with 'treelite'"
+            what = f"got {tolerance} with compile {text.compile!r}, expected it with 'onnx' or 'treelite'"
             self.reader.complain("compile_tolerance", what)
         elif tolerance is not None and not 0 <= tolerance < float("inf"):
             self.reader.complain("compile_tolerance", f"got {tolerance}, expected zero or more")

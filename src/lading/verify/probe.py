@@ -111,7 +111,7 @@ def _finish(running: Running, bill: Bill, tmp: Path, timeout_s: float) -> list[C
         return [Check("environment", passed=False, detail=detail)]
     of_server = _versions(bill.server.packages)
     checks = [_interpreter(seen, bill)]
-    if bill.model.compiled is None:
+    if bill.model.compiled is None or bill.environment.packages:
         checks.append(_distributions("distributions", seen.get("model"), _billed(bill.environment)))
     if bill.server.path != bill.environment.path or bill.model.compiled:
         checks.append(_distributions("server distributions", seen.get("server"), of_server))

@@ -25,7 +25,7 @@ def compile_boosted(model: Any, method: str, source: Source, table: Table) -> Fi
     if model.init_ != "zero" and not kind(model.init_).startswith("sklearn.Dummy"):
         raise NotCompiled(f"gradient boosting that starts with {kind(model.init_)}")
     start = model._raw_predict_init([[0.0] * len(table.cells)]).tolist()[0]  # noqa: SLF001
-    source.body += [f"{one} = {literal(value)}" for one, value in zip(sums, start)]  # noqa: B905
+    source.begin(*(f"{one} = {literal(value)}" for one, value in zip(sums, start)))  # noqa: B905
     trees = [
         read(one, [sums[place]], scale=model.learning_rate)
         for stage in stages
@@ -44,7 +44,7 @@ def compile_histogram(model: Any, method: str, source: Source, table: Table) -> 
         raise NotCompiled("gradient boosting of a sparse matrix")
     start = model._baseline_prediction.ravel().tolist()  # noqa: SLF001
     sums = [f"s{index}" for index in range(model.n_trees_per_iteration_)]
-    source.body += [f"{one} = {literal(value)}" for one, value in zip(sums, start)]  # noqa: B905
+    source.begin(*(f"{one} = {literal(value)}" for one, value in zip(sums, start)))  # noqa: B905
     trees = [
         _read_histogram(predictor.nodes, sums[place])
         for iteration in model._predictors  # noqa: SLF001

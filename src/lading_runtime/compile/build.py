@@ -9,7 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple  # noqa: UP035 - `Compiler` is evaluated under Python 3.8
 
-from lading_runtime.compile import boosting, forests, lightgbm, linear, treelite, xgboost
+from lading_runtime.compile import boosting, convert, forests, lightgbm, linear, treelite, xgboost
+from lading_runtime.compile.graphs import Graph
 from lading_runtime.compile.library import MODULE
 from lading_runtime.compile.notes import Fitted, NotCompiled, Points, Source, Table, kind
 from lading_runtime.compile.steps import transform
@@ -32,7 +33,10 @@ WAYS: Mapping[str, Mapping[str, tuple[Compiler, str]]] = {
         **dict.fromkeys(treelite.SINGLE, (treelite.compile_treelite, "single")),
         **dict.fromkeys(treelite.DOUBLE, (treelite.compile_treelite, "double")),
     },
+    # what has trees is read as ever, and added up by the graph
+    "onnx": {**_EXACT, **dict.fromkeys(linear.MODELS, (convert.compile_linear, "input"))},
 }
+_ANY: tuple[Compiler, str] = (convert.compile_any, "input")
 
 
 class Compiled(NamedTuple):
@@ -43,15 +47,20 @@ class Compiled(NamedTuple):
     source: str
     """`form.py`."""
     points: Points
+    model: bytes = b""
+    """`model.onnx`, where there is one."""
 
 
 def build(model: Any, method: str, way: str = "auto") -> Compiled:
     """Write a model down; raise NotCompiled, which says why not, where it is of no kind that is known."""
     vet(model, method)
     before, last = _take_apart(model)
-    if kind(last) not in WAYS[way]:
+    graph = Graph(method) if way == "onnx" else None
+    if graph is not None:
+        before, last = _known(model, before, last)
+    elif kind(last) not in WAYS[way]:
         raise NotCompiled(f"no compiler for {kind(last)}")
-    end = WAYS[way][kind(last)]
+    end = WAYS[way].get(kind(last), _ANY)
     widths = [getattr(one, "n_features_in_", None) for one in (model, *before, last)]
     width = next((one for one in widths if one is not None), None)
     if width is None:
@@ -59,10 +68,10 @@ def build(model: Any, method: str, way: str = "auto") -> Compiled:
     points = Points(int(width))
     names = getattr(model, "feature_names_in_", None)
     points.ignored = _ignored(before, len(points.columns))
-    fitted, text = _write(before, last, end, method, points, single=False)
+    fitted, text = _write(before, last, end, method, points, graph=graph)
     precision = "input" if before else end[1]
     if precision == "input":
-        text += _write(before, last, end, method, Points(int(width)), single=True)[1]
+        text += _write(before, last, end, method, Points(int(width)), single=True, graph=graph)[1]
     document = {
         "format": FORMAT,
         "kind": kind(model),
@@ -80,7 +89,9 @@ def build(model: Any, method: str, way: str = "auto") -> Compiled:
         "by_name": any(map(_asks_by_name, before)),
         "output": {"datatype": fitted.datatype, "columns": fitted.columns},
     }
-    return Compiled(document, MODULE + text, points)
+    if graph is None:
+        return Compiled(document, MODULE + text, points)
+    return Compiled(document, MODULE + graph.text + text, points, graph.data)
 
 
 def _take_apart(model: Any) -> tuple[list[Any], Any]:
@@ -91,6 +102,20 @@ def _take_apart(model: Any) -> tuple[list[Any], Any]:
     inner, last = _take_apart(last)
     steps = [step for _, step in before if step is not None and not isinstance(step, str)]
     return steps + inner, last
+
+
+def _known(model: Any, before: list[Any], last: Any) -> tuple[list[Any], Any]:
+    """Return the first steps as far as statements are known for them; the rest is a pipeline for ONNX."""
+    width = int(getattr(model, "n_features_in_", 0))
+    source, table = Source(Points(width)), Table([f"x{i}" for i in range(width)], range(width))
+    for place, step in enumerate(before):
+        try:
+            table = transform(step, source, table)
+        except NotCompiled:
+            from sklearn.pipeline import make_pipeline  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+            return before[:place], make_pipeline(*before[place:], last)
+    return before, last
 
 
 def _ignored(before: Sequence[Any], width: int) -> set[int]:
@@ -125,11 +150,13 @@ def _write(
     method: str,
     points: Points,
     *,
-    single: bool,
+    single: bool = False,
+    graph: Graph | None = None,
 ) -> tuple[Fitted, str]:
     """Write the function for cells of one precision."""
     width = len(points.columns)
     source = Source(points, "s" if single else "")
+    source.graph = graph
     names = [f"x{index}" for index in range(width)]
     rounded = not before and end[1] == "single"
     table = Table(names, list(range(width)), single=single, rounded=rounded, raw=not before)
@@ -137,6 +164,16 @@ def _write(
         table = transform(step, source, table)
     fitted = end[0](last, method, source, table)
     is_linear = kind(last) in linear.MODELS
+    through = [f" for {', '.join(names)}, in rows:"]
+    if source.first:
+        answers = "zip(rows_asked, ask(rows_asked))"
+        first = [*through, *("  " + line for line in source.first)]
+        through = [
+            " rows_asked = []",
+            " gather = rows_asked.append",
+            *first,
+            f" for ({', '.join(source.asked)},), t in {answers}:",
+        ]
     lines = [
         *source.module,
         "",
@@ -146,7 +183,7 @@ def _write(
         " put, put_all = out.append, out.extend",
         *([" rows = list(rows)", " alone = len(rows) == 1"] if is_linear else []),
         *(" " + line for line in source.before),
-        f" for {', '.join(names)}, in rows:",
+        *through,
         *("  " + line for line in source.body),
         "  " + fitted.result,
         " return out",

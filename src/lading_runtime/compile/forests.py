@@ -53,7 +53,7 @@ def compile_forest(model: Any, method: str, source: Source, table: Table) -> Fit
     if model.n_outputs_ != 1:
         raise NotCompiled(f"{model.n_outputs_} outputs, expected one")
     sums = [f"s{index}" for index in range(int(model.n_classes_) if is_classifier else 1)]
-    source.body.append(" = ".join([*sums, "0.0"]))
+    source.begin(" = ".join([*sums, "0.0"]))
     trees = [read(one, sums) for one in estimators]
     note_points(trees, source.points, table.columns)
     emit(source, trees, table.cells, has_nan="total != total")

@@ -27,7 +27,7 @@ def compile_lightgbm(model: Any, method: str, source: Source, table: Table) -> F
         raise NotCompiled("LightGBM's random forests and categories")
     classes = int(dump["num_tree_per_iteration"])
     sums = [f"s{index}" for index in range(classes)]
-    source.body.append(" = ".join([*sums, "0.0"]))
+    source.begin(" = ".join([*sums, "0.0"]))
     trees = [_read(one, sums[index % classes]) for index, one in enumerate(dump["tree_info"])]
     if any(0 < abs(limit) < _ZERO for tree in trees for limit in tree.threshold):
         raise NotCompiled("LightGBM's thresholds beside zero")

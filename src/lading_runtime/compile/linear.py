@@ -50,23 +50,17 @@ def compile_linear(model: Any, method: str, source: Source, table: Table) -> Fit
     rows = matrix.tolist() if matrix.ndim == 2 else [matrix.tolist()]
     bias = getattr(model.intercept_, "tolist", lambda: float(model.intercept_))()
     biases = bias * (len(rows) // len(bias)) if isinstance(bias, list) else [bias] * len(rows)
-    weights = _Weights(rows, biases, bool(matrix.flags.c_contiguous))
+    weights = Weights(rows, biases, bool(matrix.flags.c_contiguous))
     guard(source, table, takes_nan=False, single=False)
-    if len(rows) == 1 and not table.sparse:
-        # what is no double is copied, row by row
-        follows = table.follows and not table.single
-        kept = '("columns",)' if table.raw else '("columns", "integers")'
-        by_columns = f"{follows} and layout in {kept}"
-        source.before = [f"order = iter([dot] if alone else turns(len(rows), {by_columns}))"]
-        source.body.append("turn = next(order)")
+    take_turns(source, table, weights)
     is_classifier = kind(model).rpartition(".")[2] in _CLASSIFIERS
     if not is_classifier:
         if len(rows) > 1 or method != "predict":
             raise NotCompiled(f"{len(rows)} outputs, method {method!r}")
-        return Fitted(f"put({_scores(source, table, weights)[0]})", "FP64", None)
+        return Fitted(f"put({written_scores(source, table, weights)[0]})", "FP64", None)
     if method == "predict":
         return _label(model, source, table, weights)
-    scores = _scores(source, table, weights)
+    scores = written_scores(source, table, weights)
     width = None if len(scores) == 1 else len(scores)
     if method == "decision_function":
         return Fitted(f"put_all(({', '.join(scores)},))", "FP64", width)
@@ -78,11 +72,24 @@ def compile_linear(model: Any, method: str, source: Source, table: Table) -> Fit
     return Fitted(f"put_all(softmax(({', '.join(scores)},)))", "FP64", width)
 
 
-class _Weights(NamedTuple):
+class Weights(NamedTuple):
+    """What a linear model has learnt."""
+
     rows: Sequence[Sequence[float]]
     biases: Sequence[float]
     by_rows: bool
     """Whether they lie in memory row by row."""
+
+
+def take_turns(source: Source, table: Table, weights: Weights) -> None:
+    """Have each row added in the order that is its own among several."""
+    if len(weights.rows) == 1 and not table.sparse:
+        # what is no double is copied, row by row
+        follows = table.follows and not table.single
+        kept = '("columns",)' if table.raw else '("columns", "integers")'
+        by_columns = f"{follows} and layout in {kept}"
+        source.before = [f"order = iter([dot] if alone else turns(len(rows), {by_columns}))"]
+        source.body.append("turn = next(order)")
 
 
 def _sum(cells: Sequence[str], weights: Sequence[float], bias: float) -> str:
@@ -91,7 +98,7 @@ def _sum(cells: Sequence[str], weights: Sequence[float], bias: float) -> str:
     return f"{' + '.join(products)} + {literal(bias)}"
 
 
-def _scores(source: Source, table: Table, weights: _Weights, *, bound: bool = True) -> list[str]:
+def written_scores(source: Source, table: Table, weights: Weights, *, bound: bool = True) -> list[str]:
     """Write the scores as the original rounds them."""
     rows, biases = weights.rows, weights.biases
     if table.sparse:  # which are multiplied one by one
@@ -120,11 +127,11 @@ def _scores(source: Source, table: Table, weights: _Weights, *, bound: bool = Tr
     ]
 
 
-def _label(model: Any, source: Source, table: Table, weights: _Weights) -> Fitted:
+def _label(model: Any, source: Source, table: Table, weights: Weights) -> Fitted:
     """Write a quick sum, and how far it may be off; only what is nearer to a tie is added as BLAS does."""
     rows, biases = weights.rows, weights.biases
     labels, datatype = describe(model.classes_)
-    _note_ties(source, table, rows, biases)
+    note_ties(source, table, rows, biases)
     largest = source.let(f"max({', '.join(f'abs({cell})' for cell in table.cells)}, 0.0)")
     most = max(sum(map(abs, one)) for one in rows)
     slack = 4 * (len(table.cells) + 4) * _EPSILON
@@ -133,7 +140,7 @@ def _label(model: Any, source: Source, table: Table, weights: _Weights) -> Fitte
     gap = source.let(f"{largest} * {most!r} * {slack!r} + {far!r}")
     quick = [source.let(_sum(table.cells, one, bias)) for one, bias in zip(rows, biases)]  # noqa: B905
     start = len(source.body)
-    exact = _scores(source, table, weights, bound=False)
+    exact = written_scores(source, table, weights, bound=False)
     slow = source.body[start:]
     del source.body[start:]
     if len(rows) == 1:
@@ -155,9 +162,7 @@ def _label(model: Any, source: Source, table: Table, weights: _Weights) -> Fitte
     return Fitted(f"put({names}[place])", datatype, None)
 
 
-def _note_ties(
-    source: Source, table: Table, rows: Sequence[Sequence[float]], biases: Sequence[float]
-) -> None:
+def note_ties(source: Source, table: Table, rows: Sequence[Sequence[float]], biases: Sequence[float]) -> None:
     """Tell the proof where, along each column, a score turns."""
     for place, column in enumerate(table.columns):
         if column is not None:

@@ -44,6 +44,13 @@ class Source:
         self._suffix = suffix
         self.module: list[str] = []
         self.body: list[str] = []
+        self.graph: Any = None
+        """What adds up trees and products in the place of statements; None where statements do."""
+        self.first: list[str] = []
+        """The body of a loop over rows that gathers what the graph is asked for all at once."""
+        self.asked: Sequence[str] = ()
+        """The variables of that."""
+        self._begun: list[str] = []
         self._count = 0
 
     def name(self, stem: str) -> str:
@@ -56,6 +63,17 @@ class Source:
         name = self.name(stem)
         self.module.append(f"{name} = {value}")
         return name
+
+    def begin(self, *statements: str) -> None:
+        """Give sums their first values."""
+        self.body += statements
+        self._begun += statements
+
+    def ask(self, cells: Sequence[str]) -> None:
+        """Gather these cells of each row for the graph; what follows goes through its answers, each a `t`."""
+        self.asked = cells
+        self.first = [*self.body, f"gather(({', '.join(cells)},))"]
+        self.body = list(self._begun)
 
     def let(self, expression: str, stem: str = "v") -> str:
         """Name the value of an expression."""

@@ -1,8 +1,9 @@
 """A job in, a proved form in a folder out: what packing runs in the sandbox, by the model's own Python.
 
-The job is JSON: `path`, `loader`, `options` and `code`, as the worker's job; `mode` (`auto`, `treelite`) and
-its `tolerance`; `examples`, rows of cells; `limit_s`; `always`, to keep the form whatever the proof says, as
-where it was kept before. The folder gets `proof.json`; `form.json` and `form.py` where the form is kept.
+The job is JSON: `path`, `loader`, `options` and `code`, as the worker's job; `mode` (`auto`, `onnx`,
+`treelite`) and its `tolerance`; `examples`, rows of cells; `limit_s`; `always`, to keep the form whatever the
+proof says, as where it was kept before. The folder gets `proof.json`; where the form is kept `form.json` and
+`form.py`, and with `onnx` the graph, `model.onnx`.
 """
 
 # jobs and models are of any type
@@ -19,6 +20,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+from lading_runtime.compile import graphs
 from lading_runtime.compile.build import WAYS, Compiled, build
 from lading_runtime.compile.notes import NotCompiled
 from lading_runtime.compile.prove import LIMIT_S, Effort, prove
@@ -67,7 +69,7 @@ def _compile(job: Mapping[str, Any], loaded: Any, estimator: Any, out_folder: st
     compiled = build(estimator, getattr(loaded, "method", "predict"), way)
     effort = Effort(limit_s=float(job.get("limit_s") or LIMIT_S))
     if way != "auto":  # who asks for it by name minds one row, and the libraries that are not there
-        effort = effort._replace(slack=math.inf)
+        effort = effort._replace(slack=math.inf, alone=math.inf if way == "onnx" else 1.0)
     with tempfile.TemporaryDirectory() as trial:
         write(compiled, trial)
         proof = prove(
@@ -87,9 +89,12 @@ def _compile(job: Mapping[str, Any], loaded: Any, estimator: Any, out_folder: st
 def write(compiled: Compiled, folder: str) -> None:
     """Write a form's files."""
     texts = (json.dumps(compiled.document, ensure_ascii=False), compiled.source)
-    for name, text in zip(FILES, texts):  # noqa: B905 - Python 3.8
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:  # noqa: PTH118, PTH123
-            stream.write(text)
+    files = {name: text.encode() for name, text in zip(FILES, texts)}  # noqa: B905 - Python 3.8
+    if compiled.model:
+        files[graphs.FILE] = compiled.model
+    for name, data in files.items():
+        with open(os.path.join(folder, name), "wb") as stream:  # noqa: PTH118, PTH123
+            stream.write(data)
 
 
 if __name__ == "__main__":

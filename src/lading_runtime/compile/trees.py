@@ -57,6 +57,9 @@ def emit(source: Source, trees: Sequence[Tree], cells: Sequence[str], *, has_nan
     nodes = sum(len(tree.feature) for tree in trees)
     if nodes > MAX_NODES:
         raise NotCompiled(f"{nodes} nodes, more than {MAX_NODES}")
+    if source.graph is not None:
+        source.graph.add_trees(source, trees, cells)
+        return
     nested = nodes <= _MAX_NESTED_NODES and all(depth(tree) <= _MAX_NESTED_DEPTH for tree in trees)
     if nested and nodes <= _CHUNK_NODES:
         for tree in trees:

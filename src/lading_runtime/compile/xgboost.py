@@ -47,7 +47,7 @@ def compile_xgboost(model: Any, method: str, source: Source, table: Table) -> Fi
     objective = learner["objective"]["name"]
     classes = max(int(learner["learner_model_param"]["num_class"]), 1)
     base = _margins(learner["learner_model_param"]["base_score"], objective, classes)
-    source.body.append(f"a = array('f', ({', '.join(map(literal, base))},))")
+    source.begin(f"a = array('f', ({', '.join(map(literal, base))},))")
     trees = [
         _read(tree, f"a[{place}]")
         for tree, place in zip(_used(model, gradient["model"]), gradient["model"]["tree_info"])  # noqa: B905

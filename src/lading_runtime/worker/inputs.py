@@ -44,8 +44,8 @@ class Request:
         if self._is_file:
             self.content = "frame"
         self.params: Mapping[str, Any] = parameters.get("params") or {}
-        self._columns = parameters.get("columns")
-        self._tensors = list(wire.split(header["inputs"], body))
+        self.columns = self._columns = parameters.get("columns")
+        self.tensors = self._tensors = list(wire.split(header["inputs"], body))
 
     @property
     def rows(self) -> int | None:
@@ -131,6 +131,11 @@ class Request:
 def has_pandas() -> bool:
     """Tell whether pandas can be imported, without importing it."""
     return importlib.util.find_spec("pandas") is not None
+
+
+def read(entry: Mapping[str, Any], data: memoryview) -> Any:
+    """Read a tensor as a numpy array."""
+    return _array(entry, data)
 
 
 def _array(entry: Mapping[str, Any], data: memoryview) -> Any:
