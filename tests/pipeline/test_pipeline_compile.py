@@ -5,8 +5,13 @@ import subprocess
 
 import joblib
 import pytest
+from sklearn.cluster import Birch
 from sklearn.ensemble import IsolationForest, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from xgboost import XGBClassifier
 
 from engines import free_port
 from lading.pipeline import Context, shelf
@@ -103,9 +108,9 @@ def test_a_compiled_package_made_again_is_the_same_bytes(lading, packed):
     assert lading.json("rebuild", "forest:1", "--check")["digest"] == packed["digest"]
 
 
-def served(home, port, *arguments):
+def served(home, port, *arguments, name="forest:1"):
     """Ask a package that is served for three flowers; return the answer and the bill's loader."""
-    process = home.start("serve", "forest:1", "--port", port, *arguments)
+    process = home.start("serve", name, "--port", port, *arguments)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(f"{url}/v2/health/ready", process)
@@ -173,3 +178,37 @@ def test_treelite_is_refused_where_it_reads_no_such_model(lading, tmp_path):
     folder = write(tmp_path / "near", KNeighborsClassifier(), way="treelite\ncompile_tolerance: 1e-6")
     told = lading.fails(3, "pack", folder, "-t", "near:2")
     assert "'treelite' cannot be had: no compiler for sklearn.KNeighborsClassifier" in told
+
+
+ONNX = "onnx\ncompile_tolerance: 1e-6"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", ["sklearn", "xgboost"])
+def test_onnx_answers_with_onnxruntime_and_numpy_alone(lading, tmp_path, library):
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    if library == "xgboost":
+        model = XGBClassifier(n_estimators=5, n_jobs=1)
+    folder = write(tmp_path / library, model, way=ONNX)
+    allowed = [f"--allow-unsafe=xgboost.{one}" for one in ("sklearn.XGBClassifier", "core.Booster")]
+    packed = lading.json("pack", folder, "-t", f"{library}:1", *(allowed if library == "xgboost" else ()))
+    proof = packed["report"]["proof"]
+    assert (proof["mode"], proof["proved"], packed["report"]["matched"]) == ("onnx", True, 150)
+    bill = bill_of(lading, f"{library}:1")
+    assert [one["name"] for one in bill["environment"]["packages"]] == ["numpy", "onnxruntime"]
+    form = bill["model"]["compiled"]
+    assert (form["way"], form["tolerance"]) == ("onnx", 1e-6)
+    assert [one["path"] for one in form["files"]] == ["form.json", "form.py", "model.onnx"]
+    assert "by onnx, within 1e-06 on" in lading("show", f"{library}:1")
+    assert "same as the model" in lading("verify", f"{library}:1")
+    expected = {"predictions": [0, 1, 2]}
+    assert served(lading, free_port(), name=f"{library}:1")[0] == expected
+    assert served(lading, free_port(), "--no-compile", name=f"{library}:1")[0] == expected
+    assert lading.json("rebuild", f"{library}:1", "--check")["digest"] == packed["digest"]
+
+
+def test_onnx_is_refused_where_nothing_converts_such_a_model(lading, tmp_path):
+    folder = write(tmp_path / "birch", Birch(n_clusters=3), way=ONNX)
+    told = lading.fails(3, "pack", folder, "-t", "birch:1")
+    assert "'onnx' cannot be had: skl2onnx does not convert sklearn.Birch" in told
+    assert "take compile: auto, or off" in told

@@ -208,7 +208,7 @@ def _values(outcome: Outcome) -> Sequence[Any]:
 
 
 def _difference(original: Outcome, compiled: Outcome, *, is_exact: bool) -> float:
-    """Return the largest gap; of what overflows, the order of adding alone says whether it is infinite or NaN."""
+    """Return the largest gap; whether what overflows is infinite or NaN is by the order of adding alone."""
     code = wire.ARRAY_CODES.get(original.output[2])
     if code not in {"f", "d"}:
         return float("inf")
