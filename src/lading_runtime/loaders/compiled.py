@@ -47,7 +47,7 @@ class Compiled:
     def predict(self, request: inputs.Request) -> Any:
         """Predict; what the original refuses is refused."""
         try:
-            header, data = self.form.answer(request.content, request.tensors, request.columns)
+            header, data = self.form.answer(request.content, *request.encoded())
         except Refused as error:
             raise inputs.RefusedError(str(error)) from error
         return inputs.read(header["outputs"][0], memoryview(bytearray(data)))

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lading_runtime import wire
-from lading_runtime.worker import tables
+from lading_runtime.worker import results, tables
 from lading_runtime.worker.refusals import RefusedError, UnsupportedError
 
-__all__ = ["FILE", "RefusedError", "Request", "UnsupportedError", "has_pandas"]
+__all__ = ["FILE", "RefusedError", "Request", "UnsupportedError", "has_pandas", "read"]
 
 # datatype → numpy's name; what is not here is JSON
 _DTYPES = {
@@ -44,8 +44,8 @@ class Request:
         if self._is_file:
             self.content = "frame"
         self.params: Mapping[str, Any] = parameters.get("params") or {}
-        self.columns = self._columns = parameters.get("columns")
-        self.tensors = self._tensors = list(wire.split(header["inputs"], body))
+        self._columns = parameters.get("columns")
+        self._tensors = list(wire.split(header["inputs"], body))
 
     @property
     def rows(self) -> int | None:
@@ -75,6 +75,13 @@ class Request:
             return (list(self._columns) if self._columns else None), _plain(*self._tensors[0])
         columns = [_plain(*one) for one in self._tensors]
         return [entry["name"] for entry, _ in self._tensors], list(map(list, zip(*columns)))  # noqa: B905
+
+    def encoded(self) -> tuple[list[tuple[Mapping[str, Any], memoryview]], list[str] | None]:
+        """Return the tensors with their bytes, and names of columns; a file is read as a frame first."""
+        if not self._is_file:
+            return self._tensors, self._columns
+        _, tensors = results.encode(self.frame())
+        return [(entry, memoryview(data)) for entry, data in tensors], None
 
     def json(self) -> Any:
         """Return the values of a `json` request; raise RefusedError where they are none."""

@@ -51,8 +51,10 @@ def frame(
 
     Raises as `encode` does, and TooLargeError for more rows than the limit.
     """
-    import pandas as pd
-
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise UnsupportedError(_NO_LIBRARY) from error
     table = _read(lambda: pd.read_parquet(_bounded(data, limit)))
     if columns is None:
         return table
