@@ -412,7 +412,7 @@ def test_it_listens_on_the_port_that_is_asked_for(serve, free_port):
     port = free_port()
     environ = {"LADING_UDS": "", "LADING_HOST": "127.0.0.1", "LADING_PORT": str(port)}
     with serve(entry="score.py", files=ECHO_FILES, environ=environ, ready=False) as served:
-        served.await_log("listening on ('127.0.0.1'")
+        served.await_log(f"listening on 127.0.0.1:{port}")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", "/ping")
         assert connection.getresponse().status == 200

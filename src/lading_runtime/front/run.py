@@ -23,7 +23,7 @@ from lading_runtime.front.pool import Pool
 from lading_runtime.front.protocol import Connection
 from lading_runtime.front.reaper import Reaper
 from lading_runtime.front.settings import Settings
-from lading_runtime.front.sockets import listening, room
+from lading_runtime.front.sockets import listening, places, room
 from lading_runtime.front.watch import Watch
 
 _GRPC_AFTER_S = 0.5
@@ -119,9 +119,8 @@ class _Service:
             log.write("error", f"no socket to listen on: {error}")
             self._status = 1
             return
-        where = ", ".join(str(one.getsockname()) for one in sockets)
         state = f"loaded in {model.backend.load_s:.1f} s" if model.is_ready else "still loading"
-        log.write("info", f"model {self._bill.name!r} {state}, listening on {where}")
+        log.write("info", f"model {self._bill.name!r} {state}, listening on {places(sockets)}")
         decode.limit(depth=self._settings.depth_limit, rows=self._settings.row_limit)
         watch = Watch(model, os.environ)
         app = App(model, watch)

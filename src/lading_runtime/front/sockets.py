@@ -7,6 +7,7 @@ import os
 import resource
 import socket
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 
 from lading_runtime import log
@@ -32,6 +33,16 @@ def room(limit: int) -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
             soft = more
     return limit if soft == resource.RLIM_INFINITY else max(1, min(limit, soft - _OTHER_FILES))
+
+
+def places(sockets: Sequence[socket.socket]) -> str:
+    """Say where they listen: `127.0.0.1:8080`, `[::1]:8080` or a path."""
+    found = []
+    for one in sockets:
+        name = one.getsockname()
+        host = f"[{name[0]}]" if one.family == socket.AF_INET6 else name[0]
+        found.append(str(name) if one.family == socket.AF_UNIX else f"{host}:{name[1]}")
+    return ", ".join(found)
 
 
 def _unix(path: str) -> socket.socket:

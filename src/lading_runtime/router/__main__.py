@@ -22,7 +22,7 @@ from lading_runtime.front import settings as settings_room
 from lading_runtime.front.listener import Listener
 from lading_runtime.front.protocol import Connection
 from lading_runtime.front.settings import Settings
-from lading_runtime.front.sockets import listening
+from lading_runtime.front.sockets import listening, places
 from lading_runtime.router.app import Router
 from lading_runtime.router.control import Control
 from lading_runtime.router.fleet import Fleet
@@ -68,7 +68,7 @@ async def serve() -> int:
         loop.add_signal_handler(number, end, number)
     await listener.listen(lambda: Connection(router, listener), sockets, tls)
     names = ", ".join(f"{one.name} {one.version}" for one in fleet.members)
-    log.write("info", f"{names}: listening on {', '.join(str(one.getsockname()) for one in sockets)}")
+    log.write("info", f"{names}: listening on {places(sockets)}")
     gc.freeze()
     drain_s = max(1.0, settings.grace_s - settings.lame_duck_s - 1.0)
     calls = loop.create_task(speak_grpc(router, settings, guard, told, drain_s))
