@@ -118,6 +118,7 @@ def test_all_that_does_not_fit_is_a_400_with_its_names(resizer):
 def test_an_array_routine_takes_every_form_that_a_model_takes(serve):
     with serve(entry="score.py:add", files={"score.py": CODE}) as served:
         assert served.predictions({"instances": [[1, 2], [3, 4]]}) == [3, 7]
+        assert served.predictions({"input": [[1, 2], [3, 4]]}) == [3, 7]
         assert served.predictions({"row": [[1, 2]]}) == [3]
         assert served.predictions({"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]]}}) == [3]
         status, body, _ = served.ask("POST", "/invocations", b"1,2\n3,4\n", {"content-type": "text/csv"})

@@ -148,7 +148,7 @@ def schemas(model: Model) -> dict[str, Json]:
         "Invocation": invocation,
         "Instances": instances,
         "Parameters": json_schema.of_params(model.schema),
-        "Predictions": _object({"predictions": predictions}),
+        "Predictions": _predictions(model, predictions),
         **platforms.azure(model, invocation, predictions),
         **platforms.cog(model, invocation, predictions),
         "InferRequest": _infer_request(model),
@@ -157,6 +157,14 @@ def schemas(model: Model) -> dict[str, Json]:
         **named,
         "Error": _object({name: {"type": "string"} for name in ("error", "error_code", "message")}),
     }
+
+
+def _predictions(model: Model, predictions: Json) -> Json:
+    """Describe the answer of `/invocations`: bare, where a routine has a language model's parameters."""
+    wrapped = _object({"predictions": predictions})
+    parameters = (model.routine.parameters if model.routine is not None else None) or ()
+    is_unified = model.takes_json and not set(UNIFIED).isdisjoint(parameters)
+    return {"anyOf": [wrapped, predictions]} if is_unified else wrapped
 
 
 _DATA: Mapping[str, Sequence[str]] = {

@@ -46,7 +46,7 @@ def _read(model: Model, request: Request) -> tuple[bool, Input]:
     unified = _unified(request)
     if unified is not None and model.routine is None:
         return True, forms.read_unified(model.schema, unified)
-    return unified is not None, bodies.parsed(model, request)
+    return unified is not None and model.takes_json, bodies.parsed(model, request)
 
 
 def _refuse(request: Request, _: Answer) -> bytes:
