@@ -32,6 +32,7 @@ BILL = Bill("iris", "1", "0.1.0", {"loader": "pickle", "path": "/"}, "", {}, Non
 CLOSE = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 OWN = re.compile(rb"(?:date|x-request-id): [^\r]*\r\n")
 BODY_LIMIT_BYTES = 5000
+LARGE_BYTES = 2 << 20
 
 
 class Sums:
@@ -71,9 +72,14 @@ class Streams(App):
     """An application with one more route, whose answer comes in pieces."""
 
     def find(self, method, url):
+        if url == b"/large":
+            return Target("/large", self.large, (), "/large", b"", is_open=False)
         if url != b"/stream":
             return super().find(method, url)
         return Target("/stream", self.stream, (), "/stream", b"", is_open=False)
+
+    async def large(self, _, __):
+        return Response(b"x" * LARGE_BYTES)
 
     async def stream(self, _, request):
         async def pieces():
@@ -356,6 +362,55 @@ def test_a_client_that_sends_without_reading_is_not_answered_without_end(hasty):
         ours.close()
 
     hasty.run(flood())
+
+
+def test_answers_that_nobody_reads_hold_so_much_and_those_who_read_are_spared():
+    made = Edge(buffer_limit_bytes=5 * LARGE_BYTES)
+    asked = b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n"
+
+    async def crowd():
+        silent = [await made.connect() for _ in range(20)]
+        reader = await made.connect()
+        for one in silent:
+            await made.loop.sock_sendall(one, asked * 3)
+            await made.loop.sock_sendall(reader, asked)
+            received = 0
+            while received < LARGE_BYTES:
+                received += len(await made.loop.sock_recv(reader, 1 << 20))
+        assert made.listener.is_full() is False
+        held = [one._transport.get_write_buffer_size() for one in made.listener.connections]
+        assert sum(held) <= 5 * LARGE_BYTES
+        assert 3 <= len(held) <= 7
+        for one in (*silent, reader):
+            one.close()
+        await made.settle()
+        assert made.listener.unread_bytes == 0
+
+    made.run(crowd())
+    made.close()
+
+
+def test_requests_that_wait_for_others_count_as_what_is_held():
+    made = Edge(buffer_limit_bytes=20_000)
+
+    async def flood():
+        made.backend.asked.clear()
+        ours = await made.connect()
+        wait = post(b'{"instances": [[-1.5]]}')
+        await made.loop.sock_sendall(ours, wait + post(b" " * 3000 + INSTANCES) * 10 + CLOSE)
+        await made.backend.asked.wait()
+        await asyncio.sleep(0.05)
+        assert 0 < made.listener.held_bytes <= 20_000
+        made.backend.waiting.pop().set_result(None)
+        answer = await made.read(ours)
+        ours.close()
+        await made.settle()
+        return answer
+
+    answer = made.run(flood())
+    made.close()
+    assert answer.count(b"HTTP/1.1 200 ") == 2 + 6
+    assert answer.count(b"HTTP/1.1 503 ") == 4
 
 
 @pytest.mark.parametrize(
