@@ -7,6 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -212,3 +213,30 @@ def test_nothing_heavy_is_imported_to_answer():
     script = "import sys, lading_runtime.front.run, lading_runtime.front.shortcut; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not re.search(r"\b(numpy|pandas|grpc|uvicorn|concurrent.futures.process)\b", done.stdout)
+
+
+def test_what_the_form_is_at_when_the_time_is_over_is_refused(form, iris_signature, iris, monkeypatch):
+    model = in_process(form, iris_signature)
+    model.backend.rows_at_once = 0
+    began, goes_on = threading.Event(), threading.Event()
+    answer = model.backend.form.answer
+
+    def slow(*arguments):
+        began.set()
+        goes_on.wait(10)
+        return answer(*arguments)
+
+    monkeypatch.setattr(model.backend.form, "answer", slow)
+    body = json.dumps({"instances": iris.head(2).to_numpy().tolist()}).encode()
+    request = Request(HEADERS, body, (), "POST", "/invocations", b"")
+
+    async def end():
+        waiting = [asyncio.ensure_future(invocations(model, request)) for _ in range(2)]
+        await asyncio.to_thread(began.wait, 10)
+        model.backend.abandon("the time is over")
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        goes_on.set()
+        await model.backend.close(1.0)
+        return [(one.status, one.message) for one in told]
+
+    assert asyncio.run(end()) == [(503, "the time is over")] * 2

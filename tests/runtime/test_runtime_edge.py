@@ -284,6 +284,7 @@ def test_http_1_1_without_a_host_is_refused_and_http_1_0_is_answered(edge):
     answer = edge.run(edge.talk([b"GET /ping HTTP/1.0\r\n\r\n"]))
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"connection: close" in answer
+    assert edge.run(edge.talk([b"GET /ping\r\n\r\n"])).startswith(b"HTTP/1.1 400 "), "HTTP/0.9"
     chunks = b"POST /invocations HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
     assert edge.run(edge.talk([chunks])).startswith(b"HTTP/1.1 400 ")
 

@@ -326,6 +326,27 @@ def test_a_deadline_ends_a_call_and_no_other(serve, free_port):
             assert list(watching) == [b"\x08\x02"]
 
 
+def test_a_call_whose_answer_does_not_come_within_the_grace_is_told_so(serve, free_port):
+    port = free_port()
+    environ = {"LADING_GRPC_PORT": str(port), "LADING_HOST": "127.0.0.1", "LADING_GRACE_S": "2"}
+    with serve(entry="score.py", files={"score.py": SLOW}, environ=environ) as served:
+        served.await_log("gRPC listens on")
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            request = pb.ModelInferRequest(model_name="iris")
+            contents = pb.InferTensorContents(fp32_contents=[60.0])
+            request.inputs.add(name="x", datatype="FP32", shape=[1], contents=contents)
+            infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+            waiting = infer.future(request.SerializeToString(), timeout=20)
+            time.sleep(0.3)
+            assert served.stop() == 0
+            code, told = status_of(waiting.result)
+            assert (code, told) == (
+                grpc.StatusCode.UNAVAILABLE,
+                "the server is shutting down, and its time is over",
+            )
+        assert "1 requests were abandoned" in served.log
+
+
 def test_a_token_opens_every_call_and_health_needs_none(serve, free_port):
     port = free_port()
     environ = {"LADING_GRPC_PORT": str(port), "LADING_HOST": "127.0.0.1", "LADING_TOKEN": "a-secret"}

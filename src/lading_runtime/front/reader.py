@@ -210,7 +210,10 @@ class Reader:
     def _look_closer(self, exchange: Exchange) -> None:
         """Read what says how a request is sent, which most requests need not."""
         headers = exchange.headers
-        exchange.is_old = self._parser.get_http_version() != "1.1"
+        version = self._parser.get_http_version()
+        if version not in {"1.0", "1.1"}:
+            raise Stop(400, "got what is not HTTP/1.1")
+        exchange.is_old = version != "1.1"
         if b"host" not in headers and not exchange.is_old:
             raise Stop(400, "got no Host header")
         coding = headers.get(b"transfer-encoding")
