@@ -238,3 +238,17 @@ def test_a_routines_parameters_forms_and_answers_are_in_the_document(serve):
     assert schemas["Routine.Point"]["required"] == ["x"]
     gathered = {"type": "array", "items": {"type": "integer"}}
     assert schemas["ServiceOutput"] == {"anyOf": [gathered, {"type": "array", "items": gathered}]}
+
+
+def test_a_routine_answers_a_row_with_its_output_and_rows_with_a_list(serve):
+    code = "def score(a: int) -> str:\n    return 'x' * a\n"
+    with serve(entry="score.py:score", files={"score.py": code}) as served:
+        document = json.loads(served.get("/openapi.json")[1])
+        for body in ({"a": 2}, {"instances": [{"a": 1}, {"a": 2}]}, {"instances": []}):
+            validator(document, "Instances").validate(body)
+            status, answer = served.post(body, "/v1/models/x:predict")
+            assert status == 200
+            validator(document, "Predictions").validate(answer)
+            validator(document, "ServiceOutput").validate(served.post(body, "/score")[1])
+        output = served.post({"input": {"a": 2}}, "/predictions")[1]["output"]
+        validator(document, "Output").validate(output)
