@@ -270,6 +270,8 @@ def urllib_status(url):
 def test_a_package_that_is_not_there_ends_it_before_it_listens(lading, packed):
     assert "is not in the store" in lading.fails(8, "serve", "left:1", "nobody:1", "--port", free_port())
     assert "is named twice" in lading.fails(2, "serve", "left:1", "left:1", "--port", free_port())
+    same = free_port()
+    assert "is the port of HTTP" in lading.fails(2, "serve", "left:1", "--port", same, "--grpc-port", same)
     lading("tag", "right:1", "elsewhere/left:1")
     clash = lading.fails(2, "serve", "left:1", "elsewhere/left:1", "--port", free_port())
     assert "elsewhere/left:1: would be served as left 1, as left:1 is" in clash

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from lading.core.errors import Issue, SpecError
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.pipeline import fleet as fleet_room
@@ -162,6 +163,8 @@ def serve_several(
 
 def _refuse_taken(host: str, port: int, grpc_port: int) -> None:
     refuse_taken("serve", host, port, "choose another with --port")
+    if grpc_port and grpc_port == port:
+        raise SpecError(Issue("--grpc-port", f"{grpc_port} is the port of HTTP, too", "choose another"))
     if grpc_port:
         refuse_taken("serve", host, grpc_port, "choose another with --grpc-port")
 

@@ -114,13 +114,13 @@ class Router:
     def _meant(self, method: str, path: str) -> tuple[Upstream, str]:
         """Find whom a path is meant for, and the path there.
 
-        A package knows itself by its own name, and has one version. `/models/NAME/…` is any of its routes.
+        It has one version there. `/models/NAME/…` is any of its routes.
         """
         if method == "POST" and path.startswith("/predictions/"):  # TorchServe's
             name, _, rest = path[len("/predictions/") :].partition("/")
             if rest != "cancel":
                 upstream = self.fleet.find(name, rest or None)
-                return upstream, f"/predictions/{upstream.own_name}"
+                return upstream, f"/predictions/{upstream.name}"
         for root in _NAMED:
             if path.startswith(root):
                 name, slash, rest = path[len(root) :].partition("/")
@@ -132,7 +132,7 @@ class Router:
                 if rest.startswith("versions/"):
                     version, slash, rest = rest[len("versions/") :].partition("/")
                 upstream = self.fleet.find(name, version)
-                return upstream, f"{root}{upstream.own_name}{colon}{verb}{slash}{rest}"
+                return upstream, f"{root}{upstream.name}{colon}{verb}{slash}{rest}"
         return self.fleet.default, path
 
     async def _repository(self, request: Request) -> Response:
