@@ -1,5 +1,6 @@
 """What is recorded of predictions, where, and what is not."""
 
+import base64
 import io
 import json
 import subprocess
@@ -12,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lading_runtime import log, wire
-from lading_runtime.front import inference_log, parquet
+from lading_runtime.front import inference_log, inputs, parquet
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input, body
 from lading_runtime.front.inference_log import InferenceLog, to_row
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.redact import REDACTED, Redactor
 from lading_runtime.front.sink import JsonLines, Parquet
+from lading_runtime.front.tensors import Tensor
 from lading_runtime.front.trace import Seen
 
 ECHO = {
@@ -211,6 +213,24 @@ def test_what_may_not_be_kept_is_hidden_however_it_is_spelt(sent):
     found = recorded(body(sent), answer(sent, wire.JSON, (1,), "json"), redact="age")
     assert "AGE9" not in json.dumps(found)
     assert found["inputs"] == found["outputs"] is not None
+
+
+@pytest.mark.parametrize("sent", [*SENT, b"age=AGE9", b'\xff{"age": "AGE9"}'])
+def test_what_may_not_be_kept_is_hidden_in_a_routines_bodies(sent):
+    whole = Input("media", [(wire.tensor("body", "UINT8", [len(sent)], sent), sent)])
+    assert "AGE9" not in json.dumps(recorded(whole, redact="age"))
+    form = Input("form", [(wire.tensor("age", "UINT8", [4], b"AGE9"), b"AGE9"), *whole.tensors])
+    assert "AGE9" not in json.dumps(recorded(form, redact="age"))
+    assert recorded(Input("media", [(wire.tensor("body", "UINT8", [2], b"hi"), b"hi")]))["inputs"] == "hi"
+
+
+@pytest.mark.parametrize("sent", [b'{"age": "AGE9"}', b'\xff{"age": "AGE9"}'])
+def test_what_may_not_be_kept_is_hidden_in_a_routines_tensors(sent):
+    tensors = [Tensor("a", "BYTES", [1], values=[sent]), Tensor("age", "BYTES", [1], values=[b"AGE9"])]
+    found = recorded(inputs.named(tensors, {wire.QUERY: "age=AGE9&b=1"}), redact="age")
+    assert found["params"] == {"age": "[redacted]", "b": "1"}
+    assert "AGE9" not in json.dumps(found)
+    assert base64.b64encode(sent).decode() not in json.dumps(found)
 
 
 def test_texts_that_hide_nothing_are_kept_as_they_are():

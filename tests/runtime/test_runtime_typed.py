@@ -356,6 +356,16 @@ def test_every_kind_of_parameter_is_filled_by_its_name():
     assert ask(wrapped, {"a": 1}) == {"a": 1}
 
 
+def test_a_records_one_member_may_be_a_tensor_or_the_record_its_json():
+    def far(point: Point) -> float:
+        return point.x + point.y
+
+    tensor = {"name": "x", "shape": [2], "datatype": "FP64", "data": [1, 2]}
+    assert ask(far, {"inputs": [tensor]}) == [1.5, 2.5]
+    whole = {"name": "made-up", "shape": [1], "datatype": "BYTES", "data": ['{"x": 3}']}
+    assert ask(far, {"inputs": [whole]}) == [3.5]
+
+
 def test_one_of_several_models_may_be_the_whole_body():
     def kind(pet: Pet) -> str:
         return pet.kind

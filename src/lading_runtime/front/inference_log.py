@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from random import random
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -183,7 +184,7 @@ class InferenceLog:
             "queue_s": round(answer.queue_s, 6) if answer is not None else 0.0,
             "model_s": round(answer.model_s, 6) if answer is not None else 0.0,
             "inputs": _values(taken.wanted.content, taken.wanted.tensors, taken.wanted.columns, read),
-            "params": taken.wanted.params,
+            "params": _params(taken.wanted.params),
             "outputs": None if answer is None or refusal is not None else _outputs(answer, read),
             "error": "" if refusal is None else self._redactor.text(refusal.reason, refusal.message),
         }
@@ -231,19 +232,33 @@ def _microseconds(text: str) -> int:
     return timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) * 1_000_000 + int(text[20:26])
 
 
+def _params(params: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return parameters, those of the request's target by their names too."""
+    if not params or wire.QUERY not in params:
+        return params
+    query = dict(parse_qsl(str(params[wire.QUERY]), keep_blank_values=True))
+    return {**query, **{name: value for name, value in params.items() if name != wire.QUERY}}
+
+
 def _outputs(answer: Answer, read: Read) -> Any:
     parameters = answer.header.get("parameters") or {}
     tensors = list(wire.split(answer.header.get("outputs", ()), answer.body))
     return _values(parameters.get("content", "json"), tensors, None, read)
 
 
-def _values(content: str, tensors: Sequence[Any], columns: Sequence[str] | None, read: Read) -> Any:
+def _values(  # noqa: PLR0911 - a line per form
+    content: str, tensors: Sequence[Any], columns: Sequence[str] | None, read: Read
+) -> Any:
     """Return values as JSON has them: of a frame and of named tensors name → list, else nested lists."""
     size = sum(len(data) for _, data in tensors)
     if size > RECORD_LIMIT_BYTES:
         return {"omitted_bytes": size}
     if content == FILE:
         return {"omitted_bytes": size, "reason": "a file"}
+    if content == "media":
+        return _body(read, tensors[0][1])
+    if content == "form":
+        return {entry["name"]: _body(read, data) for entry, data in tensors}
     if columns is not None and len(tensors) == 1:
         rows = _nested(read, *tensors[0])
         return {name: [row[index] for row in rows] for index, name in enumerate(columns)}
@@ -268,10 +283,20 @@ def _read_all(data: bytes | memoryview) -> Any:
         return {"omitted_bytes": len(data), "reason": "not readable as JSON"}
 
 
+def _body(read: Read, data: bytes | memoryview) -> Any:
+    """Read a body, or a part of one, of any media type; what is no text is left out."""
+    try:
+        bytes(data).decode()
+    except UnicodeDecodeError:
+        return {"omitted_bytes": len(data)}
+    return read(data)
+
+
 def _nested(read: Read, entry: Mapping[str, Any], data: bytes | memoryview) -> Any:
     datatype = entry["datatype"]
     if datatype == wire.JSON:
-        return read(data)
+        is_opaque = entry["parameters"].get("type") == "octets"
+        return {"omitted_bytes": len(data)} if is_opaque else read(data)
     code = wire.ARRAY_CODES.get(datatype)
     if code is None:
         return {"datatype": datatype, "omitted_bytes": len(data)}

@@ -158,9 +158,11 @@ def named(tensors: Sequence[Tensor], params: Mapping[str, Any]) -> Input:
         if one.data is not None:
             entries.append(_entry(one.name, one.datatype, one.shape, one.data))
             continue
+        # what is a text is handed on as one, so that a log can tell what is in it
         is_raw = any(isinstance(value, bytes) for value in one.values or ())
-        buffer = msgspec.json.encode(one.listed(binary=is_raw))
-        about = {"type": "binary"} if is_raw else None
+        is_whole = not all(map(is_text, one.values or ()))
+        buffer = msgspec.json.encode(one.listed(binary=is_whole))
+        about = {"type": "octets" if is_whole else "text"} if is_raw else None
         entries.append((wire.tensor(one.name, wire.JSON, one.shape, buffer, about), buffer))
     # rows of several are not merged: one may be of all rows
     return Input("tensors" if len(entries) == 1 else "arguments", entries, params=params or None)

@@ -151,7 +151,8 @@ class Call:
         names = [one.name for one in given]
         for name in sorted({name for name in names if names.count(name) > 1}):
             reading.note("inputs", f"got {name!r} twice"[:200])
-        if len(given) == 1 and self._is_lone and self._main and names[0] not in self._names:
+        is_made_up = len(given) == 1 and self._is_lone and names[0] not in self._names
+        if is_made_up and self._main and not tensors.is_column(self._main.kind, given[0]):
             names = [self._main.name]  # its sender may have made up the other
             given = [given[0]._replace(name=names[0])]
         if reading.problems:

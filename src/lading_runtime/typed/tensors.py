@@ -52,6 +52,16 @@ def of_json(entry: Mapping[str, Any], at: str, reading: Reading) -> Given | None
     return Given(entry["name"], str(entry["datatype"]), shape, lambda: flat)
 
 
+def is_column(kind: Kind, given: Given) -> bool:
+    """Tell whether numbers are a member of records, whose own tensors are texts."""
+    leaf = _leaf(kind)
+    return (
+        leaf.is_record
+        and given.datatype != BYTES
+        and not isinstance(leaf, (libraries.Frame, libraries.Series))
+    )
+
+
 def folded(given: Given) -> list[Any]:
     """Return a column's cells, which are lists where it has further dimensions."""
     is_flat = list(given.shape[1:]) in ([], [1])

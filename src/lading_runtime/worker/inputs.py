@@ -187,13 +187,17 @@ def _series(entry: Mapping[str, Any], data: memoryview) -> Any:
 
 
 def _values(entry: Mapping[str, Any], data: memoryview) -> Any:
-    """Read JSON values; times become a numpy array, base64 becomes bytes."""
+    """Read JSON values; times become a numpy array, base64 and what is said to be a `text` become bytes."""
     values = json.loads(bytes(data))
     kind = entry["parameters"].get("type")
     if kind == "datetime":
         import numpy as np
 
         return np.array(values, dtype="datetime64[ns]")
+    if kind == "text":
+        return [value.encode() for value in values]
+    if kind == "octets":
+        return [base64.b64decode(value) for value in values]
     if kind == "binary":
         return [None if value is None else base64.b64decode(value) for value in values]
     return values
