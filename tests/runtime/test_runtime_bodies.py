@@ -290,3 +290,10 @@ def test_unsigned_numbers_are_cast_by_numpy_where_it_may_be_lenient():
     assert "got 1.7" in refusal(schema, {"inputs": [[1.7, 1]]})
     with pytest.raises(Refusal, match="got 300"):
         forms.read(schema, {"inputs": [[300, 1]]}, lenient=True)
+
+
+def test_a_number_that_is_none_is_no_time_where_it_may_be_lenient():
+    schema = columns(x="datetime")
+    body = {"dataframe_records": [{"x": float("nan")}, {"x": 1.0}]}
+    ((_, data),) = forms.read(schema, body, lenient=True).tensors
+    assert json.loads(bytes(data)) == [None, "1970-01-01T00:00:00.000000001"]

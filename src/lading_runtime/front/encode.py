@@ -17,7 +17,7 @@ from lading_runtime import wire
 from lading_runtime.front.cast import Misfit, infer, pack
 from lading_runtime.front.lenient import coerce
 from lading_runtime.front.messages import Refusal, invalid, listed, quote, shown
-from lading_runtime.front.schema import Column, Columns, Schema, Tensor, pack_column
+from lading_runtime.front.schema import NESTED, Column, Columns, Schema, Tensor, pack_column
 from lading_runtime.front.tensors import MAX_DIMENSIONS
 
 # records of ever other keys make a table of their square: so many cells per one given, or in all
@@ -26,7 +26,6 @@ _MAX_FILLED_CELLS = 10_000_000
 _LISTS = {list}
 FILE = "file"
 """A frame in a file that the worker reads, with the types that it has there."""
-_NESTED = {"array", "object", "map", "sparkml_vector"}
 
 
 class Input(NamedTuple):
@@ -102,9 +101,9 @@ def mapping(schema: Schema, data: Mapping[str, Any]) -> Input:
     is_bare = len(schema.tensors) == 1 and schema.tensors[0].name is None
     if schema.tensors and not is_bare:
         return _tensors(schema, data)
-    if data and not is_bare and not any(isinstance(values, list) for values in data.values()):
+    if data and not is_bare and list not in set(map(type, data.values())):
         return records(schema, [data])  # one row, whose values have no lists around them
-    if not any(column.type in _NESTED for column in schema.columns):
+    if not (schema.columns if isinstance(schema.columns, Columns) else Columns(schema.columns)).has_nested:
         return _by_columns(schema, data, is_bare=is_bare)
     # its lists may be values, as MLflow's server takes them to be
     return _either(lambda: _by_columns(schema, data, is_bare=False), lambda: records(schema, [data]))
@@ -122,21 +121,24 @@ def _either(first: Callable[[], Input], second: Callable[[], Input]) -> Input:
 
 
 def _by_columns(schema: Schema, data: Mapping[str, Any], *, is_bare: bool) -> Input:
-    if not data:
-        raise invalid("got an object without columns, expected a list under the name of each")
-    for name, values in data.items():
-        if not isinstance(values, list):
-            raise invalid(
-                f"column {quote(name)}: got {shown(values)}, expected a list, as other columns have"
-            )
-    lengths = {name: len(values) for name, values in data.items()}
-    if len(set(lengths.values())) > 1:
+    if set(map(type, data.values())) != _LISTS:
+        raise _no_columns(data)
+    if len(set(map(len, data.values()))) > 1:
+        lengths = {name: len(values) for name, values in data.items()}
         raise invalid(f"got columns of lengths {quote(lengths)}, expected lists of one length")
     names = list(data)
     if is_bare:
         return array(schema, list(map(list, zip(*data.values()))))  # noqa: B905 - of one length, see above
     positions, columns = select(schema, names, len(names))
     return _frame(columns, [data[names[position]] for position in positions])
+
+
+def _no_columns(data: Mapping[str, Any]) -> Refusal:
+    """Say what keeps an object from being columns."""
+    if not data:
+        return invalid("got an object without columns, expected a list under the name of each")
+    name, values = next((name, values) for name, values in data.items() if type(values) is not list)
+    return invalid(f"column {quote(name)}: got {shown(values)}, expected a list, as other columns have")
 
 
 def array(schema: Schema, data: Sequence[Any]) -> Input:
@@ -151,7 +153,7 @@ def array(schema: Schema, data: Sequence[Any]) -> Input:
         values = [[value] for value in data]
         if not isinstance(data[0], list):
             return rows(schema, None, values)
-        if schema.columns[0].type not in _NESTED:
+        if schema.columns[0].type not in NESTED:
             return rows(schema, None, data)
         return _either(lambda: rows(schema, None, data), lambda: rows(schema, None, values))
     shape, flat_data = flatten(data)

@@ -102,7 +102,7 @@ def _split(schema: Schema, key: str, data: Any) -> Input:
         if not isinstance(names, list) or set(map(type, names)) - {str, int, float, bool}:
             raise Refusal(400, f"{key}: columns: expected a list of names")
         names = list(map(str, names))
-        twice = repeated(names)
-        if twice:
+        if len(set(names)) != len(names):
+            twice = repeated(names)
             raise Refusal(400, f"{key}: columns: got {listed(twice)} more than once, expected each name once")
     return encode.rows(schema, names, data["data"])

@@ -108,7 +108,9 @@ def _moments(values: Sequence[Any], *, by_numpy: bool) -> tuple[str, Sequence[An
     numbers = {int, bool, _NULL} if by_numpy else {int, float, _NULL}
     if not set(map(type, values)) <= numbers or any(type(one) is int and abs(one) >> 63 for one in values):
         return "datetime", [None if value == "" else value for value in values]
-    return JSON, [None if value is None or abs(value) >= 1 << 63 else _moment(int(value)) for value in values]
+    return JSON, [
+        _moment(int(value)) if value is not None and abs(value) < 1 << 63 else None for value in values
+    ]
 
 
 def _moment(nanoseconds: int) -> str:

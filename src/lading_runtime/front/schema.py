@@ -22,6 +22,8 @@ DTYPES = {
 }
 # parameters' types → what MLflow makes of a number
 _MADE: Mapping[str, Any] = {"integer": int, "long": int, "float": float, "double": float}
+# types whose values are lists or objects
+NESTED = frozenset({"array", "object", "map", "sparkml_vector"})
 # what metadata says of a column: strings and the like are BYTES in the Open Inference Protocol
 _PUBLIC = {"string": "BYTES", "binary": "BYTES", "datetime": "BYTES", "JSON": "BYTES"}
 
@@ -46,6 +48,7 @@ class Columns(tuple[Column, ...]):  # noqa: SLOT001 - it has more than its items
         del columns
         self.names = [one.name for one in self]
         kinds = {one.kind for one in self}
+        self.has_nested = any(one.type in NESTED for one in self)
         self.is_uniform = len(kinds) == 1
         self.kind = kinds.pop() if self.is_uniform else None
 
