@@ -237,3 +237,38 @@ def test_a_defect_of_ours_is_a_counted_500_of_json_with_its_traceback_in_the_log
     assert model.metrics.requests == {("/", 500): 1}
     assert model.metrics.in_flight == 0
     assert "AttributeError" in capsys.readouterr().err
+
+
+def rows(count, cells="[5.1, 3.5, 1.4, 0.2]"):
+    return b'{"instances": [%s]}' % b",".join([cells.encode()] * count)
+
+
+@pytest.fixture(scope="module")
+def limited(serve, bare_model):
+    environ = {
+        "LADING_BODY_LIMIT_BYTES": str(2 << 20),
+        "LADING_ROW_LIMIT": "1000",
+        "LADING_DEPTH_LIMIT": "10",
+        "LADING_TENSOR_LIMIT_BYTES": "20000",
+    }
+    with serve(bare_model, environ=environ) as served:
+        yield served
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "status", "told"),
+    [
+        (rows(1), {"x": "a" * (64 << 10)}, 431, "the head is too large"),
+        (rows(1), {f"x{number}": "" for number in range(128)}, 431, "128 headers"),
+        (rows(1) + b" " * (2 << 20), {}, 413, "LADING_BODY_LIMIT_BYTES"),
+        (rows(1001), {}, 413, "LADING_ROW_LIMIT"),
+        (rows(220_000, "[[]]"), {}, 413, "4 times the rows allowed (LADING_ROW_LIMIT)"),
+        (rows(1, "[" * 10 + "]" * 10), {}, 400, "LADING_DEPTH_LIMIT"),
+        (rows(700), {}, 413, "LADING_TENSOR_LIMIT_BYTES"),
+    ],
+)
+def test_each_limit_is_answered_with_the_status_that_is_documented(limited, body, more, status, told):
+    headers = {"content-type": "application/json", **more}
+    got, answer, _ = limited.ask("POST", "/invocations", body, headers)
+    assert (got, told in json.loads(answer)["error"]) == (status, True), answer[:300]
+    assert limited.predictions(json.loads(rows(1))) == [0]
