@@ -214,6 +214,21 @@ def test_what_a_client_refuses_it_is_not_given(accept, default, expected):
     assert media.choose({b"accept": accept.encode()}, default) == expected
 
 
+@pytest.mark.parametrize(
+    ("asked", "answered", "is_told"),
+    [
+        ("text/csv", media.CSV, False),
+        ("application/x-ndjson", media.LINES, False),
+        ("Application/JSON; charset=utf-8", media.JSON, False),
+        ("*/*", media.JSON, False),
+        ("application/xml", media.JSON, True),
+    ],
+)
+def test_what_is_answered_by_default_is_something_that_can_be(asked, answered, is_told, capfd):
+    assert media.by_default(asked) == answered
+    assert ("ignored 'application/xml'" in capfd.readouterr().err) == is_told
+
+
 def cells(schema, document):
     return [json.loads(bytes(data)) for _, data in forms.read(schema, document).tensors]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from lading_runtime import log
 from lading_runtime.front import npy, outputs
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.messages import Refusal
@@ -25,6 +26,18 @@ TYPES = (JSON, *TABLES)
 # other names of JSON lines, which no registry has settled
 SAME = dict.fromkeys(("application/x-jsonlines", "application/jsonl", "application/x-ndjson"), LINES)
 _COMMON = {None, b"", b"*/*", b"application/json"}
+
+
+def by_default(asked: str) -> str:
+    """Return the one of TYPES that a client without a wish is given; log a setting that is none of them."""
+    kind = asked.partition(";")[0].strip().lower()
+    kind = SAME.get(kind, kind)
+    if kind in TYPES:
+        return kind
+    if kind != "*/*":
+        variables = "LADING_DEFAULT_ACCEPT or SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
+        log.write("warning", f"{variables}: ignored {asked!r}: expected one of {', '.join(TYPES)}")
+    return JSON
 
 
 def choose(headers: Mapping[bytes, bytes], default: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from time import perf_counter
 
 from lading_runtime.bill import Bill
-from lading_runtime.front import routines
+from lading_runtime.front import media, routines
 from lading_runtime.front.backend import Backend
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
@@ -30,7 +30,7 @@ class Model:
     def __init__(self, bill: Bill, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         """Wait for `learn` to know what only the loaded model can tell."""
         self.bill = bill
-        self.settings = settings
+        self.settings = settings._replace(default_accept=media.by_default(settings.default_accept))
         self.backend = backend
         self.metrics = metrics
         self.schema: Schema = read(bill.model.get("signature"))
