@@ -167,6 +167,6 @@ def test_an_example_is_written_for_replay() -> None:
 
 
 def test_an_example_that_json_cannot_say_is_refused() -> None:
-    for inputs in (float("nan"), {1, 2}, "\udcff"):
+    for inputs in ({1, 2}, "\udcff"):
         with pytest.raises(IntegrityError, match="cannot be written as JSON"):
             examples.encode(Example(inputs))

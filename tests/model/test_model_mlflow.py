@@ -14,6 +14,7 @@ from sklearn.linear_model import LinearRegression
 
 from lading.core.errors import ModelError
 from lading.core.signature import Field, Signature
+from lading.image import examples
 from lading.model import inspect
 
 COLUMNS = (
@@ -285,6 +286,14 @@ def test_without_a_list_a_flavour_not_known_here_asks_for_one(write):
     assert "requirements.txt" in caught.value.issues[0].fix
     write("m/requirements.txt", "crate\n")
     assert inspect(folder).requirements == ()
+
+
+def test_what_is_missing_in_an_example_is_null_and_the_infinite_is_kept(folder, write):
+    text = '{"dataframe_split": {"columns": ["a", "b"], "data": [[NaN, 2], [-Infinity, 2]]}}'
+    write("m/serving_input_example.json", text)
+    (example,) = inspect(folder).examples
+    assert example.inputs["dataframe_split"]["data"] == [[None, 2], [float("-inf"), 2]]
+    assert json.loads(examples.encode(example))["inputs"] == example.inputs
 
 
 @pytest.mark.parametrize("path", ["../secret.json", "absent.json"])

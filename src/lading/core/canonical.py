@@ -8,11 +8,14 @@ from typing import Any
 from lading.core.errors import IntegrityError, Issue
 
 
-def encode(document: Any) -> bytes:  # noqa: ANN401 (any JSON value)
-    """Write sorted keys, no spaces, UTF-8; raise IntegrityError for what JSON cannot say."""
+def encode(document: Any, *, allow_nan: bool = False) -> bytes:  # noqa: ANN401 (any JSON value)
+    """Write sorted keys, no spaces, UTF-8; raise IntegrityError for what JSON cannot say.
+
+    `allow_nan` is for what clients send: `NaN` and `Infinity` are no JSON, and servers of models know them.
+    """
     try:
         text = json.dumps(
-            document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+            document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=allow_nan
         )
         return text.encode()
     except (TypeError, ValueError, RecursionError) as error:  # UnicodeEncodeError is a ValueError

@@ -21,7 +21,7 @@ def path(number: int) -> str:
 def encode(example: Example) -> bytes:
     """Write `{"inputs": …, "outputs": …, "tolerance": …}`; raise IntegrityError for what JSON cannot say."""
     document = {"inputs": example.inputs, "outputs": example.outputs, "tolerance": float(example.tolerance)}
-    return canonical.encode(document)
+    return canonical.encode(document, allow_nan=True)
 
 
 def bill(number: int, example: Example) -> BilledExample:

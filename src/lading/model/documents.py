@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lading.core.errors import Issue, ModelError
 from lading.model.files import read_text
 
+_CONSTANTS: Mapping[str, float | None] = {"NaN": None, "Infinity": math.inf, "-Infinity": -math.inf}
+_NUMBERS: Mapping[str, float | None] = {**_CONSTANTS, "NaN": math.nan}
 _LONGEST_BYTES = 32 << 20
 
 
@@ -31,13 +35,13 @@ def read_yaml(path: Path, name: str) -> dict[str, Any]:
 
 
 def read_json(path: Path, name: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Read a JSON file; raise ModelError where it is none."""
-    return parse_json(read_text(path, name, _LONGEST_BYTES), name)
+    """Read a JSON file, where NaN, which pandas writes for what is missing, is None; raise ModelError."""
+    return parse_json(read_text(path, name, _LONGEST_BYTES), name, _CONSTANTS)
 
 
-def parse_json(text: str, name: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Parse JSON; raise ModelError where it is none."""
+def parse_json(text: str, name: str, constants: Mapping[str, float | None] = _NUMBERS) -> Any:  # noqa: ANN401 - any
+    """Parse JSON; raise ModelError where it is none. `constants` is what is not JSON's, by name."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=constants.__getitem__)
     except (ValueError, RecursionError) as error:
         raise ModelError(Issue(name, f"no JSON: {error}")) from error

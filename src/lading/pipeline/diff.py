@@ -70,11 +70,15 @@ def _answers(before: tuple[Context, shelf.Package], after: tuple[Context, shelf.
         return None
     if old.keys() == new.keys():  # inputs and outputs are the same bytes
         return Answers(sum(one.rows for one in old.values()), 0)
-    asked = {canonical.encode(one.inputs): one for one in run.recorded_examples(*before) if _answered(one)}
+    asked = {
+        canonical.encode(one.inputs, allow_nan=True): one
+        for one in run.recorded_examples(*before)
+        if _answered(one)
+    }
     total = differing = 0
     first = ""
     for one in run.recorded_examples(*after):
-        recorded = asked.get(canonical.encode(one.inputs))
+        recorded = asked.get(canonical.encode(one.inputs, allow_nan=True))
         if recorded is None or not _answered(one):
             continue
         expected = predictions(recorded.outputs)
