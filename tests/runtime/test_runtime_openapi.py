@@ -252,3 +252,25 @@ def test_a_routine_answers_a_row_with_its_output_and_rows_with_a_list(serve):
             validator(document, "ServiceOutput").validate(served.post(body, "/score")[1])
         output = served.post({"input": {"a": 2}}, "/predictions")[1]["output"]
         validator(document, "Output").validate(output)
+
+
+def test_a_form_holds_files_as_they_are_and_a_query_what_a_body_leaves_out(serve):
+    code = """
+        from typing import Optional
+        def weigh(note: bytes, scale: float = 2.0, unit: Optional[str] = None, more: list = []) -> dict:
+            return {"weight": len(note) * scale, "unit": unit}
+    """
+    with serve(entry="score.py:weigh", files={"score.py": code}) as served:
+        document = json.loads(served.get("/openapi.json")[1])
+        operation = document["paths"]["/invocations"]["post"]
+        form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
+        assert form["properties"]["note"] == {"type": "string", "format": "binary"}
+        assert form["properties"]["scale"] == {"type": "number", "default": 2.0}
+        assert document["components"]["schemas"]["Invocation"]["properties"]["note"]["contentEncoding"]
+        assert operation["parameters"] == [
+            {"name": "scale", "in": "query", "schema": {"type": "number", "default": 2.0}},
+            {"name": "unit", "in": "query", "schema": {"type": "string"}},
+        ]
+        headers = {"content-type": "application/octet-stream"}
+        status, body, _ = served.ask("POST", "/invocations?scale=3&unit=g", b"abc", headers)
+        assert (status, json.loads(body)["predictions"]) == (200, {"weight": 9.0, "unit": "g"})

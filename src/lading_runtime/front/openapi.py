@@ -105,24 +105,28 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
 }
 
 
-def document(model: Model) -> Json:
-    """Describe every route that predicts, and those that tell of the model and its health."""
+def document(model: Model, prefix: str = "") -> Json:
+    """Describe every route that predicts, and those that tell of the model and its health.
+
+    `prefix` is what a proxy in front has cut off of their paths.
+    """
     paths: dict[str, Json] = {}
     for (pattern, method), operation in OPERATIONS.items():
         paths.setdefault(pattern, {})[method] = _operation(model, pattern, method, operation)
     return {
         "openapi": VERSION,
-        "info": _info(model),
+        "info": _info(model, prefix),
+        **({"servers": [{"url": prefix}]} if prefix else {}),
         "paths": paths,
         "components": {"schemas": schemas(model)},
     }
 
 
-def _info(model: Model) -> Json:
+def _info(model: Model, prefix: str) -> Json:
     return {
         "title": model.bill.name,
         "version": model.bill.version,
-        "description": f"Served by lading {model.bill.lading}. A form to try it: /docs",
+        "description": f"Served by lading {model.bill.lading}. A form to try it: {prefix}/docs",
     }
 
 
@@ -265,6 +269,8 @@ def _operation(model: Model, pattern: str, method: str, operation: Operation) ->
             facts = model.backend.facts
             described["requestBody"]["content"].update(routine_schema.requests(facts, _ref("Invocation")))
             described["responses"]["200"]["content"].update(routine_schema.responses(facts))
+            if beside := routine_schema.query(facts):
+                described["parameters"] = [*described.get("parameters", ()), *beside]
             described["description"] = routine_schema.read(facts).description
         if not model.takes_json and operation.body in {"Invocation", "Score", "Instances"}:
             described["requestBody"]["content"].update(_FILES)

@@ -11,6 +11,7 @@ from lading_runtime.front.messages import invalid
 from lading_runtime.front.tensors import Tensor, named, nested
 
 _FILE: Json = {"type": "string", "format": "binary"}
+_SIMPLE = {"string", "number", "integer", "boolean"}
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
@@ -92,9 +93,38 @@ def parted(facts: Mapping[str, Any], tensors: Sequence[Tensor]) -> tuple[Sequenc
 def requests(facts: Mapping[str, Any], schema: Json) -> dict[str, Json]:
     """Return the media types that a routine takes, each with what it looks like."""
     media = (facts.get("schema") or {}).get("media") or ()
+    body = read(facts).body
+    uploaded = _uploaded(body)
+    form = schema if uploaded == body else uploaded
     return {
-        kind: {"schema": schema if kind in _FORMS else _FILE} for kind in media if kind != "application/json"
+        kind: {"schema": form if kind in _FORMS else _FILE} for kind in media if kind != "application/json"
     }
+
+
+def _uploaded(schema: Any) -> Any:  # noqa: ANN401 - whatever a schema has
+    """Describe a form: what is base64 in JSON is a file there, as it is."""
+    if isinstance(schema, list):
+        return [_uploaded(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("contentEncoding") == "base64":
+        return {**_FILE, **{key: schema[key] for key in ("description",) if key in schema}}
+    return {key: _uploaded(one) for key, one in schema.items()}
+
+
+def query(facts: Mapping[str, Any]) -> list[Json]:
+    """List the parameters that a URL's query may have, where a body leaves them out: those of one value."""
+    told = facts.get("schema") or {}
+    if "parameters" not in told:
+        return []
+    found = []
+    for name, one in (told.get("input", {}).get("properties") or {}).items():
+        kinds = [kind for kind in one.get("anyOf") or [one] if kind.get("type") != "null"]
+        if len(kinds) == 1 and kinds[0].get("type") in _SIMPLE and "contentEncoding" not in kinds[0]:
+            about = {"description": one["description"]} if "description" in one else {}
+            more = {"default": one["default"]} if one.get("default") is not None else {}
+            found.append({"name": name, "in": "query", **about, "schema": {**kinds[0], **more}})
+    return found
 
 
 def responses(facts: Mapping[str, Any]) -> dict[str, Json]:

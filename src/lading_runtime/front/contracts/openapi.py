@@ -25,11 +25,8 @@ _PREFIX = re.compile(r"(/[\w.~%-]+)+")
 
 async def document(model: Model, request: Request) -> Response:
     """Answer `GET /openapi.json`; behind a proxy that says so, with where its routes begin."""
-    described = openapi.document(model)
     prefix = request.headers.get(b"x-forwarded-prefix", b"").decode("latin-1").rstrip("/")
-    if _PREFIX.fullmatch(prefix):
-        described["servers"] = [{"url": prefix}]
-    return encode(described)
+    return encode(openapi.document(model, prefix if _PREFIX.fullmatch(prefix) else ""))
 
 
 async def page(model: Model, _: Request) -> Response:
