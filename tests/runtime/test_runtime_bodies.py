@@ -312,3 +312,25 @@ def test_a_number_that_is_none_is_no_time_where_it_may_be_lenient():
     body = {"dataframe_records": [{"x": float("nan")}, {"x": 1.0}]}
     ((_, data),) = forms.read(schema, body, lenient=True).tensors
     assert json.loads(bytes(data)) == [None, "1970-01-01T00:00:00.000000001"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "got the keys [], expected an object with 'inputs'"),
+        ([], "got a list of 0, expected an object with 'inputs'"),
+        ({"inputs": []}, "got inputs a list of 0, expected"),
+        ({"inputs": [7]}, "inputs[0]: got 7, expected an object with name"),
+        ({"inputs": [{"data": []}]}, "inputs[0]: got the keys ['data'], expected an object with name"),
+        (
+            {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": 7}]},
+            "'x': got data 7, expected",
+        ),
+        ({"inputs": [{"name": "x", "datatype": "FP64", "shape": [1]}]}, "'x': got no data, expected a list"),
+    ],
+    ids=str,
+)
+def test_what_is_no_tensor_is_refused_with_what_was_got(iris_server, body, message):
+    status, answer = iris_server.post(body, "/v2/models/iris/infer")
+    assert status == 400
+    assert message in answer["error"]

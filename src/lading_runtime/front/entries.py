@@ -10,7 +10,7 @@ from typing import Any
 
 from lading_runtime.front import binary
 from lading_runtime.front import encode as encoding
-from lading_runtime.front.messages import Refusal, invalid, quote
+from lading_runtime.front.messages import Refusal, invalid, listed, quote, shown
 from lading_runtime.front.tensors import BYTES, MAX_LENGTH, SIZES, Tensor, count, named
 
 SIZE = "binary_data_size"
@@ -60,7 +60,10 @@ def refuse_shared(parameters: Mapping[str, Any], where: str) -> None:
 def _binary_size(index: int, entry: Any) -> int | None:
     """Check the outside of one entry of `inputs`; return how many bytes it has behind the JSON."""
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        raise Refusal(400, f"inputs[{index}]: expected an object with name, shape, datatype and data")
+        got = f"the keys {listed(entry)}" if isinstance(entry, dict) and "name" not in entry else shown(entry)
+        raise Refusal(
+            400, f"inputs[{index}]: got {got}, expected an object with name, shape, datatype and data"
+        )
     where = named(entry["name"])
     parameters = parameters_of(entry, where)
     refuse_shared(parameters, where)
@@ -83,8 +86,12 @@ def _tensor(entry: Mapping[str, Any]) -> Tensor:
         raise invalid(f"{where}: got datatype {quote(datatype)}, expected {expected}")
     expected_count = count(where, shape)
     if not isinstance(entry.get("data"), list):
-        raise invalid(f"{where}: got no data, expected a list")
-    _, flat = encoding.flatten(entry["data"])
+        got = f"data {shown(entry['data'])}" if "data" in entry else "no data"
+        raise invalid(f"{where}: got {got}, expected a list")
+    try:
+        _, flat = encoding.flatten(entry["data"])
+    except Refusal as refusal:
+        raise invalid(f"{where}: {refusal.message}") from None
     if len(flat) != expected_count:
         expected = str(expected_count) if expected_count <= MAX_LENGTH else "more than there can be"
         raise invalid(f"{where}: got {len(flat)} values, expected {expected} for shape {quote(shape)}")

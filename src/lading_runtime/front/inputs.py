@@ -17,7 +17,7 @@ from lading_runtime import wire
 from lading_runtime.front import encode as encoding
 from lading_runtime.front.cast import infer
 from lading_runtime.front.encode import Input
-from lading_runtime.front.messages import invalid, listed, quote
+from lading_runtime.front.messages import invalid, listed, quote, repeated
 from lading_runtime.front.schema import Column, Schema, pack_column
 from lading_runtime.front.schema import Tensor as Declared
 from lading_runtime.front.tensors import BYTES, Tensor, is_text, nested
@@ -54,8 +54,8 @@ def read(schema: Schema, tensors: Sequence[Tensor]) -> Input:
         return _single(schema, tensors[0])
     given = {one.name: one for one in tensors}
     if len(given) < len(tensors):
-        names = [one.name for one in tensors]
-        raise invalid(f"inputs: got {quote(next(one for one in names if names.count(one) > 1))} twice")
+        twice = repeated(one.name for one in tensors)
+        raise invalid(f"inputs: got {listed(twice)} more than once, expected each name once")
     if schema.tensors and not (len(schema.tensors) == 1 and schema.tensors[0].name is None):
         missing = [one.name for one in schema.tensors if one.name not in given]
         if missing:
@@ -99,7 +99,8 @@ def _wants(column: Column, given: Tensor) -> bool:
 def _columns(schema: Schema, tensors: Sequence[Tensor]) -> Input:
     lengths = {one.name: one.shape[0] if one.shape else -1 for one in tensors}
     if len(set(lengths.values())) > 1 or -1 in lengths.values():
-        raise invalid(f"inputs: got columns of lengths {quote(lengths)}, expected tensors of one length")
+        shapes = {one.name: list(one.shape) for one in tensors}
+        raise invalid(f"inputs: got tensors of shapes {quote(shapes)}, expected columns of one length")
     positions, columns = encoding.select(schema, list(lengths), len(lengths))
     return Input(
         "frame",

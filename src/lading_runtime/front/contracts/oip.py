@@ -17,7 +17,7 @@ from lading_runtime.front.decode import LARGE_BYTES, check_json, media_type, par
 from lading_runtime.front.encode import Input
 from lading_runtime.front.entries import SIZE, flag, parameters_of, refuse_shared
 from lading_runtime.front.inference import EXTENSIONS, Question
-from lading_runtime.front.messages import Refusal, Request, Response, encode, invalid, quote
+from lading_runtime.front.messages import Refusal, Request, Response, encode, invalid, listed, quote, shown
 from lading_runtime.front.model import Model
 from lading_runtime.front.routes import Table
 from lading_runtime.front.tensors import BYTES, SIZES, Tensor
@@ -125,7 +125,9 @@ def _document(model: Model, text: bytes, rest: memoryview | None) -> Asked:
     document = parse_json(text)
     inputs = document.get("inputs") if isinstance(document, dict) else None
     if not isinstance(inputs, list) or not inputs:
-        raise Refusal(400, "expected an object with 'inputs', a list of tensors")
+        keys = f"the keys {listed(document)}" if isinstance(document, dict) else shown(document)
+        got = keys if inputs is None else f"inputs {shown(inputs)}"
+        raise Refusal(400, f"got {got}, expected an object with 'inputs', a list of tensors")
     parameters = parameters_of(document, "the request")
     identity = document.get("id")
     if identity is not None and not isinstance(identity, str):
