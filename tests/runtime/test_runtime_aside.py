@@ -14,6 +14,7 @@ import pytest
 from lading_runtime.front.contracts.cog import Unprocessable
 from lading_runtime.front.decode import LARGE_BYTES
 from lading_runtime.front.messages import Refusal
+from lading_runtime.router import app as router
 
 ROWS = 60_000
 JSON = "application/json"
@@ -157,3 +158,11 @@ def test_a_refusal_travels_between_processes():
     assert back.response() == refusal.response()
     plain = pickle.loads(pickle.dumps(Refusal(413, "large", reason="r")))
     assert (plain.status, plain.message, plain.reason, str(plain)) == (413, "large", "r", "large")
+
+
+def test_orders_to_a_server_of_several_packages_are_small():
+    orders = {"parameters": {"version": "2", "more": "x" * LARGE_BYTES}}
+    with pytest.raises(Refusal) as caught:
+        router._object(json.dumps(orders).encode())
+    assert caught.value.status == 413
+    assert router._object(b'{"ready": true}') == {"ready": True}

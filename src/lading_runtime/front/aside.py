@@ -133,6 +133,7 @@ class _Child:
                 env=launch.public(os.environ),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(number,),
+                start_new_session=True,  # a terminal's Ctrl-C is the front's to hear
             )
         first = Pickler(model)
         first.dump((model.bill, model.settings, dict(model.backend.facts), model.backend.load_s))

@@ -20,6 +20,8 @@ from lading_runtime.router import merge
 from lading_runtime.router.fleet import Fleet
 from lading_runtime.router.upstream import Upstream
 
+# of orders to the server itself
+_MOST_BYTES = 1 << 20
 # roots of routes in which a model's name follows
 _NAMED = ("/v2/models/", "/v1/models/", "/models/")
 # what says where it is: behind `/models/NAME` that is not at the root
@@ -211,6 +213,8 @@ def _below(headers: Mapping[bytes, bytes], path: str, inner: str) -> Mapping[byt
 
 
 def _object(body: bytes) -> dict[str, Any]:
+    if len(body) > _MOST_BYTES:  # reading it would hold up every package's requests
+        raise Refusal(413, f"got a body of {len(body)} bytes, expected at most {_MOST_BYTES}")
     if not body.strip():
         return {}
     try:
