@@ -37,6 +37,7 @@ BOMB = "raise SystemExit('imported')\n"
         (FUNCTION, "score.py:predict"),
         (HINTS, "score.py:predict"),
         (ESTIMATOR, "score.py:score"),
+        ("def predict(**more): return more\n", "score.py:predict"),
     ],
 )
 def test_a_routine_is_found_in_a_folder(source, entry, write):

@@ -206,6 +206,7 @@ def test_numbers_are_rows_and_what_has_a_default_may_be_left_out(clients_of):
     assert clients.ask(a=np.array([1.0, 2.0])) == [1.5, 2.5]
     assert clients.ask(a=np.array([1.0, 2.0]), b=np.array([1.0, 2.0]), mode=["difference"]) == [0.0, 0.0]
     assert clients.ask(a=np.array([[1.0], [2.0]])) == [1.5, 2.5]
+    assert clients.ask(by_json=False, a=np.array([np.inf])) == [np.inf]
     assert "expected one of 'sum', 'difference'" in clients.refusal(a=np.array([1.0]), mode=texts(["x"]))
 
 

@@ -30,6 +30,7 @@ from pydantic import BaseModel, Field, HttpUrl
 from lading_runtime import wire
 from lading_runtime.loaders import answering
 from lading_runtime.loaders import pickle as pickle_loader
+from lading_runtime.loaders.routine import _style
 from lading_runtime.typed.call import Call
 from lading_runtime.worker import inputs, results
 
@@ -354,6 +355,9 @@ def test_every_kind_of_parameter_is_filled_by_its_name():
     assert described["properties"]["d"]["default"] == 4
     assert described["properties"]["d"]["description"] == "of d"
     assert ask(wrapped, {"a": 1}) == {"a": 1}
+    assert [_style(one, batch=None) for one in (lambda a: a, lambda *, a: a, lambda **a: a)] == [
+        *("json", "typed", "typed")
+    ]
 
 
 def test_a_records_one_member_may_be_a_tensor_or_the_record_its_json():

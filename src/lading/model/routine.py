@@ -208,4 +208,5 @@ def _methods(node: ast.ClassDef) -> set[str]:
 
 def _takes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     arguments = function.args
-    return bool(arguments.args or arguments.posonlyargs or arguments.vararg or arguments.kwonlyargs)
+    several = (arguments.args, arguments.posonlyargs, arguments.vararg, arguments.kwonlyargs, arguments.kwarg)
+    return any(several)

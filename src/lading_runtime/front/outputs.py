@@ -48,7 +48,7 @@ def read(answer: Answer, schema: Schema) -> list[Tensor]:
         if entry["datatype"] == wire.JSON:
             tensors.append(_of_json(name, decode(data)))
         else:
-            tensors.append(Tensor(name, entry["datatype"], entry["shape"], data))
+            tensors.append(Tensor(name, entry["datatype"], entry["shape"] or [1], data))
     return tensors
 
 

@@ -120,6 +120,8 @@ def _style(function: Callable[..., Any], *, batch: bool | None) -> str:
         message = f"{function.__name__} takes no argument, expected one: the request's data"
         raise TypeError(message)
     first, *others = parameters
+    if first.kind in {first.KEYWORD_ONLY, first.VAR_KEYWORD}:
+        return "typed"
     known: Mapping[Any, str] = {
         str: "str",
         bytes: "bytes",

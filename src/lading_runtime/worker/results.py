@@ -14,6 +14,7 @@ import contextlib
 import io
 import json
 import sys
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -109,7 +110,13 @@ def encode(value: Any) -> tuple[str, Sequence[Any]]:
     if numpy is not None and isinstance(value, numpy.ndarray):
         tensor = _tensor("output-0", value)
         return ("array" if tensor[0]["datatype"] != wire.JSON else "json"), [tensor]
-    data = to_json(value)
+    try:
+        data = json.dumps(value, default=_default, allow_nan=False).encode()
+    except (ValueError, TypeError):
+        floats = _floats(value)
+        if floats is not None:
+            return "array", [floats]
+        data = to_json(value)
     return "json", [(wire.tensor("output-0", wire.JSON, [1], data), data)]
 
 
@@ -121,6 +128,15 @@ def _tensor(name: str, array: Any) -> Any:
     datatype, stored = known
     data = array.astype(stored, copy=False).tobytes()
     return wire.tensor(name, datatype, array.shape, data), data
+
+
+def _floats(value: Any) -> Any:
+    """Return a number or a list of them as a tensor, which has what JSON has not: NaN and infinities."""
+    values = value if type(value) is list else [value]
+    if not all(isinstance(one, float) for one in values):
+        return None
+    data = array("d", values).tobytes()
+    return wire.tensor("output-0", "FP64", [len(values)] if type(value) is list else [], data), data
 
 
 def to_json(value: Any) -> bytes:
