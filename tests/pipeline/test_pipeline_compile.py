@@ -207,6 +207,7 @@ def test_onnx_answers_with_onnxruntime_and_numpy_alone(lading, tmp_path, library
     assert lading.json("rebuild", f"{library}:1", "--check")["digest"] == packed["digest"]
 
 
+@pytest.mark.slow
 def test_onnx_is_refused_where_nothing_converts_such_a_model(lading, tmp_path):
     folder = write(tmp_path / "birch", Birch(n_clusters=3), way=ONNX)
     told = lading.fails(3, "pack", folder, "-t", "birch:1")
