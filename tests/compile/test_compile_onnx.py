@@ -63,6 +63,9 @@ def prepared():
         (make_pipeline(prepared(), GradientBoostingClassifier(n_estimators=4)).fit(MIXED, NAMES), "predict"),
         (xgboost.XGBClassifier(**FEW).fit(HOLES, Y), "predict_proba"),
         (xgboost.XGBRegressor(**FEW).fit(X, LENGTH), "predict"),
+        (xgboost.XGBRegressor(objective="count:poisson", **FEW).fit(X, LENGTH), "predict"),
+        (HistGradientBoostingRegressor(max_iter=4, loss="poisson").fit(X, LENGTH), "predict"),
+        (lightgbm.LGBMRegressor(objective="gamma", **QUIET).fit(X, LENGTH), "predict"),
         (lightgbm.LGBMClassifier(**QUIET).fit(HOLES, Y == 1), "predict_proba"),
         (make_pipeline(prepared(), lightgbm.LGBMClassifier(**QUIET)).fit(MIXED, NAMES), "predict"),
         # what skl2onnx alone knows

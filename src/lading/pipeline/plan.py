@@ -27,7 +27,7 @@ _SAVING_TOOLS = ("mlflow", "mlflow-skinny")
 # what a way to compile reads models with: pinned by the lock, in the environment of the model alone
 _COMPILERS: Mapping[CompileWay, tuple[str, ...]] = {
     # the first with trees of double precision, and with what such trees are called
-    "onnx": ("onnx>=1.16", "onnxruntime>=1.20", "skl2onnx>=1.17"),
+    "onnx": ("onnx>=1.16", "onnxruntime>=1.21", "skl2onnx>=1.17"),
     "treelite": ("treelite>=4.3",),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lading_runtime.compile.forests import read, single_cells
 from lading_runtime.compile.labels import choose, describe
+from lading_runtime.compile.library import RAISED
 from lading_runtime.compile.notes import Fitted, NotCompiled, Source, Table, kind, literal
 from lading_runtime.compile.trees import Tree, emit, note_points
 
@@ -78,9 +79,12 @@ def _finish(model: Any, method: str, source: Source, sums: Sequence[str], *, is_
     if kind(model).endswith("Regressor"):
         if method != "predict":
             raise NotCompiled(f"method {method!r}")
-        if loss in {"HalfPoissonLoss", "HalfGammaLoss", "PoissonLoss", "GammaLoss"}:
+        is_raised = loss in {"HalfPoissonLoss", "HalfGammaLoss", "PoissonLoss", "GammaLoss"}
+        if is_raised and source.graph is None:
             raise NotCompiled(f"the exponential of a {loss}")
-        return Fitted(f"put({sums[0]})", "FP64", None)
+        if is_raised:
+            source.module.append(RAISED)
+        return Fitted(f"put(raised({sums[0]}))" if is_raised else f"put({sums[0]})", "FP64", None)
     if method == "decision_function":
         return Fitted(f"put_all(({', '.join(sums)},))", "FP64", None if len(sums) == 1 else len(sums))
     if method == "predict_proba" and len(sums) > 1:

@@ -16,7 +16,7 @@ from lading_runtime.compile.notes import NotCompiled, Source
 from lading_runtime.compile.trees import Tree
 
 FILE = "model.onnx"
-_OPSET, _ML_OPSET, _ML_OPSET_OF_CLASSES = 18, 5, 3  # which onnxruntime 1.20 reads
+_OPSET, _ML_OPSET, _ML_OPSET_OF_CLASSES = 18, 5, 3  # which onnxruntime 1.21 reads
 _LEQ = 0
 MODULE = '''
 

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+RAISED = '''\
+def raised(value):
+    """Return e to a power, infinite where that is too large."""
+    try:
+        return exp(value)
+    except OverflowError:
+        return INF'''
+"""For forms that are held to a tolerance: an exponential's last bit is the original's own affair."""
+
 MODULE = '''\
 """A compiled model; made by lading, equal to the original as its proof says."""
 from array import array

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lading_runtime.compile.labels import describe
+from lading_runtime.compile.library import RAISED
 from lading_runtime.compile.notes import Fitted, NotCompiled, Source, Table, kind, literal
 from lading_runtime.compile.trees import Tree, emit, note_points
 
@@ -16,6 +17,7 @@ MODELS = frozenset(f"lightgbm.LGBM{what}" for what in ("Classifier", "Regressor"
 _ZERO = 1.0000000180025095e-35
 """What is no larger is zero to LightGBM."""
 _AS_IT_IS = {"regression", "regression_l1", "huber", "fair", "quantile", "lambdarank", "rank_xendcg"}
+_RAISED = {"poisson", "gamma", "tweedie"}
 
 
 def compile_lightgbm(model: Any, method: str, source: Source, table: Table) -> Fitted:
@@ -75,6 +77,9 @@ def _missing_left(node: Mapping[str, Any]) -> bool:
 def _finish(model: Any, method: str, source: Source, sums: Sequence[str], objective: Sequence[str]) -> Fitted:
     options = dict(one.split(":") for one in objective[1:] if ":" in one)
     if not kind(model).endswith("Classifier"):
+        if method == "predict" and objective[0] in _RAISED and source.graph is not None:
+            source.module.append(RAISED)
+            return Fitted(f"put(raised({sums[0]}))", "FP64", None)
         if method != "predict" or objective[0] not in _AS_IT_IS or "sqrt" in objective:
             raise NotCompiled(f"LightGBM's {' '.join(objective)}, method {method!r}")
         return Fitted(f"put({sums[0]})", "FP64", None)

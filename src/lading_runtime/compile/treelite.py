@@ -16,6 +16,7 @@ from typing import Any
 
 from lading_runtime.compile import boosting, forests, lightgbm, xgboost
 from lading_runtime.compile.labels import choose, describe
+from lading_runtime.compile.library import RAISED
 from lading_runtime.compile.notes import Fitted, NotCompiled, Source, Table, kind, literal
 from lading_runtime.compile.trees import Tree, below_single, emit, note_points
 
@@ -24,16 +25,7 @@ SINGLE = forests.FORESTS | boosting.BOOSTED | xgboost.MODELS | {_ISOLATION}
 DOUBLE = boosting.HISTOGRAM | lightgbm.MODELS
 _SCORED = boosting.BOOSTED | boosting.HISTOGRAM
 """What decides by raw scores."""
-_HELPERS = '''\
-from math import copysign, log1p
-
-
-def raised(value):
-    """Return e to a power, infinite where that is too large."""
-    try:
-        return exp(value)
-    except OverflowError:
-        return INF'''
+_HELPERS = "from math import copysign, log1p\n\n\n" + RAISED
 
 
 def compile_treelite(model: Any, method: str, source: Source, table: Table) -> Fitted:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lading_runtime.compile.labels import describe
+from lading_runtime.compile.library import RAISED
 from lading_runtime.compile.notes import Fitted, NotCompiled, Source, Table, kind, literal
 from lading_runtime.compile.trees import Tree, below_single, emit, note_points
 
@@ -29,6 +30,7 @@ _AS_IT_IS = {
     "reg:quantileerror",
     "reg:linear",
 }
+_RAISED = {"count:poisson", "reg:gamma", "reg:tweedie"}
 
 
 def compile_xgboost(model: Any, method: str, source: Source, table: Table) -> Fitted:
@@ -46,7 +48,8 @@ def compile_xgboost(model: Any, method: str, source: Source, table: Table) -> Fi
         table = table._replace(cells=source.lets(table.cells, single=True))
     objective = learner["objective"]["name"]
     classes = max(int(learner["learner_model_param"]["num_class"]), 1)
-    base = _margins(learner["learner_model_param"]["base_score"], objective, classes)
+    is_raised = objective in _RAISED and source.graph is not None
+    base = _margins(learner["learner_model_param"]["base_score"], objective, classes, is_raised=is_raised)
     source.begin(f"a = array('f', ({', '.join(map(literal, base))},))")
     trees = [
         _read(tree, f"a[{place}]")
@@ -66,13 +69,15 @@ def _used(model: Any, trees: Mapping[str, Any]) -> Sequence[Any]:
     return used
 
 
-def _margins(text: Any, objective: str, classes: int) -> list[float]:
+def _margins(text: Any, objective: str, classes: int, *, is_raised: bool) -> list[float]:
     """Return where the sums begin, in the objective's own scale."""
     numbers = [float(one) for one in str(text).strip("[]").split(",")]
     numbers = array("f", numbers if len(numbers) == classes else numbers * classes).tolist()
     if objective in {"binary:logistic", "reg:logistic"}:
         turned = array("f", [array("f", [1.0 / one])[0] - 1.0 for one in numbers])
         return array("f", [-math.log(one) for one in turned]).tolist()
+    if is_raised:
+        return array("f", map(math.log, numbers)).tolist()
     if objective not in _AS_IT_IS and not objective.startswith(("multi:", "rank:", "binary:")):
         raise NotCompiled(f"XGBoost's objective {objective!r}")
     return numbers
@@ -100,6 +105,9 @@ def _finish(model: Any, method: str, source: Source, objective: str, classes: in
         if method != "predict":
             raise NotCompiled(f"method {method!r}")
         result = "sigmoid_single(a[0])" if objective == "reg:logistic" else "a[0]"
+        if objective in _RAISED:
+            source.module.append(RAISED)
+            result = "raised(a[0])"
         return Fitted(f"put({result})", "FP32", None)
     if (classes == 1 and objective != "binary:logistic") or (classes > 1 and objective != "multi:softprob"):
         raise NotCompiled(f"a classifier's objective {objective!r}")
