@@ -17,6 +17,8 @@ FRONT_NEEDS = {"grpc", "httptools", "msgspec", "uvloop"}
 LOADERS_NEED = {"joblib", "mlflow", "numpy", "pandas", "skops"}
 LOADERS_NEED |= {"catboost", "cloudpickle", "lightgbm", "onnxruntime", "prophet", "spacy", "statsmodels"}
 LOADERS_NEED |= {"torch", "xgboost"}
+# what a compiler imports only when the author asks for its way
+COMPILERS_NEED = {"numpy", "onnx", "onnxruntime", "skl2onnx", "sklearn", "treelite"}
 # what a type hint may be of
 HINTS_NEED = {"PIL", "numpy", "pandas", "pydantic"}
 
@@ -57,7 +59,7 @@ def test_no_alias_of_a_generic_is_made_where_python_3_8_would_evaluate_it(path):
 def test_a_file_imports_what_its_environment_has(path):
     room = path.relative_to(ROOT).parts[0]
     needs = {
-        "compile": {"treelite"},
+        "compile": COMPILERS_NEED,
         "front": FRONT_NEEDS,
         "router": FRONT_NEEDS,
         "worker": {*LOADERS_NEED, "pyarrow"},
