@@ -130,6 +130,21 @@ def test_a_mistake_is_told(text, said):
     assert said in complaints(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "compile: treelit\ncompile_tolerance: 1e-6",
+        "compile: treelite\ncompile_tolerance: much",
+        "compile: treelite\ncompile_tolerance:",
+        "compile: treelite\ncompile_tolerance: -1",
+    ],
+)
+def test_a_mistake_about_compiling_is_told_once(text, tmp_path):
+    with pytest.raises(SpecError) as caught:
+        spec.parse(text, tmp_path / "lading.yaml")
+    assert len(caught.value.issues) == 1
+
+
 def test_a_number_may_be_written_with_an_exponent_alone(tmp_path):
     text = "compile: treelite\ncompile_tolerance: 1e-6\nexample: {inputs: [1], tolerance: 1E-3}"
     found = spec.parse(text, tmp_path / "lading.yaml")

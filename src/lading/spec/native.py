@@ -248,8 +248,10 @@ class _Checker:
 
     def _compile_tolerance(self, text: Document) -> float | None:
         tolerance = text.compile_tolerance
-        is_given = "compile_tolerance" in self.reader.places
-        if text.compile in TOLERANT and not is_given:
+        wrong = {issue.where for issue in self.reader.issues}
+        if not wrong.isdisjoint(filter(None, map(self.reader.places.get, ("compile", "compile_tolerance")))):
+            return None  # what is meant cannot be known, and one mistake is told once
+        if text.compile in TOLERANT and tolerance is None:
             what = f"got {text.compile!r} without 'compile_tolerance', which says how far a number may be off"
             self.reader.complain(
                 "compile", what, "add compile_tolerance: 1e-6, or take 'auto', which is exact"
