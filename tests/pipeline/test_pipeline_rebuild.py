@@ -136,6 +136,8 @@ def test_another_lading_is_told_of_and_its_files_are_named(lading, routine, tmp_
     done = lading.run("rebuild", "double:7", "--check", env={"PYTHONPATH": str(tmp_path / "src")})
     assert done.returncode == 5
     assert "this is 99.0: bytes may differ" in done.stderr
+    assert "this is 99.0, whose bytes may be others" in done.stderr
+    assert f"fix: check it with lading {product.__version__}" in done.stderr
     named = [line for line in done.stderr.splitlines() if "lading_runtime/front/settings.py" in line]
     assert named
     assert "has another contents" in named[0]

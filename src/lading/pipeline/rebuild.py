@@ -89,12 +89,22 @@ def check(
     expected = packages[0].descriptor.digest
     if got.digest != expected or issues:
         what = f"made again it is {got.digest}, expected {expected}"
-        raise IntegrityError(Issue(repr(text), what), *issues)
+        raise IntegrityError(_blamed(text, what, packages), *issues)
     layers = sum(len(one.layers) for one in built)
     context.events(
         Event("rebuild", "stage", f"{layers} layers made again, none from a cache: the same bytes")
     )
     return Checked(got.digest, tuple(str(one.image.platform) for one in packages), layers)
+
+
+def _blamed(text: str, what: str, packages: Sequence[shelf.Package]) -> Issue:
+    """Say that digests differ, and, where that may be because versions do, which to take."""
+    others = sorted({one.bill.lading for one in packages} - {__version__})
+    if not others:
+        return Issue(repr(text), what)
+    which = " and ".join(others)
+    what += f"; it was sealed by lading {which}, and this is {__version__}, whose bytes may be others"
+    return Issue(repr(text), what, f"check it with lading {which}, in an environment of its own")
 
 
 def _pairs(
