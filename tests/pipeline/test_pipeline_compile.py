@@ -12,8 +12,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
+from sklearn.tree import DecisionTreeClassifier
 
 from engines import free_port
+from lading import pipeline
+from lading import spec as specs
+from lading.layers import forms
 from lading.pipeline import Context, shelf
 from lading.settings import Settings
 from lading.store import documents
@@ -213,3 +217,45 @@ def test_onnx_is_refused_where_nothing_converts_such_a_model(lading, tmp_path):
     told = lading.fails(3, "pack", folder, "-t", "birch:1")
     assert "'onnx' cannot be had: skl2onnx does not convert sklearn.Birch" in told
     assert "take compile: auto, or off" in told
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("tree") / "tree", DecisionTreeClassifier(max_depth=2))
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended with -11"),
+        ("bytearray(1 << 60)", "MemoryError"),
+        ("import time; time.sleep(60)", "1 s"),
+        ("", "cannot read 'proof.json'"),
+        ("open('/tmp/proof.json', 'w').write('[]')", "expected an object"),
+    ],
+    ids=["crash", "memory", "timeout", "nothing", "nonsense"],
+)
+def test_a_compiler_that_fails_leaves_the_model_to_answer(lading, tree, monkeypatch, script, said):
+    monkeypatch.setattr(forms, "_SCRIPT", script)
+    monkeypatch.setattr(forms, "_LIMIT_S", 1.0)
+    monkeypatch.setattr(forms, "_LOAD_S", 0.0)
+    told = []
+    context = Context(Settings(lading.home), lambda event: told.append(event.text))
+    what = specs.load(tree / "lading.yaml")
+    packed = pipeline.pack(context, what, names=("tree:1",), verify=False)
+    (reason,) = [text for text in told if text.startswith("not compiled: the compiler failed: ")]
+    assert said in reason
+    bill = shelf.find(context, str(packed.digest)).bill
+    assert bill.model.compiled is None
+    assert "scikit-learn" in {one.name for one in bill.environment.packages}
+
+
+def test_a_model_with_code_of_its_own_is_said_not_to_be_compiled(lading, tree):
+    (tree / "code").mkdir()
+    (tree / "code" / "more.py").write_text("")
+    (tree / "coded.yaml").write_text(SPEC.format(way="auto") + "code: code\n")
+    done = lading.run("pack", tree / "coded.yaml", "-t", "coded:1", "--json")
+    reason = "the model comes with code of its author's own"
+    assert f"not compiled: {reason}" in done.stderr
+    assert json.loads(done.stdout)["report"]["proof"] == {"kept": False, "reason": reason}
+    assert f"served by    the model itself, not compiled: {reason}" in lading("show", "coded:1")

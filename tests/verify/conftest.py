@@ -153,6 +153,7 @@ def check(package: Callable[..., object], bill: Bill, tmp_path: Path) -> Callabl
         packages: tuple[BilledPackage, ...] | None = None,
         signature: Signature | None = None,
         python: str | None = None,
+        method: str = "predict",
         **options: object,
     ) -> Report:
         environment = replace(bill.environment, python=python or bill.environment.python)
@@ -163,7 +164,7 @@ def check(package: Callable[..., object], bill: Bill, tmp_path: Path) -> Callabl
         changed = replace(
             bill,
             environment=environment,
-            model=replace(bill.model, signature=signature),
+            model=replace(bill.model, signature=signature, loader_options={"method": method}),
             examples=tuple(listed),
         )
         return verify.check(

@@ -74,6 +74,15 @@ def test_a_type_that_the_signature_does_not_have_fails(check):
     assert failed(report)["predictions"].endswith("example 0: row 0: got 3.0, expected a text")
 
 
+def test_a_signature_of_another_method_than_the_one_that_answers_is_a_warning(check):
+    asked = Example({"instances": [[1.0, 2.0], [3.0, 4.0]]})
+    report = check(asked, signature=Signature((), (Field("string"),)), method="predict_proba")
+    assert report.passed
+    (warning,) = [one.detail for one in report.checks if one.name == "signature"]
+    assert "row 0: got 3.0, expected a text" in warning
+    assert "signature=infer_signature(inputs, model.predict_proba(inputs))" in warning
+
+
 def test_a_server_that_ends_is_reported_with_its_last_words(check):
     report = check(example(), mode="ends")
     assert list(failed(report)) == ["ready"]

@@ -96,10 +96,12 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
 def _served_by(found: pipeline.Package) -> Iterator[str]:
     """Tell of the form that answers in the model's place, with what verification measured of both."""
     form = found.bill.model.compiled
+    proof = (found.report or {}).get("proof") or {}
     if form is None:
+        if reason := proof.get("reason"):
+            yield f"served by    the model itself, not compiled: {reason}"
         return
     exact = "bit-identical" if form.tolerance == 0 else f"within {form.tolerance:g}"
-    proof = (found.report or {}).get("proof") or {}
     before, after = proof.get("original_us"), proof.get("compiled_us")
     speed = f", {before:,.0f} → {after:,.0f} µs a row" if before and after else ""
     by = "" if form.way == "auto" else f" by {form.way}"

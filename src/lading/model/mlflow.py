@@ -210,7 +210,9 @@ def _other(
     lean = None if request.loader == "mlflow" else mlflow_lean.find(flavour, given)
     if lean is None:
         modules.add(str(pyfunc.get("loader_module") or "mlflow.pyfunc"))
-        lean = mlflow_lean.Lean("pyfunc", {})
+        method = str(pyfunc.get("predict_fn") or "predict")
+        # MLflow finds it by itself; those who hold answers against the signature have to know
+        lean = mlflow_lean.Lean("pyfunc", {"method": method} if method != "predict" else {})
         note = f"{flavour} is loaded by mlflow"
     else:
         modules.update(filter(None, (FRAMEWORKS.get(flavour, "").replace("-", "_"),)))

@@ -11,7 +11,7 @@ from typing import Any
 
 from lading.core.bill import BilledFile, BilledForm
 from lading.core.digest import Digest
-from lading.core.errors import IntegrityError, Issue, ModelError, VerifyError
+from lading.core.errors import IntegrityError, Issue, LadingError, ModelError, VerifyError
 from lading.core.image import Image, Layer
 from lading.core.lock import PlatformLock
 from lading.core.model import ModelFacts
@@ -73,18 +73,19 @@ class Compiler:
     always: bool
     """Whether a proved form is taken even where it is no faster: making again does not ask for the time."""
 
-    def compile(self, original: Image, lock: PlatformLock) -> Compiled | None:
-        """Make the form of a model and the layers of its image; None where the model itself is to answer.
+    def compile(self, original: Image, lock: PlatformLock) -> Compiled | str:
+        """Make the form of a model and the layers of its image; or say why the model itself is to answer.
 
         Says in an event what came of it. Raises ModelError where the author asked for a way that does not go.
         """
-        if self.what.compile == "off" or not self._is_meant():
-            return None
+        if self.what.compile == "off":
+            return ""
+        if reason := _why_not(self.facts):
+            return self._decline(reason)
         layers = original.layers[:-1]
         proof, layer = self._form(original, layers, lock)
         if layer is None:
-            self._decline(str(proof.get("reason") or "the compiler does not say why"))
-            return None
+            return self._decline(str(proof.get("reason") or "the compiler does not say why"))
         below, cached = self._below(layers, lock)
         self.context.events(Event("compile", "stage", summary.of_proof(proof, self._tolerance)))
         form = BilledForm(
@@ -116,19 +117,12 @@ class Compiler:
     def _tolerance(self) -> float:
         return self.what.compile_tolerance or 0.0
 
-    def _is_meant(self) -> bool:
-        """Tell whether this is a model that could be compiled at all; a routine is its author's own."""
-        if self.facts.loader in {"routine", "pyfunc"} or self.facts.code is not None:
-            if self.what.compile in TOLERANT:
-                self._decline("code of one's own, and what MLflow itself loads, cannot be compiled")
-            return False
-        return True
-
-    def _decline(self, reason: str) -> None:
+    def _decline(self, reason: str) -> str:
         if self.what.compile in TOLERANT:
             fix = "take compile: auto, or off"
             raise ModelError(Issue("compile", f"{self.what.compile!r} cannot be had: {reason}", fix))
         self.context.events(Event("compile", "stage", f"not compiled: {reason}"))
+        return reason
 
     def _form(
         self, original: Image, layers: Sequence[Layer], lock: PlatformLock
@@ -152,15 +146,17 @@ class Compiler:
         try:
             form = self._make(original, layers, lock)
         except (VerifyError, IntegrityError) as error:
-            last = error.issues[0].what.strip().splitlines()[-1]
-            return {"reason": f"the compiler failed: {last[-300:]}"}, None
+            return _failure(error), None
         files = [[name, len(data), str(Digest.of(data))] for name, data in sorted(form.files.items())]
         proof = {**form.proof, "files": files}
         self.context.layers.note(noted, proof)
         if not form.files:
             return proof, None
         recipe = Recipe("compiled", TITLE, made_from, partial(self._write, form, layers, lock))
-        return {**proof, "cached": 0}, self.sealed(recipe, fetch_for(self.context, self.what, lock))[0]
+        try:
+            return {**proof, "cached": 0}, self.sealed(recipe, fetch_for(self.context, self.what, lock))[0]
+        except (VerifyError, IntegrityError) as error:
+            return _failure(error), None
 
     def _make(self, original: Image, layers: Sequence[Layer], lock: PlatformLock) -> forms.Form:
         self.context.events(Event("compile", "step", "compiling the model and comparing it with itself"))
@@ -203,6 +199,21 @@ class Compiler:
             prefix = ENV if self.what.compile in ANSWERING else SERVER
             compiled = forms.byte_code(opened, form, python=f"/{prefix}/bin/python", tmp=folder)
         forms.write(form, compiled, writer)
+
+
+def _failure(error: LadingError) -> Mapping[str, Any]:
+    """Tell of a compiler that came to no end: the model is there all the same."""
+    last = error.issues[0].what.strip().splitlines()[-1]
+    return {"reason": f"the compiler failed: {last[-300:]}"}
+
+
+def _why_not(facts: ModelFacts) -> str:
+    """Say why a model cannot be compiled whatever it is; nothing where it is the compiler's to tell."""
+    if facts.loader == "routine":
+        return "an inference routine is its author's own code"
+    if facts.loader == "pyfunc":
+        return "MLflow itself loads the model"
+    return "the model comes with code of its author's own" if facts.code is not None else ""
 
 
 def _kept(layers: Sequence[Layer], interpreters: Sequence[str]) -> Iterator[Layer]:

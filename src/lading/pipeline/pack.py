@@ -104,9 +104,10 @@ def pack(
     except VerifyError as error:
         if what.compile != "auto" or not any(one.original for one in built):
             raise
-        problem = f"not compiled: the form's image is not as the model: {error.issues[0].what}"
-        context.events(Event("compile", "stage", problem))
-    originals = [one.original or one for one in built]
+        reason = f"the form's image is not as the model: {error.issues[0].what}"
+        context.events(Event("compile", "stage", f"not compiled: {reason}"))
+    why = {"kept": False, "reason": reason}
+    originals = [replace(one.original, proof=why) if one.original else one for one in built]
     return finish(context, originals, references, verify=verify, sandbox=sandbox)
 
 
@@ -140,7 +141,7 @@ class Built:
     original: Built | None = None
     """What the model itself answers in, where a form answers in this one."""
     proof: Mapping[str, Any] = field(default_factory=dict)
-    """Of that form."""
+    """Of that form; where there is none, the `reason`."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -186,9 +187,9 @@ class Builder:
     def build(self, lock: PlatformLock) -> Built:
         """Make the image of a platform: with a form of the model where there is one, else with the model."""
         cargo, original = self._original(lock)
-        made = self._compiler.compile(original.image, lock) if self.compiles else None
-        if made is None:
-            return original
+        made = self._compiler.compile(original.image, lock) if self.compiles else ""
+        if isinstance(made, str):
+            return replace(original, proof={"kept": False, "reason": made}) if made else original
         answering = ANSWERING.get(made.form.way, ())
         bill = image.compiled(original.bill, made.form, made.layers, lock.server_interpreter, answering)
         described, was_there = self._described(bill, made.layers, cargo)
@@ -376,7 +377,14 @@ def _verify(context: Context, built: Sequence[Built], sandbox: str | None) -> tu
 
 
 def _verify_one(context: Context, one: Built, sandbox: str | None) -> Report:
-    original = Original(one.original.image, one.original.bill, one.proof) if one.original else None
+    original = Original(one.original.image, one.original.bill) if one.original else None
     return verify_image(
-        context, one.image, one.bill, one.examples, sandbox=sandbox, again=False, original=original
+        context,
+        one.image,
+        one.bill,
+        one.examples,
+        sandbox=sandbox,
+        again=False,
+        original=original,
+        proof=one.proof,
     )

@@ -28,15 +28,18 @@ from lading.store import documents
 
 _ROUNDING = 1e-9
 _MAX_EXAMPLES_BYTES = 256 << 20
+_SIGNATURE_FIX = (
+    "save the model with a signature of what it answers, record what it is to answer with 'example:' in "
+    "lading.yaml (inputs and outputs), or pack it with --no-verify"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What a model itself answers in, where a form answers in its place, and the proof of that form."""
+    """What a model itself answers in, where a form answers in its place."""
 
     image: Image
     bill: Bill
-    proof: Mapping[str, Any]
 
 
 def verify_image(
@@ -48,14 +51,17 @@ def verify_image(
     sandbox: str | None,
     again: bool,
     original: Original | None = None,
+    proof: Mapping[str, Any] | None = None,
 ) -> Report:
     """Run an image in a sandbox and keep the report with it; VerifyError where it does not do what it did.
 
     An image that passed before is not run once more, unless `again`: it has the same bytes. With an
-    `original` that is run as well, and the answers of both are compared.
+    `original` that is run as well, and the answers of both are compared. `proof` is of its form, or says why
+    there is none.
     """
     if not again and (before := _passed(context, image)):
         context.events(Event("verify", "stage", summary.of_report(before, image.platform, again=True)))
+        _warn(context, before)
         return before
     report, answers = _run(context, image, bill, examples, sandbox)
     if original:
@@ -63,12 +69,20 @@ def verify_image(
         _keep(context, original.image, original.bill, expected_report, "the model itself, ")
         tolerance = bill.model.compiled.tolerance if bill.model.compiled else 0.0
         # on another processor the model's own libraries may round otherwise
-        if again or not original.proof.get("proved"):
+        if again or not (proof or {}).get("proved"):
             tolerance = max(tolerance, _ROUNDING)
         checks = (*report.checks, *verify.same(answers, expected, tolerance))
-        report = replace(report, checks=checks, proof=dict(original.proof))
+        report = replace(report, checks=checks)
+    report = replace(report, proof=dict(proof or {}))
     _keep(context, image, bill, report)
+    _warn(context, report)
     return report
+
+
+def _warn(context: Context, report: Report) -> None:
+    for check in report.checks:
+        if check.name == verify.SIGNATURE and check.passed:
+            context.events(Event("verify", "warning", check.detail))
 
 
 def _run(
@@ -116,6 +130,7 @@ def verify_package(
         sandbox=sandbox,
         again=True,
         original=_original(context, package),
+        proof=(package.report or {}).get("proof"),
     )
 
 
@@ -129,7 +144,7 @@ def _original(context: Context, package: shelf.Package) -> Original | None:
         what = f"not compared with the model: {error.issues[0].what}"
         context.events(Event("verify", "warning", what))
         return None
-    return Original(found.image, found.bill, (package.report or {}).get("proof") or {})
+    return Original(found.image, found.bill)
 
 
 def _untried(bill: Bill) -> str | None:
@@ -141,7 +156,8 @@ def _untried(bill: Bill) -> str | None:
 def _issues(report: Report, bill: Bill) -> Iterator[Issue]:
     for check in report.checks:
         if not check.passed:
-            yield Issue(check.name, check.detail)
+            is_signature = check.name == "predictions" and verify.OF_SIGNATURE in check.detail
+            yield Issue(check.name, check.detail, _SIGNATURE_FIX if is_signature else None)
     if report.emulator:
         what = f"it ran under {report.emulator}, which may lack what a real processor has"
         yield Issue("emulated", what, "verify it on such a machine, and pack here with --no-verify")
