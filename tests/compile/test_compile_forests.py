@@ -76,6 +76,13 @@ def test_a_full_proof_tries_ten_thousand_rows_and_every_threshold(proved):
     assert proof["compiled_us"] < proof["original_us"]
 
 
+def test_a_form_that_is_slower_is_refused_before_anything_is_compared(proved):
+    model = RandomForestClassifier(20, random_state=0).fit(X, Y)
+    proof, _ = proved(model, "predict_proba", Effort(measured_s=0.02, slack=0.0))
+    assert (proof["kept"], proof["proved"], proof["probes"]) == (False, False, 0)
+    assert "slower with 64 rows" in proof["reason"]
+
+
 def test_a_wrong_form_is_not_kept(proved, tmp_path):
     model = RandomForestClassifier(5, random_state=0).fit(X, Y)
     proved(model)
@@ -86,7 +93,8 @@ def test_a_wrong_form_is_not_kept(proved, tmp_path):
     from lading_runtime.compile.prove import prove
     from lading_runtime.loaders.pickle import Estimator
 
-    proof = prove(Estimator(model, "predict"), wrong, build(model, "predict").points)
+    points = build(model, "predict").points
+    proof = prove(Estimator(model, "predict"), wrong, points, effort=Effort(measured_s=0.0))
     assert not proof["kept"]
     assert not proof["identical"]
     assert "answers differ" in proof["reason"]

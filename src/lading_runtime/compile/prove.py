@@ -88,17 +88,21 @@ def prove(
     tolerance: float | None = None,
     settled: bool = False,
 ) -> dict[str, Any]:
-    """Compare the two, stopping at the first difference, then measure; return the proof.
+    """Measure both, then compare them, stopping at the first difference; return the proof.
 
-    With a tolerance, numbers may differ by it, absolutely and relatively. `reason` says why not, when not.
+    What is slower is not compared: that takes the longest where the form does. With a tolerance, numbers may
+    differ by it, absolutely and relatively. `reason` says why not, when not.
     Where it is `settled` that the form is kept, everything is tried and nothing measured: another processor
     may round otherwise, or be slow.
     """
     trial = _Trial(loaded, form, Prober(points, form.facts["names"]), tolerance)
+    timed = Prober(points, form.facts["names"], seed=1)  # so that what is compared is the same when settled
     first = ""
-    began = time.process_time()  # which other work on the machine does not lengthen
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # casts overflow here on purpose
+        if not settled and (slow := _measure(trial, timed, effort)):
+            return trial.ended(slow)
+        began = time.process_time()  # which other work on the machine does not lengthen
         for probe in probes(trial.prober, examples, effort.random_rows, effort.edge_rows):
             if not settled and time.process_time() - began > effort.limit_s:
                 return trial.ended(f"comparing took more than {effort.limit_s:g} s")
@@ -108,9 +112,7 @@ def prove(
                 return trial.ended(first)
         trial.proof["proved"] = not first
         trial.proof["identical"] = not first and trial.proof["max_difference"] == 0.0
-        if settled:
-            return {**trial.proof, "kept": True, "reason": first}
-        return trial.ended(_measure(trial, effort))
+        return {**trial.proof, "kept": True, "reason": first}
 
 
 class _Trial:
@@ -225,11 +227,11 @@ def _difference(original: Outcome, compiled: Outcome, *, is_exact: bool) -> floa
     return max((gap if gap == gap else float("inf") for gap in gaps), default=0.0)  # noqa: PLR0124
 
 
-def _measure(trial: _Trial, effort: Effort) -> str:
+def _measure(trial: _Trial, prober: Prober, effort: Effort) -> str:
     """Time both with 1, 64 and 1,000 rows; return where the form is too slow, if it is with 1 or with 64."""
     for rows, slack in ((1, effort.alone), (64, effort.slack), (1_000, math.inf)):
         # other rows each time: a processor remembers the way through a tree
-        several = [trial.prober.table(trial.prober.random(rows)) for _ in range(16 if rows < 1_000 else 1)]
+        several = [prober.table(prober.random(rows)) for _ in range(16 if rows < 1_000 else 1)]
         original = round(
             _cpu_us(lambda probe: ask_original(trial.loaded, probe), several, effort.measured_s), 2
         )
