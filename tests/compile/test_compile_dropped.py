@@ -22,7 +22,7 @@ FRAME = pd.DataFrame(
         "income": RANDOM.normal(3e4, 1e4, 100),
     }
 )
-EFFORT = Effort(random_rows=300, edge_rows=100, measured_s=0.0)
+EFFORT = Effort(random_rows=300, edge_rows=100, odd_cells=3, measured_s=0.0)
 
 
 @pytest.mark.parametrize("frame", [FRAME, FRAME.drop(columns="city")], ids=["text", "numbers"])

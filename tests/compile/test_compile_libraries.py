@@ -15,7 +15,7 @@ from lading_runtime.compile.prove import Effort, prove
 from lading_runtime.compiled.form import Form
 from lading_runtime.loaders.xgboost import load as load_xgboost
 
-QUICK = Effort(random_rows=512, edge_rows=1_000, measured_s=0.0)
+QUICK = Effort(random_rows=512, edge_rows=1_000, odd_cells=0, measured_s=0.0)
 
 X, Y = load_iris(return_X_y=True)
 HOLES = X.copy()

@@ -28,7 +28,7 @@ LONE = np.where(np.isnan(HOLES), np.nan, 1.0)
 CODES = np.random.default_rng(0).integers(0, 12, (300, 3)) * 1.0
 FEW = {"n_estimators": 4, "n_jobs": 1}
 QUIET = {**FEW, "verbose": -1}
-EFFORT = Effort(random_rows=512, edge_rows=1_000, measured_s=0.005, slack=float("inf"))
+EFFORT = Effort(random_rows=512, edge_rows=1_000, odd_cells=0, measured_s=0.0, slack=float("inf"))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Report:
     """The last lines that server and worker wrote."""
     figures: Mapping[str, float] = field(default_factory=dict)
     proof: Mapping[str, Any] = field(default_factory=dict)
-    """How a compiled form was held against its model; where the model itself answers, the `reason` or nothing."""
+    """How a compiled form was held against its model; where the model itself answers, why, or nothing."""
 
     @property
     def emulator(self) -> str:

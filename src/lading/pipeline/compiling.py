@@ -80,7 +80,7 @@ class Compiler:
         """
         if self.what.compile == "off":
             return ""
-        if reason := _why_not(self.facts):
+        if reason := _why_not(self.facts) or self._why_not_here(lock):
             return self._decline(reason)
         layers = original.layers[:-1]
         proof, layer = self._form(original, layers, lock)
@@ -117,6 +117,13 @@ class Compiler:
     def _tolerance(self) -> float:
         return self.what.compile_tolerance or 0.0
 
+    def _why_not_here(self, lock: PlatformLock) -> str:
+        if lock.conda:
+            return "conda's packages carry the interpreter, so they could not be left out"
+        if self.context.cannot_run(lock.platform, self.sandbox):
+            return f"{lock.platform} cannot be run here, so that its digest is another"
+        return ""
+
     def _decline(self, reason: str) -> str:
         if self.what.compile in TOLERANT:
             fix = "take compile: auto, or off"
@@ -128,10 +135,6 @@ class Compiler:
         self, original: Image, layers: Sequence[Layer], lock: PlatformLock
     ) -> tuple[Mapping[str, Any], Layer | None]:
         """Take form and proof from the cache, or make them; the proof gets the form's files and `cached`."""
-        if lock.conda:
-            return {"reason": "conda's packages carry the interpreter, so they could not be left out"}, None
-        if self.context.cannot_run(lock.platform, self.sandbox):
-            return {"reason": f"{lock.platform} cannot be run here, so that its digest is another"}, None
         made_from = {
             "compiled": self.what.compile,
             "tolerance": self._tolerance,

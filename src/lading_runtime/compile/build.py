@@ -16,6 +16,7 @@ from lading_runtime.compile.notes import Fitted, NotCompiled, Points, Source, Ta
 from lading_runtime.compile.steps import transform
 from lading_runtime.compile.vetting import vet
 from lading_runtime.compiled.form import FORMAT
+from lading_runtime.worker.inputs import has_pandas
 
 Compiler = Callable[[Any, str, Source, Table], Fitted]
 # kind → what compiles it, and the precision it works in: single, double, or that of its input
@@ -39,6 +40,10 @@ WAYS: Mapping[str, Mapping[str, tuple[Compiler, str]]] = {
 _ANY: tuple[Compiler, str] = (convert.compile_any, "input")
 
 
+_OF_FRAMES = xgboost.MODELS | lightgbm.MODELS
+"""What takes no DataFrame with columns of objects."""
+
+
 class Compiled(NamedTuple):
     """A compiled model that is not proved yet."""
 
@@ -51,8 +56,11 @@ class Compiled(NamedTuple):
     """`model.onnx`, where there is one."""
 
 
-def build(model: Any, method: str, way: str = "auto") -> Compiled:
-    """Write a model down; raise NotCompiled, which says why not, where it is of no kind that is known."""
+def build(model: Any, method: str, way: str = "auto", *, frames: bool | None = None) -> Compiled:
+    """Write a model down; raise NotCompiled, which says why not, where it is of no kind that is known.
+
+    `frames` says whether a request by columns is a DataFrame to it; None: where it knows their names.
+    """
     vet(model, method)
     before, last = _take_apart(model)
     graph = Graph(method) if way == "onnx" else None
@@ -67,6 +75,7 @@ def build(model: Any, method: str, way: str = "auto") -> Compiled:
         raise NotCompiled(f"{kind(model)} does not tell its number of features")
     points = Points(int(width))
     names = getattr(model, "feature_names_in_", None)
+    frames = names is not None and has_pandas() if frames is None else frames
     points.ignored = _ignored(before, len(points.columns))
     fitted, text = _write(before, last, end, method, points, graph=graph)
     precision = "input" if before else end[1]
@@ -86,6 +95,9 @@ def build(model: Any, method: str, way: str = "auto") -> Compiled:
         "integers_are_single": points.integers_are_single and not before,
         "takes_empty": kind(last) in xgboost.MODELS and not before,
         "refuses": ["BOOL"] if points.refuses_truth else [],
+        "frames": frames,
+        "filled": sorted(points.filled),
+        "refuses_objects": kind(last) in _OF_FRAMES and not before and frames,
         "by_name": any(map(_asks_by_name, before)),
         "output": {"datatype": fitted.datatype, "columns": fitted.columns},
     }

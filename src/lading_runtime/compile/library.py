@@ -204,6 +204,8 @@ def dot_pairs(cells, weights):
 def turns(count, by_columns):
     """Return the order of each of several sums that dgemv makes at once."""
     whole = count & ~3
+    if by_columns and not whole:
+        return [dot_pairs] * count
     if by_columns:
         return [dot_groups] * whole + [dot] * (count - whole)
     return [dot_fused_fours] * whole + [dot_twos] * (count & 2) + [dot_fours] * (count & 1)

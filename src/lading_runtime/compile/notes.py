@@ -21,6 +21,8 @@ class Points:
         self.columns: list[list[Any]] = [[] for _ in range(width)]
         self.texts: set[int] = set()
         """The columns that hold text."""
+        self.filled: set[int] = set()
+        """Those in which all that is missing is filled first."""
         self.ignored: set[int] = set()
         """The columns that are dropped before anything looks at them."""
         self.refuses_truth = False

@@ -19,6 +19,8 @@ from lading_runtime.compile.notes import Points
 if TYPE_CHECKING:  # Python 3.8 cannot evaluate it
     Row = Sequence[Any]
 BATCH_ROWS = 256
+_EXACT_INTEGER = 1 << 53
+_KINDS = ("FP64", "FP32", "INT64", "INT32", "UINT8", "BOOL")
 _SINGLES = 100
 SIZES = (*range(1, 25), 31, 32, 33, 63, 64, 65, 100, 256, 1_000)
 SPECIAL = (
@@ -26,6 +28,17 @@ SPECIAL = (
     *(5e-324, -5e-324, 2.2250738585072014e-308, 1e-310, 1e-45, 1.1754943508222875e-38, 7e-46),
     *(3.4028234663852886e38, -3.4028234663852886e38, 3.4028235677973362e38, 3.4028235677973366e38),
     *(3.5e38, -3.5e38, 1.7976931348623157e308, -1.7976931348623157e308, 1e15, -1e15, 1.0, -1.0),
+)
+
+
+ODD: Sequence[Any] = (
+    *(None, True, False, 0, 1, -2, 1.5, (1 << 53) + 1, 1 << 70),
+    *("True", "true", "1", "0", "1.5", " 1 ", "1_0", "nan", "inf", "None", "", "abc", "1\u00a0", "\u0661"),
+    *([], [1], {}),
+)
+"""Cells of every type that JSON has, and texts that may be read as such."""
+PAIRS: Sequence[Any] = (
+    *((True, False), ("1", "0"), (1, 2), (True, None), (1, True), (1.5, "1.5"), (1, 2.5), ("a", None)),
 )
 
 
@@ -75,23 +88,51 @@ class Prober:
         name = self._names[index] if self._names else f"column-{index}"
         return wire.tensor(name, datatype, [len(cells)], data), data
 
-    def mixed(self, rows: Sequence[Row]) -> Probe:
-        """Encode rows of any cells as the front does: each column by what it holds."""
+    def mixed(self, rows: Sequence[Row]) -> Iterator[Probe]:
+        """Encode rows of any cells in each way that the front may; not where it refuses them itself."""
         columns = list(zip(*rows))  # noqa: B905 - Python 3.8
-        if self._names is None or len(columns) != len(self._names):
-            if {type(cell) for column in columns for cell in column} <= {int, float}:
-                return self.matrix(rows)._replace(content="array", columns=None, rows=rows)
-            data = json.dumps([_plain(cell) for row in rows for cell in row]).encode()
-            entry = wire.tensor("input-0", wire.JSON, [len(rows), len(columns)], data)
-            return Probe("array", [(entry, data)], None, rows)
-        tensors = []
-        for name, cells in zip(self._names, columns):  # noqa: B905 - Python 3.8
-            datatype = _datatype(cells)
-            code = wire.ARRAY_CODES.get(datatype)
-            gaps = [math.nan if cell is None else cell for cell in cells]
-            data = array(code, gaps).tobytes() if code else json.dumps(list(map(_plain, cells))).encode()
-            tensors.append((wire.tensor(name, datatype, [len(cells)], data), data))
+        width = len(columns)
+        if self._names is None or len(self._names) != width:
+            flat = _packed([cell for row in rows for cell in row])
+            if flat is not None:
+                entry = wire.tensor("input-0", flat[0], [len(rows), width], flat[1])
+                yield Probe("array", [(entry, flat[1])], None, rows)
+        packed = list(map(_packed, columns))
+        if None in packed:
+            return
+        yield self._frame(packed, len(rows), rows)
+        if self._texts - self._ignored and width == len(self._values):  # text as a signature has it
+            for index in self._texts:
+                data = json.dumps(list(map(_plain, columns[index]))).encode()
+                packed[index] = (wire.JSON, data)
+            yield self._frame(packed, len(rows), rows)
+
+    def _frame(self, packed: Sequence[tuple[str, bytes]], count: int, rows: Sequence[Row]) -> Probe:
+        width = len(packed)
+        names = self._names if self._names and len(self._names) == width else list(map(str, range(width)))
+        tensors = [
+            (wire.tensor(name, datatype, [count], data), data)
+            for name, (datatype, data) in zip(names, packed)  # noqa: B905
+        ]
         return Probe("frame", tensors, None, rows)
+
+    def odd(self, count: int) -> Iterator[Probe]:
+        """Try cells of other types than a column has: one, a column of them, and nothing else."""
+        numbers = [index for index in range(len(self._values)) if index not in self._texts]
+        for cell in ODD[:count]:
+            for columns in (numbers, sorted(self._texts)):
+                if not columns:
+                    continue
+                column = self._random.choice(columns)
+                first, second = (list(row) for row in self.random(2))
+                first[column] = cell
+                yield from self.mixed([first])
+                yield from self.mixed([second, first])
+                second[column] = cell
+                yield from self.mixed([first, second])
+            yield from self.mixed([[cell] * len(self._values)])
+        for kinds in PAIRS if count else ():
+            yield from self.mixed([[self._random.choice(kinds) for _ in self._values] for _ in range(4)])
 
     def matrix(self, rows: Sequence[Row], datatype: str = "FP64") -> Probe:
         """Encode rows of numbers as one matrix."""
@@ -148,15 +189,24 @@ class Prober:
             [int(min(max(cell, -1e6), 1e6)) if index in numbers else cell for index, cell in enumerate(row)]
             for row in rows
         ]
-        if self._names is not None:  # columns of several datatypes
-            kinds = ["INT64" if place % 2 else "FP64" for place in range(width)]
-            columns = [self._column(i, [row[i] for row in whole], kinds[i]) for i in range(width)]
+        for kinds in self._kinds(width):
+            columns = [
+                self._column(i, [_cast(row[i], kinds[i]) for row in whole], kinds[i]) for i in range(width)
+            ]
             yield Probe("frame", columns)
         if self._texts == self._ignored:
             plain = [
                 [1 if index in self._ignored else cell for index, cell in enumerate(row)] for row in whole
             ]
             yield from self._matrices(plain if self._ignored else rows, plain)
+
+    def _kinds(self, width: int) -> Iterator[Sequence[str]]:
+        """Choose datatypes of columns that come one by one: two in turn, and all of them at random."""
+        for first in ("FP64", "FP32"):
+            for second in ("INT64", "INT32", "UINT8", "BOOL", "FP32"):
+                yield [second if place % 2 else first for place in range(width)]
+        for _ in range(4):
+            yield [self._random.choice(_KINDS) for _ in range(width)]
 
     def _matrices(self, rows: Sequence[Row], whole: Sequence[Sequence[int]]) -> Iterator[Probe]:
         yield self.matrix(rows, "FP32")
@@ -224,18 +274,29 @@ def _tidy_texts(values: Iterable[Any]) -> list[Any]:
     return [*sorted({one for one in values if isinstance(one, str)}), "no such", "", None]
 
 
-def _datatype(cells: Sequence[Any]) -> str:
-    """Tell the datatype that the front gives a column."""
+def _packed(cells: Sequence[Any]) -> Any:
+    """Return the datatype that the front gives cells of one tensor, and their bytes; None: it refuses."""
     kinds = {type(cell) for cell in cells}
+    if kinds - {type(None)} <= {int, float} and kinds != {int}:
+        numbers = [math.nan if cell is None else cell for cell in cells]
+        if any(type(one) is int and abs(one) > _EXACT_INTEGER for one in numbers):
+            return None
+        return "FP64", array("d", numbers).tobytes()
     if kinds == {bool}:
-        return "BOOL"
+        return "BOOL", bytes(cells)
     if kinds == {int}:
-        return "INT64"
-    return "FP64" if kinds - {type(None)} <= {int, float} and kinds != {type(None)} else wire.JSON
+        return ("INT64", array("q", cells).tobytes()) if max(map(abs, cells)) >> 63 == 0 else None
+    return wire.JSON, json.dumps(list(map(_plain, cells))).encode()
 
 
 def _plain(cell: Any) -> Any:
     return None if cell != cell else cell  # noqa: PLR0124 - JSON has no NaN
+
+
+def _cast(cell: Any, datatype: str) -> Any:
+    if isinstance(cell, int):
+        return cell & 1 if datatype == "BOOL" else abs(cell) % 256 if datatype == "UINT8" else cell
+    return cell
 
 
 def _some(columns: Sequence[int]) -> Iterable[int]:
@@ -255,10 +316,13 @@ def batches(rows: Iterable[Row], size: int = BATCH_ROWS) -> Iterator[list[Row]]:
         yield batch
 
 
-def probes(prober: Prober, examples: Sequence[Row], random_rows: int, edge_rows: int) -> Iterator[Probe]:
+def probes(
+    prober: Prober, examples: Sequence[Row], random_rows: int, edge_rows: int, odd_cells: int
+) -> Iterator[Probe]:
     """Yield every request of a proof."""
     for row in examples:
-        yield prober.mixed([row])
+        yield from prober.mixed([row])
+    yield from prober.odd(odd_cells)
     rows = prober.random(random_rows)
     for batch in batches(rows):
         yield prober.table(batch)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from lading_runtime import wire
 from lading_runtime.compile.notes import Points
-from lading_runtime.compile.probes import Probe, Prober, message, probes
+from lading_runtime.compile.probes import ODD, Probe, Prober, message, probes
 from lading_runtime.compiled.form import Form, Refused
 from lading_runtime.worker import inputs, results
 
@@ -31,6 +31,8 @@ class Effort(NamedTuple):
     random_rows: int = 10_000
     edge_rows: int = 60_000
     """At most so many values at and beside thresholds."""
+    odd_cells: int = len(ODD)
+    """So many cells of types that a column does not have."""
     limit_s: float = LIMIT_S
     measured_s: float = 0.2
     """How long each of four timings takes."""
@@ -103,7 +105,7 @@ def prove(
         if not settled and (slow := _measure(trial, timed, effort)):
             return trial.ended(slow)
         began = time.process_time()  # which other work on the machine does not lengthen
-        for probe in probes(trial.prober, examples, effort.random_rows, effort.edge_rows):
+        for probe in probes(trial.prober, examples, effort.random_rows, effort.edge_rows, effort.odd_cells):
             if not settled and time.process_time() - began > effort.limit_s:
                 return trial.ended(f"comparing took more than {effort.limit_s:g} s")
             trial.count(probe)

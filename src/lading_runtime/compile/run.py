@@ -66,7 +66,8 @@ def compile_job(job: Mapping[str, Any], out_folder: str) -> dict[str, Any]:
 
 def _compile(job: Mapping[str, Any], loaded: Any, estimator: Any, out_folder: str) -> dict[str, Any]:
     way = str(job.get("mode", "auto"))
-    compiled = build(estimator, getattr(loaded, "method", "predict"), way)
+    method = getattr(loaded, "method", "predict")
+    compiled = build(estimator, method, way, frames=loaded.takes_frames)
     effort = Effort(limit_s=float(job.get("limit_s") or LIMIT_S))
     if way != "auto":  # who asks for it by name minds one row, and the libraries that are not there
         effort = effort._replace(slack=math.inf, alone=math.inf if way == "onnx" else 1.0)

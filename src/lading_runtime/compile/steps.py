@@ -122,6 +122,7 @@ def _imputer(step: Any, source: Source, table: Table) -> Table:
     statistics = step.statistics_.tolist()
     if is_text:
         source.points.texts |= {column for column in table.columns if column is not None}
+        source.points.filled |= set() if none else source.points.texts & set(table.columns)
         if not all(isinstance(one, str) for one in statistics):
             raise NotCompiled("text columns that are filled with no text")
     else:

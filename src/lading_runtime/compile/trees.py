@@ -18,6 +18,8 @@ MAX_NODES = 2_000_000
 _MAX_NESTED_DEPTH = 32
 _MAX_NESTED_NODES = 60_000
 _CHUNK_NODES = 4_000
+SINGLE_MAX = 1e38
+"""What sums in single precision may come to, so that none of them is infinite."""
 
 
 class Tree(NamedTuple):
@@ -36,6 +38,8 @@ class Tree(NamedTuple):
     """The variables that it is added to."""
     members: Sequence[Sequence[float] | None] | None = None
     """The categories that go left, for nodes that ask for some instead of a threshold."""
+    single: bool = False
+    """Whether its one target is rounded to single precision when its leaf has been added."""
 
 
 def depth(tree: Tree) -> int:
@@ -120,9 +124,9 @@ def _nest(lines: list[str], tree: Tree, cells: Sequence[str]) -> None:
         feature = tree.feature[node]
         if feature < 0:
             added = [
-                f"{indent}{target} += {literal(value)}"
+                f"{indent}{'t' if tree.single else target} {'' if tree.single else '+'}= {literal(value)}"
                 for target, value in zip(tree.targets, tree.values[node])  # noqa: B905 - Python 3.8
-                if value != 0.0
+                if value != 0.0 or tree.single
             ]
             lines += added or ([indent + "pass"] if indent else [])
             continue
@@ -138,6 +142,17 @@ def _nest(lines: list[str], tree: Tree, cells: Sequence[str]) -> None:
             first, second = tree.left[node], tree.right[node]
             question = f"{cells[feature]} <= {literal(tree.threshold[node])}"
         stack += [(second, inner, "else:"), (first, inner, f"if {question}:")]
+    if tree.single:
+        lines.append(_add_single(tree.targets[0], "t"))
+
+
+def _add_single(target: str, value: str) -> str:
+    """Write an addition that is rounded to single precision, by Veltkamp's splitting.
+
+    2**29 + 1 leaves 24 bits, and rounds ties to even, for those have 25. What is below the normal numbers is
+    exact already.
+    """
+    return f"{target} = (p := ({target} := {target} + {value}) * 536870913.0) - (p - {target})"
 
 
 def _emit_flat(source: Source, trees: Sequence[Tree], cells: Sequence[str], has_nan: str | None) -> None:
@@ -148,7 +163,7 @@ def _emit_flat(source: Source, trees: Sequence[Tree], cells: Sequence[str], has_
     roots = []
     for tree in trees:
         base = len(features)
-        roots.append((tuple(tree.targets), base))
+        roots.append((tuple(tree.targets), base, tree.single))
         for node, feature in enumerate(tree.feature):
             features.append(feature)
             thresholds.append(tree.threshold[node] if feature >= 0 else 0.0)
@@ -181,15 +196,15 @@ class _Walked(NamedTuple):
 
     row: str
     names: Mapping[str, str]
-    roots: Sequence[tuple[tuple[str, ...], int]]
-    """Each tree's targets and first node."""
+    roots: Sequence[tuple[tuple[str, ...], int, bool]]
+    """Each tree's targets and first node, and whether they are of single precision."""
 
 
 def _walks(source: Source, walked: _Walked, indent: str = "", *, missing: bool = False) -> None:
     """Write a loop over trees for each run of trees that add to the same targets."""
     names, row = walked.names, walked.row
-    for targets, run in groupby(walked.roots, key=lambda one: one[0]):
-        starts = tuple(root for _, root in run)
+    for (targets, single), run in groupby(walked.roots, key=lambda one: (one[0], one[2])):
+        starts = tuple(root for _, root, _ in run)
         where = source.constant(repr(starts)) if len(starts) > 1 else repr(starts)
         step = f"{names['L']}[n] if {row}[f] <= {names['T']}[n] else {names['R']}[n]"
         if missing:
@@ -197,7 +212,9 @@ def _walks(source: Source, walked: _Walked, indent: str = "", *, missing: bool =
             step = f"({way}) if {row}[f] != {row}[f] else {step}"
         lines = [f"for n in {where}:", f" while (f := {names['F']}[n]) >= 0:", f"  n = {step}"]
         values = f"{names['V']}[{names['L']}[n]]"
-        if len(targets) == 1:
+        if single:
+            lines.append(" " + _add_single(targets[0], f"{values}[0]"))
+        elif len(targets) == 1:
             lines.append(f" {targets[0]} += {values}[0]")
         else:
             lines.append(f" p = {values}")

@@ -1,7 +1,6 @@
 """XGBoost's models in, a compiled form's statements out.
 
-XGBoost adds leaves in single precision, one tree after another, and so does the form: in an array of floats,
-which rounds what is stored.
+XGBoost adds leaves in single precision, one tree after another, and so does the form.
 """
 
 # estimators have no type here
@@ -18,7 +17,7 @@ from typing import Any
 from lading_runtime.compile.labels import describe
 from lading_runtime.compile.library import RAISED
 from lading_runtime.compile.notes import Fitted, NotCompiled, Source, Table, kind, literal
-from lading_runtime.compile.trees import Tree, below_single, emit, note_points
+from lading_runtime.compile.trees import SINGLE_MAX, Tree, below_single, emit, note_points
 
 MODELS = frozenset(
     f"xgboost.{name}{what}" for name in ("XGB", "XGBRF") for what in ("Classifier", "Regressor")
@@ -50,15 +49,22 @@ def compile_xgboost(model: Any, method: str, source: Source, table: Table) -> Fi
     classes = max(int(learner["learner_model_param"]["num_class"]), 1)
     is_raised = objective in _RAISED and source.graph is not None
     base = _margins(learner["learner_model_param"]["base_score"], objective, classes, is_raised=is_raised)
-    source.begin(f"a = array('f', ({', '.join(map(literal, base))},))")
+    if source.graph is None:
+        sums = [f"s{place}" for place in range(classes)]
+        source.begin(*(f"{one} = {literal(value)}" for one, value in zip(sums, base)))  # noqa: B905
+    else:  # what a graph adds up is rounded once
+        sums = [f"a[{place}]" for place in range(classes)]
+        source.begin(f"a = array('f', ({', '.join(map(literal, base))},))")
     trees = [
-        _read(tree, f"a[{place}]")
+        _read(tree, sums[place])
         for tree, place in zip(_used(model, gradient["model"]), gradient["model"]["tree_info"])  # noqa: B905
     ]
+    if sum(map(_largest, trees)) + max(map(abs, base)) > SINGLE_MAX:
+        raise NotCompiled("XGBoost's leaves are too large to be added up")
     note_points(trees, source.points, table.columns)
     source.body.append(f"total = {' + '.join(table.cells)}")
     emit(source, trees, table.cells, has_nan="total != total")
-    return _finish(model, method, source, objective, classes)
+    return _finish(model, method, source, objective, sums)
 
 
 def _used(model: Any, trees: Mapping[str, Any]) -> Sequence[Any]:
@@ -97,21 +103,29 @@ def _read(tree: Mapping[str, Any], target: str) -> Tree:
         missing_left=[bool(one) for one in tree["default_left"]],
         values=[(one,) for one in conditions],
         targets=[target],
+        single=True,
     )
 
 
-def _finish(model: Any, method: str, source: Source, objective: str, classes: int) -> Fitted:
+def _largest(tree: Tree) -> float:
+    """Return the largest number that a tree may add."""
+    return max(abs(leaf) for feature, (leaf,) in zip(tree.feature, tree.values) if feature < 0)  # noqa: B905
+
+
+def _finish(model: Any, method: str, source: Source, objective: str, sums: Sequence[str]) -> Fitted:
+    classes = len(sums)
     if not kind(model).endswith("Classifier"):
         if method != "predict":
             raise NotCompiled(f"method {method!r}")
-        result = "sigmoid_single(a[0])" if objective == "reg:logistic" else "a[0]"
+        result = f"sigmoid_single({sums[0]})" if objective == "reg:logistic" else sums[0]
         if objective in _RAISED:
             source.module.append(RAISED)
-            result = "raised(a[0])"
+            result = f"raised({sums[0]})"
         return Fitted(f"put({result})", "FP32", None)
     if (classes == 1 and objective != "binary:logistic") or (classes > 1 and objective != "multi:softprob"):
         raise NotCompiled(f"a classifier's objective {objective!r}")
-    source.body.append("p = softmax_single(a)" if classes > 1 else "p = sigmoid_single(a[0])")
+    several = f"p = softmax_single(({', '.join(sums)},))"
+    source.body.append(several if classes > 1 else f"p = sigmoid_single({sums[0]})")
     if method == "predict_proba":
         result = "put_all(p)" if classes > 1 else "put_all((1.0 - p, p))"
         return Fitted(result, "FP32", max(classes, 2))

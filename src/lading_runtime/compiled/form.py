@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # Python 3.8 cannot evaluate it
 
 FORMAT = 1
 _FLOATS = ("FP64", "FP32")
+_WIDE = {"INT64", "UINT64", "INT32", "UINT32"}
+"""Whole numbers that have no room in single precision, so that numpy takes double beside it."""
 _EXACT_INTEGER = 1 << 53
 
 
@@ -55,7 +57,11 @@ class Form:
         self._gaps_are_nan = bool(document["gaps_are_nan"])
         self._ignored = frozenset(document.get("ignored") or ())
         self._as_they_are = frozenset(document["texts"]) | self._ignored
+        self._texts = frozenset(document["texts"]) - self._ignored
         self._by_name = bool(document.get("by_name"))
+        self._frames = bool(document.get("frames", True))
+        self._filled = frozenset(document.get("filled") or ())
+        self._refuses_objects = bool(document.get("refuses_objects"))
         output = document["output"]
         self._datatype = self.datatype = str(output["datatype"])
         self._code = wire.ARRAY_CODES.get(self._datatype)
@@ -80,7 +86,7 @@ class Form:
             layout = "columns" if kind in _FLOATS else "integers"
         try:
             values = (self._predict_single if kind == "FP32" else self._predict)(rows, layout)
-        except (ValueError, TypeError) as error:  # TypeError: a list or an object where text is due
+        except (ValueError, TypeError, OverflowError) as error:  # as a loader has it, of any cell
             raise Refused(str(error)[:2000]) from error
         count = len(values)
         # XGBoost, which alone answers no rows, takes them for those of two classes
@@ -126,9 +132,9 @@ class Form:
                 f"X has {shape[1]} features, but {self._kind} is expecting {self._width} features as input."
             )
         datatype = entry["datatype"]
-        if datatype in self._refuses:
-            raise Refused(f"{self._kind} does not take {datatype}")
         code = wire.ARRAY_CODES.get(datatype)
+        if datatype in self._refuses or (code and self._texts):
+            raise Refused(f"{self._kind} does not take {datatype}")
         if code is None:
             flat = self._read_objects(data, shape[1], picks)
         else:
@@ -161,19 +167,31 @@ class Form:
             )
         self._check_shape([tensors[0][0]["shape"][0], len(tensors)])
         kinds = {
-            entry["datatype"] for index, (entry, _) in enumerate(tensors) if index not in self._ignored
-        } - {wire.JSON}
-        if "FP32" in kinds and len(kinds) > 1 and not self._is_single:
-            raise Refused(f"got columns of {sorted(kinds)}, expected FP32 in all of them or in none")
-        columns = [self._column(index, *one) for index, one in enumerate(tensors)]
-        kinds = kinds or {"INT64"}  # text alone
-        kind = kinds.pop() if len(kinds) == 1 else "FP64" if "FP64" in kinds else "INT64"
+            entry["datatype"] for index, (entry, _) in enumerate(tensors) if index not in self._as_they_are
+        }
+        if not self._frames and self._texts and all(entry["datatype"] != wire.JSON for entry, _ in tensors):
+            raise Refused(f"{self._kind} does not take numbers alone")
+        # an imputer makes one array of its columns: numbers beside text are objects to it
+        checked = self._texts if self._frames else frozenset[int]()
+        if self._filled and any(_is_text(*tensors[index]) for index in self._filled):
+            checked -= self._filled
+        columns = [self._column(index, *one, checked=index in checked) for index, one in enumerate(tensors)]
+        if kinds & {"FP64", wire.JSON} or ("FP32" in kinds and kinds & _WIDE):
+            kind = "FP64"
+        else:
+            kind = "FP32" if "FP32" in kinds else "INT64"  # or text alone
         return list(zip(*columns)), kind  # noqa: B905 - of one table
 
-    def _column(self, index: int, entry: Mapping[str, Any], data: Any) -> Sequence[Any]:
+    def _column(self, index: int, entry: Mapping[str, Any], data: Any, *, checked: bool) -> Sequence[Any]:
+        """Read one column's cells; `checked` is one of text, in which numbers alone are refused."""
         code = wire.ARRAY_CODES.get(entry["datatype"])
+        is_numeric = code and checked and not self._is_gap(index, entry, data)
+        if is_numeric or (code is None and self._refuses_objects):
+            raise Refused(f"{self._kind} does not take {entry['datatype']} as column {entry['name']!r}")
         if code is None:
             values: list[Any] = json.loads(bytes(data))
+            if checked and _are_numbers(values):
+                raise Refused(f"{self._kind} does not take numbers as column {entry['name']!r}")
             if index in self._as_they_are:
                 return _with_gaps(values) if self._gaps_are_nan else values
             numbers = list(map(_number, values))
@@ -181,6 +199,14 @@ class Form:
         cells: array[Any] = array(code)
         cells.frombytes(data)
         return to_single(cells) if self._is_single and code != "f" else cells
+
+    def _is_gap(self, index: int, entry: Mapping[str, Any], data: Any) -> bool:
+        """Tell whether a column of numbers is one of text that is missing, to be filled."""
+        if index not in self._filled or entry["datatype"] != "FP64":
+            return False
+        cells = array("d")
+        cells.frombytes(data)
+        return all(one != one for one in cells)  # noqa: PLR0124 - NaN
 
     def _read_objects(self, data: Any, width: int, picks: Sequence[int] | None) -> list[Any]:
         """Read cells of any type, row by row; those of columns that hold no text become numbers."""
@@ -218,6 +244,20 @@ def _with_gaps(values: list[Any]) -> list[Any]:
     if None in values and any(type(one) is str for one in values):
         return [float("nan") if one is None else one for one in values]
     return values
+
+
+def _is_text(entry: Mapping[str, Any], data: Any) -> bool:
+    """Tell whether pandas makes a column of objects of a tensor."""
+    if entry["datatype"] != wire.JSON:
+        return bool(entry["datatype"] == "BOOL")
+    values = json.loads(bytes(data))
+    return not _are_numbers(values) or type(values[0]) is bool
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    """Tell whether pandas makes a column of numbers of these values, or one of true and false."""
+    kinds = set(map(type, values))
+    return kinds == {bool} or bool(kinds - {type(None)} <= {int, float} and kinds != {type(None)} and kinds)
 
 
 def _number(cell: Any) -> float:

@@ -61,6 +61,14 @@ def answers_by_row(model: Any, method: str) -> bool:
     )
 
 
+def is_library(model: Any) -> bool:
+    """Tell whether no code but libraries' own answers: then an error of a cell's type is about the input."""
+    parts = list(walk(model))
+    return bool(parts) and all(
+        type(one).__module__.split(".")[0] in _LIBRARIES and not vars(one).get("func") for one in parts
+    )
+
+
 def quicken(model: Any) -> None:
     """Have it answer as it does, in one thread and without detours."""
     use_one_job(model)

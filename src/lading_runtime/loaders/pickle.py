@@ -92,10 +92,11 @@ class Estimator:
         }
         # an estimator that was fitted on bare numbers warns when it is given names
         wants_frame = names is not None or width is None
-        self._wants_frame = wants_frame and inputs.has_pandas()
+        self.takes_frames = wants_frame and inputs.has_pandas()
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         estimators.quicken(model)
         self._predict = getattr(model, method)
+        self._refusals = inputs.REFUSALS if estimators.is_library(model) else (ValueError,)
         self._is_by_row = method in estimators.METHODS
 
     def warm(self) -> float | None:
@@ -113,7 +114,7 @@ class Estimator:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                if self._wants_frame:
+                if self.takes_frames:
                     import pandas as pd
 
                     data = pd.DataFrame(data, columns=names)
@@ -125,11 +126,14 @@ class Estimator:
             return None
 
     def predict(self, request: inputs.Request) -> Any:
-        """Predict; a ValueError is the estimator's way to refuse an input."""
+        """Predict; a ValueError is the estimator's way to refuse an input.
+
+        So is what a library's own estimator raises that meets a type of cell which it cannot work with.
+        """
         data = self._data(request)
         try:
             value = self._predict(data)
-        except ValueError as error:
+        except self._refusals as error:
             raise inputs.RefusedError(str(error)[:2000]) from error
         # several outputs may be a list of arrays; a method of one's own may do otherwise
         is_by_row = self._is_by_row and hasattr(value, "shape")
@@ -139,6 +143,6 @@ class Estimator:
         if request.content == "tensors":
             arrays = request.arrays()
             return next(iter(arrays.values())) if len(arrays) == 1 else arrays
-        if request.content == "frame" and self._wants_frame:
+        if request.content == "frame" and self.takes_frames:
             return request.frame()
         return request.array()

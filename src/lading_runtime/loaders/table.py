@@ -38,16 +38,17 @@ class Table:
         self._predict = predict
         self._takes_params = takes_params
         self._by_columns = by_columns
-        self._has_pandas = inputs.has_pandas()
+        self._refusals = inputs.REFUSALS if batches else (ValueError,)
+        self.takes_frames = inputs.has_pandas()
         self.facts = {"names": names and list(names), "width": width, "batches": batches}
 
     def predict(self, request: inputs.Request) -> Any:
-        """Predict; a ValueError is the library's way to refuse an input."""
+        """Predict; a ValueError is the library's way to refuse an input, as are errors of types of cells."""
         data = self._data(request)
         params = dict(request.params) if self._takes_params and request.params else {}
         try:
             value = self._predict(data, **params)
-        except ValueError as error:
+        except self._refusals as error:
             raise inputs.RefusedError(str(error)[:2000]) from error
         is_by_row = self.facts["batches"] and hasattr(value, "shape")
         return results.check_rows(value, request.rows) if is_by_row else value
@@ -56,6 +57,6 @@ class Table:
         if request.content == "tensors":
             arrays = request.arrays()
             return next(iter(arrays.values())) if len(arrays) == 1 else arrays
-        if request.content == "frame" and self._has_pandas:
+        if request.content == "frame" and self.takes_frames:
             return request.frame(by_columns=self._by_columns)
         return request.array()

@@ -31,6 +31,8 @@ _DTYPES = {
 
 FILE = "file"
 """A frame in a file, whose types are those of the file."""
+REFUSALS = (ValueError, TypeError, OverflowError)
+"""What a library's own model raises where a cell is not of the type that it takes."""
 
 
 class Request:
