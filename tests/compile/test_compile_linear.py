@@ -26,6 +26,9 @@ from sklearn.svm import LinearSVC
 from lading_runtime.compile.build import build
 from lading_runtime.compile.library import MODULE
 from lading_runtime.compile.notes import NotCompiled
+from lading_runtime.compile.prove import Effort, prove
+from lading_runtime.compiled.form import Form
+from lading_runtime.loaders.pickle import Estimator
 
 X, Y = load_iris(return_X_y=True)
 WIDE, SICK = load_breast_cancer(return_X_y=True)
@@ -76,11 +79,21 @@ def test_a_linear_model_gives_the_same_numbers(proved, model, method):
     [LinearRegression().fit(FRAME, X[:, 0]), make_pipeline(StandardScaler(), Ridge()).fit(FRAME, X[:, 0])],
     ids=str,
 )
-def test_a_last_bit_that_differs_among_some_number_of_rows_is_enough_not_to_be_kept(proved, model):
-    """BLAS adds otherwise where there are two or three rows, or some after whole fours."""
+def test_a_named_table_of_any_number_of_rows_is_added_as_the_original_does(proved, tmp_path, model):
+    """BLAS adds otherwise where there are two or three rows, or some after whole fours: one bit is enough."""
     proof, _ = proved(model)
+    assert proof["kept"], proof
+    text = (tmp_path / "form.py").read_text(encoding="utf-8")
+    (tmp_path / "form.py").write_text(text.replace("[dot_pairs]", "[dot]"), encoding="utf-8")
+    points = build(model, "predict").points
+    proof = prove(
+        Estimator(model, "predict"),
+        Form(str(tmp_path)),
+        points,
+        effort=Effort(random_rows=100, measured_s=0.0),
+    )
     assert not proof["kept"]
-    assert "answers differ by" in proof["reason"]
+    assert "among 2 rows" in proof["reason"] or "among 3 rows" in proof["reason"]
 
 
 def test_more_columns_than_the_order_is_known_for_are_not_compiled():

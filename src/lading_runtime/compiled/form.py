@@ -60,7 +60,9 @@ class Form:
         self._texts = frozenset(document["texts"]) - self._ignored
         self._by_name = bool(document.get("by_name"))
         self._frames = bool(document.get("frames", True))
+        # an imputer makes objects of all that it is given
         self._filled = frozenset(document.get("filled") or ())
+        self._checked = self._texts - self._filled if self._frames else frozenset[int]()
         self._refuses_objects = bool(document.get("refuses_objects"))
         output = document["output"]
         self._datatype = self.datatype = str(output["datatype"])
@@ -133,7 +135,7 @@ class Form:
             )
         datatype = entry["datatype"]
         code = wire.ARRAY_CODES.get(datatype)
-        if datatype in self._refuses or (code and self._texts):
+        if datatype in self._refuses or (code and self._texts - self._filled):
             raise Refused(f"{self._kind} does not take {datatype}")
         if code is None:
             flat = self._read_objects(data, shape[1], picks)
@@ -169,24 +171,24 @@ class Form:
         kinds = {
             entry["datatype"] for index, (entry, _) in enumerate(tensors) if index not in self._as_they_are
         }
-        if not self._frames and self._texts and all(entry["datatype"] != wire.JSON for entry, _ in tensors):
+        if (
+            not self._frames
+            and self._texts - self._filled
+            and all(entry["datatype"] != wire.JSON for entry, _ in tensors)
+        ):
             raise Refused(f"{self._kind} does not take numbers alone")
-        # an imputer makes one array of its columns: numbers beside text are objects to it
-        checked = self._texts if self._frames else frozenset[int]()
-        if self._filled and any(_is_text(*tensors[index]) for index in self._filled):
-            checked -= self._filled
-        columns = [self._column(index, *one, checked=index in checked) for index, one in enumerate(tensors)]
+        columns = [self._column(index, *one) for index, one in enumerate(tensors)]
         if kinds & {"FP64", wire.JSON} or ("FP32" in kinds and kinds & _WIDE):
             kind = "FP64"
         else:
             kind = "FP32" if "FP32" in kinds else "INT64"  # or text alone
         return list(zip(*columns)), kind  # noqa: B905 - of one table
 
-    def _column(self, index: int, entry: Mapping[str, Any], data: Any, *, checked: bool) -> Sequence[Any]:
-        """Read one column's cells; `checked` is one of text, in which numbers alone are refused."""
+    def _column(self, index: int, entry: Mapping[str, Any], data: Any) -> Sequence[Any]:
+        """Read one column's cells; numbers alone are refused in one of text, unless it is filled first."""
+        checked = index in self._checked
         code = wire.ARRAY_CODES.get(entry["datatype"])
-        is_numeric = code and checked and not self._is_gap(index, entry, data)
-        if is_numeric or (code is None and self._refuses_objects):
+        if (code and checked) or (code is None and self._refuses_objects):
             raise Refused(f"{self._kind} does not take {entry['datatype']} as column {entry['name']!r}")
         if code is None:
             values: list[Any] = json.loads(bytes(data))
@@ -199,14 +201,6 @@ class Form:
         cells: array[Any] = array(code)
         cells.frombytes(data)
         return to_single(cells) if self._is_single and code != "f" else cells
-
-    def _is_gap(self, index: int, entry: Mapping[str, Any], data: Any) -> bool:
-        """Tell whether a column of numbers is one of text that is missing, to be filled."""
-        if index not in self._filled or entry["datatype"] != "FP64":
-            return False
-        cells = array("d")
-        cells.frombytes(data)
-        return all(one != one for one in cells)  # noqa: PLR0124 - NaN
 
     def _read_objects(self, data: Any, width: int, picks: Sequence[int] | None) -> list[Any]:
         """Read cells of any type, row by row; those of columns that hold no text become numbers."""
@@ -244,14 +238,6 @@ def _with_gaps(values: list[Any]) -> list[Any]:
     if None in values and any(type(one) is str for one in values):
         return [float("nan") if one is None else one for one in values]
     return values
-
-
-def _is_text(entry: Mapping[str, Any], data: Any) -> bool:
-    """Tell whether pandas makes a column of objects of a tensor."""
-    if entry["datatype"] != wire.JSON:
-        return bool(entry["datatype"] == "BOOL")
-    values = json.loads(bytes(data))
-    return not _are_numbers(values) or type(values[0]) is bool
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
