@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 from lading_runtime.compile import probes
 from lading_runtime.compile.prove import Effort
 
-ODD = Effort(random_rows=30, edge_rows=30, odd_cells=17, measured_s=0.0)
+ODD = Effort(random_rows=30, edge_rows=30, odd_cells=10, measured_s=0.0)
 RANDOM = np.random.default_rng(0)
 FRAME = pd.DataFrame(
     {

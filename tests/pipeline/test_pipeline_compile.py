@@ -227,7 +227,7 @@ def tree(tmp_path_factory):
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended with -11"),
+        ("import ctypes; ctypes.string_at(0)", "ended with"),
         ("bytearray(1 << 60)", "MemoryError"),
         ("import time; time.sleep(60)", "1 s"),
         ("", "cannot read 'proof.json'"),
