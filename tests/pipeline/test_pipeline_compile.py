@@ -254,8 +254,8 @@ def test_a_model_with_code_of_its_own_is_said_not_to_be_compiled(lading, tree):
     (tree / "code").mkdir()
     (tree / "code" / "more.py").write_text("")
     (tree / "coded.yaml").write_text(SPEC.format(way="auto") + "code: code\n")
-    done = lading.run("pack", tree / "coded.yaml", "-t", "coded:1", "--json")
+    done = lading.run("pack", tree / "coded.yaml", "-t", "coded:1")
     reason = "the model comes with code of its author's own"
     assert f"not compiled: {reason}" in done.stderr
-    assert json.loads(done.stdout)["report"]["proof"] == {"kept": False, "reason": reason}
+    assert lading.json("show", "coded:1")["report"]["proof"] == {"kept": False, "reason": reason}
     assert f"served by    the model itself, not compiled: {reason}" in lading("show", "coded:1")
