@@ -32,6 +32,7 @@ from lading_runtime import cores, launch
 from lading_runtime.front.backend import FULL
 from lading_runtime.front.messages import RETRY_AFTER, Refusal
 from lading_runtime.front.model import Model
+from lading_runtime.wire import Buffer
 
 _MOST = 2
 _PREFIX = struct.Struct("<QQ")
@@ -44,8 +45,6 @@ _MAIN = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from lading_runtime.front.reading import main; main(int(sys.argv[2]))"
 )
-
-Buffer = bytes | bytearray | memoryview
 
 
 class Pickler(pickle.Pickler):
