@@ -72,6 +72,14 @@ call pandas._libs.arrays __pyx_unpickle_NDArrayBacked
 call pandas.core.indexes.base _new_Index
 
 bind sklearn.utils.validation check_array
+
+class xgboost.core Booster
+classifier xgboost.sklearn XGBClassifier XGBRFClassifier
+regressor xgboost.sklearn XGBRegressor XGBRFRegressor XGBRanker
+class lightgbm.basic Booster
+class lightgbm.compat _LGBMLabelEncoder LGBMLabelEncoder
+classifier lightgbm.sklearn LGBMClassifier
+regressor lightgbm.sklearn LGBMRegressor LGBMRanker
 """
 
 
