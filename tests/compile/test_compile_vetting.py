@@ -1,6 +1,8 @@
 """Models that somebody has changed are not what their libraries' classes are."""
 
+import joblib
 import pytest
+from lightgbm import LGBMClassifier
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
@@ -45,6 +47,11 @@ def test_a_forest_that_serving_has_made_quicker_is_compiled():
     model = Estimator(forest(), "predict").estimator
     assert "predict_proba" in vars(model)
     build(model, "predict")
+
+
+def test_a_model_whose_arrays_are_mapped_from_its_file_is_compiled(tmp_path):
+    joblib.dump(LGBMClassifier(n_estimators=2, n_jobs=1, verbose=-1).fit(X, Y), tmp_path / "model")
+    build(joblib.load(tmp_path / "model", mmap_mode="r"), "predict")
 
 
 def test_a_forest_of_somebodys_trees_is_not_compiled():

@@ -6,8 +6,11 @@ import gzip
 import pickle
 
 import joblib
+import numpy as np
 import pytest
+from lightgbm import LGBMClassifier
 from sklearn.linear_model import LinearRegression
+from xgboost import XGBClassifier
 
 from lading.core.errors import ModelError
 from lading.model import inspect
@@ -102,11 +105,20 @@ def test_requirements_beside_the_estimator_are_the_authors_word(write):
 
 
 def test_an_estimator_of_another_library_is_named_after_it(write):
-    body = b"\x80\x04\x8c\x0fxgboost.sklearn\x8c\x0dXGBClassifier\x93)\x81}b."
+    body = b"\x80\x04\x8c\x0fxgboost.testing\x8c\x0dXGBClassifier\x93)\x81}b."
     facts = inspect(write("model.pkl", body))
     assert facts.flavour == "xgboost XGBClassifier"
-    assert [risk.name for risk in facts.risks] == ["xgboost.sklearn.XGBClassifier"]
+    assert [risk.name for risk in facts.risks] == ["xgboost.testing.XGBClassifier"]
     assert [one.text for one in facts.requirements] == ["xgboost"]
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_boosters_of_other_libraries_are_theirs_to_load(write, library):
+    x, y = np.arange(60.0).reshape(30, 2), np.arange(30) % 3
+    settings = {"n_estimators": 2, "n_jobs": 1}
+    kinds = {"xgboost": XGBClassifier(**settings), "lightgbm": LGBMClassifier(**settings, verbose=-1)}
+    facts = inspect(write("model.pkl", pickle.dumps(kinds[library].fit(x, y))))
+    assert (facts.flavour.split()[0], facts.risks) == (library, ())
 
 
 def test_a_plain_pickle_that_was_compressed_is_read_by_joblib(write):

@@ -194,8 +194,7 @@ def test_onnx_answers_with_onnxruntime_and_numpy_alone(lading, tmp_path, library
     if library == "xgboost":
         model = XGBClassifier(n_estimators=5, n_jobs=1)
     folder = write(tmp_path / library, model, way=ONNX)
-    allowed = [f"--allow-unsafe=xgboost.{one}" for one in ("sklearn.XGBClassifier", "core.Booster")]
-    packed = lading.json("pack", folder, "-t", f"{library}:1", *(allowed if library == "xgboost" else ()))
+    packed = lading.json("pack", folder, "-t", f"{library}:1")
     proof = packed["report"]["proof"]
     assert (proof["mode"], proof["proved"], packed["report"]["matched"]) == ("onnx", True, 150)
     bill = bill_of(lading, f"{library}:1")

@@ -12,7 +12,7 @@ from lading_runtime.compile.notes import NotCompiled
 from lading_runtime.loaders import forest
 
 _LIBRARIES = {"xgboost", "lightgbm"} | frozenset(
-    ("builtins", "collections", "ctypes", "functools", "numpy", "pandas", "scipy", "sklearn")
+    ("builtins", "collections", "ctypes", "functools", "mmap", "numpy", "pandas", "scipy", "sklearn")
 )
 _HEAP_TYPE = 1 << 9
 """The flag of a class that Python text has made; what C has made cannot be changed."""
