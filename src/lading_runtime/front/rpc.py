@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -15,27 +15,20 @@ from typing import Any
 import grpc
 
 from lading_runtime import log
-from lading_runtime.front import inference, names, protobuf, rpc_infer, rpc_messages, rpc_server
+from lading_runtime.front import inference, names, rpc_health, rpc_infer, rpc_messages, rpc_server
 from lading_runtime.front.access import Access
 from lading_runtime.front.apart import apart
 from lading_runtime.front.decode import LARGE_BYTES
 from lading_runtime.front.messages import Refusal, Response
 from lading_runtime.front.model import Model
 from lading_runtime.front.protobuf import MalformedError
+from lading_runtime.front.rpc_health import Answering, Health
 from lading_runtime.front.watch import Watch
 
 SERVICE = "inference.GRPCInferenceService"
-HEALTH = "grpc.health.v1.Health"
-_SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
-_READINESS = {"", SERVICE, "readiness"}
-_LIVENESS = {"liveness"}
-_WATCHERS_MAX = 256
-_LOOK_S = 0.25
 _GONE = 499
-_MALFORMED = Refusal(400, "got no message of this method")
 
 Context = Any
-Answering = Callable[[bytes, Context], Awaitable[bytes]]
 Method = Callable[[bytes], Awaitable[bytes]]
 
 
@@ -47,12 +40,7 @@ class Service:
         self._model = model
         self._guard = guard
         self._watch = watch
-        self._watchers = 0
-        self.is_ending = False
-
-    def end(self) -> None:
-        """Let those who watch go."""
-        self.is_ending = True
+        self.health = Health(self._is_ready)
 
     def handlers(self) -> list[Any]:
         """Return what gRPC calls; a method that is not here is UNIMPLEMENTED."""
@@ -68,14 +56,11 @@ class Service:
             "RepositoryModelUnload": self._unload,
         }
         unary = grpc.unary_unary_rpc_method_handler
-        health = {
-            "Check": unary(self._answering(f"/{HEALTH}/Check", self._check, is_open=True)),
-            "Watch": grpc.unary_stream_rpc_method_handler(self._watching),
-        }
+        checking = self._answering(f"/{rpc_health.SERVICE}/Check", self.health.check, is_open=True)
         own = {name: unary(self._answering(f"/{SERVICE}/{name}", one)) for name, one in methods.items()}
         return [
             grpc.method_handlers_generic_handler(SERVICE, own),
-            grpc.method_handlers_generic_handler(HEALTH, health),
+            self.health.handler(checking),
         ]
 
     def _answering(self, route: str, method: Method, *, is_open: bool = False) -> Answering:
@@ -165,40 +150,9 @@ class Service:
         found = rpc_messages.read_texts(data)
         names.check(self._model, found.get(1, ""), found.get(2) or None)
 
-    async def _check(self, data: bytes) -> bytes:
-        status = self._status(rpc_messages.read_texts(data).get(1, ""))
-        if status == _SERVICE_UNKNOWN:
-            raise Refusal(404, "no such service")
-        return protobuf.whole(1, status)
-
-    async def _watching(self, data: bytes, context: Context) -> AsyncIterator[bytes]:
-        """Tell of health whenever it changes, until the client goes or the server does."""
-        if self._watchers >= _WATCHERS_MAX:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
-        try:
-            service = rpc_messages.read_texts(data).get(1, "")
-        except MalformedError:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _MALFORMED.message)
-        self._watchers += 1
-        told = 0
-        try:
-            while True:
-                status = self._status(service)
-                if status != told:
-                    told = status
-                    yield protobuf.whole(1, status)
-                if self.is_ending:
-                    return
-                await asyncio.sleep(_LOOK_S)
-        finally:
-            self._watchers -= 1
-
-    def _status(self, service: str) -> int:
-        if service in _LIVENESS:
-            return _SERVING
-        if service in {*_READINESS, self._model.bill.name, self._model.bill.own_name}:
-            return _SERVING if self._model.is_ready else _NOT_SERVING
-        return _SERVICE_UNKNOWN
+    async def _is_ready(self, service: str) -> bool | None:
+        is_known = service in {"", self._model.bill.name, self._model.bill.own_name}
+        return self._model.is_ready if is_known else None
 
 
 def _trailing(response: Response) -> tuple[tuple[str, str], ...]:
@@ -210,4 +164,4 @@ async def serve(
 ) -> None:
     """Answer calls until `stop` is set, then what is in flight, for at most `drain_s`."""
     service = Service(model, watch, guard)
-    await rpc_server.speak(model.settings, service.handlers(), stop, drain_s, service.end)
+    await rpc_server.speak(model.settings, service.handlers(), stop, drain_s, service.health.end)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -17,6 +17,7 @@ from lading_runtime.front import protobuf, rpc_messages, rpc_server
 from lading_runtime.front.access import Access
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.protobuf import MalformedError
+from lading_runtime.front.rpc_health import Answering, Health
 from lading_runtime.front.settings import Settings
 from lading_runtime.front.trace import see
 from lading_runtime.router import calls
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
     from lading_runtime.router.app import Router
 
 SERVICE = "inference.GRPCInferenceService"
-HEALTH = "grpc.health.v1.Health"
-_SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
-_SERVER = {"", SERVICE, "readiness"}
-_WATCHERS_MAX = 256
-_LOOK_S = 0.5
 
 Context = Any
 Method = Callable[[bytes], Awaitable[bytes]]
@@ -44,12 +40,7 @@ class Service:
         self._router = router
         self._fleet = router.fleet
         self._guard = guard
-        self._watchers = 0
-        self._is_ending = False
-
-    def end(self) -> None:
-        """Let those who watch go."""
-        self._is_ending = True
+        self.health = Health(self._is_model_ready)
 
     def handlers(self) -> list[Any]:
         """Return what gRPC calls; a method that is not here is UNIMPLEMENTED."""
@@ -67,24 +58,18 @@ class Service:
             name: unary(self._forwarding(f"/{SERVICE}/{name}"))
             for name in ("ModelReady", "ModelMetadata", "ModelInfer")
         }
-        health = {
-            "Check": unary(self._answering(self._check, is_open=True)),
-            "Watch": grpc.unary_stream_rpc_method_handler(self._watching),
-        }
         return [
             grpc.method_handlers_generic_handler(SERVICE, {**answering, **forwarded}),
-            grpc.method_handlers_generic_handler(HEALTH, health),
+            self.health.handler(self._answering(self.health.check, is_open=True)),
         ]
 
-    def _answering(
-        self, method: Method, *, is_open: bool = False
-    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    def _answering(self, method: Method, *, is_open: bool = False) -> Answering:
         async def answer(data: bytes, context: Context) -> bytes:
             return await self._guarded(method(data), context, is_open=is_open)
 
         return answer
 
-    def _forwarding(self, method: str) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    def _forwarding(self, method: str) -> Answering:
         async def forward(data: bytes, context: Context) -> bytes:
             return await self._guarded(self._forward(method, data, context), context)
 
@@ -143,45 +128,14 @@ class Service:
         await self._fleet.unload(name)
         return rpc_messages.write_loaded(name)
 
-    async def _check(self, data: bytes) -> bytes:
-        status = await self._status(rpc_messages.read_texts(data).get(1, ""))
-        if status == _SERVICE_UNKNOWN:
-            raise Refusal(404, "no such service")
-        return protobuf.whole(1, status)
-
-    async def _watching(self, data: bytes, context: Context) -> AsyncIterator[bytes]:
-        """Tell of health whenever it changes, until the client goes or the server does."""
-        if self._watchers >= _WATCHERS_MAX:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
-        try:
-            service = rpc_messages.read_texts(data).get(1, "")
-        except MalformedError:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "got no message of this method")
-        self._watchers += 1
-        told = 0
-        try:
-            while True:
-                status = await self._status(service)
-                if status != told:
-                    told = status
-                    yield protobuf.whole(1, status)
-                if self._is_ending:
-                    return
-                await asyncio.sleep(_LOOK_S)
-        finally:
-            self._watchers -= 1
-
-    async def _status(self, service: str) -> int:
-        if service == "liveness":
-            return _SERVING
-        if service in _SERVER:
-            return _SERVING if await self._is_ready() else _NOT_SERVING
+    async def _is_model_ready(self, service: str) -> bool | None:
+        if not service:
+            return await self._is_ready()
         try:
             upstream = self._fleet.find(service)
         except Refusal:
-            return _SERVICE_UNKNOWN
-        is_ready = not self._router.is_draining and await upstream.is_ready()
-        return _SERVING if is_ready else _NOT_SERVING
+            return None
+        return not self._router.is_draining and await upstream.is_ready()
 
 
 def _asked(data: bytes) -> tuple[str, str]:
@@ -215,4 +169,4 @@ async def serve(
             log.write("warning", refusal.message)
 
     router.fleet.prepare = connected
-    await rpc_server.speak(settings, service.handlers(), stop, drain_s, service.end)
+    await rpc_server.speak(settings, service.handlers(), stop, drain_s, service.health.end)
