@@ -1,6 +1,9 @@
 """Models that somebody has changed are not what their libraries' classes are."""
 
+import json
+
 import joblib
+import numpy as np
 import pytest
 from lightgbm import LGBMClassifier
 from sklearn.datasets import load_iris
@@ -9,10 +12,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from lading_runtime.compile import run
 from lading_runtime.compile.build import build
 from lading_runtime.compile.notes import NotCompiled
+from lading_runtime.compile.prove import Effort, prove
+from lading_runtime.compiled.form import Form
 from lading_runtime.loaders.pickle import Estimator
 
+QUICK = Effort(random_rows=10, edge_rows=10, odd_cells=0, measured_s=0.005, slack=float("inf"))
 X, Y = load_iris(return_X_y=True)
 
 
@@ -72,3 +79,13 @@ def test_a_step_that_only_bears_a_librarys_name_is_not_compiled():
     model = make_pipeline(Scaled(), DecisionTreeClassifier()).fit(X, Y)
     with pytest.raises(NotCompiled, match="StandardScaler, which is not a library's own"):
         build(model, "predict")
+
+
+def test_a_form_of_other_words_is_told_apart_in_words_of_json(tmp_path):
+    names = np.array(["a", "b", "c"])
+    compiled = build(DecisionTreeClassifier().fit(X, names[(Y + 1) % 3]), "predict")
+    run.write(compiled, str(tmp_path))
+    loaded = Estimator(DecisionTreeClassifier().fit(X, names[Y]), "predict")
+    proof = prove(loaded, Form(str(tmp_path)), compiled.points, effort=QUICK)
+    assert (proof["identical"], "answers differ among" in proof["reason"]) == (False, True)
+    json.dumps(proof, allow_nan=False)

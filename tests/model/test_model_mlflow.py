@@ -454,6 +454,8 @@ def test_a_model_that_is_code_is_loaded_without_mlflow_where_it_asks_little_of_i
         assert facts.loader_options["code_file"] == "model.py"
         assert facts.loader_options["config"] == {"scale": 2}
         assert [one.text for one in facts.requirements] == ["pandas<3"]
+        (folder / "MLmodel").write_text(f"{FROM_CODE}mlflow_version: 3.17.2\n")
+        assert [one.text for one in inspect(folder).requirements] == ["pandas<4"]
 
 
 def test_a_loader_module_that_the_model_ships_is_loaded_without_mlflow(write):

@@ -40,6 +40,10 @@ def test_a_cast_loses_nothing_or_is_refused(kind, values):
             assert cast == value
 
 
+def test_a_text_that_is_missing_may_be_nan():
+    assert pack("string", [math.nan, "a"]) == ("JSON", b'[null,"a"]')
+
+
 @pytest.mark.parametrize(
     ("kind", "value"),
     [

@@ -7,6 +7,7 @@ otherwise; a test loads real saved models both ways and compares.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,9 +17,9 @@ from lading.core.model import ModelFile, Requirement
 from lading.core.signature import Signature
 from lading.model.files import read_text
 
-PANDAS = Requirement("pandas<3", "mlflow")
 SKLEARN = Requirement("scikit-learn", "mlflow")
-"""What MLflow itself brings, pandas within the bounds that it sets."""
+"""What MLflow itself brings."""
+_VERSION = re.compile(r"(\d+)\.(\d+)")
 # of these a pickle may have the names: MLflow wraps `predict` in a function of its own, pickled by value
 _MENTIONED = frozenset(
     {
@@ -66,6 +67,13 @@ class Flavour:
     asked: frozenset[str]
     unfollowed: frozenset[str]
     """Files of which that is not known."""
+
+    @property
+    def pandas(self) -> Requirement:
+        """Return what MLflow brings, within the bounds that its version set: below 4 since 3.16."""
+        told = _VERSION.match(str(self.document.get("mlflow_version")))
+        is_new = told is not None and (int(told[1]), int(told[2])) >= (3, 16)
+        return Requirement("pandas<4" if is_new else "pandas<3", "mlflow")
 
     @property
     def has_columns(self) -> bool:
@@ -117,7 +125,7 @@ def _xgboost(given: Flavour) -> Lean | None:
     kind = str(given.settings.get("model_class") or "xgboost.core.Booster")
     if file is None or kind.partition(".")[0] != "xgboost":
         return None
-    needed = [PANDAS] if given.has_words else []
+    needed = [given.pandas] if given.has_words else []
     if kind.startswith("xgboost.sklearn."):
         needed.append(SKLEARN)
     options: dict[str, Any] = {"file": file, "class": kind}
@@ -137,7 +145,7 @@ def _lightgbm(given: Flavour) -> Lean | None:
         needed = (SKLEARN, Requirement("cloudpickle", "mlflow"))
         is_pickled = pickler in {"pickle", "cloudpickle"}
         return Lean("pickle", {"file": file, "serialization": pickler}, needed) if is_pickled else None
-    return Lean("lightgbm", {"file": file}, (PANDAS,) if given.has_words else ())
+    return Lean("lightgbm", {"file": file}, (given.pandas,) if given.has_words else ())
 
 
 def _catboost(given: Flavour) -> Lean | None:
@@ -149,7 +157,7 @@ def _catboost(given: Flavour) -> Lean | None:
         "class": given.settings.get("model_type") or "CatBoost",
         "format": given.settings.get("save_format") or "cbm",
     }
-    return Lean("catboost", options, (PANDAS,) if given.has_words else ())
+    return Lean("catboost", options, (given.pandas,) if given.has_words else ())
 
 
 def _onnx(given: Flavour) -> Lean | None:
@@ -162,22 +170,22 @@ def _onnx(given: Flavour) -> Lean | None:
         options["providers"] = [providers] if isinstance(providers, str) else list(providers)
     if given.settings.get("onnx_session_options"):
         options["session"] = dict(given.settings["onnx_session_options"])
-    return Lean("onnx", options, (PANDAS,) if given.has_columns else ())
+    return Lean("onnx", options, (given.pandas,) if given.has_columns else ())
 
 
 def _statsmodels(given: Flavour) -> Lean | None:
     file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
-    return Lean("statsmodels", {"file": file}, (PANDAS,)) if file else None
+    return Lean("statsmodels", {"file": file}, (given.pandas,)) if file else None
 
 
 def _prophet(given: Flavour) -> Lean | None:
     file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
-    return Lean("prophet", {"file": file}, (PANDAS,)) if file else None
+    return Lean("prophet", {"file": file}, (given.pandas,)) if file else None
 
 
 def _spacy(given: Flavour) -> Lean | None:
     file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
-    return Lean("spacy", {"file": file}, (PANDAS,)) if file else None
+    return Lean("spacy", {"file": file}, (given.pandas,)) if file else None
 
 
 def _pytorch(given: Flavour) -> Lean | None:
@@ -193,7 +201,7 @@ def _pytorch(given: Flavour) -> Lean | None:
     device = (given.pyfunc.get("config") or {}).get("device")
     if device:
         options["device"] = device
-    return Lean("pytorch", options, (PANDAS,) if given.has_columns else ())
+    return Lean("pytorch", options, (given.pandas,) if given.has_columns else ())
 
 
 def _keras(given: Flavour) -> Lean | None:
@@ -212,7 +220,7 @@ def _keras(given: Flavour) -> Lean | None:
     options = {"file": file, "module": module}
     if given.settings.get("keras_backend"):
         options["backend"] = given.settings["keras_backend"]
-    return Lean("keras", options, (PANDAS,) if given.has_columns else ())
+    return Lean("keras", options, (given.pandas,) if given.has_columns else ())
 
 
 def _python_model(given: Flavour) -> Lean | None:
@@ -226,7 +234,7 @@ def _python_model(given: Flavour) -> Lean | None:
         "config": given.pyfunc.get("config"),
         "predict": str(given.pyfunc.get("predict_fn") or "predict"),
     }
-    needed = [PANDAS] if given.has_columns else []
+    needed = [given.pandas] if given.has_columns else []
     source = given.pyfunc.get("model_code_path")
     if source:
         file = given.file(PurePosixPath(str(source)).name)
@@ -259,7 +267,7 @@ def _module(name: str, given: Flavour) -> Lean | None:
         "config": given.pyfunc.get("config"),
         "predict": str(given.pyfunc.get("predict_fn") or "predict"),
     }
-    return Lean("module", options, (PANDAS,) if given.has_columns else ())
+    return Lean("module", options, (given.pandas,) if given.has_columns else ())
 
 
 FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {

@@ -180,8 +180,10 @@ class _Trial:
             self.proof["max_difference"] = max(self.proof["max_difference"], largest)
             return ""
         for row in _rows_that_differ(original, compiled):
-            self.proof["max_difference"] = max(self.proof["max_difference"], largest)
-            return f"answers differ by {largest:g} among {len(probe.rows)} rows: {_show(probe, row)}"
+            # of words it is infinite, which JSON has not
+            self.proof["max_difference"] = max(self.proof["max_difference"], min(largest, sys.float_info.max))
+            much = f" by {largest:g}" if largest <= sys.float_info.max else ""
+            return f"answers differ{much} among {len(probe.rows)} rows: {_show(probe, row)}"
         return ""
 
 

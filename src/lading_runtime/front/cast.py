@@ -64,7 +64,7 @@ def pack(kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
     """Cast values to a datatype, or to `string`, `binary` or `datetime`.
 
     Raises Misfit, which names one, where a value does not fit. null is NaN among floats, and stays null among
-    strings, binaries and datetimes.
+    strings, binaries and datetimes, where NaN is null.
     """
     if kind in FLOATS:
         return kind, _floats(kind, values)
@@ -75,8 +75,11 @@ def pack(kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
         return kind, _integers(kind, values)
     if kind == JSON:
         return JSON, msgspec.json.encode(values)
-    if dict in set(map(type, values)):
+    kinds = set(map(type, values))
+    if dict in kinds:
         values = [_unwrapped(kind, value) for value in values]
+    if float in kinds:  # pandas, and so MLflow's own clients, write NaN for a text that is missing
+        values = [None if value != value else value for value in values]  # noqa: PLR0124
     _require(kind, values, {str, _NULL})
     if kind == "datetime":
         values = _each(kind, values, _iso)
