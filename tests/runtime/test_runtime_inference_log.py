@@ -276,6 +276,35 @@ def test_an_error_may_quote_what_is_hidden_so_its_words_are_too():
         ("/*", [1], REDACTED),
         ("/outputs", {"a": 1}, {"a": 1}),
         ("", {"name": 1}, {"name": 1}),
+        (
+            "age",
+            {"dataframe_split": {"columns": ["age", "b"], "index": [0, 1], "data": [[71, 2], [72]]}},
+            {
+                "dataframe_split": {
+                    "columns": ["age", "b"],
+                    "index": [0, 1],
+                    "data": [[REDACTED, 2], REDACTED],
+                }
+            },
+        ),
+        ("b", {"columns": [["x", "b"]], "data": [1, 2]}, {"columns": [["x", "b"]], "data": [REDACTED] * 2}),
+        ("b", {"columns": ["b"], "data": "x"}, {"columns": ["b"], "data": REDACTED}),
+        ("c", {"columns": ["b"], "data": [[1]]}, {"columns": ["b"], "data": [[1]]}),
+        (
+            "age",
+            {"inputs": [{"name": "age", "shape": [1], "datatype": "INT64", "data": [71], "contents": {}}]},
+            {
+                "inputs": [
+                    {
+                        "name": "age",
+                        "shape": [1],
+                        "datatype": "INT64",
+                        "data": REDACTED,
+                        "contents": REDACTED,
+                    }
+                ]
+            },
+        ),
     ],
 )
 def test_what_may_not_be_kept_is_hidden(asked, value, expected):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from lading_runtime.front import decode
@@ -14,6 +14,7 @@ from lading_runtime.front.messages import Refusal
 
 REDACTED = "[redacted]"
 _ROOTS = ("inputs", "params", "outputs")
+_OF_TENSORS = {"name", "datatype", "shape"}
 _DEPTH = 100
 """What is deeper is hidden whatever it is."""
 
@@ -47,12 +48,7 @@ class Redactor:
         if depth > _DEPTH or any(not one for one in pointers):
             return REDACTED
         if isinstance(value, dict):
-            return {
-                key: REDACTED
-                if key in self._names
-                else self._hide(one, _below(pointers, str(key)), depth + 1)
-                for key, one in value.items()
-            }
+            return self._hide_object(value, pointers, depth)
         if isinstance(value, list):
             # numbers in long lists are what most records are made of
             if not pointers and not any(isinstance(one, (dict, list, str)) for one in value):
@@ -61,6 +57,26 @@ class Redactor:
                 self._hide(one, _below(pointers, str(index)), depth + 1) for index, one in enumerate(value)
             ]
         return self._hide_text(value, pointers, depth) if isinstance(value, str) else value
+
+    def _hide_object(self, value: dict[str, Any], pointers: Sequence[Sequence[str]], depth: int) -> Any:
+        """Hide what is below a name, and what a text beside it gives one: a tensor, a table's column."""
+        kept = {
+            key: REDACTED if key in self._names else self._hide(one, _below(pointers, str(key)), depth + 1)
+            for key, one in value.items()
+        }
+        name, columns = value.get("name"), value.get("columns")
+        if isinstance(name, str) and name in self._names:
+            return {key: one if key in _OF_TENSORS else REDACTED for key, one in kept.items()}
+        if isinstance(columns, list) and "data" in kept:
+            hidden = {index for index, one in enumerate(columns) if self._is_named(one)}
+            if hidden:
+                kept["data"] = _without(kept["data"], hidden, len(columns))
+        return kept
+
+    def _is_named(self, column: Any) -> bool:
+        """Tell whether a column has a name that is hidden, or one of its levels has."""
+        levels = column if isinstance(column, list) else [column]
+        return any(isinstance(one, str) and one in self._names for one in levels)
 
     def _hide_text(self, text: str, pointers: Sequence[Sequence[str]], depth: int) -> str:
         """Look into a text that is JSON itself; one that seems to be and cannot be read is hidden whole."""
@@ -75,6 +91,18 @@ class Redactor:
         if kept == value:
             return text
         return kept if kept is REDACTED else json.dumps(kept, ensure_ascii=False)
+
+
+def _without(rows: Any, hidden: Collection[int], width: int) -> Any:
+    """Hide cells of a table; a row that is of another width whole, for nobody can tell which is which."""
+    if not isinstance(rows, list):
+        return REDACTED
+    return [
+        [REDACTED if index in hidden else cell for index, cell in enumerate(row)]
+        if isinstance(row, list) and len(row) == width
+        else REDACTED
+        for row in rows
+    ]
 
 
 def _below(pointers: Sequence[Sequence[str]], step: str) -> list[Sequence[str]]:
