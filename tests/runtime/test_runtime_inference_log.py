@@ -81,6 +81,30 @@ def test_a_prediction_that_fails_is_recorded_too_and_what_never_reached_the_mode
     assert len(read(path)) == 2
 
 
+SLOW = {
+    "score.py": """
+import os, time
+def init(): pass
+def run(data):
+    time.sleep(data)
+    os._exit(1) if data > 0.5 else None
+"""
+}
+
+
+def test_a_prediction_that_never_came_is_recorded_with_the_time_it_had(serve, tmp_path):
+    path = tmp_path / "log.jsonl"
+    with serve(entry="score.py", files=SLOW, environ={"LADING_INFERENCE_LOG": str(path)}) as served:
+        headers = {"content-type": "application/json", "x-request-timeout-seconds": "0.2"}
+        assert served.ask("POST", "/score", b"0.4", headers)[0] == 504
+        (left,) = await_records(path, 1)
+        assert served.ask("POST", "/score", b"0.6", {"content-type": "application/json"})[0] == 500
+        _, ended = await_records(path, 2)
+        counted = served.metric("lading_predict_seconds_count")
+    assert (left["status"], ended["status"], counted) == (499, 500, 2)
+    assert 0 < left["model_s"] < ended["model_s"]
+
+
 def test_a_stream_is_recorded_when_it_has_ended(serve, tmp_path):
     path = tmp_path / "log.jsonl"
     files = {"score.py": "def init(): pass\ndef run(raw):\n    yield raw\n    print('midway')\n    yield 2\n"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 
 from lading_runtime import log
 from lading_runtime.front.batch import rows_of
@@ -12,6 +13,15 @@ from lading_runtime.front.encode import Input
 from lading_runtime.front.messages import Refusal
 
 OnPart = Callable[[Answer], None]
+
+
+class Left(asyncio.CancelledError):
+    """Nobody waits for a request any more: its client has gone, or the client's time is over."""
+
+    def __init__(self, times_s: tuple[float, float]) -> None:
+        """Say how long it waited for a worker and was with one."""
+        super().__init__()
+        self.times_s = times_s
 
 
 class Job:
@@ -58,7 +68,14 @@ class Job:
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, if somebody still waits."""
         if not self.future.done():
+            refusal.times_s = self.times_s()
             self.future.set_exception(refusal)
+
+    def times_s(self) -> tuple[float, float]:
+        """Return how long it has waited for a worker, and been with one."""
+        now_s = perf_counter()
+        is_sent = self.sent_s > self.since_s
+        return (self.sent_s - self.since_s, now_s - self.sent_s) if is_sent else (now_s - self.since_s, 0.0)
 
     def answer(self, answer: Answer, now_s: float) -> None:
         """Answer, and say how long it took, if somebody still waits."""

@@ -11,6 +11,7 @@ from lading_runtime.front import media, routines
 from lading_runtime.front.backend import Backend
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
+from lading_runtime.front.job import Left
 from lading_runtime.front.messages import Refusal, Request
 from lading_runtime.front.metrics import Family, Metrics
 from lading_runtime.front.routines import Routine
@@ -22,6 +23,11 @@ OnPrediction = Callable[[Input, Answer | None, Refusal | None, float], None]
 
 # a body that is handed on as it is: its own limit has been looked at
 _BODIES = frozenset({"json", "media", "form"})
+
+
+def gone() -> Refusal:
+    """Return what is recorded of a request whose client waits no more."""
+    return Refusal(499, "the client has gone, or its time is over", code="CANCELLED", reason="client_gone")
 
 
 class Model:
@@ -82,18 +88,33 @@ class Model:
     async def predict(self, wanted: Input) -> Answer:
         """Ask the backend; raise a Refusal where it has no prediction to give, or too much is asked for."""
         self._check_size(wanted)
-        if self.on_prediction is None:
-            return self._checked(await self.backend.predict(wanted))
         started = perf_counter()
         answer = None
         try:
             answer = await self.backend.predict(wanted)
             self._checked(answer)
         except Refusal as refusal:
-            self.on_prediction(wanted, answer, refusal, started)
+            self._tell(wanted, answer or self._lost(refusal.times_s), refusal, started)
             raise
-        self.on_prediction(wanted, answer, None, started)
+        except Left as left:
+            lost = self._lost(left.times_s)
+            if lost is not None:  # what never reached the model is no prediction
+                self._tell(wanted, lost, gone(), started)
+            raise
+        self._tell(wanted, answer, None, started)
         return answer
+
+    def _tell(self, wanted: Input, answer: Answer | None, refusal: Refusal | None, started: float) -> None:
+        if self.on_prediction is not None:
+            self.on_prediction(wanted, answer, refusal, started)
+
+    def _lost(self, times_s: tuple[float, float] | None) -> Answer | None:
+        """Count the time of a request that the model had and has not answered; None where it had not."""
+        if times_s is None or not times_s[1]:
+            return None
+        self.metrics.queue_s.observe(times_s[0])
+        self.metrics.model_s.observe(times_s[1])
+        return Answer({}, memoryview(b""), *times_s)
 
     async def read_file(self, wanted: Input) -> Answer:
         """Have the worker read a file, which is no prediction."""
@@ -105,7 +126,7 @@ class Model:
         started = perf_counter()
         last: Answer | None = None
         # unless it ends by itself, or by a refusal
-        refusal: Refusal | None = Refusal(499, "the client has gone", code="CANCELLED", reason="client_gone")
+        refusal: Refusal | None = gone()
         try:
             async for part in parts:
                 if part.header.get("more"):
@@ -119,8 +140,7 @@ class Model:
             raise
         finally:
             await parts.aclose()  # type: ignore[attr-defined]
-            if self.on_prediction is not None:
-                self.on_prediction(wanted, last, refusal, started)
+            self._tell(wanted, last, refusal, started)
 
     def _checked(self, answer: Answer) -> Answer:
         """Count an answer; raise a Refusal where it is an error."""

@@ -20,7 +20,7 @@ from lading_runtime.front import batch
 from lading_runtime.front.backend import FULL
 from lading_runtime.front.channel import Answer
 from lading_runtime.front.encode import Input
-from lading_runtime.front.job import Job, OnPart
+from lading_runtime.front.job import Job, Left, OnPart
 from lading_runtime.front.member import Flight, Member, Told
 from lading_runtime.front.messages import RETRY_AFTER, Refusal
 from lading_runtime.front.metrics import BUCKETS_COUNT, Histogram, Value
@@ -105,7 +105,7 @@ class Pool(Told):
             return await job.future
         except asyncio.CancelledError:
             self._drop(job)
-            raise
+            raise Left(job.times_s()) from None
 
     async def stream(self, wanted: Input) -> AsyncIterator[Answer]:
         """Give the parts of an answer as they come; raise a Refusal where they end before their end.

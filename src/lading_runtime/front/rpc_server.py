@@ -14,7 +14,7 @@ import grpc
 from lading_runtime import log
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.settings import Settings
-from lading_runtime.front.sockets import clear
+from lading_runtime.front.sockets import address, clear
 
 _CALLS_MAX = 4096
 _LAST_WORDS_S = 0.5
@@ -72,7 +72,7 @@ async def speak(
     except RuntimeError as error:  # somebody else was quicker, or a certificate has gone
         log.write("warning", f"no gRPC on {where}: {error}")
         return
-    log.write("info", f"gRPC listens on {settings.grpc_uds or (settings.host, settings.grpc_port)}")
+    log.write("info", f"gRPC listens on {settings.grpc_uds or address(settings.host, settings.grpc_port)}")
     try:
         await stop.wait()
         ending()

@@ -40,9 +40,13 @@ def places(sockets: Sequence[socket.socket]) -> str:
     found = []
     for one in sockets:
         name = one.getsockname()
-        host = f"[{name[0]}]" if one.family == socket.AF_INET6 else name[0]
-        found.append(str(name) if one.family == socket.AF_UNIX else f"{host}:{name[1]}")
+        found.append(str(name) if one.family == socket.AF_UNIX else address(*name[:2]))
     return ", ".join(found)
+
+
+def address(host: str, port: int) -> str:
+    """Write a host and a port as they are typed."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _unix(path: str) -> socket.socket:
