@@ -88,8 +88,8 @@ class Redactor:
         except (Refusal, UnicodeEncodeError):
             return REDACTED if "{" in start or "\\" in start else text
         kept = self._hide(value, pointers, depth + 1)
-        if kept == value:
-            return text
+        if kept == value and "{" not in start:
+            return text  # an object is written anew: of a key that it has twice, the first value was not seen
         return kept if kept is REDACTED else json.dumps(kept, ensure_ascii=False)
 
 
