@@ -277,7 +277,7 @@ def test_a_package_that_is_not_there_ends_it_before_it_listens(lading, packed):
     assert "elsewhere/left:1: would be served as left 1, as left:1 is" in clash
 
 
-def test_a_package_that_does_not_load_is_named_with_what_it_wrote_last(lading, packed, tmp_path):
+def test_a_package_that_does_not_load_is_named_with_what_it_wrote_last(lading, packed, triton, tmp_path):
     (tmp_path / "score.py").write_text(
         "raise RuntimeError('out of paper')\ndef run(data):\n    return data\n"
     )
@@ -287,3 +287,10 @@ def test_a_package_that_does_not_load_is_named_with_what_it_wrote_last(lading, p
     assert done.returncode == 6
     error = done.stderr.rpartition("error: broken:1: ")[2]
     assert "did not load: RuntimeError: out of paper" in error
+    assert "the last that it wrote: " in error
+    with pytest.raises(InferenceServerException) as refused:
+        triton.load_model("broken:1")
+    told = "its server ended with status 1: the model did not load: RuntimeError: out of paper"
+    assert told in str(refused.value)
+    assert "score.py" not in str(refused.value)
+    assert "the last that it wrote" not in str(refused.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import socketserver
 import threading
@@ -28,6 +29,7 @@ _LOOK_S = 0.2
 _MAX_DELAY_S = 30.0
 _ORDER_BYTES = 1 << 16
 _LAST_LINES = 5
+_NOT_LOADED = re.compile(r'the model did not load: (?:[^"\\\n]|\\[^\n])*')
 # who may ask is decided where they ask; a server behind the router has nobody but it
 _ROUTERS_OWN = ("LADING_TOKEN", "LADING_TLS_", "LADING_LAME_DUCK_S", "LADING_HOST", "LADING_PORT")
 
@@ -193,16 +195,16 @@ class Fleet:
             assert member.running
             status = member.running.poll()
             if status is not None:
-                what = f"its server ended with status {status}; {_last_lines(member.running)}"
-                raise VerifyError(Issue(member.reference, what, "its log says why"))
+                what = f"its server ended with status {status}{_reason(member.running)}"
+                raise VerifyError(Issue(member.reference, what, _why(member.running)))
             try:
                 if client.get("/v2/health/ready", 5.0).status == 200:
                     return
             except NoAnswerError:
                 pass
             if time.monotonic() > deadline_s:
-                what = f"it was not ready within {self._load_timeout_s:g} s; {_last_lines(member.running)}"
-                raise VerifyError(Issue(member.reference, what, "its log may say why"))
+                what = f"it was not ready within {self._load_timeout_s:g} s{_reason(member.running)}"
+                raise VerifyError(Issue(member.reference, what, _why(member.running)))
             time.sleep(0.01)
 
     def _revive(self, member: Member) -> None:
@@ -236,8 +238,14 @@ class Fleet:
         shutil.rmtree(member.folder, ignore_errors=True)
 
 
-def _last_lines(running: Running) -> str:
-    """Quote what a server wrote last."""
+def _reason(running: Running) -> str:
+    """Say why the model did not load, where its server does, in the one line that a client may know."""
+    found = _NOT_LOADED.findall(running.output())
+    return f": {found[-1]}" if found else ""
+
+
+def _why(running: Running) -> str:
+    """Quote what a server wrote last: for whoever started it, not for its clients (`_line`)."""
     lines = [line for line in running.output().splitlines() if line.strip()][-_LAST_LINES:]
     return "the last that it wrote: " + " | ".join(lines) if lines else "it wrote nothing"
 
@@ -307,6 +315,7 @@ class _Orders(socketserver.StreamRequestHandler):
 
 
 def _line(error: LadingError) -> str:
+    """Say what a client may know, in a line: what to do about it may quote a log."""
     return "; ".join(f"{one.where}: {one.what}" for one in error.issues)
 
 
