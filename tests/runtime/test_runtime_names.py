@@ -43,9 +43,9 @@ def test_every_answer_bears_the_name_that_it_is_served_under(served):
 
 
 def test_a_package_answers_to_its_own_name_too(served):
-    for path in ("iris", "iris/versions/1", "flowers/versions/1", "iris/versions/7"):
+    for path in ("iris", "iris/versions/1", "flowers/versions/7", "iris/versions/7"):
         assert served.get(f"/v2/models/{path}/ready")[0] == 200, path
-    for path in ("roses", "flowers/versions/2"):
+    for path in ("roses", "flowers/versions/2", "flowers/versions/1", "iris/versions/2"):
         assert served.get(f"/v2/models/{path}/ready")[0] == 404, path
 
 

@@ -17,12 +17,16 @@ def check(
 ) -> None:
     """Refuse another version, and another name where the settings are strict about it.
 
+    Under the name of its tag a model has the tag's version alone: its own may be that of another tag.
+
     By default any name is answered: KServe gives its own, which no package can know.
     """
     if model.settings.strict_model_name:
         check_known(model, name, environ)
     bill = model.bill
-    if version is not None and version not in {bill.version, bill.own_version}:
+    if version is None or version == bill.version:
+        return
+    if version != bill.own_version or name == bill.name:
         raise Refusal(404, f"got version {version!r} of the model, expected {bill.version!r}")
 
 

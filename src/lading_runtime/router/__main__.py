@@ -25,7 +25,7 @@ from lading_runtime.front.settings import Settings
 from lading_runtime.front.sockets import listening, places
 from lading_runtime.router.app import Router
 from lading_runtime.router.control import Control
-from lading_runtime.router.fleet import Fleet
+from lading_runtime.router.fleet import DRAIN_S, Fleet
 
 FOLDER = "/tmp"  # noqa: S108 - a sandbox's own
 
@@ -35,7 +35,9 @@ async def serve() -> int:
     settings = settings_room.read(os.environ)
     with open(f"{FOLDER}/served.json", "rb") as stream:  # noqa: PTH123, ASYNC230 - before anything is served
         served = json.load(stream)
-    fleet = Fleet(served, Control(f"{FOLDER}/control"))
+    # a request may wait for its turn as long as it may take then
+    drain_s = max(DRAIN_S, 2 * settings.request_timeout_s + 1.0)
+    fleet = Fleet(served, Control(f"{FOLDER}/control"), drain_s)
     router = Router(fleet)
     log.detach()
     loop = asyncio.get_running_loop()

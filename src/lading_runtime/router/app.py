@@ -133,6 +133,8 @@ class Router:
                 version: str | None = None
                 if rest.startswith("versions/"):
                     version, slash, rest = rest[len("versions/") :].partition("/")
+                    if root == "/v1/models/":
+                        version, colon, verb = version.partition(":")
                 upstream = self.fleet.find(name, version)
                 return upstream, f"{root}{upstream.name}{colon}{verb}{slash}{rest}"
         return self.fleet.default, path
@@ -143,7 +145,7 @@ class Router:
         if not name or verb not in {"load", "unload"}:
             raise Refusal(404, f"no such route: {request.path[:200]!r}")
         if verb == "unload":
-            await self.fleet.unload(name)
+            await self.fleet.unload(name, _parameters(request.body))
             return encode({"name": name, "unload": True})
         parameters = _parameters(request.body)
         loaded = await self.fleet.load(name, parameters)

@@ -11,15 +11,19 @@ from lading_runtime.front.messages import Refusal
 from lading_runtime.router.control import Control
 from lading_runtime.router.upstream import Upstream
 
-# what an old version's last requests may take, before its server is told to end
-_DRAIN_S = 60.0
+DRAIN_S = 60.0
 
 
 class Fleet:
-    """Every package that is served; of a name's versions the last one loaded answers for the name."""
+    """Every package that is served; of a name's versions the first answers for the name."""
 
-    def __init__(self, served: Iterable[Mapping[str, str]], control: Control) -> None:
-        """Begin with those that were asked for; the first is the one that answers where no name is given."""
+    def __init__(
+        self, served: Iterable[Mapping[str, str]], control: Control, drain_s: float = DRAIN_S
+    ) -> None:
+        """Begin with those that were asked for; the first is the one that answers where no name is given.
+
+        `drain_s` is what an old version's last requests may take, before its server is told to end.
+        """
         self.members = [Upstream(one) for one in served]
         self._first = self.members[0].name if self.members else ""
         self.unloaded: dict[tuple[str, str], str] = {}
@@ -27,6 +31,7 @@ class Fleet:
         self.prepare: Callable[[Upstream], Awaitable[None]] = _nothing
         """What has to be waited for, besides readiness, before a package takes another's place."""
         self._control = control
+        self._drain_s = drain_s
         self._turn = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -34,10 +39,9 @@ class Fleet:
         """Return what answers for a name, or one version of it; refuse with 404."""
         called = self._called(name)
         if version is not None:
-            exact = [one for one in called if one.version == version]
-            called = exact or [one for one in called if one.own_version == version]
+            called = [one for one in called if one.version == version] or _own_version(called, name, version)
         if called:
-            return called[-1]
+            return called[0]
         known = ", ".join(f"{one.name} {one.version}" for one in self.members) or "none"
         which = f"version {version!r} of model {name!r}" if version else f"model {name!r}"
         raise Refusal(404, f"got {which}, expected one of: {known}")
@@ -50,11 +54,11 @@ class Fleet:
 
     @property
     def default(self) -> Upstream:
-        """Return what answers where no name is given: of the first name, the last version loaded.
+        """Return what answers where no name is given: of the first name, the first version.
 
         Refuse with 404 where that is unloaded: another model is no stand-in.
         """
-        for one in reversed(self.members):
+        for one in self.members:
             if one.name == self._first:
                 return one
         known = ", ".join(f"/models/{one.name}/…" for one in self.members) or "none"
@@ -62,34 +66,38 @@ class Fleet:
         raise Refusal(404, f"{what}; expected one of: {known}")
 
     async def load(self, name: str, parameters: Mapping[str, Any]) -> Upstream:
-        """Serve a package; where one of that name is served, it takes its place once it is ready.
+        """Serve a package; it answers for its name once it is ready, in the place of the one that did.
 
-        What is on its way to the old one is answered by it. `name` is a reference, or a model's name with
-        `version` or `reference` among the parameters.
+        Where its version is served already, it takes that one's place instead; other versions stay. What is
+        on its way to the old one is answered by it. `name` is a reference, or a model's name with `version`
+        or `reference` among the parameters.
         """
         reference = str(parameters.get("reference") or name)
         if parameters.get("version") is not None:
             reference = f"{name}:{parameters['version']}"
         elif "reference" not in parameters:
             known = self._called(name)
-            reference = known[-1].reference if known else self._before(name)
+            reference = known[0].reference if known else self._before(name)
         async with self._turn:  # two that load the same name at once would end each other's
             loaded = Upstream(await self._control.load(reference))
             await self.prepare(loaded)
-            old = [one for one in self.members if one.name == loaded.name]
-            place = self.members.index(old[0]) if old else len(self.members)
-            kept = [one for one in self.members if one not in old]
-            self.members = [*kept[:place], loaded, *kept[place:]]
+            named = [one for one in self.members if one.name == loaded.name]
+            old = [one for one in named if one.version == loaded.version] or named[:1]
+            place = self.members.index(named[0]) if named else len(self.members)
+            before, behind = self.members[:place], self.members[place:]
+            self.members = [*before, loaded, *(one for one in behind if one not in old)]
             self.unloaded.pop((loaded.name, loaded.version), None)
         for one in old:
             self._end(one, keep=(one.name, one.version) != (loaded.name, loaded.version))
         return loaded
 
-    async def unload(self, name: str) -> None:
-        """Serve no version of a model any more; refuse with 404 where there is none."""
-        self.find(name)
+    async def unload(self, name: str, parameters: Mapping[str, Any]) -> None:
+        """Serve no version of a model any more, or not the one among the parameters; refuse where none is."""
+        asked = parameters.get("version")
+        version = None if asked is None else str(asked)
+        self.find(name, version)
         async with self._turn:
-            gone = self._called(name)
+            gone = self._called(name) if version is None else [self.find(name, version)]
             self.members = [one for one in self.members if one not in gone]
         for one in gone:
             self._end(one, keep=True)
@@ -126,7 +134,7 @@ class Fleet:
             self.unloaded[old.name, old.version] = old.reference
 
         async def end() -> None:
-            await old.drain(_DRAIN_S)
+            await old.drain(self._drain_s)
             await old.close()
             try:
                 await self._control.unload(old.socket)
@@ -136,6 +144,12 @@ class Fleet:
         task = asyncio.get_running_loop().create_task(end())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _own_version(called: Iterable[Upstream], name: str, version: str) -> list[Upstream]:
+    """Find the one that calls itself so, name and version, where its tag gives the name to nobody."""
+    own = [one for one in called if one.own_name == name != one.name and one.own_version == version]
+    return own if len(own) == 1 else []
 
 
 def _entry(one: Upstream, state: str, reason: str) -> dict[str, str]:

@@ -125,7 +125,7 @@ class Service:
 
     async def _unload(self, data: bytes) -> bytes:
         name = _repository_name(data)
-        await self._fleet.unload(name)
+        await self._fleet.unload(name, rpc_messages.read_load(data))
         return rpc_messages.write_loaded(name)
 
     async def _is_model_ready(self, service: str) -> bool | None:
