@@ -144,6 +144,8 @@ def test_pyfunc_is_given_frames_and_parameters(serve):
         rows = {"dataframe_records": [{"x": 1}]}
         assert served.predictions(rows) == ["DataFrame", {"alpha": 0.5}]
         assert served.predictions({**rows, "params": {"alpha": 2, "beta": 1}}) == ["DataFrame", {"alpha": 2}]
+        answer = served.ask("POST", "/invocations", b"x\n1\n", {"content-type": "text/csv"})[1]
+        assert json.loads(answer) == {"predictions": ["DataFrame", {"alpha": 0.5}]}
         status, answer = served.post({**rows, "params": {"alpha": "x"}})
         assert (status, answer["message"][:22]) == (400, "parameter 'alpha': got")
         assert served.post({**rows, "params": [1]})[0] == 400
@@ -151,16 +153,26 @@ def test_pyfunc_is_given_frames_and_parameters(serve):
         assert (status, answer["message"][:26]) == (400, "parameter 'alpha': got nul")
 
 
-def test_a_whole_number_is_whole_among_parameters_too(serve):
+def test_whole_numbers_and_times_are_what_they_are_among_parameters_too(serve):
     params = [
+        {"name": "day", "type": "datetime", "default": "2026-01-02", "shape": None},
+        {"name": "since", "type": "datetime", "default": None, "shape": None},
+        {"name": "times", "type": "datetime", "default": ["2026-01-02T03:04:05.5"], "shape": [-1]},
         {"name": "top", "type": "long", "default": 1, "shape": None},
         {"name": "all", "type": "long", "default": [1], "shape": [-1]},
     ]
     signature = {"inputs": [{"type": "double", "name": "x", "required": True}], "params": params}
-    files = {"mlflow/__init__.py": "", "mlflow/pyfunc.py": STUB}
+    files = {"mlflow/__init__.py": "", "mlflow/pyfunc.py": STUB.replace(", params]", ", repr(params)]")}
     with serve(files=files, bill_model={"loader": "pyfunc", "signature": signature}) as served:
         asked = {"dataframe_records": [{"x": 1}], "params": {"top": 2.0, "all": [3.0]}}
-        assert json.dumps(served.predictions(asked)) == '["DataFrame", {"top": 2, "all": [3]}]'
+        assert served.predictions(asked)[1] == (
+            "{'day': datetime.date(2026, 1, 2), 'since': None, "
+            "'times': [datetime.datetime(2026, 1, 2, 3, 4, 5, 500000)], 'top': 2, 'all': [3]}"
+        )
+        asked["params"]["since"] = "2026-01-02T03:04:05+01:00"
+        assert "'since': datetime.datetime(2026, 1, 2, 2, 4, 5)" in served.predictions(asked)[1]
+        asked["params"]["since"] = "2026-01-02T03:04:05.000000001"
+        assert served.post(asked)[1]["message"].startswith("parameter 'since': got \"2026")
 
 
 def test_what_mlflow_says_is_the_clients_fault_is_refused(serve):

@@ -1,10 +1,12 @@
 """What front and worker do to a table, taken together: nothing."""
 
+import math
 from contextlib import suppress
 
 import msgspec
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,3 +105,25 @@ def test_any_value_is_encoded_or_refused_and_nothing_else(value):
 
 def test_a_frame_without_columns_is_an_array_without_them():
     assert over_the_wire(encode.records(read(None), [])).array().shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "expected"),
+    [
+        ({"type": "array", "items": {"type": "double"}}, [1, 2.5, None], [1.0, 2.5, math.nan]),
+        ({"type": "array", "items": {"type": "long"}}, [1.0], [1]),
+        ({"type": "map", "values": {"type": "double"}}, {"a": 1}, {"a": 1.0}),
+        (
+            {
+                "type": "object",
+                "properties": {"p": {"type": "float"}, "q": {"type": "long", "required": False}},
+            },
+            {"p": 1, "q": None},
+            {"p": 1.0, "q": None},
+        ),
+    ],
+)
+def test_numbers_in_nested_values_are_cast_too_and_null_among_floats_is_nan(spec, value, expected):
+    schema = read({"inputs": [{**spec, "name": "x"}]})
+    frame = over_the_wire(encode.records(schema, [{"x": value}])).frame()
+    assert repr(frame["x"].tolist()) == repr([expected])

@@ -9,6 +9,7 @@ header saying how many belong to whom. No request is split, and their order is k
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from itertools import chain
 from typing import Any
 
@@ -71,6 +72,8 @@ def message(
         parameters["columns"] = first.columns
     if first.params is not None:
         parameters["params"] = first.params
+        if times := [name for name, value in first.params.items() if _is_time(value)]:
+            parameters["times"] = times
     header: dict[str, Any] = {"id": names[0], "parameters": parameters}
     tensors = first.tensors
     if lane:
@@ -81,6 +84,10 @@ def message(
         tensors = _merge(wanted, sum(rows))
     header["inputs"] = [entry for entry, _ in tensors]
     return wire.frame(_encode(header), [data for _, data in tensors])
+
+
+def _is_time(value: object) -> bool:
+    return any(map(_is_time, value)) if isinstance(value, list) else isinstance(value, date)
 
 
 def _merge(wanted: Sequence[Input], total: int) -> Sequence[tuple[Mapping[str, Any], wire.Buffer]]:

@@ -77,8 +77,10 @@ def _of_text(model: Model, request: Request, *, else_json: bool, lists: bool) ->
 
 
 def _with_query(model: Model, request: Request, wanted: Input) -> Input:
-    """Give a routine its other parameters, which a table leaves to the request's target."""
-    if model.routine is None or not request.query:
+    """Give a model its parameters' defaults, and a routine what a table leaves to the request's target."""
+    if model.routine is None:
+        return forms.with_params(model.schema, wanted, {})
+    if not request.query:
         return wanted
     return wanted._replace(params={wire.QUERY: request.query.decode("latin-1")})
 

@@ -12,7 +12,7 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any
 
 import msgspec
@@ -190,6 +190,15 @@ def _iso(text: str) -> str:
         raise ValueError(text)
     rest = digits[:9].rstrip("0")
     return moment.isoformat() + (f".{rest}" if rest else "")
+
+
+def moment(text: str) -> date:
+    """Read a parameter's time as MLflow does: a date is one; raise ValueError for nanoseconds."""
+    whole, _, rest = _iso(text).partition(".")
+    if len(rest) > 6:
+        raise ValueError(text)
+    found = datetime.fromisoformat(whole).replace(microsecond=int(rest.ljust(6, "0")))
+    return found.date() if len(text) <= len("2026-01-02") and ":" not in text else found
 
 
 def _unwrapped(kind: str, value: object) -> object:

@@ -268,10 +268,14 @@ def _values(  # noqa: PLR0911 - a line per form
 
 
 def _read(data: bytes | memoryview) -> Any:
-    """Read JSON; what is none is kept as it was sent."""
+    """Read JSON, NaN among it; what is none is kept as it was sent."""
     try:
         return msgspec.json.decode(data)
     except msgspec.DecodeError:
+        pass
+    try:
+        return decode.parse_json(bytes(data))
+    except Refusal:
         return bytes(data).decode("utf-8", "replace")
 
 

@@ -1,14 +1,17 @@
 """A bill's signature and what the worker learnt of the model in; what its inputs must look like out."""
 
+# JSON values and a user's own objects may be of any type
+# ruff: noqa: ANN401
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
-from lading_runtime.front.cast import Misfit, pack
+from lading_runtime.front.cast import Misfit, moment, pack
 from lading_runtime.front.lenient import coerce
 from lading_runtime.front.messages import invalid, shown
-from lading_runtime.front.nested import SCALARS, check
+from lading_runtime.front.nested import SCALARS, check, to_json
 from lading_runtime.wire import ARRAY_CODES
 
 # numpy's names → what `cast.pack` knows; object is any JSON value
@@ -160,13 +163,7 @@ def _column(entry: Mapping[str, Any], index: int) -> Column:
 def pack_column(column: Column, kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
     """Cast a column; raise a Refusal that names column and row where a value does not fit."""
     if column.kind == "JSON":
-        for row, value in enumerate(values):
-            try:
-                # an optional object may be empty: MLflow takes that for none
-                if column.required or not (value is None or (value == {} and column.type == "object")):
-                    check(column.spec, value)
-            except ValueError as error:
-                raise invalid(f"column {column.name!r}, row {row}: {error}") from None
+        return "JSON", to_json([_nested(column, row, value) for row, value in enumerate(values)])
     if column.lenient:
         kind, values = coerce(kind, values, column.lenient)
     try:
@@ -174,6 +171,16 @@ def pack_column(column: Column, kind: str, values: Sequence[Any]) -> tuple[str, 
     except Misfit as misfit:
         what = f" ({column.type})" if column.kind else ""
         raise invalid(f"column {column.name!r}, row {misfit.index}: {misfit}{what}") from None
+
+
+def _nested(column: Column, row: int, value: Any) -> Any:
+    # an optional object may be empty: MLflow takes that for none
+    if not column.required and (value is None or (value == {} and column.type == "object")):
+        return value
+    try:
+        return check(column.spec, value)
+    except ValueError as error:
+        raise invalid(f"column {column.name!r}, row {row}: {error}") from None
 
 
 def check_params(schema: Schema, params: object) -> dict[str, Any]:
@@ -198,5 +205,15 @@ def check_params(schema: Schema, params: object) -> dict[str, Any]:
             if made is not None:
                 is_list = bool(spec.get("shape"))
                 value = [None if one is None else made(one) for one in value] if is_list else made(value)
-        result[name] = value
+        result[name] = _moments(name, value) if kind == "datetime" else value
     return result
+
+
+def _moments(name: str, value: Any) -> Any:
+    """Read a parameter's times, which MLflow's models are given as such and not as text."""
+    if isinstance(value, list):
+        return [_moments(name, one) for one in value]
+    try:
+        return moment(value) if isinstance(value, str) else value
+    except ValueError:
+        raise invalid(f"parameter {name!r}: got {shown(value)}, expected a time of microseconds") from None

@@ -46,6 +46,8 @@ class Request:
         if self._is_file:
             self.content = "frame"
         self.params: Mapping[str, Any] = parameters.get("params") or {}
+        if "times" in parameters:
+            self.params = {**self.params, **{name: _time(self.params[name]) for name in parameters["times"]}}
         self._columns = parameters.get("columns")
         self._tensors = list(wire.split(header["inputs"], body))
 
@@ -145,6 +147,16 @@ def has_pandas() -> bool:
 def read(entry: Mapping[str, Any], data: memoryview) -> Any:
     """Read a tensor as a numpy array."""
     return _array(entry, data)
+
+
+def _time(value: Any) -> Any:
+    """Read a parameter's time, which JSON has as text."""
+    from datetime import date, datetime
+
+    if isinstance(value, list):
+        return [_time(one) for one in value]
+    kind = date if value is not None and len(value) <= len("2026-01-02") else datetime
+    return None if value is None else kind.fromisoformat(value)
 
 
 def _array(entry: Mapping[str, Any], data: memoryview) -> Any:
