@@ -1,5 +1,7 @@
 """XGBoost's and LightGBM's models, which answer without these libraries."""
 
+import json
+
 import lightgbm
 import numpy as np
 import pandas as pd
@@ -52,6 +54,18 @@ def lgb(kind=lightgbm.LGBMClassifier, **options):
 )
 def test_a_boosted_model_is_compiled_bit_for_bit(proved, model, method):
     proof, _ = proved(model, method)
+    assert proof["proved"], proof
+
+
+def test_what_lightgbm_takes_for_zero_is_above_a_threshold_there(proved):
+    cells = np.where(np.random.default_rng(0).random((300, 2)) < 0.4, 0.0, X[:, :2].repeat(2, 0) - 4.0)
+    model = lgb(lightgbm.LGBMRegressor, min_child_samples=2).fit(
+        cells, (cells < 0).sum(1) - (cells > 0).sum(1) * 2.0
+    )
+    assert '"threshold": -1.0000000180025095e-35' in json.dumps(model.booster_.dump_model())
+    proof, _ = proved(model)
+    assert proof["proved"], proof
+    proof, _ = proved(model, way="treelite", tolerance=1e-6)
     assert proof["proved"], proof
 
 

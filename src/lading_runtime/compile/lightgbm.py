@@ -16,6 +16,8 @@ from lading_runtime.compile.trees import Tree, emit, note_points
 MODELS = frozenset(f"lightgbm.LGBM{what}" for what in ("Classifier", "Regressor", "Ranker"))
 _ZERO = 1.0000000180025095e-35
 """What is no larger is zero to LightGBM."""
+_BELOW_ZERO = -1.0000000180025096e-35
+"""The next number below those that are zero."""
 _AS_IT_IS = {"regression", "regression_l1", "huber", "fair", "quantile", "lambdarank", "rank_xendcg"}
 _RAISED = {"poisson", "gamma", "tweedie"}
 
@@ -31,13 +33,18 @@ def compile_lightgbm(model: Any, method: str, source: Source, table: Table) -> F
     sums = [f"s{index}" for index in range(classes)]
     source.begin(" = ".join([*sums, "0.0"]))
     trees = [_read(one, sums[index % classes]) for index, one in enumerate(dump["tree_info"])]
-    if any(0 < abs(limit) < _ZERO for tree in trees for limit in tree.threshold):
+    if any(0 < abs(one) < _ZERO for tree in trees for one in tree.threshold):
         raise NotCompiled("LightGBM's thresholds beside zero")
     note_points(trees, source.points, table.columns)
     source.points.integers_are_single = True
     source.body.append(f"total = {' + '.join(table.cells)}")
     emit(source, trees, table.cells, has_nan="total != total")
     return _finish(model, method, source, sums, str(dump["objective"]).split())
+
+
+def limit(told: float) -> float:
+    """Return a threshold for cells as they come: one at -1e-35 LightGBM has made zero, which is above."""
+    return _BELOW_ZERO if told == -_ZERO else told
 
 
 def _read(info: Mapping[str, Any], target: str) -> Tree:
@@ -58,7 +65,7 @@ def _read(info: Mapping[str, Any], target: str) -> Tree:
         nodes += [node["left_child"], node["right_child"]]
     return Tree(
         feature=[int(node.get("split_feature", -1)) for node in nodes],
-        threshold=[float(node.get("threshold", 0.0)) for node in nodes],
+        threshold=[limit(float(node.get("threshold", 0.0))) for node in nodes],
         left=left,
         right=right,
         missing_left=list(map(_missing_left, nodes)),

@@ -92,7 +92,10 @@ def _tell(model: Any) -> dict[str, Any]:
 
 
 def _mend(model: Any, told: dict[str, Any]) -> None:
-    """Say of scikit-learn's models what treelite does not: links, and, before version 4.8, where NaN goes."""
+    """Say what treelite does not: LightGBM's zeros; scikit-learn's links and, before 4.8, where NaN goes."""
+    if kind(model) in lightgbm.MODELS:
+        for node in (node for tree in told["trees"] for node in tree["nodes"] if "threshold" in node):
+            node["threshold"] = lightgbm.limit(float(node["threshold"]))
     loss = type(getattr(model, "_loss", None)).__name__
     if kind(model) in boosting.BOOSTED and loss == "ExponentialLoss":
         told["sigmoid_alpha"] = 2.0
