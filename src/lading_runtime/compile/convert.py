@@ -135,7 +135,8 @@ def _converted(model: Any, method: str, graph: Any, width: int) -> Fitted:
     try:
         shown = getattr(model, method)(zeros)
     except ValueError as error:
-        raise NotCompiled(f"{kind(model)} refuses zeros: {error}"[:300]) from error
+        what = f"what skl2onnx converts is given numbers without names, which {kind(model)} refuses"
+        raise NotCompiled(f"{what}: {error}"[:300]) from error
     if not isinstance(shown, np.ndarray) or shown.ndim not in {1, 2} or len(shown) != _TRIAL_ROWS:
         raise NotCompiled(f"{kind(model)}.{method} gives no array")
     shape = (width, shown.shape[1] if shown.ndim == 2 else 1)
