@@ -54,6 +54,12 @@ def test_what_was_got_is_said_in_the_words_of_json(document, message):
     assert message in refusal(FOUR, document)
 
 
+def test_an_object_as_instances_is_one_row_or_columns():
+    for value in (1, [1, 2]):
+        given = forms.read(FOUR, {"instances": dict.fromkeys("abcd", value)})
+        assert given == forms.read(FOUR, {"inputs": dict.fromkeys("abcd", value)})
+
+
 def test_an_object_that_is_null_is_not_called_missing():
     assert "at k: got null, expected a value (long)" in refusal(OBJECT, {"instances": [{"x": {"k": None}}]})
     assert "at k: missing, expected a value (long)" in refusal(OBJECT, {"instances": [{"x": {}}]})

@@ -540,6 +540,33 @@ def test_a_picture_may_be_answered_as_it_is_or_in_base64():
     assert "image/*" in load(turn).facts["schema"]["media"]
 
 
+def test_bytes_as_tensorflow_serving_writes_them_are_the_one_picture_of_a_row():
+    def size(picture: Image.Image, top: int = 3) -> list:
+        return [*picture.size, top]
+
+    sent = {"b64": b64(png((2, 5)))}
+    assert ask(size, {"instances": [sent, {"picture": sent, "top": 4}]}) == [[2, 5, 3], [2, 5, 4]]
+    assert ask(size, {"instances": [sent], "parameters": {"top": 1}}) == [[2, 5, 1]]
+
+
+def test_a_series_without_a_name_is_a_list():
+    def sums(frame: pd.DataFrame) -> pd.Series:
+        return frame["a"] + frame["b"]
+
+    async def later(frame: pd.DataFrame) -> pd.Series:
+        return sums(frame)
+
+    for one in (sums, later):
+        routine = load(one)
+        content, [(entry, _)] = results.encode(
+            routine.predict(of_json({"instances": [{"a": 1, "b": 2}, {"a": 3, "b": 4}]}))
+        )
+        assert (content, entry["datatype"], entry["shape"]) == ("array", "INT64", [2])
+        if routine.runner.loop is not None:
+            routine.runner.loop.close()
+            asyncio.set_event_loop(None)
+
+
 def test_a_bomb_of_a_picture_is_refused(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for size in ((11, 11), (100, 100)):

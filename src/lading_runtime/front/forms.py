@@ -18,6 +18,7 @@ KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs", "input_da
 UNIFIED = ("messages", "prompt", "input")
 """Keys of MLflow's body for language models, any of which makes it one."""
 _COLUMNS = {"inputs", "input_data", "data"}
+_OBJECTS = _COLUMNS | {"instances"}  # of which MLflow takes an object too
 SIGNATURE = "serving_default"
 _BY_NUMPY = {"instances", "inputs"}
 _TENSOR = {"name", "shape", "datatype"}
@@ -67,11 +68,10 @@ def read_one(schema: Schema, key: str, data: Any) -> Input:
     """
     if key == "dataframe_split" or (key in {"input_data", "data"} and is_split(data)):
         return _split(schema, key, data)
-    if key in _COLUMNS and not isinstance(data, list):
-        if isinstance(data, dict) and not (_is_bytes(data) and len(schema.columns) == 1):
-            return encode.mapping(schema, data)
-        if data is not None and len(schema.columns) == 1:
-            data = [data]  # the one value of the one row
+    if key in _OBJECTS and isinstance(data, dict) and not (_is_bytes(data) and len(schema.columns) == 1):
+        return encode.mapping(schema, data)
+    if key in _COLUMNS and not isinstance(data, list) and data is not None and len(schema.columns) == 1:
+        data = [data]  # the one value of the one row
     if not isinstance(data, list):
         raise Refusal(400, f"{key}: got {shown(data)}, expected a list")
     is_of_objects = bool(data) and isinstance(data[0], dict)

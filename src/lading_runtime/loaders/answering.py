@@ -185,9 +185,10 @@ class Typed(Routine):
         name = self._call.members[0].name
         others = [{key: value for key, value in one.items() if key != name} for one in read]
         if any(one != others[0] for one in others):
-            return [self._function(**one) for one in read]
+            return [results.unnamed(self._function(**one)) for one in read]
         counts = [len(one[name]) for one in read]
         found = self._function(**others[0], **{name: [item for one in read for item in one[name]]})
+        found = results.unnamed(found)
         if len(found) != sum(counts):
             message = f"got {len(found)} rows, expected {sum(counts)}"
             raise ValueError(message)
@@ -292,18 +293,16 @@ def _fields(request: inputs.Request) -> dict[str, Any]:
 def _raw(result: Any, request: inputs.Request) -> Any:
     """Hand on a picture, bytes or a file as they are where the front asks for that."""
     wanted = request.about.get("raw")
-    if not wanted:
-        return result
-    if inspect.iscoroutine(result):
-        return _raw_later(result, wanted)
-    media = results.media(result, wanted)
-    return result if media is None else results.Media(*media)
+    return _raw_later(result, wanted) if inspect.iscoroutine(result) else _handed_on(result, wanted)
+
+
+def _handed_on(result: Any, wanted: Any) -> Any:
+    media = results.media(result, wanted) if wanted else None
+    return results.unnamed(result) if media is None else results.Media(*media)
 
 
 async def _raw_later(result: Coroutine[Any, Any, Any], wanted: Any) -> Any:
-    value = await result
-    media = results.media(value, wanted)
-    return value if media is None else results.Media(*media)
+    return _handed_on(await result, wanted)
 
 
 async def _counted(result: Coroutine[Any, Any, Any], rows: int | None) -> Any:

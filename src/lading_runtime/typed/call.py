@@ -229,6 +229,8 @@ class Call:
             return value if isinstance(value, dict) else {}
         if not isinstance(value, dict):
             return {self._main.name: value}
+        if value.keys() == {"b64"} and self._is_lone and "file" in self._main.kind.takes:
+            return value if "b64" in self._names else {self._main.name: value}  # TensorFlow Serving's bytes
         if self._main.name in value or not self._is_body("object") or value.keys() & self._obliged:
             return value
         others = {name: one for name, one in value.items() if name in self._names}

@@ -69,6 +69,13 @@ def named(value: Any) -> Any:
     return Named(value) if is_named else value
 
 
+def unnamed(value: Any) -> Any:
+    """Return a Series that has no name as an array: there is none for a frame's one column."""
+    pandas = sys.modules.get("pandas")
+    is_bare = pandas is not None and isinstance(value, pandas.Series) and value.name is None
+    return value.to_numpy() if is_bare else value
+
+
 def rows(value: Any) -> int | None:
     """Return how many rows a list, a table or arrays by name have; None of what has none."""
     value = named(value)
