@@ -259,6 +259,18 @@ def test_servers_that_die_are_started_anew(served, caller, process):
     assert "24.2" in call(caller, "right")[0]
 
 
+def test_a_router_that_is_killed_is_told_of(lading, packed):
+    port = free_port()
+    started = lading.start("serve", "right:1", "--repository", "--port", port)
+    assert wait_for(f"http://localhost:{port}/v2/health/ready", started) == 200
+    for pid in below(started.pid):
+        if b"lading_runtime.router" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            os.kill(pid, signal.SIGKILL)
+    output, _ = started.communicate(timeout=60)
+    assert started.returncode == 137
+    assert "the router, which listens for all packages, has ended with status 137" in output
+
+
 def urllib_status(url):
     try:
         with urllib.request.urlopen(url, timeout=10) as response:

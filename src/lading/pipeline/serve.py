@@ -201,9 +201,14 @@ def _route(
     threading.Thread(target=fleet.watch, daemon=True).start()
     running = fleet_room.route(context, fleet, world, env, sandbox=sandbox, log=log, mounts=mounts)
     try:
-        return running.wait()
+        status = running.wait()
     except KeyboardInterrupt:
         return running.stop(_STOP_S)
+    else:
+        if status:
+            what = f"the router, which listens for all packages, has ended with status {status}"
+            context.events(Event("serve", "warning", what))
+        return status
     finally:
         running.stop(0)
         control.shutdown()
