@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -14,7 +15,7 @@ import msgspec
 
 from lading_runtime import log
 from lading_runtime.front.messages import Refusal, Request, Response, encode
-from lading_runtime.front.metrics import CONTENT_TYPE
+from lading_runtime.front.metrics import CONTENT_TYPE, OPEN_METRICS
 from lading_runtime.front.trace import see, traceparent
 from lading_runtime.router import merge
 from lading_runtime.router.fleet import Fleet
@@ -24,6 +25,7 @@ from lading_runtime.router.upstream import Upstream
 _MOST_BYTES = 1 << 20
 # roots of routes in which a model's name follows
 _NAMED = ("/v2/models/", "/v1/models/", "/models/")
+_OPEN_METRICS = b"application/openmetrics-text"
 # what says where it is: behind `/models/NAME` that is not at the root
 _DOCUMENT = "/openapi.json"
 _PREFIX = b"x-forwarded-prefix"
@@ -105,6 +107,8 @@ class Router:
             url = quote(path, safe="/:@!$&'()*+,;=~").encode() + (
                 b"?" + target.query if target.query else b""
             )
+            if method in {"GET", "HEAD"} and target.path.startswith(_NAMED[:2]):
+                return await upstream.told(method, url, headers)
             return await upstream.ask(method, url, headers, body)
         except Refusal as refusal:
             return _named(refusal.response(), headers)
@@ -181,18 +185,26 @@ class Router:
         models = [{"name": one.name, "version": one.version} for one in self.fleet.members]
         return encode({"status": "alive", "models": models, "healthcheck_url": "/v2/health/ready"})
 
-    async def _metrics(self, _: Request) -> Response:
+    async def _metrics(self, request: Request) -> Response:
+        """Merge what every server counts; OpenMetrics where that is asked for and each of them knows it."""
         members = list(self.fleet.members)
-
-        texts = await asyncio.gather(*(_got(one, b"/metrics") for one in members))
+        is_open = _OPEN_METRICS in request.headers.get(b"accept", b"")
+        accepted = {b"accept": _OPEN_METRICS} if is_open else {}
+        texts = await asyncio.gather(*(_got(one, b"/metrics", accepted) for one in members))
+        if is_open and not all(one.endswith(merge.END) for one in texts if one):
+            is_open = False
+            texts = await asyncio.gather(*(_got(one, b"/metrics") for one in members))
         named = [(one.name, one.version, each.decode()) for one, each in zip(members, texts)]  # noqa: B905
-        return Response(merge.metrics(named), content_type=CONTENT_TYPE)
+        body = merge.metrics(named, open_metrics=is_open)
+        return Response(body, content_type=OPEN_METRICS if is_open else CONTENT_TYPE)
 
 
-async def _got(upstream: Upstream, path: bytes) -> bytes:
+async def _got(
+    upstream: Upstream, path: bytes, headers: Mapping[bytes, bytes] = MappingProxyType({})
+) -> bytes:
     """Get a document of a package's server; nothing where there is none to be had."""
     try:
-        answer = await upstream.ask("GET", path, {}, b"")
+        answer = await upstream.told("GET", path, headers)
     except Refusal:
         return b""
     return answer.body if answer.status == 200 else b""

@@ -18,12 +18,13 @@ _OWN = {b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b
 
 
 class LostError(Exception):
-    """The server's end was closed; `unanswered` tells that it has not said a word of the answer."""
+    """The server's end was closed."""
 
-    def __init__(self, *, unanswered: bool) -> None:
-        """Remember whether the request may be sent again."""
+    def __init__(self, *, unanswered: bool, unread: bool = False) -> None:
+        """Remember whether it has not said a word of the answer, and has not read all of the request."""
         super().__init__("the connection was lost")
         self.unanswered = unanswered
+        self.unread = unread
 
 
 class Link(asyncio.Protocol):
@@ -72,11 +73,17 @@ class Link(asyncio.Protocol):
         # uvloop's transports are none of asyncio's classes
         self._transport = cast("asyncio.Transport", transport)
 
-    def connection_lost(self, _: Exception | None) -> None:
-        """Tell whoever waits."""
+    def eof_received(self) -> None:
+        """Be asked nothing more: what is written from now on is dropped without an error."""
+        self.is_open = False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell whoever waits; of a Unix socket, an error says that what was written was not read."""
         self.is_open = False
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(LostError(unanswered=not self._has_begun))
+            unanswered = not self._has_begun
+            unread = unanswered and isinstance(error, OSError)
+            self._answer.set_exception(LostError(unanswered=unanswered, unread=unread))
         if self._wakes is not None:
             self._wakes.set()
 

@@ -9,8 +9,14 @@ _SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(.*)\})? (.*)")
 _PARTS = re.compile(r"_(bucket|sum|count|total|created)$")
 
 
-def metrics(texts: Iterable[tuple[str, str, str]]) -> bytes:
-    """Merge (model, version, text) in Prometheus' format, version 0.0.4: a family's lines stand together."""
+END = b"# EOF\n"
+
+
+def metrics(texts: Iterable[tuple[str, str, str]], *, open_metrics: bool = False) -> bytes:
+    """Merge (model, version, text) in Prometheus' format, version 0.0.4, or all in OpenMetrics'.
+
+    A family's lines stand together.
+    """
     heads: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
     for model, version, text in texts:
@@ -29,7 +35,7 @@ def metrics(texts: Iterable[tuple[str, str, str]]) -> bytes:
                 family = name if name in heads else _PARTS.sub("", name)
                 samples.setdefault(family, []).append(f"{name}{{{','.join((own, *others))}}} {value}")
     lines = [line for family in samples for line in (*heads.get(family, ()), *samples[family])]
-    return "".join(f"{line}\n" for line in lines).encode()
+    return "".join(f"{line}\n" for line in lines).encode() + (END if open_metrics else b"")
 
 
 def _labels(text: str) -> list[str]:

@@ -21,7 +21,7 @@ from lading_runtime.front.rpc_health import Answering, Health
 from lading_runtime.front.settings import Settings
 from lading_runtime.front.trace import see
 from lading_runtime.router import calls
-from lading_runtime.router.upstream import Upstream
+from lading_runtime.router.upstream import TOLD_S, Upstream
 
 if TYPE_CHECKING:
     from lading_runtime.router.app import Router
@@ -101,7 +101,13 @@ class Service:
     async def _forward(self, method: str, data: bytes, context: Context) -> bytes:
         name, version = _asked(data)
         upstream = self._fleet.find(name, version or None) if name else self._fleet.default
-        return await calls.call(upstream, method, data, context)
+        answer = calls.call(upstream, method, data, context)
+        if method.endswith("/ModelInfer"):
+            return await answer
+        try:
+            return await asyncio.wait_for(answer, TOLD_S)
+        except asyncio.TimeoutError:
+            raise upstream.hangs() from None
 
     async def _live(self, _: bytes) -> bytes:
         return rpc_messages.write_flag(value=True)

@@ -11,6 +11,8 @@ from lading_runtime.front.messages import RETRY_AFTER, Refusal, Response
 from lading_runtime.router.link import Link, LostError
 
 _MOST_KEPT = 64
+TOLD_S = 5.0
+"""What a server may take to answer a question about its model."""
 # what is about one connection alone (RFC 9110, 7.6.1), and what is written anew
 _OWN = {
     b"connection",
@@ -47,14 +49,15 @@ class Upstream:
     async def ask(self, method: str, url: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Response:
         """Hand a request on; raise a Refusal where no answer can be had.
 
-        A connection that the server has closed before it said a word of an answer is replaced once: it may
-        have been closed while the request was on its way.
+        A connection that was kept, and that the server has closed before it read the request, is replaced.
+        Whether it has begun to answer one that it has read nobody can tell: that is asked again only where
+        asking changes nothing.
         """
         request = _head("GET" if method == "HEAD" else method, url, headers, len(body))
         self.enter()
         response = None
         try:
-            response = await self._ask(request, body)
+            response = await self._ask(request, body, is_safe=method in {"GET", "HEAD"})
         except OSError:
             reason = f"the server of {self.reference!r} cannot be reached"
             raise Refusal(503, reason, headers=RETRY_AFTER) from None
@@ -66,6 +69,18 @@ class Upstream:
         if response.stream is not None:
             return response._replace(stream=self._counted(_generator(response)))
         return response
+
+    async def told(self, method: str, url: bytes, headers: Mapping[bytes, bytes]) -> Response:
+        """Hand on a question about a model, which its server answers at once unless it hangs."""
+        try:
+            return await asyncio.wait_for(self.ask(method, url, headers, b""), TOLD_S)
+        except asyncio.TimeoutError:
+            raise self.hangs() from None
+
+    def hangs(self) -> Refusal:
+        """Say that it does not answer."""
+        what = f"the server of {self.reference!r} did not answer within {TOLD_S:g} s"
+        return Refusal(503, what, headers=RETRY_AFTER)
 
     async def is_ready(self, timeout_s: float = 2.0) -> bool:
         """Tell whether it would answer a request."""
@@ -91,13 +106,13 @@ class Upstream:
         if self.channel is not None:
             await self.channel.close()
 
-    async def _ask(self, request: bytes, body: bytes) -> Response:
+    async def _ask(self, request: bytes, body: bytes, *, is_safe: bool) -> Response:
         while True:
             link, is_new = await self._link()
             try:
                 response = await link.ask(request, body)
             except LostError as lost:
-                if is_new or not lost.unanswered:
+                if is_new or not (lost.unread or (is_safe and lost.unanswered)):
                     raise
                 continue
             if response.stream is None and link.is_free and len(self._free) < _MOST_KEPT:
