@@ -19,7 +19,7 @@ from lading_runtime.router.upstream import Upstream
 
 
 def facts(reference, own_name="own", own_version="1", **more):
-    name, _, version = reference.partition(":")
+    name, _, version = reference.rpartition("/")[2].partition(":")
     own = {"own_name": own_name, "own_version": own_version}
     return {
         "reference": reference,
@@ -93,6 +93,9 @@ def test_a_version_that_is_named_before_a_verb_is_found():
         (["a:1", "np:1", "b:1"], "np", {"version": "2"}, ["a:1", "np:2", "b:1"]),
         (["np:1", "np:2"], "np:3", {}, ["np:3", "np:2"]),
         (["np:1"], "b:1", {}, ["np:1", "b:1"]),
+        (["r:5000/a/np:1"], "np", {"version": 2}, ["r:5000/a/np:2"]),
+        (["np:1"], "np", {"reference": "r:5000/a/np:1"}, ["r:5000/a/np:1"]),
+        (["np:1"], "b", {"version": "1"}, ["np:1", "b:1"]),
     ],
 )
 def test_a_version_that_is_loaded_leaves_others_where_they_are(tmp_path, before, name, parameters, after):

@@ -72,12 +72,12 @@ class Fleet:
         on its way to the old one is answered by it. `name` is a reference, or a model's name with `version`
         or `reference` among the parameters.
         """
-        reference = str(parameters.get("reference") or name)
+        known = self._called(name)
+        reference = known[0].reference if known else self._before(name)
         if parameters.get("version") is not None:
-            reference = f"{name}:{parameters['version']}"
-        elif "reference" not in parameters:
-            known = self._called(name)
-            reference = known[0].reference if known else self._before(name)
+            reference = f"{_repository(reference) or name}:{parameters['version']}"
+        elif parameters.get("reference"):
+            reference = str(parameters["reference"])
         async with self._turn:  # two that load the same name at once would end each other's
             loaded = Upstream(await self._control.load(reference))
             await self.prepare(loaded)
@@ -150,6 +150,12 @@ def _own_version(called: Iterable[Upstream], name: str, version: str) -> list[Up
     """Find the one that calls itself so, name and version, where its tag gives the name to nobody."""
     own = [one for one in called if one.own_name == name != one.name and one.own_version == version]
     return own if len(own) == 1 else []
+
+
+def _repository(reference: str) -> str:
+    """Return a reference without its tag; nothing of a digest."""
+    place, slash, last = reference.rpartition("/")
+    return "" if "@" in last else place + slash + last.partition(":")[0]
 
 
 def _entry(one: Upstream, state: str, reason: str) -> dict[str, str]:
