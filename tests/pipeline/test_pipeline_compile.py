@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from contextlib import closing
 
 import joblib
 import pytest
@@ -239,9 +240,9 @@ def test_a_compiler_that_fails_leaves_the_model_to_answer(lading, tree, monkeypa
     monkeypatch.setattr(forms, "_LIMIT_S", 1.0)
     monkeypatch.setattr(forms, "_LOAD_S", 0.0)
     told = []
-    context = Context(Settings(lading.home), lambda event: told.append(event.text))
     what = specs.load(tree / "lading.yaml")
-    packed = pipeline.pack(context, what, names=("tree:1",), verify=False)
+    with closing(Context(Settings(lading.home), lambda event: told.append(event.text))) as context:
+        packed = pipeline.pack(context, what, names=("tree:1",), verify=False)
     (reason,) = [text for text in told if text.startswith("not compiled: the compiler failed: ")]
     assert said in reason
     bill = shelf.find(context, str(packed.digest)).bill

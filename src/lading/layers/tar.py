@@ -7,9 +7,12 @@ member verbatim.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
-from collections.abc import Iterable
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
@@ -32,6 +35,16 @@ _OCTAL_LIMIT = 8**11
 _WHITEOUT = b".wh."
 _UNSAFE = re.compile(r"\0|(?:\A|/)(?:\.{0,2}(?:/|\Z)|\.wh\.)")
 _SPLICED_FROM_BYTES = 1024  # shorter files cost less in their header's member than in one of their own
+
+
+@contextmanager
+def opened(blob: IO[bytes]) -> Iterator[tarfile.TarFile]:
+    """Read a layer's gzip-compressed tar once, from first to last.
+
+    Raises what tarfile and gzip do. Of the many gzip members of a blob tarfile itself would read the first alone.
+    """
+    with gzip.GzipFile(fileobj=blob) as data, tarfile.open(fileobj=data, mode="r|") as archive:
+        yield archive
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from lading.core.digest import CHUNK_BYTES
 from lading.core.errors import Issue
 from lading.core.image import Image, Layer
 from lading.core.ports import BlobSource
+from lading.layers import tar
 from lading.layers.compress import VERSION
 
 _MOST = 5
@@ -108,7 +109,7 @@ def _entries(layer: Layer, source: BlobSource) -> dict[str, dict[str, Any]]:
     if layer.descriptor.media_type != LAYER_GZIP:
         raise tarfile.ReadError(f"it is of type {layer.descriptor.media_type}")
     found = {}
-    with source.open(layer.descriptor.digest) as blob, tarfile.open(fileobj=blob, mode="r|gz") as archive:
+    with source.open(layer.descriptor.digest) as blob, tar.opened(blob) as archive:
         for member in archive:
             state = hashlib.sha256()
             stream = archive.extractfile(member) if member.isreg() else None

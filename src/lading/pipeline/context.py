@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, wraps
 from pathlib import Path
@@ -59,6 +59,12 @@ class Context:
         self.events = events
         self.offline = offline
         self._fetches: dict[Indexes, HttpFetch] = {}
+        self._opened: list[HttpFetch] = []
+
+    def close(self) -> None:
+        """Close connections; a later call opens new ones."""
+        for fetch in self._opened:
+            fetch.close()
 
     def apart(self, folder: Path) -> Context:
         """Return a context whose store, layers and digests are its own, below a folder."""
@@ -101,12 +107,7 @@ class Context:
     def fetch(self, indexes: Indexes) -> HttpFetch:
         """Downloads, kept by digest, with the credentials of these indexes and this machine's."""
         if indexes not in self._fetches:
-            self._fetches[indexes] = HttpFetch(
-                self.settings.cache / "downloads",
-                offline=self.offline,
-                events=self.events,
-                credentials=by_host(indexes, os.environ),
-            )
+            self._fetches[indexes] = self._open(by_host(indexes, os.environ), {})
         return self._fetches[indexes]
 
     @cached_property
@@ -116,13 +117,18 @@ class Context:
 
     def fetch_from(self, mirror: Mirror) -> HttpFetch:
         """Downloads from a mirror, through apt's proxies and with its credentials."""
-        return HttpFetch(
+        return self._open(mirror.credentials, mirror.proxies)
+
+    def _open(self, credentials: Mapping[str, tuple[str, str]], proxies: Mapping[str, str]) -> HttpFetch:
+        fetch = HttpFetch(
             self.settings.cache / "downloads",
             offline=self.offline,
             events=self.events,
-            credentials=mirror.credentials,
-            proxies=mirror.proxies,
+            credentials=credentials,
+            proxies=proxies,
         )
+        self._opened.append(fetch)
+        return fetch
 
     @cached_property
     def logins(self) -> LoginFiles:

@@ -19,6 +19,7 @@ from lading.core.image import Image, Layer
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
+from lading.layers import tar
 from lading.pipeline import platforms
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.mend import dropping_damaged
@@ -153,7 +154,7 @@ def reading(context: Context, layer: Descriptor, where: str) -> Iterator[tarfile
     """Open a layer's tar, to be read once; IntegrityError where it cannot be."""
     with dropping_damaged(context.store, [layer]):
         try:
-            with context.store.open(layer.digest) as blob, tarfile.open(fileobj=blob, mode="r|gz") as archive:
+            with context.store.open(layer.digest) as blob, tar.opened(blob) as archive:
                 yield archive
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             raise IntegrityError(Issue(where, f"its layer cannot be read: {error}")) from error
