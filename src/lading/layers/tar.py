@@ -41,7 +41,7 @@ _SPLICED_FROM_BYTES = 1024  # shorter files cost less in their header's member t
 def opened(blob: IO[bytes]) -> Iterator[tarfile.TarFile]:
     """Read a layer's gzip-compressed tar once, from first to last.
 
-    Raises what tarfile and gzip do. Of the many gzip members of a blob tarfile itself would read the first alone.
+    Raises what tarfile and gzip do. A blob has many gzip members, of which tarfile itself reads the first.
     """
     with gzip.GzipFile(fileobj=blob) as data, tarfile.open(fileobj=data, mode="r|") as archive:
         yield archive
