@@ -210,7 +210,11 @@ def routed(method, path, *servers, headers=None):
     router = Router(Fleet(named, Control("")))
 
     async def ask():
-        return await router.answer(router.find(method, path), method, headers or {}, b"", 0.0)
+        answer = await router.answer(router.find(method, path), method, headers or {}, b"", 0.0)
+        for one in router.fleet.members:
+            await one.close()
+        await asyncio.sleep(0.01)  # in which connections really close
+        return answer
 
     return uvloop.run(ask())
 
