@@ -109,6 +109,12 @@ class Served:
         assert values, name
         return sum(float(line.rpartition(" ")[2]) for line in values)
 
+    def await_metric(self, name, value):
+        deadline = time.monotonic() + 10
+        while self.metric(name) != value:
+            assert time.monotonic() < deadline, (name, self.metric(name))
+            time.sleep(0.005)
+
     def worker_pid(self):
         """Return the one that was started last: before it, a process may have loaded the model for it."""
         return self.child_pids()[-1]

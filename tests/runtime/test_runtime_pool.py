@@ -36,13 +36,6 @@ def distance(one, other):
 """
 
 
-def await_metric(served, name, value):
-    deadline = time.monotonic() + 10
-    while served.metric(name) != value:
-        assert time.monotonic() < deadline, (name, served.metric(name))
-        time.sleep(0.005)
-
-
 @pytest.fixture(scope="module")
 def killer(serve):
     """A nearest neighbour whose measure ends the process at 666 and is slow at 777."""
@@ -62,7 +55,7 @@ def ask_together(served, rows):
     """Send a request for each row while the worker is busy, so that they wait together."""
     with ThreadPoolExecutor(len(rows) + 1) as pool:
         slow = pool.submit(served.post, {"instances": [[777.0, 0.0]]})
-        await_metric(served, "lading_requests_running", 1)
+        served.await_metric("lading_requests_running", 1)
         answers = [pool.submit(served.post, {"instances": [row]}) for row in rows]
         assert slow.result()[0] == 200
         return [one.result() for one in answers]
@@ -121,7 +114,7 @@ def test_workers_that_are_killed_under_load_cost_no_wrong_answer(serve, named_mo
 
     environ = {"LADING_WORKERS": "2"}
     with serve(named_model, environ=environ) as served:
-        await_metric(served, "lading_workers_ready", 2)
+        served.await_metric("lading_workers_ready", 2)
         loader = served.child_pids()[0]
         with ThreadPoolExecutor(8) as pool:
             end = time.monotonic() + 3
@@ -137,7 +130,7 @@ def test_workers_that_are_killed_under_load_cost_no_wrong_answer(serve, named_mo
                 kills += 1
             for one in clients:
                 one.result()
-        await_metric(served, "lading_workers_ready", 2)
+        served.await_metric("lading_workers_ready", 2)
         assert served.metric("lading_worker_restarts_total") == kills
         assert served.child_pids()[0] == loader, "the model was loaded once"
     assert not wrong
@@ -153,7 +146,7 @@ def test_what_loads_the_model_may_die_and_the_workers_answer_on(serve):
         os.kill(loader, signal.SIGKILL)
         served.await_log("the process that loads the model was killed by SIGKILL")
         assert served.predictions({})[0] == worker
-        await_metric(served, "lading_worker_restarts_total", 1)
+        served.await_metric("lading_worker_restarts_total", 1)
         os.kill(worker, signal.SIGKILL)
         served.await_log("the worker was killed by SIGKILL")
         served.await_ready()
@@ -163,13 +156,13 @@ def test_what_loads_the_model_may_die_and_the_workers_answer_on(serve):
 def test_one_worker_hangs_and_the_other_answers(serve):
     environ = {"LADING_WORKERS": "2", "LADING_REQUEST_TIMEOUT_S": "1.5"}
     with serve(entry="score.py", files=SLEEPY_FILES, environ=environ) as served, ThreadPoolExecutor() as pool:
-        await_metric(served, "lading_workers_ready", 2)
+        served.await_metric("lading_workers_ready", 2)
         slow = pool.submit(served.post, {"sleep_s": 60})
-        await_metric(served, "lading_requests_running", 1)
+        served.await_metric("lading_requests_running", 1)
         assert len({served.predictions({})[0] for _ in range(20)}) == 1
         assert served.get("/v2/health/ready")[0] == 200
         assert slow.result()[0] == 504
-        await_metric(served, "lading_workers_ready", 2)
+        served.await_metric("lading_workers_ready", 2)
 
 
 def test_workers_share_what_was_loaded(serve):
@@ -183,7 +176,7 @@ def test_workers_share_what_was_loaded(serve):
             return sum(weights[::4096])
     """
     with serve(entry="score.py", files={"score.py": code}, environ={"LADING_WORKERS": "3"}) as served:
-        await_metric(served, "lading_workers_ready", 3)
+        served.await_metric("lading_workers_ready", 3)
         for _ in range(6):
             served.predictions(1)
         pids = served.child_pids()
@@ -209,7 +202,7 @@ def test_workers_share_what_was_loaded(serve):
 def test_what_a_fork_would_break_is_loaded_by_each_worker(serve, begin, reason):
     code = f"{begin}\nimport os\nloaded_by = os.getpid()\ndef run(data):\n    return loaded_by"
     with serve(entry="score.py", files={"score.py": code}, environ={"LADING_WORKERS": "2"}) as served:
-        await_metric(served, "lading_workers_ready", 2)
+        served.await_metric("lading_workers_ready", 2)
         assert reason in served.log
         assert served.predictions(1) in served.child_pids()
         assert len(served.child_pids()) == 2
@@ -218,12 +211,12 @@ def test_what_a_fork_would_break_is_loaded_by_each_worker(serve, begin, reason):
 def test_a_request_whose_client_has_gone_is_not_run(serve):
     with serve(entry="score.py", files=SLEEPY_FILES) as served, ThreadPoolExecutor() as pool:
         slow = pool.submit(served.post, {"sleep_s": 0.8})
-        await_metric(served, "lading_requests_running", 1)
+        served.await_metric("lading_requests_running", 1)
         leaving = served.connect()
         leaving.request("POST", "/invocations", b'{"who": "gone"}', JSON)
-        await_metric(served, "lading_queue_length", 1)
+        served.await_metric("lading_queue_length", 1)
         leaving.close()
-        await_metric(served, "lading_queue_length", 0)
+        served.await_metric("lading_queue_length", 0)
         assert slow.result()[0] == 200
         assert served.predictions({})[1] == [{"sleep_s": 0.8}, {}]
 
@@ -232,10 +225,10 @@ def test_readiness_is_true_exactly_while_there_is_room(serve):
     environ = {"LADING_QUEUE_LENGTH": "1"}
     with serve(entry="score.py", files=SLEEPY_FILES, environ=environ) as served, ThreadPoolExecutor() as pool:
         slow = [pool.submit(served.post, {"sleep_s": 0.5})]
-        await_metric(served, "lading_requests_running", 1)
+        served.await_metric("lading_requests_running", 1)
         assert served.get("/v2/health/ready")[0] == 200
         slow.append(pool.submit(served.post, {"sleep_s": 0.5}))
-        await_metric(served, "lading_queue_length", 1)
+        served.await_metric("lading_queue_length", 1)
         status, body, _ = served.get("/v2/health/ready")
         assert (status, json.loads(body)["error"]) == (503, "too many requests are waiting for the model")
         assert served.post({})[0] == 503
@@ -324,7 +317,7 @@ def test_batches_are_of_one_form_and_of_so_many_rows_at_most(serve, bare_model, 
 def test_a_request_whose_time_is_over_is_refused_and_not_run(serve, name, value):
     with serve(entry="score.py", files=SLEEPY_FILES) as served, ThreadPoolExecutor() as pool:
         slow = pool.submit(served.post, {"sleep_s": 1.2})
-        await_metric(served, "lading_requests_running", 1)
+        served.await_metric("lading_requests_running", 1)
         headers = {**JSON, name: value}
         status, body, _ = served.ask("POST", "/invocations", b'{"who": "late"}', headers)
         assert (status, json.loads(body)["error"]) == (
@@ -350,7 +343,7 @@ def test_a_model_whose_arrays_are_mapped_is_shared_too(serve, tmp_path):
     environ = {"LADING_WORKERS": "2"}
     data = (tmp_path / "model.joblib").read_bytes()
     with serve(data, bill_model=options, environ=environ) as served:
-        await_metric(served, "lading_workers_ready", 2)
+        served.await_metric("lading_workers_ready", 2)
         assert len(served.child_pids()) == 3
         assert "model.pkl" in Path(f"/proc/{served.worker_pid()}/maps").read_text()
         assert served.predictions({"instances": table[[10, 20]].tolist()}) == [3, 6]
@@ -370,7 +363,7 @@ def test_a_model_that_loads_no_more_is_not_given_up_while_a_worker_has_it(serve)
     """
     environ = {"LADING_WORKERS": "2", "LADING_SHARE_MODEL": "0"}
     with serve(entry="score.py", files={"score.py": code}, environ=environ) as served:
-        await_metric(served, "lading_workers_ready", 2)
+        served.await_metric("lading_workers_ready", 2)
         assert served.post("spoil")[0] == 500
         deadline = time.monotonic() + 20
         while served.log.count("the model did not load: RuntimeError: no more") < 5:

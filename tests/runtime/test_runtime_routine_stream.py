@@ -207,10 +207,7 @@ def test_a_routine_that_is_no_generator_answers_one_event(serve):
 def test_requests_of_an_async_routine_wait_for_each_other(side_by_side):
     with ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(side_by_side.post, {"what": "wait"}) for _ in range(7)]
-        deadline = time.monotonic() + 10
-        while side_by_side.metric("lading_requests_running") < 7:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        side_by_side.await_metric("lading_requests_running", 7)
         assert side_by_side.predictions({"what": "free"})[0] == "free"
         answers = [one.result() for one in waiting]
     assert [status for status, _ in answers] == [200] * 7
@@ -241,10 +238,7 @@ def test_an_async_request_that_takes_too_long_is_cancelled_alone(serve):
 def test_what_was_beside_an_async_request_that_ends_the_worker_is_not_run_twice(side_by_side):
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(side_by_side.post, {"what": "noted"}) for _ in range(2)]
-        deadline = time.monotonic() + 10
-        while side_by_side.metric("lading_requests_running") < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        side_by_side.await_metric("lading_requests_running", 2)
         side_by_side.await_log("noted once")
         assert side_by_side.post({"what": "die"})[0] == 500
         for status, answer in [one.result() for one in waiting]:
