@@ -19,7 +19,7 @@ from lading.pipeline.context import Context
 from lading.pipeline.mend import dropping_damaged
 from lading.pipeline.publish import Published, free_port, refuse_taken, url
 from lading.pipeline.run import command, temporary_folder
-from lading.pipeline.serve import identity, serve_package
+from lading.pipeline.serve import serve_package
 from lading.sandbox import Engine, Order
 from lading.sandbox import engine as find_engine
 from lading.store import documents
@@ -102,7 +102,7 @@ def _find(context: Context, text: str, wanted: Wanted) -> shelf.Package:
 def _named(context: Context, text: str, wanted: Wanted) -> tuple[shelf.Package, Wanted]:
     """Find a package, and add to what the user sets what an image cannot know: its digest and its tag."""
     package = _find(context, text, wanted)
-    told = {**identity(context, text, package), **(wanted.environment or {})}
+    told = {**shelf.identity(package, *shelf.served_as(context, text, package)), **(wanted.environment or {})}
     return package, replace(wanted, environment=told)
 
 

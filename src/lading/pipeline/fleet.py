@@ -114,9 +114,9 @@ class Fleet:
         called: dict[tuple[str, str], str] = {}
         clashes = []
         for text, package in packages:
-            known = called.setdefault(shelf.served_as(self._context, text, package), text)
+            name, version = shelf.served_as(self._context, text, package)
+            known = called.setdefault((name, version), text)
             if known != text:
-                name, version = shelf.served_as(self._context, text, package)
                 what = f"would be served as {name} {version}, as {known} is"
                 clashes.append(Issue(text, what, f"give it another name: lading tag {text} NAME:TAG"))
         if clashes:
@@ -181,9 +181,7 @@ class Fleet:
             "LADING_UDS": f"/tmp/{_SOCKET}",  # noqa: S108 - in its sandbox
             "LADING_GRPC_PORT": "0",
             "LADING_GRPC_UDS": f"/tmp/{_GRPC_SOCKET}" if member.grpc else "",  # noqa: S108 - as above
-            "LADING_PACKAGE_DIGEST": str(image.descriptor.digest),
-            "LADING_SERVED_NAME": member.name,
-            "LADING_SERVED_VERSION": member.version,
+            **shelf.identity(member.package, member.name, member.version),
         }
         member.running = opened.start(argv, env={**env, **self._env, **own}, tmp=member.folder, network=True)
         member.running.follow(cast("IO[bytes]", _Prefixed(self._log, member.reference)))

@@ -105,7 +105,10 @@ def serve(
     package = _find(context, text, platform, compiled=compiled)
     _refuse_taken(host, port, grpc_port)
     argv, env = command(package.image)
-    env |= {**identity(context, text, package), **server_settings(os.environ)}
+    env |= {
+        **shelf.identity(package, *shelf.served_as(context, text, package)),
+        **server_settings(os.environ),
+    }
     env |= {"LADING_HOST": host, "LADING_PORT": str(port), "LADING_GRPC_PORT": str(grpc_port)}
     env |= {"LADING_LENIENT": "1"} if lenient else {}
     with handed.files(os.environ) as given:
@@ -173,16 +176,6 @@ def _find(context: Context, text: str, platform: Platform | None, *, compiled: b
     """Find what answers: the package that is named, or the model's own where a form stands for it."""
     package = shelf.find(context, text, platform)
     return package if compiled else shelf.original(context, package)
-
-
-def identity(context: Context, text: str, package: shelf.Package) -> dict[str, str]:
-    """Return what no image can know of itself, and a server is told: its digest, and what its tag says."""
-    name, version = shelf.served_as(context, text, package)
-    return {
-        "LADING_PACKAGE_DIGEST": str(package.image.descriptor.digest),
-        "LADING_SERVED_NAME": name,
-        "LADING_SERVED_VERSION": version,
-    }
 
 
 def _route(

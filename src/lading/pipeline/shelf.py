@@ -93,6 +93,15 @@ def served_as(context: Context, text: str, package: Package) -> tuple[str, str]:
     return reference.repository.rpartition("/")[2], reference.tag or version
 
 
+def identity(package: Package, name: str, version: str) -> dict[str, str]:
+    """Return what no image can know of itself, and a server is told: its digest, and what its tag says."""
+    return {
+        "LADING_PACKAGE_DIGEST": str(package.image.descriptor.digest),
+        "LADING_SERVED_NAME": name,
+        "LADING_SERVED_VERSION": version,
+    }
+
+
 def original(context: Context, package: Package) -> Package:
     """Return the package of the model itself, where a compiled form answers in this one; else this one.
 
