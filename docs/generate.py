@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 from rich.console import Console
 
 from lading.cli import main
-from lading.cli.main import COMMANDS, build
+from lading.cli.main import COMMANDS, GROUPS, build
 from lading.spec.native import Document, ExampleText, IndexesText
 
 NOTE = "<!-- written by docs/generate.py; run scripts/fix after a change -->\n"
@@ -20,13 +20,14 @@ def commands() -> str:
     """Return the help of every command."""
     statuses = (main.__doc__ or "").partition("\n\n")[2]
     parts = ["# Commands\n", NOTE, f"Exit statuses: {statuses}"]
-    for name in COMMANDS:
+    verbs = [[group, verb] for group, (_, below) in GROUPS.items() for verb in below]
+    for words in [*([name] for name in COMMANDS), *verbs]:
         out = io.StringIO()
-        build(name).help_print(
-            [name], console=Console(file=out, width=100, no_color=True, force_terminal=False)
+        build(*words).help_print(
+            words, console=Console(file=out, width=100, no_color=True, force_terminal=False)
         )
         lines = [line.rstrip() for line in out.getvalue().strip().splitlines()]
-        parts += [f"## lading {name}\n", "```", *lines, "```\n"]
+        parts += [f"## lading {' '.join(words)}\n", "```", *lines, "```\n"]
     return "\n".join(parts)
 
 

@@ -1,5 +1,6 @@
 """The command line: help, documents, exit statuses, and what is said to people and to programs."""
 
+import io
 import json
 import re
 import runpy
@@ -9,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from lading.cli.main import COMMANDS
+from lading.cli.main import COMMANDS, GROUPS, build
 from models import write_iris
 from running import LADING, Lading
 
@@ -25,7 +27,8 @@ def bare(tmp_path):
 
 def test_every_command_has_a_file_and_every_file_a_command():
     files = {path.stem for path in (ROOT / "src/lading/cli").glob("*.py")}
-    assert files - {"__init__", "console", "main", "options"} == set(COMMANDS)
+    shared = {"__init__", "console", "main", "options"}
+    assert files - shared == {*COMMANDS, *(name.replace("-", "_") for name in GROUPS)}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -33,6 +36,16 @@ def test_the_help_of_every_command_has_examples(bare, name):
     said = bare(name, "--help")
     assert "For example:" in said
     assert f"lading {name}" in said
+
+
+def test_the_help_of_every_verb_has_examples():
+    for group, (_, verbs) in GROUPS.items():
+        for verb in verbs:
+            out = io.StringIO()
+            build(group, verb).help_print([group, verb], console=Console(file=out, width=100))
+            said = out.getvalue()
+            assert "For example:" in said, (group, verb)
+            assert f"lading {group} {verb}" in said
 
 
 def test_the_generated_pages_are_the_commands_own_help(tmp_path, monkeypatch):
@@ -47,7 +60,7 @@ def test_what_the_readme_calls_exists():
     called = set(re.findall(r"^\$ lading (\w+)", text, re.MULTILINE)) | set(
         re.findall(r"`lading (\w+)", text)
     )
-    assert called <= set(COMMANDS)
+    assert called <= {*COMMANDS, *GROUPS}
     for script in re.findall(r"^\$ (scripts/\w+)", text, re.MULTILINE):
         assert (ROOT / script).is_file()
     for link in re.findall(r"\]\(([^)#]+)\)", text):
@@ -104,7 +117,7 @@ def test_the_schema_is_json(bare):
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_knows_the_commands(bare, shell):
     said = bare("completion", shell)
-    assert all(name in said for name in COMMANDS)
+    assert all(name in said for name in (*COMMANDS, *GROUPS))
 
 
 def test_the_bash_completion_is_bash(bare, tmp_path):

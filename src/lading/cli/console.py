@@ -45,6 +45,14 @@ class Common:
         return settings.load(home=self.home)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class GroupCommon(Common):
+    """Options of every command in a group, where -v is a version, as Azure's commands have it."""
+
+    verbose: Annotated[bool, Parameter(negative="", help="Say more; show tracebacks of defects.")] = False
+
+
 class Console:
     """Prints for one command. Its `event` is handed to the pipeline."""
 

@@ -47,10 +47,17 @@ COMMANDS = {
     "schema": "Print the JSON Schema of lading.yaml, for editors.",
     "completion": "Print the completion script of a shell.",
 }
+# group → what it is about, and its verbs; the file of a group has a function for each (`list_` for list)
+GROUPS: dict[str, tuple[str, dict[str, str]]] = {}
+_BUILTIN = {"list"}
+"""Verbs whose function has an underscore behind its name, for the name is Python's."""
 
 
-def build(chosen: str | None = None) -> App:
-    """Build the application. The chosen command tells its own help; the others are not even imported."""
+def build(*chosen: str) -> App:
+    """Build the application. The chosen command, or group and verb, tells its own help.
+
+    The others are not even imported.
+    """
     app = App(
         name="lading",
         help="Turn a trained model into a sealed, tested OCI package, without Docker.",
@@ -63,10 +70,19 @@ def build(chosen: str | None = None) -> App:
         default_parameter=Parameter(show_default=False),  # the text tells it where it is of interest
     )
     for name, summary in COMMANDS.items():
-        app.command(
-            f"lading.cli.{name}:run", name=name, help=None if name == chosen else summary, help_epilogue=""
-        )
+        _add(app, name, f"lading.cli.{name}:run", None if (name,) == chosen[:1] else summary)
+    for group, (about, verbs) in GROUPS.items():
+        below = App(name=group, help=about, help_epilogue="")
+        for verb, summary in verbs.items():
+            function = f"{verb.replace('-', '_')}{'_' if verb in _BUILTIN else ''}"
+            where = f"lading.cli.{group.replace('-', '_')}:{function}"
+            _add(below, verb, where, None if (group, verb) == chosen[:2] else summary)
+        app.command(below)
     return app
+
+
+def _add(app: App, name: str, where: str, summary: str | None) -> None:
+    app.command(where, name=name, help=summary, help_epilogue="")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for each way to end
@@ -80,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
             # a terminal that has no arrow gets a question mark
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        status = build(tokens[0] if tokens else None)(tokens, exit_on_error=False)
+        status = build(*tokens[:2])(tokens, exit_on_error=False)
     except CycloptsError:
         return 2
     except LadingError as error:
@@ -102,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
         print(f"error: {issue}", file=sys.stderr)
         return RegistryError.exit_status
     except Exception as error:  # noqa: BLE001 - the one place that turns a defect into a line
-        if "--verbose" in tokens or "-v" in tokens:
+        if "--verbose" in tokens or ("-v" in tokens and tokens[0] in COMMANDS):
             traceback.print_exc()
         print(f"error: a defect in lading: {type(error).__name__}: {error}", file=sys.stderr)
         print("  fix: run it again with --verbose and report what it prints", file=sys.stderr)
