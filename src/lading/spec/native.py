@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from lading.core import accelerator
 from lading.core.bases import BaseName
-from lading.core.errors import Issue, LadingError, SpecError
+from lading.core.errors import LadingError, SpecError
 from lading.core.platform import Platform
 from lading.core.reference import Reference
 from lading.core.spec import (
@@ -31,10 +31,9 @@ from lading.core.spec import (
     PackageSpec,
     index_problem,
 )
-from lading.spec.typed import Reader
+from lading.spec.typed import Reader, read_text
 
 FILE_NAME = "lading.yaml"
-_MAX_BYTES = 16 << 20
 _PYTHON = re.compile(r"(3\.\d{1,2})(?:\.\d+)?\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ENTRY = re.compile(r"[^:]+\.py(?::[A-Za-z_]\w*)?\Z")
@@ -120,17 +119,7 @@ class Document:
 
 def load(path: Path) -> PackageSpec:
     """Read a spec file; raise SpecError with all its issues, each with line and column."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise SpecError(
-                Issue(str(path), f"got {path.stat().st_size} bytes, expected {_MAX_BYTES} at most")
-            )
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SpecError(Issue(str(path), f"cannot be read: {error.strerror}")) from error
-    except UnicodeDecodeError as error:
-        raise SpecError(Issue(str(path), f"not UTF-8 at byte {error.start}")) from error
-    return parse(text, path)
+    return parse(read_text(path), path)
 
 
 def parse(text: str, path: Path) -> PackageSpec:

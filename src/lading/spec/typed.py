@@ -14,6 +14,7 @@ import re
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import yaml
@@ -26,6 +27,19 @@ Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _EXPONENT = re.compile(r"[+-]?\d{1,18}[eE][+-]?\d{1,3}\Z")
 _MAX_NODES = 1_000_000
 _MAX_DEPTH = 200
+_MAX_BYTES = 16 << 20
+
+
+def read_text(path: Path) -> str:
+    """Read a file of UTF-8; SpecError where it cannot be, or is far too large for what it should be."""
+    try:
+        if (size := path.stat().st_size) > _MAX_BYTES:
+            raise SpecError(Issue(str(path), f"got {size} bytes, expected {_MAX_BYTES} at most"))
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecError(Issue(str(path), f"cannot be read: {error.strerror}")) from error
+    except UnicodeDecodeError as error:
+        raise SpecError(Issue(str(path), f"not UTF-8 at byte {error.start}")) from error
 
 
 class _Invalid(Exception):  # noqa: N818 - a signal between two functions, never an error that leaves the module
