@@ -53,7 +53,7 @@ class Upstream:
         Whether it has begun to answer one that it has read nobody can tell: that is asked again only where
         asking changes nothing.
         """
-        request = _head("GET" if method == "HEAD" else method, url, headers, len(body))
+        request = head("GET" if method == "HEAD" else method, url, headers, len(body))
         self.enter()
         response = None
         try:
@@ -145,8 +145,12 @@ class Upstream:
             link = self._free.pop()
             if link.is_open:
                 return link, False
+        return await self.connect(), True
+
+    async def connect(self) -> Link:
+        """Open a connection."""
         _, link = await asyncio.get_running_loop().create_unix_connection(Link, self.socket)
-        return link, True
+        return link
 
     def enter(self) -> None:
         """Count a request that is on its way: until it is answered, its server is not ended."""
@@ -159,8 +163,8 @@ class Upstream:
             self._idle.set()
 
 
-def _head(method: str, url: bytes, headers: Mapping[bytes, bytes], length: int) -> bytes:
-    """Write a request's head."""
+def head(method: str, url: bytes, headers: Mapping[bytes, bytes], length: int) -> bytes:
+    """Write a request's head, without what is about the client's connection alone."""
     lines = [b"%s %s HTTP/1.1" % (method.encode(), url)]
     lines += [b"%s: %s" % (name, value) for name, value in headers.items() if name not in _OWN]
     if b"host" not in headers:

@@ -1,0 +1,1 @@
+"""An endpoint: one address in front of deployments, each of several instances."""
