@@ -62,6 +62,7 @@ def test_a_file_imports_what_its_environment_has(path):
         "compile": COMPILERS_NEED,
         "front": FRONT_NEEDS,
         "router": FRONT_NEEDS,
+        "endpoint": FRONT_NEEDS,
         "worker": {*LOADERS_NEED, "pyarrow"},
         "loaders": LOADERS_NEED,
         "typed": HINTS_NEED,
