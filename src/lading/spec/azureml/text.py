@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _FILE = "file:"
+_ARM = "/subscriptions/"
 _PLACEHOLDER = re.compile(r"\{\{(\s*[\w.-]+\s*)\}\}")
 # YAML reads braces as keys and values: of the same width, from the area that Unicode leaves to everyone's use
 _OPENED, _CLOSED = "\ue0a1\ue0a2", "\ue0a3\ue0a4"
@@ -36,14 +37,14 @@ _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 
 class Place(str):
-    """A file or folder, absolute, or a URI (`azureml:code:1`, `https://…`) as it was written."""
+    """A file or folder, absolute, or a URI (`azureml:code:1`, `https://…`) or ARM id as it was written."""
 
     __slots__ = ()
 
     @property
     def path(self) -> Path | None:
         """The path on this machine, None for a URI."""
-        return None if _URI.match(self) else Path(self)
+        return None if _URI.match(self) or self.startswith(_ARM) else Path(self)
 
 
 class Reader(typed.Reader):
@@ -162,7 +163,7 @@ class Reader(typed.Reader):
             )
             return super()._scalar(_unquoted(node) if is_quoted else node, kind, path)
         text = cast("str", super()._scalar(node, str, path))
-        if _URI.match(text) and not _is_file(node):
+        if (_URI.match(text) or text.startswith(_ARM)) and not _is_file(node):
             return Place(text)
         local = (
             self.folder / Path(text if text.startswith("file://") else text.removeprefix(_FILE)).expanduser()
