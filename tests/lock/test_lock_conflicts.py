@@ -53,7 +53,10 @@ def test_a_clash_names_both_sides_and_their_chains(shelf, ask, refuse):
 
 def test_a_clash_comes_with_a_change_that_was_tried(shelf, ask, refuse):
     (fix,) = [issue.fix for issue in refuse(ask("mlflow==2.8.1", server=OTHER)).issues if issue.fix]
-    assert fix == "ask for 'mlflow' instead of 'mlflow==2.8.1' (it would be 3.0.0)"
+    assert fix == (
+        "ask for 'mlflow' instead of 'mlflow==2.8.1' (it would be 3.0.0), or "
+        "take the server 'lading', whose environment is its own, so that it cannot clash with the model's"
+    )
 
 
 def test_a_long_chain_is_shown_whole(shelf, ask, refuse):

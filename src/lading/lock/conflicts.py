@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lading.core.errors import Issue, LockError
 from lading.core.platform import Platform
-from lading.lock import interpreter, prose, toml
+from lading.lock import interpreter, prose
 from lading.lock.accelerators import FAMILY, Torch
+from lading.lock.asked import Asked, demand_for
 from lading.lock.prose import Edge, Prose
 from lading.lock.python import Answer, Demand, Target, Uv, last_lines
 from lading.lock.sources import name_of
+from lading.lock.ways import Ways, version_in
 
-_SUGGESTIONS = 2
 _MOST_ISSUES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A requirement, and who asks for it."""
-
-    side: str
-    """`model` or `server`."""
-    text: str
-    origin: str
-    """`mlflow`, `spec`, `pickle`, `installed`, or the server's name."""
-    where: str | None = None
-    """The file and line that asks for it, where one does."""
-
-    @property
-    def who(self) -> str:
-        """Name the side for people, and the line."""
-        return f"{self.side} ({', '.join(filter(None, (self.origin, self.where)))})"
-
-
-def demand_for(asked: Iterable[Asked], limits: Demand) -> Demand:
-    """Group requirements by side, under the limits of another demand."""
-    sides: dict[str, tuple[str, ...]] = {}
-    for one in asked:
-        sides[one.side] = (*sides.get(one.side, ()), one.text)
-    return replace(limits, sides=sides)
 
 
 def explain(
@@ -69,13 +44,36 @@ def explain(
         found = [*missing, *wheelless, *_clash(core, told, target)]
         issues += found or _unexplained(core, target)
         uvs.append(Issue("uv", last_lines(text)))
+        ways = Ways(rest, limits, target, uv)
         if not any(issue.fix for issue in issues):
-            issues[-1] = replace(issues[-1], fix=_change(rest, core, limits, target, uv))
+            issues[-1] = replace(issues[-1], fix=ways.change(core))
+        elif any(one.own for one in core) and (tried := ways.tried(core)):
+            issues[-1] = replace(issues[-1], fix=", or ".join(tried))
         rest = [one for one in rest if one not in core]
         if len(core) > 1 or not (missing or wheelless) or not rest:
             break
         answer = uv.compile(demand_for(rest, limits), target)
     return LockError(*issues, *uvs[:1]) if issues else _not_cached(target, answer.text)
+
+
+def reason(
+    asked: Sequence[Asked], limits: Demand, target: Target, uv: Uv, answer: Answer
+) -> tuple[list[Asked], str]:
+    """Say in one clause what keeps the server itself from being had, and by which minimal set."""
+    core, text = _core(asked, limits, target, uv, answer)
+    told = prose.parse(text)
+    own = {name_of(one.text) for one in core if one.own}
+    for name, _, python in told.pythons:
+        if name in own:
+            return core, f"it needs Python {python.rstrip(',')}"
+    chains = [issue.what for issue in _clash(core, told, target)[1:] if issue.where.startswith("model")]
+    others = [one.text for one in core if not one.own]
+    if chains:
+        told_of = [
+            one.replace(" → ", " needs ", 1) if "→" in one else f"{one} is asked for" for one in chains
+        ]
+        return core, " and ".join(dict.fromkeys(told_of))
+    return core, f"of {' and '.join(others)}" if others else "of the constraints"
 
 
 def _unexplained(core: Sequence[Asked], target: Target) -> list[Issue]:
@@ -128,8 +126,8 @@ def _missing(core: Sequence[Asked], told: Prose, target: Target, torch: Torch | 
         issues.append(Issue(_chain_text(core, told, name), what, fix))
     for name, versions, python in told.pythons:
         what = f"{name}{versions} needs Python {python.rstrip(',')}, the package has {target.minor}"
-        ways = f"choose another version, or another Python: {interpreter.ways()}"
-        issues.append(Issue(_chain_text(core, told, name), what, ways))
+        fix = f"choose another version, or another Python: {interpreter.ways()}"
+        issues.append(Issue(_chain_text(core, told, name), what, fix))
     for name, versions in told.versionless:
         if any(edge.child == name and edge.child_versions == versions for edge in told.edges):
             what = f"there is no {name}{versions} for {target}"
@@ -150,7 +148,7 @@ class _Place:
         """Return the newest version that a requirement allows and that has a wheel here."""
         demand = replace(self.limits, sides={"model": (requirement,)})
         answer = self.uv.compile(demand, self.target)
-        return _version_in(answer.text, name_of(requirement)) if answer.solved else None
+        return version_in(answer.text, name_of(requirement)) if answer.solved else None
 
 
 def _wheelless(core: Sequence[Asked], told: Prose, place: _Place) -> Iterator[Issue]:
@@ -198,7 +196,8 @@ def _clash(core: Sequence[Asked], told: Prose, target: Target) -> list[Issue]:
     names = " and ".join(repr(one.text) for one in core)
     verb = "cannot both be had" if len(core) == 2 else "cannot be had"
     head = Issue("requirements", f"{names} {verb} on {target}: they clash over {name!r}")
-    return [head, *(_side(core, told, edge) for edge in into[name])]
+    sides = [_side(core, told, edge) for edge in into[name]]
+    return [head, *sorted(sides, key=lambda one: one.where.startswith("server"))]
 
 
 def _side(core: Sequence[Asked], told: Prose, edge: Edge) -> Issue:
@@ -241,47 +240,6 @@ def _chain_text(core: Sequence[Asked], told: Prose, name: str) -> str:
             first, steps = chain
             return f"{first.who}: " + " → ".join((first.text, *steps))
     return f"package {name!r}"
-
-
-def _change(
-    asked: Sequence[Asked], core: Sequence[Asked], limits: Demand, target: Target, uv: Uv
-) -> str | None:
-    """Try to give up the versions of one requirement at a time, the model's own first."""
-    helpful: list[str] = []
-    for one in sorted(core, key=lambda one: one.side == "server"):
-        if helpful and one.side == "server":
-            # the author can change the model's requirements, the server's only by changing the server
-            break
-        loose = _without_versions(one.text)
-        if loose is None:
-            continue
-        changed = [replace(other, text=loose) if other is one else other for other in asked]
-        answer = uv.compile(demand_for(changed, limits), target)
-        if answer.solved:
-            version = _version_in(answer.text, name_of(loose))
-            owner = f"the {one.side}'s " if one.side == "server" else ""
-            helpful.append(f"{loose!r} instead of {owner}{one.text!r} (it would be {version})")
-        if len(helpful) == _SUGGESTIONS:
-            break
-    if helpful:
-        return "ask for " + ", or for ".join(helpful)
-    return f"drop or loosen one of {', '.join(repr(one.text) for one in core)}"
-
-
-def _without_versions(text: str) -> str | None:
-    from packaging.requirements import Requirement
-    from packaging.specifiers import SpecifierSet
-
-    requirement = Requirement(text)
-    if not requirement.specifier:
-        return None
-    requirement.specifier = SpecifierSet()
-    return str(requirement)
-
-
-def _version_in(pylock: str, name: str) -> str:
-    packages = toml.parse(pylock.encode(), "pylock.toml").get("packages", [])
-    return next((str(one.get("version")) for one in packages if one.get("name") == name), "left out")
 
 
 def _not_cached(target: Target, text: str) -> LockError:

@@ -43,6 +43,8 @@ class Question:
     conda: CondaWay = "map"
     accelerator: str | None = None
     """Which builds of PyTorch are chosen; see `core.accelerator`."""
+    server_version: str | None = None
+    """A version of the server, or specifiers of one; None is the newest that goes with the model."""
 
     @property
     def digest(self) -> Digest:
@@ -69,6 +71,7 @@ class Question:
             "find_links": [_links(place) for place in self.indexes.find_links],
             "system_packages": sorted(self.system_packages),
             **({"accelerator": self.accelerator} if self.accelerator else {}),
+            **({"server_version": self.server_version} if self.server_version else {}),
         }
 
 

@@ -15,12 +15,22 @@ from lading.core.lock import Lock, LockedWheel
 from lading.core.model import Requirement
 from lading.core.ports import Event, Events, Fetch, ignore
 from lading.core.spec import Indexes
-from lading.lock import advice, conflicts, credentials, interpreter, prose, provided, sources, wheels
+from lading.lock import (
+    advice,
+    conflicts,
+    credentials,
+    interpreter,
+    prose,
+    provided,
+    server_version,
+    sources,
+    wheels,
+)
 from lading.lock.accelerators import Torch
+from lading.lock.asked import Asked, demand_for
 from lading.lock.build import Build, CannotRun, own_alone
 from lading.lock.builder import Builder, Made
 from lading.lock.conda_solve import SolveConda
-from lading.lock.conflicts import Asked
 from lading.lock.interpreter import BringPython, Chosen
 from lading.lock.places import Holds, Pin, Place, ResolveBase
 from lading.lock.python import Answer, Demand, Target, Uv
@@ -116,6 +126,8 @@ class _Resolver:
     cannot_run: CannotRun
     made: dict[Digest, Made] = field(default_factory=dict)
     """What was built on the way, by the wheel's digest."""
+    told: set[str] = field(default_factory=set)
+    """What its author was warned of already: platforms mostly agree."""
 
     def find(self, environment: _Environment, place: Place) -> tuple[LockedWheel, ...]:
         """Find and measure the wheels of one environment in one place.
@@ -170,8 +182,10 @@ class _Resolver:
         constraints = (*self.read.constraints, *provided.constraints(there, folder))
         limits = Demand({}, constraints, self.read.prereleases, unemitted=tuple(there))
         for _ in range(_MOST_BUILDS):
-            answer = self.uv.compile(conflicts.demand_for(asked, limits), target)
+            answer = self.uv.compile(demand_for(asked, limits), target)
             if answer.solved:
+                if back := server_version.Look(asked, limits, target, self.uv).back(answer):
+                    self._warn(back)
                 return answer
             built = [one for one in self._built(answer.text, place, target) if one not in limits.find_links]
             if not built:
@@ -179,6 +193,11 @@ class _Resolver:
             limits = replace(limits, find_links=(*limits.find_links, *built))
         problem = self.cannot_run(place.platform) if self.build else None
         raise conflicts.explain(asked, limits, target, self.uv, answer, no_builds=problem)
+
+    def _warn(self, text: str) -> None:
+        if text not in self.told:
+            self.told.add(text)
+            self.events(Event("lock", "warning", text))
 
     def _from_source(self, wheel: LockedWheel) -> LockedWheel:
         """Tell of a wheel that was built what it was built from, and not where it lies on this machine."""
@@ -282,8 +301,13 @@ def _environments(
     model = tuple(
         Asked("model", one.text, one.origin, listed.get((one.origin, one.text))) for one in requirements
     )
-    serving = tuple(Asked("server", text, server.name) for text in server.requirements)
-    if server.name == NATIVE_SERVER:
+    chosen = question.server_version is not None
+    joins = server.name != NATIVE_SERVER
+    serving = tuple(
+        Asked("server", text, server.name, own=joins and number == 0, chosen=chosen)
+        for number, text in enumerate(server_version.requirements(server, question.server_version))
+    )
+    if not joins:
         return [_Environment("model", model), _Environment("server", serving)]
     return [_Environment("both", (*model, *serving))]
 
