@@ -124,6 +124,41 @@ def test_the_requirements_file_is_preferred_to_conda(folder):
     assert "the model lists no requirements" in facts.notes
 
 
+def test_what_python_env_lists_itself_is_preferred_as_mlflow_prefers_it(folder):
+    (folder / "python_env.yaml").write_text("python: 3.11.9\ndependencies:\n- scikit-learn==1.7.2\n")
+    assert inspect(folder).requirements_file == folder / "python_env.yaml"
+    (folder / "python_env.yaml").write_text("python: 3.11.9\n")
+    assert inspect(folder).requirements_file == folder / "requirements.txt"
+
+
+def test_a_model_may_call_its_environments_otherwise(folder):
+    change(folder, "conda: conda.yaml", "conda: env/c.yaml")
+    change(folder, "virtualenv: python_env.yaml", "virtualenv: env/p.yaml")
+    (folder / "env").mkdir()
+    (folder / "conda.yaml").rename(folder / "env/c.yaml")
+    (folder / "python_env.yaml").unlink()
+    (folder / "env/p.yaml").write_text("python: 3.11.8\ndependencies:\n- numpy\n")
+    facts = inspect(folder)
+    assert (facts.python, facts.requirements_file) == ("3.11.8", folder / "env/p.yaml")
+    (folder / "env/p.yaml").unlink()
+    (folder / "requirements.txt").unlink()
+    facts = inspect(folder)
+    assert (facts.python, facts.requirements_file) == ("3.10.13", folder / "env/c.yaml")
+
+
+def test_before_mlflow_2_a_model_names_its_conda_file_alone(folder):
+    change(folder, "env:\n      conda: conda.yaml\n      virtualenv: python_env.yaml", "env: env.yaml")
+    (folder / "conda.yaml").rename(folder / "env.yaml")
+    (folder / "requirements.txt").unlink()
+    assert inspect(folder).requirements_file == folder / "env.yaml"
+
+
+def test_an_environment_outside_of_the_model_is_not_read(folder):
+    change(folder, "virtualenv: python_env.yaml", "virtualenv: ../p.yaml")
+    (folder.parent / "p.yaml").write_text("python: 3.11.8\ndependencies:\n- numpy\n")
+    assert inspect(folder).requirements_file == folder / "requirements.txt"
+
+
 def test_python_is_told_by_the_environment_then_by_the_model(folder):
     assert inspect(folder).python == "3.11.9"
     (folder / "python_env.yaml").unlink()

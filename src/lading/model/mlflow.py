@@ -6,7 +6,6 @@ own load alike is served without mlflow, the rest by mlflow's own `python_functi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
 from lading.core.signature import Signature
-from lading.model import mlflow_lean, skops
+from lading.model import mlflow_environment, mlflow_lean, skops
 from lading.model.distributions import distribution_of
 from lading.model.documents import parse_json, read_yaml
 from lading.model.mlflow_example import read_examples
@@ -26,14 +25,9 @@ from lading.model.sklearn import (
     follow,
     follow_data,
     notes_of,
-    requirements_beside,
     requirements_of,
     risks_of,
 )
-
-_PYTHON_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?\Z")
-_CONDA_PYTHON = re.compile(r"python\s*={1,2}\s*([0-9]+\.[0-9]+(?:\.[0-9]+)?)\Z")
-
 
 # flavours whose model may be an estimator in a file of its own → the key that names the file
 _OF_ESTIMATORS = {"lightgbm": "data", "sklearn": "pickled_model"}
@@ -78,7 +72,8 @@ def inspect(request: Request) -> ModelFacts:
         )
     flavour = next((name for name in sorted(flavors) if name != "python_function"), "python_function")
     settings = flavors[flavour] if isinstance(flavors[flavour], dict) else {}
-    requirements_file = requirements_beside(root)
+    environment = mlflow_environment.find(root, pyfunc, files)
+    requirements_file = environment.requirements_file
     # MLflow writes the format of a Booster too, which is text whatever it says
     is_booster = str(settings.get("model_class")).endswith(".Booster")
     is_estimator = flavour == "sklearn" or (
@@ -105,7 +100,7 @@ def inspect(request: Request) -> ModelFacts:
         files=tuple(files.values()),
         framework=FRAMEWORKS.get(flavour),
         framework_version=framework_version(flavour, settings),
-        python=_python(root, pyfunc),
+        python=environment.python,
         signature=_signature(document) or loading.signature,
         requirements=loading.always
         if requirements_file
@@ -260,16 +255,3 @@ def _signature(document: Mapping[str, Any]) -> Signature | None:
         parts[key] = parse_json(value, f"MLmodel: signature.{key}") if isinstance(value, str) else value
     signature = Signature.from_json(parts)
     return signature if signature.inputs or signature.outputs or signature.params else None
-
-
-def _python(root: Path, pyfunc: Mapping[str, Any]) -> str | None:
-    """Tell the Python it was saved under: python_env.yaml, conda.yaml, then MLmodel."""
-    found: list[object] = []
-    if (root / "python_env.yaml").is_file():
-        found.append(read_yaml(root / "python_env.yaml", "python_env.yaml").get("python"))
-    if (root / "conda.yaml").is_file():
-        listed = read_yaml(root / "conda.yaml", "conda.yaml").get("dependencies")
-        matches = (_CONDA_PYTHON.match(one) for one in listed or () if isinstance(one, str))
-        found += [match[1] for match in matches if match]
-    found.append(pyfunc.get("python_version"))
-    return next((one for one in found if isinstance(one, str) and _PYTHON_VERSION.match(one)), None)
