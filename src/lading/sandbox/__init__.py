@@ -9,5 +9,17 @@ from lading.sandbox.containers import Engine, Order
 from lading.sandbox.flatten import flatten
 from lading.sandbox.kinds import KINDS, Availability, available, choose, engine
 from lading.sandbox.kinds import open as open  # noqa: A004 - `sandbox.open`
+from lading.sandbox.relay import relayed
 
-__all__ = ["KINDS", "Availability", "Engine", "Order", "available", "choose", "engine", "flatten", "open"]
+__all__ = [
+    "KINDS",
+    "Availability",
+    "Engine",
+    "Order",
+    "available",
+    "choose",
+    "engine",
+    "flatten",
+    "open",
+    "relayed",
+]
