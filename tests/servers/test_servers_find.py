@@ -1,26 +1,33 @@
+from pathlib import Path
+
 import pytest
 from packaging.requirements import Requirement
 
 from lading.core.errors import SpecError
+from lading.core.model import ModelFacts
+from lading.core.spec import PackageSpec
 from lading.servers import find
+
+FACTS = ModelFacts(Path("model.pkl"), "sklearn", "sklearn", "pickle")
 
 
 def test_the_native_server_is_found_by_its_name():
-    needs = find("lading")
+    assert find("lading").name == "lading"
+    needs = find("lading").needs(PackageSpec(), FACTS)
     assert needs.name == "lading"
     assert needs.port == 8080
     assert needs.entrypoint[0].startswith("/opt/lading/server/")
 
 
 def test_every_requirement_is_pep_508():
-    names = {Requirement(text).name for text in find("lading").requirements}
+    names = {Requirement(text).name for text in find("lading").needs(PackageSpec(), FACTS).requirements}
     assert names == {"grpcio", "httptools", "uvloop", "msgspec"}
 
 
 def test_an_unknown_server_is_refused_with_the_known_ones():
     with pytest.raises(SpecError) as caught:
-        find("triton")
-    assert str(caught.value) == "server: got 'triton', expected 'lading'"
+        find("nginx")
+    assert str(caught.value) == "server: got 'nginx', expected 'azureml_online' or 'lading'"
 
 
 def test_a_near_miss_is_named():

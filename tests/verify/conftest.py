@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lading import sandbox, verify
+from lading import sandbox, servers, verify
 from lading.core.bill import Bill, BilledEnvironment, BilledExample, BilledModel, BilledPackage, BilledServer
 from lading.core.digest import Digest
 from lading.core.errors import VerifyError
@@ -172,6 +172,8 @@ def check(package: Callable[..., object], bill: Bill, tmp_path: Path) -> Callabl
             bill=changed,
             examples=examples,
             image=IMAGE,
+            server=servers.find("lading"),
+            env={"LADING_UDS": f"/tmp/{verify.SOCKET}"},
             argv=["/opt/lading/server/bin/python", "-I", "/opt/lading/server/serve.py"],
             tmp=tmp_path,
             **options,

@@ -6,7 +6,7 @@ A bill has no secrets, no paths of the machine it was made on, and no times.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lading.core import canonical, typed
@@ -17,6 +17,7 @@ from lading.core.image import Kind
 from lading.core.model import Risk
 from lading.core.platform import Platform
 from lading.core.signature import Signature
+from lading.core.spec import ServerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,8 @@ class BilledServer:
     packages: tuple[BilledPackage, ...]
     python: str | None = None
     """The Python that carries the server, where it is another than the model's."""
+    settings: ServerSettings = field(default_factory=ServerSettings)
+    """What was asked of it."""
 
 
 @dataclass(frozen=True, slots=True)

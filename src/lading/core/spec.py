@@ -72,6 +72,43 @@ class Example:
     name: str = "example"
 
 
+ServerName = Literal["lading", "azureml_online"]
+"""The inference servers; each has a file in `servers`."""
+
+Mode = Literal["copy", "download"]
+"""Where a model is at start: in the image, or fetched and verified then (Azure ML's words)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A port and a path of an HTTP server."""
+
+    port: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What an author asks of an inference server; None is what the server does of itself."""
+
+    version: str | None = None
+    """A version (`1.4.1`) or PEP 440 specifiers (`>=1.4,<2`) of the server's distribution."""
+    liveness: Route | None = None
+    readiness: Route | None = None
+    scoring: Route | None = None
+    command: tuple[str, ...] = ()
+    """What starts a `custom` server, in exec form."""
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    """The server's own keys."""
+    model_name: str | None = None
+    """What the model is called where it is registered; None is the package's name."""
+    model_version: str | None = None
+    model_folder: str | None = None
+    """The name that the model's folder keeps in the image; None where the model is a single file."""
+    model_mount_path: str | None = None
+    """An absolute folder: the model lies in NAME/VERSION below it (Azure ML, online deployment YAML)."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackageSpec:
     """A package as its author describes it; None is "infer it". Paths are absolute."""
@@ -98,6 +135,8 @@ class PackageSpec:
     entry: str | None = None
     """`file.py` (init/run), `file.py:function` or `file.py:Class`, relative to `code`."""
     server: str = "lading"
+    server_settings: ServerSettings = ServerSettings()
+    mode: Mode = "copy"
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     assets: tuple[Path, ...] = ()
     examples: tuple[Example, ...] = ()

@@ -24,11 +24,12 @@ from lading.core.digest import Digest
 from lading.core.image import Layer
 from lading.core.lock import Interpreter, LockedConda, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts, Requirement
-from lading.core.server import ServerNeeds
+from lading.core.server import NATIVE, ServerNeeds
 from lading.core.spec import Example, PackageSpec
 from lading.image import examples as recorded
 
 ENVIRONMENT_PATH = "/opt/lading/env"
+SERVER_PATH = "/opt/lading/server"
 MODEL_PATH = "/opt/lading/model"
 CODE_PATH = "/opt/lading/code"
 BILL_PATH = "/opt/lading/bill.json"
@@ -67,7 +68,7 @@ def draw(
         description=spec.description,
         tags=dict(spec.tags),
         platform=lock.platform,
-        model=_model(facts, model_files, requirements),
+        model=_model(facts, model_files, requirements, server.model_path or MODEL_PATH),
         environment=BilledEnvironment(
             path=ENVIRONMENT_PATH,
             base=lock.base.reference,
@@ -75,7 +76,7 @@ def draw(
             interpreter=lock.interpreter.path,
             packages=_packages(lock.model),
             system_packages=_packages(lock.base.packages),
-            variables={**_conda_variables(lock), **spec.environment_variables},
+            variables={**_conda_variables(lock), **server.variables, **spec.environment_variables},
             conda_packages=tuple(map(_conda, lock.conda)),
             base_digest=lock.base.image.digest if lock.base.image else None,
             accelerator=spec.accelerator,
@@ -83,12 +84,12 @@ def draw(
         ),
         server=BilledServer(
             name=server.name,
-            # the environment that the entry point's interpreter belongs to
-            path=server.entrypoint[0].rpartition("/bin/")[0],
+            path=server_path(server),
             port=server.port,
             routes=dict(server.routes),
             packages=_packages(lock.server),
             python=lock.second.version if lock.second else None,
+            settings=spec.server_settings,
         ),
         code=code,
         examples=tuple(recorded.bill(number, one) for number, one in enumerate(examples)),
@@ -96,6 +97,11 @@ def draw(
         layers=tuple(map(_layer, layers)),
         assets=tuple(assets),
     )
+
+
+def server_path(server: ServerNeeds) -> str:
+    """Return the environment that a server runs in: its own, or the model's."""
+    return SERVER_PATH if server.name == NATIVE else ENVIRONMENT_PATH
 
 
 def compiled(
@@ -150,14 +156,14 @@ def _conda_variables(lock: PlatformLock) -> dict[str, str]:
 
 
 def _model(
-    facts: ModelFacts, digests: Mapping[str, Digest], requirements: Iterable[Requirement]
+    facts: ModelFacts, digests: Mapping[str, Digest], requirements: Iterable[Requirement], path: str
 ) -> BilledModel:
     files = (BilledFile(one.path, one.size_bytes, digests[one.path]) for one in facts.files)
     asked = (
         BilledRequirement(without_secrets(one.text), one.origin, one.mapped_from) for one in requirements
     )
     return BilledModel(
-        path=MODEL_PATH,
+        path=path,
         format=facts.format,
         flavour=facts.flavour,
         loader=facts.loader,

@@ -139,20 +139,29 @@ def _settings(
         "Env": [f"{key}={environment[key]}" for key in sorted(environment)],
         "Entrypoint": list(server.entrypoint),
         "Cmd": list(server.command),
-        "WorkingDir": bill.code.path if bill.code else (base and base.working_dir) or "/opt/lading",
+        "WorkingDir": server.working_directory or _folder(bill, base),
         "Labels": {**labels, _BIND_TO_PORT: "true"},
         "StopSignal": "SIGTERM",
     }
     if route := server.routes.get("readiness"):
         # Docker's extension; there is no shell in the image
         settings["Healthcheck"] = {
-            "Test": ["CMD", server.entrypoint[0], "-ISc", _PROBE.format(port=server.port, route=route)],
+            "Test": [
+                "CMD",
+                f"{bill.server.path}/bin/python",
+                "-ISc",
+                _PROBE.format(port=server.port, route=route),
+            ],
             "Interval": 10 * _SECOND_NS,
             "Timeout": 5 * _SECOND_NS,
             "StartPeriod": 120 * _SECOND_NS,
             "Retries": 3,
         }
     return settings
+
+
+def _folder(bill: Bill, base: BaseImage | None) -> str:
+    return bill.code.path if bill.code else (base and base.working_dir) or "/opt/lading"
 
 
 def _accelerated(accelerator: str | None) -> dict[str, str]:

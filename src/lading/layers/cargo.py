@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lading.core.bases import BaseImage
@@ -26,5 +27,11 @@ class Cargo:
     """Files and folders; each keeps its name, below /opt/lading/assets."""
     examples: tuple[bytes, ...] = ()
     """JSON documents; they become /opt/lading/examples/0.json, 1.json and so on."""
+    model_path: str | None = None
+    """Where the model's files lie, absolute; None is /opt/lading/model, which else links there."""
+    code_path: str | None = None
+    """Where the routine lies, absolute; None is /opt/lading/code, which else links there."""
+    server_files: Mapping[str, bytes] = field(default_factory=dict)
+    """What is made for the server, by absolute path."""
     code_is_model: bool = False
     """Whether the routine's folder is the model's: it is packed once, and /opt/lading/code links to it."""

@@ -22,6 +22,7 @@ from lading.core.lock import (
     LockedWheel,
     PlatformLock,
 )
+from lading.core.server import NATIVE
 from lading.layers import archive, completion, conda, deb, environment, files, overlap, root, system, wheel
 from lading.layers.cargo import Cargo
 from lading.layers.file_digests import FileDigests
@@ -40,7 +41,6 @@ _WHEELS_ALONE_BESIDE_CONDA = 1
 _BASE_MANY, _BASE_MAX = 36, 44
 """With so many layers of an image below there is room for few of ours."""
 _BIG_FILE_BYTES = 64 << 20
-NATIVE = "lading"
 CODE = "opt/lading/code"
 ASSETS = "opt/lading/assets"
 
@@ -83,9 +83,16 @@ def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()
         runtime = environment.runtime(environment.SERVER, cargo.lock.server_interpreter)
         found.append(_files("server", "lading runtime", files.contents(runtime, digests)))
     if cargo.code_is_model:
-        found.append(Recipe("code", "code", {"link": [CODE, environment.MODEL]}, _link_code))
+        there = _place(cargo.model_path, environment.MODEL)
+        found.append(_link("code", "code", _place(cargo.code_path, CODE), there))
     elif cargo.code:
         found.append(_files("code", "code", code(cargo, digests)))
+    if cargo.code and cargo.code_path:
+        found.append(_link("server", "link to the code", CODE, cargo.code_path[1:]))
+    if cargo.model_path:
+        found.append(_link("server", "link to the model", environment.MODEL, cargo.model_path[1:]))
+    if cargo.server_files:
+        found.append(_texts("server", "files of the server", cargo.server_files))
     if cargo.assets:
         found.append(_files("assets", "assets", assets(cargo, digests)))
     if cargo.examples:
@@ -121,7 +128,7 @@ def code(cargo: Cargo, digests: FileDigests) -> tuple[files.Content, ...]:
     """List the routine's files, none where they are among the model's."""
     if cargo.code is None or cargo.code_is_model:
         return ()
-    return files.contents(files.walk(cargo.code, CODE), digests)
+    return files.contents(files.walk(cargo.code, _place(cargo.code_path, CODE)), digests)
 
 
 def assets(cargo: Cargo, digests: FileDigests) -> tuple[files.Content, ...]:
@@ -129,8 +136,28 @@ def assets(cargo: Cargo, digests: FileDigests) -> tuple[files.Content, ...]:
     return files.contents(_assets(cargo.assets), digests)
 
 
-def _link_code(_: Sequence[Path], writer: LayerWriter) -> None:
-    writer.symlink(CODE, f"/{environment.MODEL}")
+def _place(asked: str | None, own: str) -> str:
+    """Return the folder in the image, without its leading slash."""
+    return asked[1:] if asked else own
+
+
+def _link(kind: Kind, title: str, path: str, target: str) -> Recipe:
+    """Lay a link to another folder of the image."""
+
+    def write(_: Sequence[Path], writer: LayerWriter) -> None:
+        writer.symlink(path, f"/{target}")
+
+    return Recipe(kind, title, {"link": [path, target]}, write)
+
+
+def _texts(kind: Kind, title: str, named: Mapping[str, bytes]) -> Recipe:
+    """Lay files that are made here, by absolute path."""
+
+    def write(_: Sequence[Path], writer: LayerWriter) -> None:
+        for path, data in sorted(named.items()):
+            writer.file(path[1:], data)
+
+    return Recipe(kind, title, {title: {path: str(Digest.of(data)) for path, data in named.items()}}, write)
 
 
 def _env(cargo: Cargo) -> wheel.Target:
@@ -320,25 +347,19 @@ def _assets(assets: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 
 
 def _examples(examples: Sequence[bytes]) -> Recipe:
-    named = {f"opt/lading/examples/{index}.json": data for index, data in enumerate(examples)}
-
-    def write(_: Sequence[Path], writer: LayerWriter) -> None:
-        for path, data in sorted(named.items()):
-            writer.file(path, data)
-
-    made_from = {"examples": {path: str(Digest.of(data)) for path, data in named.items()}}
-    return Recipe("assets", "examples", made_from, write)
+    named = {f"/opt/lading/examples/{index}.json": data for index, data in enumerate(examples)}
+    return _texts("assets", "examples", named)
 
 
 def _model(cargo: Cargo, digests: FileDigests, most: int) -> list[Recipe]:
     """Give each big file of a model a layer while there is room; the small ones share the last."""
-    pairs = [(f"{environment.MODEL}/{one.path}", one.source) for one in cargo.model]
+    prefix = f"{_place(cargo.model_path, environment.MODEL)}/"
+    pairs = [(f"{prefix}{one.path}", one.source) for one in cargo.model]
     contents = files.contents(pairs, digests)
     by_size = sorted(contents, key=lambda one: (-one.size_bytes, one.path))
     big = [one for one in by_size if one.size_bytes >= _BIG_FILE_BYTES][: most - 1]
     rest = [one for one in contents if one not in big]
     layers = [_files("model", "model", rest)] if rest else []
-    prefix = f"{environment.MODEL}/"
     return layers + [_files("model", f"model {one.path.removeprefix(prefix)}", [one]) for one in big]
 
 

@@ -10,12 +10,13 @@ from lading.core.errors import Issue, LockError
 from lading.core.lock import BaseFacts, Interpreter, LockedBase, LockedConda, LockedWheel, PlatformLock
 from lading.core.platform import Platform
 from lading.core.ports import Event, Events
+from lading.core.server import NATIVE
 from lading.lock import conda_solve, provided
 from lading.lock.conda import CondaFile
 from lading.lock.conda_solve import SolveConda
 from lading.lock.interpreter import BringPython, Chosen, beside, settle
 from lading.lock.python import Target
-from lading.lock.question import NATIVE_SERVER, Question
+from lading.lock.question import Question
 from lading.lock.sources import Sources
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Pin:
 
     def __call__(self, platform: Platform) -> Pinned:
         facts = self.resolve_base(self.chosen.reference, platform)
-        serves = self.question.server.name == NATIVE_SERVER
+        serves = self.question.server.name == NATIVE
         if self.read.conda_file and self.solve_conda:
             return self._solved(self.read.conda_file, self.solve_conda, platform, facts)
         pinned = settle(self.chosen, platform, facts, self.bring_python, allows=self.allows, serves=serves)
@@ -72,7 +73,7 @@ class Pin:
         if asked and asked.split(".")[:2] != python.version.split(".")[:2]:
             what = f"Python {python.minor} comes from conda, and {asked} is asked for"
             self.events(Event("lock", "warning", what))
-        serves = self.question.server.name == NATIVE_SERVER
+        serves = self.question.server.name == NATIVE
         base, second = beside(python, platform, facts, self.bring_python) if serves else (facts.base, None)
         return Pinned(base, python, second, packages)
 

@@ -17,9 +17,6 @@ from lading.lock import sources
 RESOLVER_FORMAT = 2
 """Raised when the same question would be answered otherwise, so that older locks are stale."""
 
-NATIVE_SERVER = "lading"
-"""The server that has an environment of its own."""
-
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -14,6 +14,7 @@ from lading.core.errors import Issue, LockError
 from lading.core.lock import Lock, LockedWheel
 from lading.core.model import Requirement
 from lading.core.ports import Event, Events, Fetch, ignore
+from lading.core.server import NATIVE
 from lading.core.spec import Indexes
 from lading.lock import (
     advice,
@@ -34,7 +35,7 @@ from lading.lock.conda_solve import SolveConda
 from lading.lock.interpreter import BringPython, Chosen
 from lading.lock.places import Holds, Pin, Place, ResolveBase
 from lading.lock.python import Answer, Demand, Target, Uv
-from lading.lock.question import NATIVE_SERVER, Question
+from lading.lock.question import Question
 from lading.lock.requirements import Entry
 from lading.lock.sources import Sources
 from lading.lock.wheels import Found, Tally
@@ -302,7 +303,7 @@ def _environments(
         Asked("model", one.text, one.origin, listed.get((one.origin, one.text))) for one in requirements
     )
     chosen = question.server_version is not None
-    joins = server.name != NATIVE_SERVER
+    joins = server.name != NATIVE
     serving = tuple(
         Asked("server", text, server.name, own=joins and number == 0, chosen=chosen)
         for number, text in enumerate(server_version.requirements(server, question.server_version))

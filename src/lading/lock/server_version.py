@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lading.core.errors import Issue, LockError, SpecError
-from lading.core.server import ServerNeeds
+from lading.core.server import NATIVE, ServerNeeds
 from lading.lock import conflicts
 from lading.lock.asked import Asked, demand_for
 from lading.lock.python import Answer, Demand, Target, Uv
-from lading.lock.question import NATIVE_SERVER
 from lading.lock.sources import name_of
 from lading.lock.ways import Ways, version_in
 
@@ -31,8 +30,8 @@ def requirements(server: ServerNeeds, version: str | None) -> tuple[str, ...]:
     """
     if version is None:
         return server.requirements
-    if server.name == NATIVE_SERVER:
-        what = f"got {version!r}, and the server {NATIVE_SERVER!r} is lading's own, of its version"
+    if server.name == NATIVE:
+        what = f"got {version!r}, and the server {NATIVE!r} is lading's own, of its version"
         raise SpecError(Issue(_WHERE, what, "leave it out, or install another lading"))
     if not server.requirements:
         what = f"got {version!r}, and the server {server.name!r} is no Python package"

@@ -16,6 +16,7 @@ from lading.core.image import Image, Layer
 from lading.core.lock import PlatformLock
 from lading.core.model import ModelFacts
 from lading.core.ports import Event, Fetch, ignore
+from lading.core.server import NATIVE
 from lading.core.signature import Signature
 from lading.core.spec import TOLERANT, Example, PackageSpec
 from lading.image.bill import ENVIRONMENT_PATH, MODEL_PATH
@@ -80,7 +81,7 @@ class Compiler:
         """
         if self.what.compile == "off":
             return ""
-        if reason := _why_not(self.facts) or self._why_not_here(lock):
+        if reason := _why_not(self.facts, self.what.server) or self._why_not_here(lock):
             return self._decline(reason)
         layers = original.layers[:-1]
         proof, layer = self._form(original, layers, lock)
@@ -210,8 +211,10 @@ def _failure(error: LadingError) -> Mapping[str, Any]:
     return {"reason": f"the compiler failed: {last[-300:]}"}
 
 
-def _why_not(facts: ModelFacts) -> str:
+def _why_not(facts: ModelFacts, server: str) -> str:
     """Say why a model cannot be compiled whatever it is; nothing where it is the compiler's to tell."""
+    if server != NATIVE:
+        return f"{server!r} loads the model itself"
     if facts.loader == "routine":
         return "an inference routine is its author's own code"
     if facts.loader == "pyfunc":

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import IO
 
+from lading import servers
 from lading.core import canonical
 from lading.core.errors import Issue, RegistryError, SpecError
 from lading.core.image import Image
@@ -176,6 +177,9 @@ def _run_in_sandbox(
         argv = [*_entrypoint(package.image), *wanted.arguments]
     refuse_taken("run", place.host, place.port, _OTHER)
     context.events(Event("run", "stage", f"sandbox: {place.url(_scheme(environment))}"))
+    listening = servers.find(package.bill.server.name).listen(place.host, place.port)
+    argv += listening.arguments
+    environment = {**listening.variables, **environment}
     return serve_package(context, package, argv, {**env, **environment}, sandbox=None, log=log)
 
 

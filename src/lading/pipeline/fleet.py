@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 
 from lading.core.errors import Issue, LadingError, RegistryError, SpecError, VerifyError
 from lading.core.ports import Event, Running
+from lading.core.server import NATIVE
 from lading.pipeline import shelf
 from lading.pipeline.context import Context
 from lading.pipeline.run import command, user
@@ -62,6 +63,15 @@ class Member:
         }
 
 
+def _refuse_others(packages: Sequence[tuple[str, shelf.Package]]) -> None:
+    """Refuse packages whose server speaks another protocol than the router."""
+    found = [(text, one.bill.server.name) for text, one in packages if one.bill.server.name != NATIVE]
+    if found:
+        fix = "serve it alone, or pack it with server: lading"
+        what = "its server is {!r}, and the router speaks to 'lading' alone"
+        raise SpecError(*(Issue(text, what.format(name), fix) for text, name in found))
+
+
 class Fleet:
     """Packages that are served, each in its own sandbox."""
 
@@ -95,6 +105,7 @@ class Fleet:
     def load_all(self, texts: Sequence[str]) -> None:
         """Serve packages that are all in the store, started side by side; the first stays the first."""
         packages = [(text, self._find(text)) for text in texts]
+        _refuse_others(packages)
         self._refuse_clashes(packages)
         with ThreadPoolExecutor(len(packages)) as threads:
             loading = [threads.submit(self._serve, *one) for one in packages]
@@ -124,7 +135,9 @@ class Fleet:
 
     def load(self, text: str) -> Member:
         """Start a package's server and wait until it is ready; raise LadingError where it is not."""
-        return self._serve(text, self._find(text))
+        package = self._find(text)
+        _refuse_others([(text, package)])
+        return self._serve(text, package)
 
     def _serve(self, text: str, package: shelf.Package) -> Member:
         name, version = shelf.served_as(self._context, text, package)

@@ -21,8 +21,9 @@ from lading.core.platform import Platform
 from lading.core.ports import Event, Fetch, Sandbox, ignore
 from lading.core.reference import Reference
 from lading.core.report import Report
+from lading.core.server import NATIVE
 from lading.core.spec import Example, PackageSpec
-from lading.image.bill import BILL_PATH, CODE_PATH, ENVIRONMENT_PATH, LOCK_PATH
+from lading.image.bill import BILL_PATH, CODE_PATH, ENVIRONMENT_PATH, LOCK_PATH, SERVER_PATH
 from lading.image.examples import encode as encode_example
 from lading.layers import Cargo, Recipe, assemble, bytecode, recipes, seal
 from lading.layers.cache import key
@@ -178,7 +179,7 @@ class Builder:
         self.created_s = int(os.environ.get("SOURCE_DATE_EPOCH") or 0) if created_s is None else created_s
         self.sealed_by = sealed_by
         self.compiles = compiles
-        self.server = servers.find(what.server)
+        self.server = servers.find(what.server).needs(what, facts)
         self.examples: tuple[Example, ...] = what.examples or facts.examples
         self._compiler = Compiler(
             context, what, facts, self.examples, sandbox, self._sealed, self._bytecode_of_model, again
@@ -205,6 +206,9 @@ class Builder:
             base=bases.read(context, lock.base, lock.platform),
             model=self.facts.files,
             code=self.facts.code,
+            model_path=self.server.model_path,
+            code_path=self.server.code_path,
+            server_files=self.server.files,
             code_is_model=self.facts.root.is_dir() and self.facts.code == self.facts.root,
             assets=self.what.assets,
             examples=tuple(encode_example(one) for one in self.examples),
@@ -239,7 +243,8 @@ class Builder:
 
     def _bill(self, cargo: Cargo, layers: Sequence[Layer]) -> Bill:
         digests = self.context.digests
-        code = _billed(recipes.code(cargo, digests), recipes.CODE)
+        code_path = self.server.code_path or CODE_PATH
+        code = _billed(recipes.code(cargo, digests), code_path[1:])
         return image.draw(
             lading=self.sealed_by,
             name=plan.name(self.what),
@@ -250,7 +255,7 @@ class Builder:
             lock_digest=Digest.of(sealed.encode(cargo.lock)),
             lock=cargo.lock,
             server=self.server,
-            code=BilledCode(CODE_PATH, self.facts.entry, code) if self.facts.code else None,
+            code=BilledCode(code_path, self.facts.entry, code) if self.facts.code else None,
             examples=self.examples,
             layers=layers,
             assets=_billed(recipes.assets(cargo, digests), recipes.ASSETS),
@@ -264,10 +269,13 @@ class Builder:
         if problem := self.context.cannot_run(lock.platform, self.sandbox):
             self.context.events(Event("assemble", "warning", summary.of_foreign(lock.platform, problem)))
             return [], 0
-        server_path = self.server.entrypoint[0].rpartition("/bin/")[0]
+        if self.server.name != NATIVE:
+            roots = (*self.facts.modules, *self.server.modules)
+            made, was_there = self._bytecode_of_model(lock, layers, roots)
+            return [made], was_there
         base = {"image", "base", "interpreter", "server"}
         below = [one for one in layers if one.kind in base or one.title == SKELETON]
-        part = ("server", server_path, self.server.modules)
+        part = ("server", SERVER_PATH, self.server.modules)
         first, was_there = self._bytecode_of(lock, below, part, lock.server_interpreter)
         second, is_there = self._bytecode_of_model(lock, [*layers, first], self.facts.modules)
         return [first, second], was_there + is_there

@@ -18,6 +18,7 @@ from lading.core.model import ModelFacts, Origin, Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
+from lading.core.server import NATIVE
 from lading.core.spec import CREDENTIALS_FIX, CompileWay, PackageSpec, index_problem
 from lading.pipeline import summary
 from lading.pipeline.context import Context
@@ -59,7 +60,9 @@ def inspect(what: PackageSpec) -> ModelFacts:
     root = what.model or what.code
     if root is None:
         raise SpecError(Issue("model", "nothing is named", "set 'model' or 'code', or name a path"))
-    return model.inspect(root, code=what.code, entry=what.entry, loader=what.loader)
+    # another server than ours brings MLflow, or the author's own code, to load a model with
+    loader = what.loader if what.server == NATIVE else "mlflow"
+    return model.inspect(root, code=what.code, entry=what.entry, loader=loader)
 
 
 def examine(context: Context, what: PackageSpec) -> ModelFacts:
@@ -73,8 +76,12 @@ def examine(context: Context, what: PackageSpec) -> ModelFacts:
 def complete(what: PackageSpec, facts: ModelFacts) -> tuple[PackageSpec, ModelFacts]:
     """Add what the conda file says besides libraries: programs of Debian, variables, what is left out."""
     found = locks.surroundings(_requirements_file(what, facts), solves=what.conda == "solve")
+    settings = what.server_settings
+    if facts.root.is_dir() and settings.model_folder is None:
+        settings = replace(settings, model_folder=facts.root.name)
     completed = replace(
         what,
+        server_settings=settings,
         system_packages=tuple(dict.fromkeys((*what.system_packages, *found.system_packages))),
         environment_variables={**found.variables, **what.environment_variables},
     )
@@ -100,7 +107,7 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
     file = _requirements_file(what, facts)
     of_model: Origin = "mlflow" if facts.format == "mlflow" else "spec"
     return locks.Question(
-        server=servers.find(what.server),
+        server=servers.find(what.server).needs(what, facts),
         platforms=what.platforms or (Platform.current(),),
         requirements=(
             *(Requirement(text, "spec") for text in (*listed, *_COMPILERS.get(what.compile, ()))),
@@ -108,7 +115,7 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
         ),
         requirements_file=file,
         requirements_file_origin="spec" if what.requirements is not None else of_model,
-        without=() if facts.loader == "pyfunc" else _SAVING_TOOLS,
+        without=() if facts.loader == "pyfunc" or what.server != NATIVE else _SAVING_TOOLS,
         python=what.python or _python(facts),
         base=str(what.base) if what.base else None,
         base_digest=_base_digest(context, what.base),

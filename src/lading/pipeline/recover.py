@@ -19,7 +19,7 @@ from lading.core.lock import PlatformLock
 from lading.core.model import ModelFacts, ModelFile, Requirement
 from lading.core.ports import ignore
 from lading.core.spec import PackageSpec
-from lading.image.bill import CODE_PATH, LOCK_PATH, MODEL_PATH
+from lading.image.bill import CODE_PATH, LOCK_PATH
 from lading.layers.recipes import ASSETS
 from lading.layers.tar import check_path
 from lading.lock import sealed
@@ -51,13 +51,14 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
     lock = _lock(package, beside.get(LOCK_PATH))
     own = [layer for layer in package.image.layers if layer.kind in _OWN]
     folders = unpack(own, context.store, folder, ignore)
-    _refuse_links(dict(zip(folders, own, strict=True)))
+    _refuse_links(dict(zip(folders, own, strict=True)), bill)
     spec = PackageSpec(
         name=bill.name,
         version=bill.version,
         description=bill.description,
         tags=bill.tags,
         server=bill.server.name,
+        server_settings=bill.server.settings,
         # what is built from source again may want them
         system_packages=bill.environment.system_packages_asked,
         environment_variables=bill.environment.variables,
@@ -108,9 +109,9 @@ def _lock(package: shelf.Package, data: bytes | None) -> PlatformLock:
     return sealed.parse(data, where)
 
 
-def _refuse_links(layers: dict[Path, Layer]) -> None:
+def _refuse_links(layers: dict[Path, Layer], bill: Bill) -> None:
     """Refuse what lading never puts in a layer of files: packing would read where a link leads."""
-    allowed = {(CODE_PATH[1:], MODEL_PATH)}
+    allowed = {(_code_path(bill)[1:], bill.model.path)}
     issues = []
     for folder, layer in layers.items():
         for path in folder.rglob("*"):
@@ -124,10 +125,15 @@ def _refuse_links(layers: dict[Path, Layer]) -> None:
         raise IntegrityError(*issues[:5])
 
 
+def _code_path(bill: Bill) -> str:
+    return bill.code.path if bill.code else CODE_PATH
+
+
 def _facts(bill: Bill, folders: Sequence[Path]) -> ModelFacts:
     model = bill.model
-    code = next((path for one in folders if os.path.lexists(path := one / CODE_PATH[1:])), None)
-    root = next((path for one in folders if (path := one / MODEL_PATH[1:]).is_dir()), Path(MODEL_PATH))
+    there = _code_path(bill)[1:]
+    code = next((path for one in folders if os.path.lexists(path := one / there)), None)
+    root = next((path for one in folders if (path := one / model.path[1:]).is_dir()), Path(model.path))
     if code and code.is_symlink():  # the routine lies among the model's files
         code = root
     return ModelFacts(
@@ -157,7 +163,7 @@ def _model_files(bill: Bill, folders: Sequence[Path]) -> Iterator[ModelFile]:
     """Find each file of the model in the layer that has it."""
     missing = []
     for one in bill.model.files:
-        path = f"{MODEL_PATH[1:]}/{one.path}"
+        path = f"{bill.model.path[1:]}/{one.path}"
         check_path(path)
         source = next((found for each in folders if (found := each / path).is_file()), None)
         if source is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lading import image as images
-from lading import verify
+from lading import servers, verify
 from lading.core import canonical
 from lading.core.bill import Bill
 from lading.core.descriptor import REPORT, Descriptor
@@ -19,11 +19,13 @@ from lading.core.image import Image
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.report import Report
+from lading.core.server import NATIVE
 from lading.core.spec import Example
 from lading.image.describe import USER
 from lading.image.referrers import EMPTY_CONFIG
 from lading.pipeline import shelf, summary
 from lading.pipeline.context import Context, keeping
+from lading.sandbox import relayed
 from lading.store import documents
 
 _ROUNDING = 1e-9
@@ -88,7 +90,7 @@ def _warn(context: Context, report: Report) -> None:
 def _run(
     context: Context, image: Image, bill: Bill, examples: Sequence[Example], sandbox: str | None
 ) -> tuple[Report, list[Any]]:
-    argv, env = command(image)
+    argv, env = on_socket(image, bill, f"/tmp/{verify.SOCKET}")  # noqa: S108 - in the sandbox
     answers: list[Any] = []
     with temporary_folder() as tmp:
         report = verify.check(
@@ -96,6 +98,7 @@ def _run(
             bill=bill,
             examples=examples,
             image=image.descriptor.digest,
+            server=servers.find(bill.server.name),
             argv=argv,
             env=env,
             tmp=tmp,
@@ -199,6 +202,17 @@ def command(image: Image) -> tuple[list[str], dict[str, str]]:
     settings = canonical.decode(image.config, "image config").get("config") or {}
     env = dict(one.split("=", 1) for one in settings.get("Env") or ())
     return [*(settings.get("Entrypoint") or ()), *(settings.get("Cmd") or ())], env
+
+
+def on_socket(image: Image, bill: Bill, socket: str) -> tuple[list[str], dict[str, str]]:
+    """Read how an image starts, made to answer on a Unix socket: itself, or with a relay beside it."""
+    argv, env = command(image)
+    if bill.server.name == NATIVE:
+        return argv, {**env, "LADING_UDS": socket}
+    python = f"{bill.server.path}/bin/python"
+    listening = servers.find(bill.server.name).listen("127.0.0.1", bill.server.port)
+    relay = relayed([*argv, *listening.arguments], python=python, port=bill.server.port, socket=socket)
+    return relay, {**env, **listening.variables}
 
 
 def user(image: Image) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from lading import servers
 from lading.core.errors import Issue, SpecError
 from lading.core.platform import Platform
 from lading.core.ports import Event
@@ -109,7 +110,9 @@ def serve(
         **shelf.identity(package, *shelf.served_as(context, text, package)),
         **server_settings(os.environ),
     }
-    env |= {"LADING_HOST": host, "LADING_PORT": str(port), "LADING_GRPC_PORT": str(grpc_port)}
+    listening = servers.find(package.bill.server.name).listen(host, port)
+    argv += listening.arguments
+    env |= {**listening.variables, "LADING_GRPC_PORT": str(grpc_port)}
     env |= {"LADING_LENIENT": "1"} if lenient else {}
     with handed.files(os.environ) as given:
         env |= given.env

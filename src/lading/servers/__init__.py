@@ -1,20 +1,20 @@
-"""A server's name in, what that server needs of a package out."""
+"""A server's name in, that server, which tells what it needs of a package, out."""
 
 from __future__ import annotations
 
 import difflib
 
 from lading.core.errors import Issue, SpecError
-from lading.core.server import ServerNeeds
-from lading.servers import native
+from lading.core.server import Server
+from lading.servers import azureml_online, native
 
-_SERVERS = {server.name: server for server in (native.NEEDS,)}
+_SERVERS = {server.name: server for server in (native.SERVER, azureml_online.SERVER)}
 
 __all__ = ["find"]
 
 
-def find(name: str) -> ServerNeeds:
-    """Return what a server needs; raise SpecError, which lists the known ones, for another name."""
+def find(name: str) -> Server:
+    """Return a server; raise SpecError, which lists the known ones, for another name."""
     try:
         return _SERVERS[name]
     except KeyError:

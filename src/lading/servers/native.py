@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from lading.core.server import ServerNeeds
+from lading.core.model import ModelFacts
+from lading.core.server import NATIVE, Listening, Server, ServerNeeds
+from lading.core.spec import PackageSpec
 
 NEEDS = ServerNeeds(
-    name="lading",
+    name=NATIVE,
     # httptools 0.6.3 is the first whose parser is as strict about requests as the front relies on
     requirements=("httptools>=0.6.3", "uvloop>=0.21", "msgspec>=0.19", "grpcio>=1.66"),
     # -I: neither the working folder nor PYTHON* variables may add to the server's modules
@@ -44,3 +46,16 @@ NEEDS = ServerNeeds(
         "lading_runtime.loaders.xgboost",
     ),
 )
+
+
+def needs(_: PackageSpec, __: ModelFacts) -> ServerNeeds:
+    """Return what it needs of any package: its bill tells it the rest."""
+    return NEEDS
+
+
+def listen(host: str, port: int) -> Listening:
+    """Say it by variables; without gRPC, which would take a second port."""
+    return Listening(variables={"LADING_HOST": host, "LADING_PORT": str(port), "LADING_GRPC_PORT": "0"})
+
+
+SERVER = Server(NATIVE, needs, listen)

@@ -29,6 +29,7 @@ from lading.core.spec import (
     Indexes,
     LoaderWay,
     PackageSpec,
+    ServerName,
     index_problem,
 )
 from lading.spec.typed import Reader, read_text
@@ -97,7 +98,7 @@ class Document:
         LoaderWay,
         "what loads an MLflow model: lean (without MLflow, where that is the same) or mlflow itself",
     ] = "lean"
-    server: Annotated[Literal["lading"], "inference server"] = "lading"
+    server: Annotated[ServerName, "inference server"] = "lading"
     environment_variables: Annotated[Mapping[str, str], "set in the image; never put a secret here"] = field(
         default_factory=dict
     )

@@ -1,5 +1,5 @@
 """A sandbox of a package and its recorded examples in, a Report out: does it still do what it did?"""
 
-from lading.verify.report import OF_SIGNATURE, SIGNATURE, check, same
+from lading.verify.report import OF_SIGNATURE, SIGNATURE, SOCKET, check, same
 
-__all__ = ["OF_SIGNATURE", "SIGNATURE", "check", "same"]
+__all__ = ["OF_SIGNATURE", "SIGNATURE", "SOCKET", "check", "same"]

@@ -37,15 +37,19 @@ class Client:
         """Send GET; raise NoAnswerError."""
         return self._ask("GET", path, None, timeout_s)
 
-    def post(self, path: str, body: bytes, timeout_s: float) -> Answer:
-        """Send JSON by POST; raise NoAnswerError."""
-        return self._ask("POST", path, body, timeout_s)
+    def post(
+        self, path: str, body: bytes, timeout_s: float, content_type: str = "application/json"
+    ) -> Answer:
+        """Send a body by POST; raise NoAnswerError."""
+        return self._ask("POST", path, body, timeout_s, content_type)
 
-    def _ask(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Answer:
+    def _ask(
+        self, method: str, path: str, body: bytes | None, timeout_s: float, content_type: str = ""
+    ) -> Answer:
         import http.client  # 10 ms, which packing without verification need not pay
 
         # by name: a routine's stream is gathered, and its picture is in base64
-        headers = {"content-type": "application/json", "accept": "application/json", "connection": "close"}
+        headers = {"content-type": content_type, "accept": "application/json", "connection": "close"}
         headers = headers if body is not None else {}
         connection = http.client.HTTPConnection("localhost")
         begun_s = time.monotonic()

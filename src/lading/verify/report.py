@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +13,14 @@ from lading.core.bill import Bill
 from lading.core.digest import Digest
 from lading.core.ports import Event, Events, Running, Sandbox, ignore
 from lading.core.report import Check, Report
+from lading.core.server import Server
 from lading.core.spec import Example
 from lading.verify import probe
 from lading.verify.client import Answer, Client, NoAnswerError
 from lading.verify.compare import Difference, differences, predictions, rows
 from lading.verify.conform import misfits
 
-_SOCKET = "lading.sock"
+SOCKET = "lading.sock"
 _POLL_S, _POLL_LONGEST_S = 0.005, 0.1
 _HEALTH_S = 10.0
 _STOP_S = 10.0
@@ -54,6 +54,7 @@ def check(
     bill: Bill,
     examples: Sequence[Example],
     image: Digest,
+    server: Server,
     argv: Sequence[str],
     tmp: Path,
     env: Mapping[str, str] | None = None,
@@ -64,34 +65,34 @@ def check(
 ) -> Report:
     """Start a package's own entry point without a network and replay every recorded example.
 
-    `argv` is the image's entry point and command; `tmp` an empty folder, of which each process gets a part
-    as /tmp. `timeout_s` bounds the start, `request_timeout_s` each request; emulated, a package has ten times
-    as long, and its figures say nothing of it but that it was slow. `answers` is given the predictions for
-    each example, None where there were none. Raises VerifyError only where nothing could be run at all;
-    whatever the package does is in the report.
+    `argv` and `env` are the image's own, made to listen on the Unix socket SOCKET in /tmp; `server` says how
+    an example is asked there. `tmp` is an empty folder, of which each process gets a part as /tmp. `timeout_s`
+    bounds the start, `request_timeout_s` each request; emulated, a package has ten times as long, and its
+    figures say nothing. `answers` is given the predictions for each example, None where there were none.
+    Raises VerifyError only where nothing could be run at all; whatever the package does is in the report.
     """
     patience = _EMULATED_PATIENCE if sandbox.emulated else 1
     timeout_s, request_timeout_s = timeout_s * patience, request_timeout_s * patience
     (served := tmp / "server").mkdir()
     (probed := tmp / "probe").mkdir()
-    variables = {**(env or {}), **(_PATIENT if sandbox.emulated else {})}
-    server = sandbox.start(argv, env={**variables, "LADING_UDS": f"/tmp/{_SOCKET}"}, tmp=served)  # noqa: S108 - inside
+    variables = dict(env or {}) | (_PATIENT if sandbox.emulated else {})
+    running = sandbox.start(argv, env=variables, tmp=served)
     started_s = time.monotonic()
     try:
-        client = Client(served, _SOCKET)
+        client = Client(served, SOCKET)
         with probe.looking(sandbox, bill, probed, variables) as seen:
-            ready = _wait_until_ready(server, client, bill, started_s + timeout_s, _HEALTH_S * patience)
+            ready = _wait_until_ready(running, client, bill, started_s + timeout_s, _HEALTH_S * patience)
             ready_s = time.monotonic() - started_s
         replay = _Replay()
         if ready.passed:
-            _replay(client, bill, examples, request_timeout_s, replay=replay, events=events)
+            _replay(asker := _Asker(client, server, bill, request_timeout_s, replay), examples, events)
             if answers is not None:
                 answers += replay.answers
-            _repeat(client, bill, examples, request_timeout_s, replay)
-        peak_bytes = server.peak_memory_bytes()
+            _repeat(asker, examples)
+        peak_bytes = running.peak_memory_bytes()
     finally:
         stopped_s = time.monotonic()
-        server.stop(_STOP_S)
+        running.stop(_STOP_S)
     checks = [*seen, ready, *([_predictions(replay, examples)] if ready.passed else [])]
     if replay.doubts:
         checks.append(Check(SIGNATURE, passed=True, detail=_doubt(replay, bill)))
@@ -105,7 +106,7 @@ def check(
         peak_memory_bytes=0 if sandbox.emulated else peak_bytes,
         latency_ms=0.0 if sandbox.emulated else _median_ms(replay.latencies_s),
         figures={"stop_s": round(time.monotonic() - stopped_s, 3)},
-        output=server.output()[-_OUTPUT_CHARACTERS:],
+        output=running.output()[-_OUTPUT_CHARACTERS:],
     )
 
 
@@ -129,7 +130,7 @@ def _median_ms(latencies_s: Sequence[float]) -> float:
 
 
 def _wait_until_ready(
-    server: Running, client: Client, bill: Bill, deadline_s: float, health_s: float
+    running: Running, client: Client, bill: Bill, deadline_s: float, health_s: float
 ) -> Check:
     """Ask for readiness until it is given, the server ends, or the time is over."""
     route = bill.server.routes.get("readiness", "/v2/health/ready")
@@ -143,25 +144,42 @@ def _wait_until_ready(
             if answer.status == _READY:
                 return Check("ready", passed=True, detail=f"{route} answers 200")
             last = f"{route} answers {answer.status}: {_text(answer)}"
-        if (status := server.poll()) is not None:
-            detail = f"the server ended with {status} before it was ready: {_last_lines(server)}"
+        if (status := running.poll()) is not None:
+            detail = f"the server ended with {status} before it was ready: {_last_lines(running)}"
             return Check("ready", passed=False, detail=detail)
         time.sleep(pause_s)
         pause_s = min(pause_s * 1.2, _POLL_LONGEST_S)
-    detail = f"not ready in time: {last}; its last words: {_last_lines(server)}"
+    detail = f"not ready in time: {last}; its last words: {_last_lines(running)}"
     return Check("ready", passed=False, detail=detail)
 
 
-def _replay(
-    client: Client,
-    bill: Bill,
-    examples: Sequence[Example],
-    timeout_s: float,
-    *,
-    replay: _Replay,
-    events: Events,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Asks a server for predictions, and keeps how long each answer took."""
+
+    client: Client
+    server: Server
+    bill: Bill
+    timeout_s: float
+    replay: _Replay
+
+    def ask(self, example: Example) -> object:
+        """Return the predictions for an example; raise NoAnswerError for anything else."""
+        asked = self.server.ask(example.inputs, self.bill)
+        begun_s = time.perf_counter()
+        answer = self.client.post(asked.path, asked.body, self.timeout_s, asked.content_type)
+        self.replay.latencies_s.append(time.perf_counter() - begun_s)
+        if answer.status != _READY:
+            raise NoAnswerError(f"{asked.path} answers {answer.status}: {_text(answer)}")
+        try:
+            return predictions(self.server.outputs(answer.body, self.bill))
+        except (ValueError, RecursionError) as error:
+            raise NoAnswerError(f"{asked.path} answers no JSON: {_text(answer)}") from error
+
+
+def _replay(asker: _Asker, examples: Sequence[Example], events: Events) -> None:
     """Send each example once and hold the answer against what was recorded, or against the signature."""
+    bill, replay = asker.bill, asker.replay
     for number, example in enumerate(examples):
         expected_rows = bill.examples[number].rows if number < len(bill.examples) else 1
         recorded = predictions(example.outputs)
@@ -169,7 +187,7 @@ def _replay(
         replay.rows += count
         name = example.name if example.name != _UNNAMED else f"{_UNNAMED} {number}"
         try:
-            got = _ask(client, bill, example, timeout_s, replay)
+            got = asker.ask(example)
         except NoAnswerError as error:
             replay.problems.append(f"{name}: {error}")
             replay.answers.append(None)
@@ -201,31 +219,15 @@ def _doubt(replay: _Replay, bill: Bill) -> str:
     )
 
 
-def _ask(client: Client, bill: Bill, example: Example, timeout_s: float, replay: _Replay) -> object:
-    """Return the predictions for an example; raise NoAnswerError for anything but 200 and JSON."""
-    route = bill.server.routes.get("scoring", "/invocations")
-    body = json.dumps(example.inputs).encode()
-    begun_s = time.perf_counter()
-    answer = client.post(route, body, timeout_s)
-    replay.latencies_s.append(time.perf_counter() - begun_s)
-    if answer.status != _READY:
-        raise NoAnswerError(f"{route} answers {answer.status}: {_text(answer)}")
-    try:
-        return predictions(json.loads(answer.body))
-    except (ValueError, RecursionError) as error:
-        raise NoAnswerError(f"{route} answers no JSON: {_text(answer)}") from error
-
-
-def _repeat(
-    client: Client, bill: Bill, examples: Sequence[Example], timeout_s: float, replay: _Replay
-) -> None:
+def _repeat(asker: _Asker, examples: Sequence[Example]) -> None:
     """Ask again, for a tenth of a second at most, so that the median says something."""
+    replay = asker.replay
     until_s = time.monotonic() + _REPEAT_S
     while not replay.problems and examples and len(replay.latencies_s) < _REPEATS:
         if time.monotonic() >= until_s:
             return
         try:
-            _ask(client, bill, examples[0], timeout_s, replay)
+            asker.ask(examples[0])
         except NoAnswerError as error:
             replay.problems.append(f"asked once more: {error}")
 
@@ -252,5 +254,5 @@ def _text(answer: Answer) -> str:
     return answer.body[:500].decode(errors="replace")
 
 
-def _last_lines(server: Running) -> str:
-    return " | ".join(server.output().strip().splitlines()[-5:])[-1500:] or "nothing"
+def _last_lines(running: Running) -> str:
+    return " | ".join(running.output().strip().splitlines()[-5:])[-1500:] or "nothing"
