@@ -21,7 +21,7 @@ class ServerNeeds:
 
     name: str
     requirements: tuple[str, ...]
-    """PEP 508; for the native server resolved apart from the model's, for the others together with them."""
+    """PEP 508, the server itself first; the native one's are resolved apart from the model's, others jointly."""
     entrypoint: tuple[str, ...]
     """Exec form, absolute paths in the image."""
     command: tuple[str, ...] = ()

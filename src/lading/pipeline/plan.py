@@ -108,6 +108,7 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
     of_model: Origin = "mlflow" if facts.format == "mlflow" else "spec"
     return locks.Question(
         server=servers.find(what.server).needs(what, facts),
+        server_version=what.server_settings.version,
         platforms=what.platforms or (Platform.current(),),
         requirements=(
             *(Requirement(text, "spec") for text in (*listed, *_COMPILERS.get(what.compile, ()))),

@@ -32,7 +32,7 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
     script = PurePosixPath(code, facts.entry)
     return ServerNeeds(
         name=NAME,
-        requirements=(DISTRIBUTION + _specifiers(settings.version),),
+        requirements=(DISTRIBUTION,),
         entrypoint=("/opt/lading/env/bin/python", "-m", "azureml_inference_server_http"),
         command=("--entry_script", str(script), "--port", str(PORT)),
         port=PORT,
@@ -47,13 +47,6 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
         code_path=code,
         working_directory=str(script.parent),
     )
-
-
-def _specifiers(version: str | None) -> str:
-    """Read what was asked for: a version alone is that version."""
-    if not version:
-        return ""
-    return version if version[0] in "<>=!~" else f"=={version}"
 
 
 def listen(_: str, port: int) -> Listening:
