@@ -21,7 +21,7 @@ class ServerNeeds:
 
     name: str
     requirements: tuple[str, ...]
-    """PEP 508, the server itself first; the native one's are resolved apart from the model's, others jointly."""
+    """PEP 508, the server itself first; only the native one's are resolved apart from the model's."""
     entrypoint: tuple[str, ...]
     """Exec form, absolute paths in the image."""
     command: tuple[str, ...] = ()

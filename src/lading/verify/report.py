@@ -66,7 +66,7 @@ def check(
     """Start a package's own entry point without a network and replay every recorded example.
 
     `argv` and `env` are the image's own, made to listen on the Unix socket SOCKET in /tmp; `server` says how
-    an example is asked there. `tmp` is an empty folder, of which each process gets a part as /tmp. `timeout_s`
+    an example is asked there. `tmp` is an empty folder; each process gets a part of it as /tmp. `timeout_s`
     bounds the start, `request_timeout_s` each request; emulated, a package has ten times as long, and its
     figures say nothing. `answers` is given the predictions for each example, None where there were none.
     Raises VerifyError only where nothing could be run at all; whatever the package does is in the report.
