@@ -1,18 +1,22 @@
 """The environment and the configuration file go in, settings come out.
 
 The file is `config.toml` in the user's configuration folder (`LADING_CONFIG` names another); a variable wins.
-Its table `[mirrors]` says where a registry's images are had from: `"docker.io" = "registry.example.com/hub"`.
+Its table `[mirrors]` says where a registry's images are had from: `"docker.io" = "registry.example.com/hub"`;
+`[bases]` which base is taken for an image: `"mcr.microsoft.com/azureml/*" = "debian:bookworm"`; `[registries]` and
+`[workspaces]` where assets are shared: `team = "registry.example.com/team/ml"`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lading.core import canonical
 from lading.core.errors import Issue, SpecError
 from lading.core.reference import Reference
 
@@ -23,8 +27,15 @@ KEYS = {
     "ubuntu_mirror": ("LADING_UBUNTU_MIRROR", "mirror of Ubuntu packages"),
     "pytorch_index": ("LADING_PYTORCH_INDEX", "mirror of PyTorch's indexes, a folder for each accelerator"),
     "sandbox": ("LADING_SANDBOX", "sandbox to verify in: unshare, bwrap, podman or docker"),
+    "workspace": ("LADING_WORKSPACE", "workspace of assets: one declared, registry/path or a folder"),
 }
 MIRRORS = "mirrors"
+BASES = "bases"
+REGISTRIES = "registries"
+WORKSPACES = "workspaces"
+TABLES = (MIRRORS, BASES, REGISTRIES, WORKSPACES)
+DECLARED = "registries.json"
+"""The file in the home with the registries that `lading registry create` declared."""
 MIRRORS_VARIABLE = "LADING_MIRRORS"
 
 
@@ -57,6 +68,33 @@ class RegistryMirror:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where assets are kept: a folder, or a path in a registry. Law: `str(Place.parse(t)) == t` in full."""
+
+    folder: Path | None = None
+    repository: RegistryMirror | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read `[http://]registry[/path]` or a folder (`/srv/ml`, `~/ml`, `./ml`); SpecError for others."""
+        if text.startswith(("/", "~", "./", "../")):
+            return cls(folder=Path(text).expanduser().absolute())
+        try:
+            return cls(repository=RegistryMirror.parse(text))
+        except SpecError as error:
+            what = error.issues[0].what.replace("hub'", "ml', or a folder, such as './ml'")
+            raise SpecError(Issue("place", what)) from error
+
+    def __str__(self) -> str:
+        """Print it as it is parsed."""
+        if self.repository is None:
+            return str(self.folder)
+        scheme = "http://" if self.repository.plain_http else ""
+        path = f"/{self.repository.path}" if self.repository.path else ""
+        return f"{scheme}{self.repository.registry}{path}"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Where things lie on this machine."""
 
@@ -67,6 +105,12 @@ class Settings:
     pytorch_index: str | None = None
     mirrors: Mapping[str, tuple[RegistryMirror, ...]] = field(default_factory=dict)
     """By registry, in the order in which they are tried; the registry itself comes last."""
+    workspace: str | None = None
+    """The workspace at hand, by its name or place; None is the store of this machine."""
+    registries: Mapping[str, Place] = field(default_factory=dict)
+    workspaces: Mapping[str, Place] = field(default_factory=dict)
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """By an image's name, in which `*` stands for anything: the base that is taken instead."""
 
     @property
     def store(self) -> Path:
@@ -85,10 +129,10 @@ def load(environ: Mapping[str, str] = os.environ, *, home: Path | None = None) -
     issues = [
         Issue(path, f"{key}: got {value!r}, expected text" if key in KEYS else f"{key}: unknown key")
         for key, value in values.items()
-        if key != MIRRORS and (key not in KEYS or not isinstance(value, str))
+        if key not in TABLES and (key not in KEYS or not isinstance(value, str))
     ]
     if issues:
-        issues.append(Issue(path, f"known keys: {', '.join((*KEYS, MIRRORS))}"))
+        issues.append(Issue(path, f"known keys: {', '.join((*KEYS, *TABLES))}"))
     mirrors = {}
     for where, table in ((path, values.get(MIRRORS, {})), (MIRRORS_VARIABLE, _variable(environ))):
         if isinstance(table, dict):
@@ -99,6 +143,9 @@ def load(environ: Mapping[str, str] = os.environ, *, home: Path | None = None) -
                     issues += [Issue(where, f"{MIRRORS}: {registry}: {one.what}") for one in error.issues]
         else:
             issues.append(Issue(where, f"{MIRRORS}: got {table!r}, expected a table of registries"))
+    bases = _texts_by_name(values.get(BASES, {}), f"{path}: {BASES}", issues)
+    workspaces = _places(values.get(WORKSPACES, {}), f"{path}: {WORKSPACES}", issues)
+    registries = _places(values.get(REGISTRIES, {}), f"{path}: {REGISTRIES}", issues)
     if issues:
         raise SpecError(*issues)
     for key, (variable, _) in KEYS.items():
@@ -108,14 +155,64 @@ def load(environ: Mapping[str, str] = os.environ, *, home: Path | None = None) -
         import platformdirs
 
         home = Path(platformdirs.user_data_dir("lading"))
+    home = (home or Path(values["home"])).expanduser().absolute()
     return Settings(
-        home=(home or Path(values["home"])).expanduser().absolute(),
+        home=home,
         debian_mirror=values.get("debian_mirror"),
         ubuntu_mirror=values.get("ubuntu_mirror"),
         pytorch_index=values.get("pytorch_index"),
         sandbox=values.get("sandbox"),
         mirrors=mirrors,
+        workspace=values.get("workspace"),
+        registries={**declared(home), **registries},
+        workspaces=workspaces,
+        bases=bases,
     )
+
+
+def declared(home: Path) -> dict[str, Place]:
+    """Read the registries that were declared by command; none where no file is."""
+    path = home / DECLARED
+    try:
+        table = canonical.decode(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SpecError(Issue(str(path), f"cannot be read: {error.strerror}")) from error
+    issues: list[Issue] = []
+    found = _places(table, str(path), issues)
+    if issues:
+        raise SpecError(*issues)
+    return found
+
+
+def declare(home: Path, registries: Mapping[str, Place]) -> None:
+    """Replace the registries that were declared by command, all at once."""
+    home.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=home, prefix=f".{DECLARED}")
+    with os.fdopen(handle, "wb") as file:
+        file.write(canonical.encode({key: str(place) for key, place in registries.items()}))
+    Path(name).replace(home / DECLARED)
+
+
+def _texts_by_name(table: object, where: str, issues: list[Issue]) -> dict[str, str]:
+    if not isinstance(table, dict):
+        issues.append(Issue(where, f"got {table!r}, expected a table of texts"))
+        return {}
+    for key, value in table.items():
+        if not isinstance(value, str):
+            issues.append(Issue(where, f"{key}: got {value!r}, expected text"))
+    return {key: value for key, value in table.items() if isinstance(value, str)}
+
+
+def _places(table: object, where: str, issues: list[Issue]) -> dict[str, Place]:
+    found = {}
+    for name, text in _texts_by_name(table, where, issues).items():
+        try:
+            found[name] = Place.parse(text)
+        except SpecError as error:
+            issues += [Issue(where, f"{name}: {one.what}") for one in error.issues]
+    return found
 
 
 def _file(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:

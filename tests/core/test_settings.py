@@ -67,3 +67,31 @@ def test_every_issue_is_told_at_once(tmp_path):
 def test_mirrors_are_a_table(tmp_path):
     with pytest.raises(SpecError, match="expected a table"):
         load(tmp_path, 'mirrors = "docker.io"\n')
+
+
+def test_registries_and_workspaces_are_places(tmp_path):
+    text = '[registries]\nteam = "http://localhost:5000/ml"\n[workspaces]\nold = "/srv/ml"\n'
+    loaded = load(tmp_path, text, LADING_WORKSPACE="old")
+    assert {key: str(one) for key, one in loaded.registries.items()} == {"team": "http://localhost:5000/ml"}
+    assert str(loaded.workspaces["old"].folder) == "/srv/ml"
+    assert loaded.workspace == "old"
+
+
+def test_what_is_no_place_is_told_of_every_table_at_once(tmp_path):
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, '[registries]\nteam = "ml"\nother = 3\n[workspaces]\nold = ""\n[bases]\nx = 1\n')
+    said = str(caught.value)
+    assert "registries: team: got 'ml', expected a registry and perhaps a path" in said
+    assert "registries: other: got 3, expected text" in said
+    assert "workspaces: old: got ''" in said
+    assert "bases: x: got 1" in said
+
+
+def test_a_declared_registry_is_read_again_and_the_file_wins(tmp_path):
+    home = tmp_path / "home"
+    settings.declare(home, {one: settings.Place.parse("a.example.com/ml") for one in ("team", "mine")})
+    loaded = load(tmp_path, '[registries]\nteam = "b.example.com"\n', LADING_HOME=str(home))
+    assert {key: str(one) for key, one in loaded.registries.items()} == {
+        "team": "b.example.com",
+        "mine": "a.example.com/ml",
+    }
