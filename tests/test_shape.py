@@ -25,6 +25,7 @@ STAGES = (
     "verify",
     "fetch",
     "logins",
+    "workspace",
 )
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

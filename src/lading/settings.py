@@ -2,8 +2,8 @@
 
 The file is `config.toml` in the user's configuration folder (`LADING_CONFIG` names another); a variable wins.
 Its table `[mirrors]` says where a registry's images are had from: `"docker.io" = "registry.example.com/hub"`;
-`[bases]` which base is taken for an image: `"mcr.microsoft.com/azureml/*" = "debian:bookworm"`; `[registries]` and
-`[workspaces]` where assets are shared: `team = "registry.example.com/team/ml"`.
+`[bases]` which base is taken for an image: `"mcr.microsoft.com/azureml/*" = "debian:bookworm"`;
+`[registries]` and `[workspaces]` where assets are shared: `team = "registry.example.com/team/ml"`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 from lading.core import canonical, typed
@@ -16,6 +16,8 @@ AssetKind = Literal["model", "environment", "connection", "endpoint", "deploymen
 KINDS: tuple[AssetKind, ...] = get_args(AssetKind)
 LATEST = "latest"
 """The label of the version that was made last, which nobody gives by hand."""
+EDITABLE = frozenset({"stage"})
+"""Keys of an asset's document that may be edited, as its description, tags and properties may."""
 PREFIX = "azureml:"
 _PLURALS: dict[str, AssetKind] = {
     "data": "data",
@@ -130,11 +132,10 @@ class Asset:
 
     @property
     def content(self) -> Digest:
-        """Name what may not change under one version: kind, document and files."""
+        """Name what may not change under one version: kind, document but for its stage, and files."""
         files = [typed.to_json(one) for one in sorted(self.files, key=lambda one: one.path)]
-        return Digest.of(
-            canonical.encode({"kind": self.kind, "document": dict(self.document), "files": files})
-        )
+        document = {key: value for key, value in self.document.items() if key not in EDITABLE}
+        return Digest.of(canonical.encode({"kind": self.kind, "document": document, "files": files}))
 
     @property
     def size_bytes(self) -> int:
@@ -160,6 +161,25 @@ class Asset:
         if issues:
             raise IntegrityError(*issues)
         return asset
+
+
+@dataclass(frozen=True, slots=True)
+class AssetDraft:
+    """An asset as its YAML describes it, before it has a version. Paths are absolute."""
+
+    kind: AssetKind
+    name: str | None = None
+    version: str | None = None
+    """None is the next one."""
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict)
+    """The rest of its YAML, as JSON values, without the path of what is uploaded."""
+    path: Path | None = None
+    """The file or folder that is uploaded with it."""
+    file: Path | None = None
+    """The YAML that it was read from."""
 
 
 def is_below(path: str) -> bool:
