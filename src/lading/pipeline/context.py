@@ -59,12 +59,25 @@ class Context:
         self.events = events
         self.offline = offline
         self._fetches: dict[Indexes, HttpFetch] = {}
-        self._opened: list[HttpFetch] = []
+        self._opened: list[HttpFetch | RegistryStore] = []
 
     def close(self) -> None:
         """Close connections; a later call opens new ones."""
-        for fetch in self._opened:
-            fetch.close()
+        for one in self._opened:
+            one.close()
+
+    def __enter__(self) -> Context:  # noqa: PYI034 Self needs Python 3.11
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close connections."""
+        self.close()
+
+    def opened(self, store: RegistryStore) -> RegistryStore:
+        """Have a repository closed with the rest."""
+        self._opened.append(store)
+        return store
 
     def apart(self, folder: Path) -> Context:
         """Return a context whose store, layers and digests are its own, below a folder."""

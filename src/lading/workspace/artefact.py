@@ -7,16 +7,16 @@ One repository holds one kind. A tag says what it names, so that any registry's 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import IO
 
 from lading.core import canonical
 from lading.core.assets import Asset, AssetKind
 from lading.core.descriptor import EMPTY, MANIFEST, Descriptor
-from lading.core.digest import Digest
+from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue
-from lading.core.ports import Store
+from lading.core.ports import OpenAt, Store
 from lading.core.reference import Reference
 
 CONFIG = "application/vnd.lading.asset.v1+json"
@@ -38,11 +38,29 @@ class Shelf:
     """Lists the tags of the repository."""
     exclusive: Callable[[], AbstractContextManager[object]] = nullcontext
     """Holds off every other writer, as far as the store can."""
+    open_at: Callable[[Digest, int], AbstractContextManager[IO[bytes]]] | None = None
+    """Opens a blob at an offset, where the store can do better than read what comes before."""
 
     @property
     def artifact_type(self) -> str:
         """Name the kind, as a manifest does."""
         return f"application/vnd.lading.asset.{self.kind}.v1+json"
+
+    def opens(self, digest: Digest) -> OpenAt:
+        """Return what opens a blob at an offset; whoever takes the bytes checks them."""
+
+        @contextmanager
+        def open_at(start: int) -> Iterator[IO[bytes]]:
+            if self.open_at is not None:
+                with self.open_at(digest, start) as stream:
+                    yield stream
+                return
+            with self.store.open(digest) as stream:
+                while start > 0 and (skipped := stream.read(min(start, CHUNK_BYTES))):
+                    start -= len(skipped)
+                yield stream
+
+        return open_at
 
     def versions(self) -> Iterator[tuple[str, str]]:
         """List names with their versions."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,10 +20,10 @@ from lading.core.assets import (
     word_problem,
 )
 from lading.core.descriptor import Descriptor
-from lading.core.digest import CHUNK_BYTES, Digest
+from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
 from lading.core.model import ModelFile
-from lading.core.ports import BlobSource, Event, Events, OpenAt, ignore
+from lading.core.ports import Event, Events, OpenAt, ignore
 from lading.workspace import complaints
 from lading.workspace.artefact import FILE, Shelf, label_tag
 from lading.workspace.files import is_executable
@@ -70,6 +69,17 @@ class Workspace:
                 self._take(shelf, file, _opens_path(source.source))
 
         return self._keep(draft, kept, bring)
+
+    def content_of(
+        self,
+        draft: AssetDraft,
+        files: Sequence[ModelFile],
+        *,
+        digest_of: Callable[[Path], Digest] | None = None,
+    ) -> Digest:
+        """Name the content that a draft would have."""
+        kept = tuple(_file(one, digest_of or _digest_of) for one in files)
+        return Asset(draft.kind, "", "", document=draft.document, files=kept).content
 
     def get(self, reference: AssetReference) -> Asset:
         """Find an asset by version or label, or its latest where neither is told.
@@ -163,10 +173,6 @@ class Workspace:
         shelf.forget(tag_of(asset.name, asset.version))
         return asset
 
-    def open(self, asset: Asset, file: AssetFile) -> AbstractContextManager[IO[bytes]]:
-        """Open a file of an asset; whoever reads it compares its digest."""
-        return self.shelf_of(asset.kind).store.open(file.digest)
-
     def copy(
         self, asset: Asset, to: Workspace, *, name: str | None = None, version: str | None = None
     ) -> Created:
@@ -180,11 +186,11 @@ class Workspace:
             asset.properties,
             asset.document,
         )
-        source = self.shelf_of(asset.kind).store
+        source = self.shelf_of(asset.kind)
 
         def bring(shelf: Shelf) -> None:
             for file in asset.files:
-                to._take(shelf, file, _opens_blob(source, file.digest))
+                to._take(shelf, file, source.opens(file.digest))
 
         return to._keep(draft, asset.files, bring)
 
@@ -303,17 +309,6 @@ def _opens_path(path: Path) -> OpenAt:
         stream = path.open("rb")
         stream.seek(start)
         return stream
-
-    return open_at
-
-
-def _opens_blob(source: BlobSource, digest: Digest) -> OpenAt:
-    @contextmanager
-    def open_at(start: int) -> Iterator[IO[bytes]]:
-        with source.open(digest) as stream:
-            while start > 0 and (skipped := stream.read(min(start, CHUNK_BYTES))):
-                start -= len(skipped)
-            yield stream
 
     return open_at
 
