@@ -92,3 +92,5 @@ class ModelFacts:
     """Short facts for people, such as `pickle protocol 5`."""
     missing: tuple[str, ...] = ()
     """Modules that nothing installed here provides: no bill has them, for elsewhere they may be."""
+    saved_with: tuple[str, ...] = ()
+    """What the files tell of what it was saved with: `python==3.9.18`, `scikit-learn==1.1.2`, `numpy<2`."""

@@ -3,6 +3,7 @@
 from lading.lock.build import Build, Job, NoCompilerError, build_in, kept
 from lading.lock.builder import BuildingFetch
 from lading.lock.conda_solve import Solver as CondaSolver
+from lading.lock.drift import of as drift
 from lading.lock.files import is_fresh, read, write
 from lading.lock.interpreter import BringPython, Chosen, choose
 from lading.lock.places import ResolveBase
@@ -23,6 +24,7 @@ __all__ = [
     "ResolveBase",
     "build_in",
     "choose",
+    "drift",
     "is_fresh",
     "kept",
     "read",

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lading.core.lock import Lock
-from lading.lock import provided
 from lading.lock.accelerators import FAMILY
-from lading.lock.sources import name_of
 
 _MANY_BYTES = 1 << 30
 _CUDA_PREFIXES = ("nvidia-", "cuda-", "triton")
@@ -20,18 +18,6 @@ def of(lock: Lock) -> Iterator[str]:
     locked = {one.name for part in lock.platforms for one in part.model}
     if lock.accelerator and not locked & FAMILY:
         yield f"accelerator {lock.accelerator} has chosen nothing: nothing of PyTorch's is asked for"
-    yield from _of_conda(lock)
-
-
-def _of_conda(lock: Lock) -> Iterator[str]:
-    """Tell where conda brings another version than the model was saved with."""
-    saved = {name_of(one.text): one.text for one in lock.requirements if one.origin == "pickle"}
-    told: dict[str, None] = {}
-    for part in lock.platforms:
-        for name, version in provided.versions(part.conda).items():
-            if f"=={version}" not in saved.get(name, f"=={version}"):
-                told[f"the model was saved with {saved[name]}, and conda brings {version}"] = None
-    yield from told
 
 
 def _apart(lock: Lock) -> Iterator[str]:

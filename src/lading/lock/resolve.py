@@ -287,9 +287,6 @@ def _requirements(question: Question, read: Sources, events: Events) -> tuple[Re
             events(Event("lock", "step", f"left out {one.text}: the server does not need it"))
         elif one.origin not in _TOLD or name not in authors:
             kept.append(one)
-        elif one.origin == "pickle" and "==" in one.text and one.text != authors[name].text:
-            what = f"the model was saved with {one.text}, and {authors[name].text!r} is asked for"
-            events(Event("lock", "warning", what))
     return tuple(kept)
 
 

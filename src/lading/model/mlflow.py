@@ -14,7 +14,7 @@ from typing import Any
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
 from lading.core.signature import Signature
-from lading.model import mlflow_environment, mlflow_lean, skops
+from lading.model import mlflow_environment, mlflow_lean, saved, skops
 from lading.model.distributions import distribution_of
 from lading.model.documents import parse_json, read_yaml
 from lading.model.mlflow_example import read_examples
@@ -27,6 +27,7 @@ from lading.model.sklearn import (
     notes_of,
     requirements_of,
     risks_of,
+    saved_with,
 )
 
 # flavours whose model may be an estimator in a file of its own → the key that names the file
@@ -50,6 +51,8 @@ class _Loading:
     signature: Signature | None = None
     requirements: tuple[Requirement, ...] = ()
     always: tuple[Requirement, ...] = ()
+    saved_with: tuple[str, ...] = ()
+    """What its pickles tell of the libraries that wrote them."""
     """What the loader needs, whatever the model's own list says: MLflow would have brought it."""
 
 
@@ -111,6 +114,7 @@ def inspect(request: Request) -> ModelFacts:
         modules=loading.modules,
         code=request.code or (_inside(root, str(shipped), files) if shipped else None),
         notes=loading.notes if requirements_file else (*loading.notes, "the model lists no requirements"),
+        saved_with=saved.by_mlflow(root, document, environment.python, loading.saved_with),
     )
 
 
@@ -166,6 +170,7 @@ def _native(
         pickled.estimator.signature if method == "predict" else None,
         # the pickle knows its own version better than the document beside it
         merged(() if pickled.estimator.version else (library,), _needed(pickled, request)),
+        saved_with=saved_with(pickled),
     )
 
 
@@ -183,6 +188,7 @@ def _other(
     pyfunc = document["flavors"]["python_function"]
     risks: list[Risk] = []
     needed: list[Requirement] = []
+    written: list[str] = []
     modules: set[str] = set()
     asked: set[str] = set()
     unfollowed: set[str] = set()
@@ -193,6 +199,7 @@ def _other(
             continue
         risks += risks_of(pickled)
         needed += _needed(pickled, request)
+        written += saved_with(pickled)
         modules.update(_modules(pickled))
         asked.update(mlflow_lean.asked(pickled.walked.names, pickled.walked.mentions))
     source = pyfunc.get("model_code_path")
@@ -224,6 +231,7 @@ def _other(
         tuple(sorted(modules)),
         requirements=tuple(needed),
         always=lean.requirements,
+        saved_with=tuple(written),
     )
 
 

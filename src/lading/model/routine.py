@@ -17,7 +17,15 @@ from lading.core.model import ModelFacts, Requirement, Risk
 from lading.model.code import FirstParty, imports_of, parse
 from lading.model.distributions import distribution_of, installed_requirements
 from lading.model.request import Request
-from lading.model.sklearn import follow_data, notes_of, requirements_beside, requirements_of, risks_of
+from lading.model.saved import joined
+from lading.model.sklearn import (
+    follow_data,
+    notes_of,
+    requirements_beside,
+    requirements_of,
+    risks_of,
+    saved_with,
+)
 from lading.model.sniff import is_pickled
 
 STYLES = ("init_run", "class", "predictor", "predict", "function")
@@ -94,6 +102,7 @@ def inspect(request: Request) -> ModelFacts:
         entry=entry,
         notes=pickles.notes,
         missing=() if requirements_file else (*pickles.missing, *installed.unknown),
+        saved_with=pickles.saved_with,
     )
 
 
@@ -110,6 +119,7 @@ class _Pickles:
     notes: tuple[str, ...] = ()
     framework: str | None = None
     missing: tuple[str, ...] = ()
+    saved_with: tuple[str, ...] = ()
 
 
 def _pickles(request: Request, first_party: FirstParty) -> _Pickles:
@@ -118,6 +128,7 @@ def _pickles(request: Request, first_party: FirstParty) -> _Pickles:
     risks: list[Risk] = []
     notes: list[str] = []
     missing: list[str] = []
+    written: list[str] = []
     framework = None
     for pickled in follow_data(request.files, first_party):
         if isinstance(pickled, Risk):
@@ -127,10 +138,12 @@ def _pickles(request: Request, first_party: FirstParty) -> _Pickles:
         requirements += found.requirements
         risks += risks_of(pickled)
         missing += found.unknown
+        written += saved_with(pickled)
         notes += (f"{pickled.file.path}: {note}" for note in notes_of(pickled)[:2])
         if pickled.estimator and pickled.estimator.version:
             framework = pickled.estimator.version
-    return _Pickles(tuple(requirements), tuple(risks), tuple(notes), framework, tuple(missing))
+    told = (tuple(missing), joined(written))
+    return _Pickles(tuple(requirements), tuple(risks), tuple(notes), framework, *told)
 
 
 def _named(code: Path, entry: str) -> Routine:

@@ -102,6 +102,7 @@ def inspect(request: Request) -> ModelFacts:
         code=request.code,
         notes=notes_of(pickled),
         missing=() if requirements_file else found.unknown,
+        saved_with=saved_with(pickled),
     )
 
 
@@ -157,11 +158,7 @@ def requirements_of(pickled: Pickled, first_party: FirstParty) -> Found:
     names = pickled.walked.names
     modules = {module for module, _ in names if not first_party.has(module)}
     version = pickled.estimator.version if pickled.estimator else None
-    pins = {"scikit-learn": f"=={version}"} if version else {}
-    if any(module.startswith("numpy._core") for module in modules):
-        pins["numpy"] = ">=2"
-    elif any(module.startswith("numpy.core") for module in modules):
-        pins["numpy"] = "<2"
+    pins = _told(pickled)
     if pickled.serialization == "joblib":
         modules = {module for module in modules if not module.startswith("joblib")} | {"joblib"}
         # before 1.2 joblib would take padding for array bytes, and array bytes for instructions
@@ -174,6 +171,22 @@ def requirements_of(pickled: Pickled, first_party: FirstParty) -> Found:
     ]
     trained_here = version is not None and version == installed_version("scikit-learn") and same_numpy
     return pickled_requirements(modules, pins, trained_here=trained_here)
+
+
+def saved_with(pickled: Pickled) -> tuple[str, ...]:
+    """Tell what the file says of the libraries that wrote it: `numpy<2`, `scikit-learn==1.1.2`."""
+    return tuple(f"{name}{versions}" for name, versions in sorted(_told(pickled).items()))
+
+
+def _told(pickled: Pickled) -> dict[str, str]:
+    version = pickled.estimator.version if pickled.estimator else None
+    pins = {"scikit-learn": f"=={version}"} if version else {}
+    modules = {module for module, _ in pickled.walked.names}
+    if any(module.startswith("numpy._core") for module in modules):
+        pins["numpy"] = ">=2"
+    elif any(module.startswith("numpy.core") for module in modules):
+        pins["numpy"] = "<2"
+    return pins
 
 
 def risks_of(pickled: Pickled) -> tuple[Risk, ...]:

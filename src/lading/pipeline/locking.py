@@ -103,6 +103,8 @@ def lock_facts(
         resolved = _resolve(context, what, facts, question)
         made = Locked(resolved, _write(context, resolved, place, question), fresh=False)
     context.events(Event("lock", "stage", summary.of_lock(made.lock, fresh=made.fresh)))
+    for one in locks.drift(made.lock, facts.saved_with):
+        context.events(Event("lock", "warning", one))
     return made
 
 
