@@ -38,9 +38,9 @@ def by_mlflow(
 
 
 def joined(texts: Iterable[str]) -> tuple[str, ...]:
-    """Keep the first word on each distribution."""
+    """Keep the first word on each distribution that tells its version, else the first that tells bounds."""
     found: dict[str, str] = {}
-    for one in texts:
+    for one in sorted(texts, key=lambda one: "==" not in one):
         found.setdefault(_name(one), one)
     return tuple(found[name] for name in sorted(found))
 
