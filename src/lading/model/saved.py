@@ -33,7 +33,7 @@ def by_mlflow(
     for name, settings in flavors.items():
         if name in FRAMEWORKS and isinstance(settings, dict):
             told.append(pinned(FRAMEWORKS[name], framework_version(name, settings)))
-    told.append(pinned("python", pyfunc.get("python_version") or python))
+    told += [pinned("python", one) for one in (pyfunc.get("python_version"), python)]
     return joined((*pickles, *(one.text for one in (*told, *_listed(root)) if "==" in one.text)))
 
 
