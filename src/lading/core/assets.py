@@ -164,6 +164,17 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """An asset that a package was made from."""
+
+    role: str
+    """`model`, `environment`, `code`, `inputs[0]`."""
+    reference: str
+    """With its version, and the registry where it lies in one."""
+    content: Digest
+
+
+@dataclass(frozen=True, slots=True)
 class AssetDraft:
     """An asset as its YAML describes it, before it has a version. Paths are absolute."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lading.core import canonical, typed
+from lading.core.assets import Used
 from lading.core.descriptor import BILL
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue
@@ -190,6 +191,8 @@ class Bill:
     layers: tuple[BilledLayer, ...]
     assets: tuple[BilledFile, ...] = ()
     """Below /opt/lading/assets."""
+    used: tuple[Used, ...] = ()
+    """The assets of a workspace that it was made from."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the bill as JSON values, its schema among them."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from lading.core.assets import Used
 from lading.core.bases import BaseName
 from lading.core.platform import Platform
 
@@ -143,6 +144,8 @@ class PackageSpec:
     platforms: tuple[Platform, ...] = ()
     allow_unsafe: tuple[str, ...] = ()
     """Globals (`module.name`) outside the allow-list that the author accepts."""
+    used: tuple[Used, ...] = ()
+    """The assets of a workspace that it is made from."""
     compile: CompileWay = "auto"
     compile_tolerance: float | None = None
     """How far a number of a TOLERANT form may be off, relative or absolute."""

@@ -96,6 +96,7 @@ def draw(
         lock=lock_digest,
         layers=tuple(map(_layer, layers)),
         assets=tuple(assets),
+        used=spec.used,
     )
 
 

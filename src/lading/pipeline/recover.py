@@ -59,6 +59,7 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
         tags=bill.tags,
         server=bill.server.name,
         server_settings=bill.server.settings,
+        used=bill.used,
         # what is built from source again may want them
         system_packages=bill.environment.system_packages_asked,
         environment_variables=bill.environment.variables,
