@@ -12,6 +12,7 @@ from rich.console import Console
 from lading.cli import main
 from lading.cli.main import COMMANDS, GROUPS, build
 from lading.spec.native import Document, ExampleText, IndexesText
+from lading.spec.server import RouteText, ServerText
 
 NOTE = "<!-- written by docs/generate.py; run scripts/fix after a change -->\n"
 
@@ -34,7 +35,13 @@ def commands() -> str:
 def spec() -> str:
     """Return a table of every key of lading.yaml."""
     parts = ["# lading.yaml\n", NOTE, "Every key is optional. Paths are relative to the file's folder.\n"]
-    tables = (("", Document), ("## indexes", IndexesText), ("## example (one, or a list)", ExampleText))
+    tables = (
+        ("", Document),
+        ("## server", ServerText),
+        ("## liveness_route, readiness_route, scoring_route", RouteText),
+        ("## indexes", IndexesText),
+        ("## example (one, or a list)", ExampleText),
+    )
     for title, kind in tables:
         parts += [*([f"{title}\n"] if title else []), "| key | meaning |", "|---|---|"]
         hints = get_type_hints(kind, include_extras=True)

@@ -19,7 +19,7 @@ from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.core.server import NATIVE
-from lading.core.spec import CREDENTIALS_FIX, CompileWay, PackageSpec, index_problem
+from lading.core.spec import CREDENTIALS_FIX, CompileWay, PackageSpec, ServerSettings, index_problem
 from lading.pipeline import summary
 from lading.pipeline.context import Context
 
@@ -76,16 +76,23 @@ def examine(context: Context, what: PackageSpec) -> ModelFacts:
 def complete(what: PackageSpec, facts: ModelFacts) -> tuple[PackageSpec, ModelFacts]:
     """Add what the conda file says besides libraries: programs of Debian, variables, what is left out."""
     found = locks.surroundings(_requirements_file(what, facts), solves=what.conda == "solve")
-    settings = what.server_settings
-    if facts.root.is_dir() and settings.model_folder is None:
-        settings = replace(settings, model_folder=facts.root.name)
     completed = replace(
         what,
-        server_settings=settings,
+        server_settings=_settled(what, facts),
         system_packages=tuple(dict.fromkeys((*what.system_packages, *found.system_packages))),
         environment_variables={**found.variables, **what.environment_variables},
     )
     return completed, replace(facts, notes=(*facts.notes, *found.notes))
+
+
+def _settled(what: PackageSpec, facts: ModelFacts) -> ServerSettings:
+    """Fix where the model is to lie, which else hangs on names that a sealed package no longer has."""
+    settings = what.server_settings
+    if what.server == NATIVE:
+        return settings
+    if facts.root.is_dir() and settings.model_folder is None:
+        settings = replace(settings, model_folder=facts.root.name)
+    return replace(settings, model_name=settings.model_name or name(what))
 
 
 def _requirements_file(what: PackageSpec, facts: ModelFacts) -> Path | None:

@@ -32,6 +32,8 @@ from lading.core.spec import (
     ServerName,
     index_problem,
 )
+from lading.spec import server
+from lading.spec.server import ServerText
 from lading.spec.typed import Reader, read_text
 
 FILE_NAME = "lading.yaml"
@@ -98,7 +100,9 @@ class Document:
         LoaderWay,
         "what loads an MLflow model: lean (without MLflow, where that is the same) or mlflow itself",
     ] = "lean"
-    server: Annotated[ServerName, "inference server"] = "lading"
+    server: Annotated[ServerName | ServerText, "inference server: its name, or its type and settings"] = (
+        "lading"
+    )
     environment_variables: Annotated[Mapping[str, str], "set in the image; never put a secret here"] = field(
         default_factory=dict
     )
@@ -149,6 +153,7 @@ class _Checker:
         if text.entry is not None and not _ENTRY.match(text.entry):
             what = f"got {text.entry!r}, expected 'file.py', 'file.py:function' or 'file.py:Class'"
             self.reader.complain("entry", what)
+        asked = ServerText(type=text.server) if isinstance(text.server, str) else text.server
         return PackageSpec(
             path=path,
             name=text.name,
@@ -166,7 +171,8 @@ class _Checker:
             code=self._path("code", text.code),
             entry=text.entry,
             loader=text.loader,
-            server=text.server,
+            server=asked.type,
+            server_settings=server.settings(asked, self.reader),
             environment_variables=text.environment_variables,
             assets=tuple(filter(None, (self._path("assets", one) for one in text.assets))),
             examples=self._examples(text.example),
