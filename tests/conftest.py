@@ -4,7 +4,7 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["baking", "engines", "meddler", "running"]
+pytest_plugins = ["baking", "engines", "meddler", "running", "shop"]
 
 # a shell starts its background jobs deaf to interrupts, and whatever they start inherits that
 signal.signal(signal.SIGINT, signal.default_int_handler)

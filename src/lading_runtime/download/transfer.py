@@ -145,7 +145,7 @@ class _Transfer:
         raise self._failed(problems)
 
     def finish(self) -> None:
-        """Verify the file; what came from several sources, and is wrong, is fetched from one after the other."""
+        """Verify the file; what is wrong is fetched again, from one source after the other."""
         if self._is_done:
             return
         if not self._wants_whole and self._is_right():

@@ -70,6 +70,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
         if new.scheme not in _WEB or (old.scheme == "https" and new.scheme != "https"):
+            fp.close()
             what = f"{public(req.full_url)} redirects from {old.scheme} to {new.scheme!r}, which is refused"
             raise FetchError(what, final=True)
         asked = urllib.request.Request(newurl, headers=dict(req.headers))  # noqa: S310 - looked at above
