@@ -12,7 +12,7 @@ from lading.core import canonical, typed
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, SpecError
 
-AssetKind = Literal["model", "environment", "connection", "endpoint", "deployment", "data"]
+AssetKind = Literal["model", "environment", "connection", "endpoint", "deployment", "data", "code"]
 KINDS: tuple[AssetKind, ...] = get_args(AssetKind)
 LATEST = "latest"
 """The label of the version that was made last, which nobody gives by hand."""

@@ -39,9 +39,44 @@ class Found:
 
 def here(context: Context) -> Workspace:
     """Open the workspace at hand: the one named in the settings, or this machine's store."""
+    return _opened(context, *_here(context))
+
+
+def registry(context: Context, name: str) -> Workspace:
+    """Open a declared registry; SpecError, with those that are declared, for another."""
+    return _opened(context, *_registry(context, name))
+
+
+def place_of(context: Context, reference: AssetReference, *, writing: bool = False) -> Workspace:
+    """Open what a reference leads to; a workspace that nobody declared is the one at hand, and that is told.
+
+    SpecError for such a workspace where something is to be written, and for a registry that is not declared.
+    """
+    return _opened(context, *where(context, reference, writing=writing))
+
+
+def where(context: Context, reference: AssetReference, *, writing: bool = False) -> tuple[Place | None, str]:
+    """Tell what a reference leads to, None for this machine's store, and what people call it."""
+    if reference.registry:
+        return _registry(context, reference.registry)
+    if reference.workspace is None:
+        return _here(context)
+    place = context.settings.workspaces.get(reference.workspace)
+    named = f"workspace {reference.workspace!r}"
+    if place is not None:
+        return place, named
+    if writing and reference.workspace != context.settings.workspace:
+        fix = "declare it in the configuration, under [workspaces], or leave the location out"
+        raise SpecError(Issue(named, "is not declared, so nothing can be created there", fix))
+    what = f"{named} is not declared: {reference.name!r} is looked up by name in the one at hand"
+    context.events(Event("assets", "warning", what))
+    return _here(context)
+
+
+def _here(context: Context) -> tuple[Place | None, str]:
     name = context.settings.workspace
     if not name:
-        return _local(context, context.store, "the workspace")
+        return None, "the workspace"
     place = context.settings.workspaces.get(name)
     if place is None:
         try:
@@ -50,38 +85,20 @@ def here(context: Context) -> Workspace:
             known = ", ".join(context.settings.workspaces) or "none"
             what = f"is not declared; known: {known}"
             raise SpecError(Issue(f"workspace {name!r}", what, error.issues[0].what)) from error
-    return _open(context, place, f"workspace {name!r}")
+    return place, f"workspace {name!r}"
 
 
-def registry(context: Context, name: str) -> Workspace:
-    """Open a declared registry; SpecError, with those that are declared, for another."""
+def _registry(context: Context, name: str) -> tuple[Place, str]:
     place = context.settings.registries.get(name)
     if place is None:
         known = ", ".join(context.settings.registries) or "none"
         fix = f"declare it: lading registry create -n {name} --at registry.example.com/path"
         raise SpecError(Issue(f"registry {name!r}", f"is not declared; known: {known}", fix))
-    return _open(context, place, f"registry {name!r}")
+    return place, f"registry {name!r}"
 
 
-def place_of(context: Context, reference: AssetReference, *, writing: bool = False) -> Workspace:
-    """Open what a reference leads to; a workspace that nobody declared is the one at hand, and that is told.
-
-    SpecError for such a workspace where something is to be written, and for a registry that is not declared.
-    """
-    if reference.registry:
-        return registry(context, reference.registry)
-    if reference.workspace is None:
-        return here(context)
-    place = context.settings.workspaces.get(reference.workspace)
-    if place is not None:
-        return _open(context, place, f"workspace {reference.workspace!r}")
-    where = f"workspace {reference.workspace!r}"
-    if writing and reference.workspace != context.settings.workspace:
-        fix = "declare it in the configuration, under [workspaces], or leave the location out"
-        raise SpecError(Issue(where, "is not declared, so nothing can be created there", fix))
-    what = f"{where} is not declared: {reference.name!r} is looked up by name in the one at hand"
-    context.events(Event("assets", "warning", what))
-    return here(context)
+def _opened(context: Context, place: Place | None, name: str) -> Workspace:
+    return _local(context, context.store, name) if place is None else _open(context, place, name)
 
 
 def resolve(context: Context, text: str | AssetReference, kind: AssetKind) -> Found:
@@ -103,7 +120,7 @@ def resolve(context: Context, text: str | AssetReference, kind: AssetKind) -> Fo
 def create(context: Context, draft: AssetDraft, *, registry_name: str | None = None) -> Created:
     """Keep an asset in the workspace at hand, or in a registry; its files are read where the draft says."""
     workspace = registry(context, registry_name) if registry_name else here(context)
-    files = list_files(draft.path, keeps_name=draft.kind == "model") if draft.path else ()
+    files = list_files(draft.path, keeps_name=draft.kind in {"model", "code"}) if draft.path else ()
     return workspace.create(draft, files, digest_of=context.digests.of)
 
 

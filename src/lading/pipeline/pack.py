@@ -83,17 +83,17 @@ def pack(
     context: Context,
     what: PackageSpec,
     *,
-    names: tuple[str, ...] = (),
+    names: tuple[str, ...] | None = (),
     locked: bool = False,
     upgrade: bool = False,
     verify: bool = True,
     sandbox: str | None = None,
 ) -> Packed:
-    """Pack a model: inspect, lock, assemble, describe, verify, and only then name it.
+    """Pack a model: inspect, lock, assemble, describe, verify, and only then name it, unless `names` is None.
 
     Raises the family of the stage that fails; what was built by then stays in the caches.
     """
-    references = plan.references(what, names)
+    references = () if names is None else plan.references(what, names)
     facts = plan.examine(context, what)
     what, facts = plan.complete(what, facts)
     folder = what.path.parent if what.path else None

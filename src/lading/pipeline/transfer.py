@@ -64,13 +64,16 @@ def push(context: Context, text: str, destination: str | None, *, plain_http: bo
     descriptor = context.store.find(text)
     context.store.ask_for(descriptor)
     target = places.destination(text, destination)
-    with (
-        context.registry(target, plain_http=plain_http) as remote,
-        dropping_damaged(context.store, documents.walk(context.store, descriptor)),
-    ):
-        moved = _carry(context, "push", context.store, remote, descriptor, reference=target)
+    with context.registry(target, plain_http=plain_http) as remote:
+        moved = send(context, descriptor, remote, target)
         remote.tag(in_full(target), descriptor)
     return moved
+
+
+def send(context: Context, descriptor: Descriptor, sink: Store, reference: Reference) -> Moved:
+    """Bring an image of this machine's store, and what is attached to it, into another, without a name."""
+    with dropping_damaged(context.store, documents.walk(context.store, descriptor)):
+        return _carry(context, "push", context.store, sink, descriptor, reference=reference)
 
 
 @keeping
@@ -98,6 +101,25 @@ def pull(
         return replace(moved, names=named)
 
     return _first(context, reference, fetch, plain_http=plain_http)
+
+
+def receive(context: Context, source: Store, reference: Reference) -> Moved:
+    """Bring an image, and what is attached to it, from another store into this machine's, without a name."""
+    return _carry(context, "pull", source, context.store, source.resolve(reference), reference=reference)
+
+
+def is_whole(context: Context, digest: Digest) -> bool:
+    """Tell whether an image is in this machine's store with all that it names, for every platform."""
+    store = context.store
+    descriptor = documents.describe(store, digest)
+    if descriptor is None:
+        return False
+    try:
+        return all(
+            store.size_bytes(one.digest) == one.size_bytes for one in documents.walk(store, descriptor)
+        )
+    except RegistryError:
+        return False
 
 
 def copy(

@@ -187,7 +187,7 @@ class Reader(typed.Reader):
 
 def dump(noun: Any, folder: Path | None = None) -> str:  # noqa: ANN401 - a dataclass
     """Write a dataclass as YAML, without what is at its default; paths are relative to a folder."""
-    return yaml.dump(_document(noun, folder), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=4096)
+    return yaml.dump(plain(noun, folder), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=4096)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -204,14 +204,15 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, _Dumper.text)
 
 
-def _document(value: Any, folder: Path | None) -> Any:  # noqa: ANN401
+def plain(value: Any, folder: Path | None) -> Any:  # noqa: ANN401 - a dataclass and what it holds
+    """Return a dataclass as `dump` writes it, as JSON values."""
     if dataclasses.is_dataclass(value):
         pairs = ((one, getattr(value, one.name)) for one in dataclasses.fields(value))
-        return {one.name: _document(each, folder) for one, each in pairs if not _is_default(one, each)}
+        return {one.name: plain(each, folder) for one, each in pairs if not _is_default(one, each)}
     if isinstance(value, Mapping):
-        return {key: _document(each, folder) for key, each in value.items()}
+        return {key: plain(each, folder) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_document(each, folder) for each in value]
+        return [plain(each, folder) for each in value]
     if isinstance(value, Place):
         is_below = folder is not None and value.path is not None and value.path.is_relative_to(folder)
         return f"./{os.path.relpath(value, folder)}" if is_below else str(value)

@@ -1,0 +1,180 @@
+"""Model packages as Azure ML has them: made from a description and a model, found again as environments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lading.core import typed
+from lading.core.assets import Asset, AssetDraft, AssetReference
+from lading.core.digest import Digest
+from lading.core.errors import Issue, RegistryError, SpecError
+from lading.core.ports import Store
+from lading.core.reference import Reference
+from lading.core.spec import Example
+from lading.pipeline import assets, shelf, transfer
+from lading.pipeline.assets import Found
+from lading.pipeline.context import Context, in_full, keeping
+from lading.pipeline.pack import Packed, pack
+from lading.pipeline.packaging import Composed, compose, repository
+from lading.spec.azureml import text
+from lading.spec.azureml.package import ModelPackage
+from lading.store import LayoutStore
+from lading.workspace import Which
+from lading.workspace.workspace import How
+
+KEY = "package"
+"""What an environment's document has of the package that it is."""
+IMAGES = "packages/"
+"""What the repositories of images begin with, where assets are kept in an OCI registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What packaging came to: an environment, and the package that it is."""
+
+    environment: Found
+    how: How
+    packed: Packed
+    image: str
+    """Where the image is had: a name in this machine's store, or in a registry."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            **shown(self.environment),
+            "how": self.how,
+            "image": self.image,
+            "packed": self.packed.to_json(),
+        }
+
+
+@keeping
+def create(
+    context: Context,
+    package: ModelPackage,
+    model: str | AssetReference,
+    *,
+    examples: tuple[Example, ...] = (),
+    upgrade: bool = False,
+    verify: bool = True,
+    sandbox: str | None = None,
+) -> Created:
+    """Package a model, and keep the package as the environment that the description names.
+
+    A target without a version gets the next one, or that of the same package. Raises the family of the stage
+    that fails; nothing has a name then.
+    """
+    target = package.target
+    workspace = assets.place_of(context, target, writing=True)
+    composed = compose(context, package, model, examples=examples)
+    packed = pack(context, composed.spec, names=None, upgrade=upgrade, verify=verify, sandbox=sandbox)
+    with _images(context, target) as (store, name):
+        if store is not context.store:
+            transfer.send(context, packed.descriptor, store, name)
+        draft = AssetDraft(
+            "environment",
+            target.name,
+            target.version,
+            tags=package.tags,
+            document=_document(context, composed, packed, name),
+        )
+        made = workspace.create(draft)
+        image = name.with_tag(made.asset.version)
+        store.tag(in_full(image), packed.descriptor)
+    return Created(Found(made.asset, workspace, target.at(made.asset.version)), made.how, packed, str(image))
+
+
+def find(context: Context, reference: str | AssetReference) -> Found:
+    """Find a package by what an environment is referred to by; SpecError where that is none."""
+    found = assets.resolve(context, reference, "environment")
+    if not is_package(found.asset):
+        what = "is an environment, and no package"
+        raise SpecError(Issue(str(found.reference), what, "make one with it: lading package create"))
+    return found
+
+
+def listed(context: Context, name: str | None = None, *, which: Which = "active") -> list[Asset]:
+    """List the packages of the workspace at hand: the latest of each, or every version of a name."""
+    return [one for one in assets.here(context).listed("environment", name, which=which) if is_package(one)]
+
+
+def is_package(asset: Asset) -> bool:
+    """Tell whether an environment was made by `create`."""
+    return asset.kind == "environment" and KEY in asset.document
+
+
+@keeping
+def bring(context: Context, found: Found) -> Digest:
+    """Have a package's image in this machine's store, and return its digest.
+
+    RegistryError where it is not where the package is kept any more.
+    """
+    digest = Digest.parse(str(found.asset.document[KEY]["digest"]))
+    if transfer.is_whole(context, digest):
+        return digest
+    with _images(context, found.reference) as (store, name):
+        if store is context.store:
+            what = f"its image {digest.short} is not in the store any more"
+            raise RegistryError(Issue(str(found.reference), what, "make it again: lading package create"))
+        transfer.receive(context, store, replace(name, digest=digest))
+    return digest
+
+
+def shown(found: Found) -> dict[str, Any]:
+    """Return a package as JSON values."""
+    asset = found.asset
+    return {
+        "id": str(found.reference),
+        "name": asset.name,
+        "version": asset.version,
+        "tags": dict(asset.tags),
+        "created": asset.created,
+        "archived": asset.archived,
+        **asset.document,
+    }
+
+
+@contextmanager
+def _images(context: Context, target: AssetReference) -> Iterator[tuple[Store, Reference]]:
+    """Open where the images of a package's target are kept, and name their repository."""
+    place, _ = assets.where(context, target, writing=True)
+    name = Reference(None, repository(target.name))
+    if place is None:
+        yield context.store, name
+    elif place.folder:
+        yield LayoutStore(place.folder), name
+    else:
+        assert place.repository is not None
+        there = place.repository.of(replace(name, repository=IMAGES + name.repository))
+        with context.registry(there, plain_http=place.repository.plain_http) as store:
+            yield store, there
+
+
+def _document(context: Context, composed: Composed, packed: Packed, name: Reference) -> dict[str, Any]:
+    """Write a package down as an environment that serves by itself, with all that was resolved."""
+    bill = shelf.find(context, str(packed.digest)).bill
+    settings = bill.server.settings
+    routes = {}
+    for key, given in (
+        ("liveness", settings.liveness),
+        ("readiness", settings.readiness),
+        ("scoring", settings.scoring),
+    ):
+        if path := bill.server.routes.get(key):
+            port = given.port if given else bill.server.port
+            routes[f"{key}_route"] = {"port": port, "path": path}
+    written = text.plain(composed.package, None)
+    del written["target_environment"]
+    return {
+        "image": f"{name}@{packed.digest}",
+        **({"inference_config": routes} if routes else {}),
+        KEY: {
+            "digest": str(packed.digest),
+            "model": str(composed.model.reference),
+            "used": [typed.to_json(one) for one in composed.spec.used],
+            **written,
+        },
+    }
