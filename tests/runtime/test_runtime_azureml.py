@@ -87,7 +87,8 @@ def test_ids_come_back_as_azures_server_returns_them(echo_server, sent, back):
 @pytest.mark.parametrize("name", ["x-request-id", "x-ms-request-id", "x-ms-client-request-id"])
 def test_an_id_that_is_too_long_is_refused(echo_server, name):
     status, body, _ = echo_server.ask("POST", "/score", b"{}", {name: "a" * 101})
-    assert (status, json.loads(body)["message"]) == (431, f"{name} must not exceed 100 characters")
+    names = name if name == "x-request-id" else "x-ms-request-id and x-ms-client-request-id"
+    assert (status, json.loads(body)) == (431, {"message": f"{names} must not exceed 100 characters"})
     assert echo_server.ask("POST", "/score", b"{}", {name: "a" * 100})[0] == 200
 
 

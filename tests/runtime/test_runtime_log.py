@@ -148,7 +148,7 @@ def test_last_words_of_a_worker_are_kept(talker):
 def test_a_model_that_does_not_load_says_why_in_the_log(serve):
     files = {"score.py": "def init(): raise LookupError('gone')\ndef run(raw): return 1\n"}
     with serve(entry="score.py", files=files, ready=False, environ={"LADING_LOG_FORMAT": "json"}) as served:
-        assert served.process.wait(20) == 1
+        assert served.process.wait(20) == 3
         found = lines(served)
     assert [one["level"] for one in found if one["message"].startswith("Traceback")] == ["error"]
     assert any(one["message"] == "giving up: the model does not load" for one in found)

@@ -264,7 +264,7 @@ def test_a_worker_that_needs_more_than_its_limit_fails_its_request_and_is_replac
         environ={"LADING_WORKER_MEMORY_BYTES": str(1 << 20)},
         ready=False,
     ) as served:
-        assert served.process.wait(20) == 1
+        assert served.process.wait(20) == 3
         assert "more than LADING_WORKER_MEMORY_BYTES=1048576" in served.log
 
 

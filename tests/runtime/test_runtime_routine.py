@@ -75,7 +75,7 @@ def test_a_class_loads_once_and_predicts(serve):
                 return [self.factor * one for one in data]
     """
     with serve(entry="deep/score.py:Doubler", files={}, ready=False) as unused:
-        assert unused.process.wait(10) == 1
+        assert unused.process.wait(10) == 3
         assert "no such Python file" in unused.log
     with serve(entry="score.py:Doubler", files={"score.py": code}) as served:
         assert served.predictions([1, 2]) == [2, 4]
@@ -319,7 +319,7 @@ def test_a_variable_that_the_author_declared_is_kept(serve):
 )
 def test_a_routine_that_cannot_be_loaded_ends_the_server_with_the_reason(serve, code, entry, reason):
     with serve(entry=entry, files={"score.py": code}, ready=False) as served:
-        assert served.process.wait(20) == 1
+        assert served.process.wait(20) == 3
         assert reason in served.log
         assert "giving up: the model does not load" in served.log
         assert not Path(served.uds).exists(), "nothing was bound"

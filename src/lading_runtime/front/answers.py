@@ -60,10 +60,15 @@ async def printed(model: Model, rendered: Callable[[Answer], bytes], answer: Ans
 def _file(answer: Answer, accept: bytes) -> Response:
     """Send a file as it is; its media type is the routine's word, so no browser may guess another.
 
-    Bytes of no type that is known may be any but a table.
+    A response that the routine has made is sent as it made it. Bytes of no type that is known may be any
+    but a table.
     """
     ((entry, data),) = wire.split(answer.header["outputs"], answer.body)
-    kind = str(entry["parameters"].get("type") or _BYTES)
+    about = entry["parameters"]
+    kind = str(about.get("type") or _BYTES)
+    if "status" in about:
+        coded = kind.encode("latin-1", "replace")
+        return Response(bytes(data), about["status"], coded, about["headers"])
     is_open = kind == _BYTES and not any(one.encode() in accept for one in media.TABLES)
     if not is_open and not routines.admits(accept, kind.partition(";")[0]):
         got = accept.decode("latin-1")[:200]

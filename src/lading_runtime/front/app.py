@@ -101,6 +101,8 @@ class App:
         started: float,
     ) -> Response:
         """Answer a request that has not come to be answered by an endpoint."""
+        if self._model.is_azures:
+            refusal = azureml.unanswered(refusal)
         self._metrics.refuse(refusal.reason)
         seen = self._watch.begin(headers, target.pattern if target else _NOT_FOUND)
         path = target.path if target else ""

@@ -66,6 +66,8 @@ def encode(document: object, status: int = 200) -> Response:
 class Refusal(Exception):  # noqa: N818 - what it is called in every contract here
     """A request that is not answered with a prediction, and why."""
 
+    said: str = ""
+    """What the model's own process said, where it did, without a word of ours before."""
     times_s: tuple[float, float] | None = None
     """How long it waited for a worker and was with one, where it came so far."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from time import perf_counter
+from typing import Any
 
 from lading_runtime.bill import Bill
 from lading_runtime.front import media, routines
@@ -21,6 +23,9 @@ from lading_runtime.front.settings import Settings
 OnPrediction = Callable[[Input, Answer | None, Refusal | None, float], None]
 """Told of each prediction: what was asked, the answer or why there is none, and when it began."""
 
+# why there is no answer, which Azure ML's contract tells from other reasons
+SCORING_TIMEOUT, FORMLESS = "scoring_timeout", "model_answer"
+_IS_AZURES = bool(os.environ.get("AZUREML_ENTRY_SCRIPT"))
 # a body that is handed on as it is: its own limit has been looked at
 _BODIES = frozenset({"json", "media", "form"})
 
@@ -74,6 +79,11 @@ class Model:
             limit = self.settings.tensor_limit_bytes
             what = f"got tensors of {size_bytes} bytes, expected at most {limit}"
             raise Refusal(413, f"{what} (LADING_TENSOR_LIMIT_BYTES)")
+
+    @property
+    def is_azures(self) -> bool:
+        """Tell whether it is a scoring script of Azure ML's, or deployed as one is."""
+        return _IS_AZURES or (self.routine is not None and self.routine.is_azures)
 
     @property
     def is_ready(self) -> bool:
@@ -149,15 +159,26 @@ class Model:
         error = answer.header.get("error")
         if error is None:
             return answer
-        if error["kind"] == "too_large":
-            raise Refusal(413, error["message"], reason="too_large")
-        if error["kind"] == "unsupported":
-            raise Refusal(415, error["message"], reason="unsupported")
-        if error["kind"] == "refused":
-            raise Refusal(
-                int(error.get("status", 400)),
-                f"the model refused the input: {error['message']}",
-                code="INVALID_PARAMETER_VALUE",
-                reason="model_refused",
-            )
-        raise Refusal(500, f"the model failed: {error['message']}", reason="model_failed")
+        refusal = _refusal(error)
+        refusal.said = error["message"]
+        raise refusal
+
+
+def _refusal(error: Mapping[str, Any]) -> Refusal:
+    """Say what a worker's `error` means."""
+    kind, message = error["kind"], error["message"]
+    if kind == "too_large":
+        return Refusal(413, message, reason="too_large")
+    if kind == "unsupported":
+        return Refusal(415, message, reason="unsupported")
+    if kind == "refused":
+        return Refusal(
+            int(error.get("status", 400)),
+            f"the model refused the input: {message}",
+            code="INVALID_PARAMETER_VALUE",
+            reason="model_refused",
+        )
+    if kind == "timeout":
+        return Refusal(504, f"the model took too long: {message}", reason=SCORING_TIMEOUT)
+    reason = FORMLESS if kind == "formless" else "model_failed"
+    return Refusal(500, f"the model failed: {message}", reason=reason)

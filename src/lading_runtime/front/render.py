@@ -50,6 +50,8 @@ def bare(answer: Answer) -> bytes:
     tensors = list(wire.split(answer.header["outputs"], answer.body))
     if content == "json":
         return bytes(tensors[0][1])
+    if content == "media":
+        return _media(*tensors[0])
     if content == "frame":
         names = [entry["name"] for entry, _ in tensors]
         columns = [_values(entry["datatype"], data) for entry, data in tensors]
@@ -59,6 +61,15 @@ def bare(answer: Answer) -> bytes:
         names = [entry["name"] for entry, _ in tensors]
         return msgspec.json.encode(dict(zip(names, values)))  # noqa: B905 - from one list
     return msgspec.json.encode(values[0])
+
+
+def _media(entry: Mapping[str, Any], data: memoryview) -> bytes:
+    """Print a response that a routine has made as a value: its JSON, its text, or base64."""
+    kind = str(entry["parameters"].get("type")).partition(";")[0]
+    if kind == "application/json":
+        return bytes(data)
+    is_text = kind.startswith("text/")
+    return msgspec.json.encode(bytes(data).decode(errors="replace") if is_text else bytes(data))
 
 
 def _folded(entry: Mapping[str, Any], data: memoryview) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
+from urllib.parse import quote
 
 from lading_runtime import wire
 from lading_runtime.front import multipart
@@ -29,6 +30,12 @@ class Routine(NamedTuple):
     takes_table: bool = False
     """Whether its one parameter is a table or an array of all rows, which the front reads itself."""
     takes_headers: bool = False
+    takes_request: bool = False
+    """Whether it is given the request itself, as Azure ML's `@rawhttp` asks."""
+    by_name: bool = False
+    """Whether it is given an object's values as they are, as Azure ML's `@input_schema` asks."""
+    is_azures: bool = False
+    """Whether it is a scoring script of Azure ML's."""
     media: Sequence[str] = ("application/json",)
     """The media types that it takes, such as `image/*`."""
     answers: Optional[str] = None  # noqa: UP045
@@ -59,6 +66,9 @@ def learn(facts: Mapping[str, Any]) -> Routine:
         bool(schema.get("stream")),
         bool(facts.get("table")),
         bool(facts.get("headers")),
+        bool(facts.get("request")),
+        bool(facts.get("by_name")),
+        bool(facts.get("azures")),
         tuple(schema.get("media") or ("application/json",)),
         schema.get("output_media"),
     )
@@ -67,6 +77,8 @@ def learn(facts: Mapping[str, Any]) -> Routine:
 def read(routine: Routine, request: Request, kind: str, *, else_json: bool = False) -> Input:
     """Read a body by its media type; refuse one that the routine does not take."""
     about = _about(routine, request)
+    if routine.takes_request or routine.by_name:
+        return _media(request.body, kind, about)
     if routine.is_raw:
         return _whole(request, kind, about)
     if kind == "application/x-www-form-urlencoded" and request.body.lstrip()[:1] in {b"{", b"["}:
@@ -137,10 +149,16 @@ def _about(routine: Routine, request: Request) -> dict[str, Any]:
         wants_jpeg = b"image/jpeg" in accept and not admits(accept, "image/png")
         about["raw"] = "image/jpeg" if wants_jpeg else True
     if routine.takes_headers:
-        about["headers"] = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()
-        }
+        about["headers"] = _headers(request)
+    if routine.takes_request:
+        query = request.query.decode("latin-1")
+        target = quote(request.path) + (f"?{query}" if query else "")
+        about["request"] = {"method": request.method, "target": target, "headers": _headers(request)}
     return about
+
+
+def _headers(request: Request) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()}
 
 
 def in_parts(wanted: Input) -> Input:

@@ -27,10 +27,12 @@ from lading_runtime.front.sockets import listening, places, room
 from lading_runtime.front.watch import Watch
 
 _GRPC_AFTER_S = 0.5
+NOT_LOADED = 3
+"""What gunicorn, and so Azure ML's server, ends with where a worker cannot boot."""
 
 
 def serve(bill: Bill, started: launch.Started | None) -> int:
-    """Serve until SIGTERM; return 0 then, 1 where the model does not load or no socket can be had."""
+    """Serve until SIGTERM; return 0 then, 1 without a socket, NOT_LOADED where the model does not load."""
     loop = uvloop.new_event_loop()
     try:
         return loop.run_until_complete(_Service(bill, settings_room.read(os.environ), loop).run(started))
@@ -96,7 +98,7 @@ class _Service:
             backend = CompiledBackend(str(self._bill.compiled), self._settings)
         except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
             log.write("error", f"giving up: the compiled model does not load: {error!r}")
-            return 1
+            return NOT_LOADED
         model = self._model = Model(self._bill, self._settings, backend, Metrics())
         model.learn()
         model.shortcut = shortcut.find(model)
@@ -174,7 +176,7 @@ class _Service:
 
     def _fail(self, reason: str) -> None:
         log.write("error", f"giving up: {reason}")
-        self._status = 1
+        self._status = NOT_LOADED
         self._end()
 
 

@@ -16,6 +16,7 @@ AZURE_PORT = 5001
 # LADING_HTTP_PORT is the launcher's `--http_port`, which KServe's runtimes give
 _PORT_VARIABLES = ("LADING_HTTP_PORT", "AIP_HTTP_PORT", "PORT", "WEBSITES_PORT")
 _GRPC_PORT = 8081
+_MOMENT_S = 5.0
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 # parts of all that happens
 _SHARES = ("LADING_ACCESS_LOG_SAMPLE", "LADING_INFERENCE_LOG_SAMPLE")
@@ -118,13 +119,20 @@ def read(environ: Mapping[str, str]) -> Settings:
     )
     accept = environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or Settings().default_accept
     default = Settings(lame_duck_s=lame_duck_s, grace_s=grace_s, default_accept=accept, ports=_ports(environ))
-    default = default._replace(grpc_port=_grpc_port(environ))
+    default = default._replace(grpc_port=_grpc_port(environ), request_timeout_s=_timeout_s(environ))
     own = {
         name: _value(environ, f"LADING_{name.upper()}", getattr(default, name))
         for name in Settings._fields
         if name not in {"ports", "grpc_port"}
     }
     return _clamped(Settings(**{**default._asdict(), **own}))
+
+
+def _timeout_s(environ: Mapping[str, str]) -> float:
+    """Let a request take as long as Azure ML's variable says, and a moment, in which the worker ends it."""
+    text = environ.get("SCORING_TIMEOUT_MS", "").strip()
+    own_s = Settings().request_timeout_s
+    return max(own_s, int(text) / 1000 + _MOMENT_S) if text.isdecimal() else own_s
 
 
 def _clamped(settings: Settings) -> Settings:

@@ -17,6 +17,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 from lading_runtime import wire
+from lading_runtime.azureml.values import HeaderDict
 from lading_runtime.typed.call import HEADERS, Arguments, Call, by_name
 from lading_runtime.typed.forms import OF_REQUEST, Found
 from lading_runtime.typed.libraries import Array, Frame
@@ -81,7 +82,7 @@ class Routine:
         return {**own, "schema": schema, **more}
 
     def _more(self, request: inputs.Request) -> dict[str, Any]:
-        return {HEADERS: dict(request.about.get("headers") or {})} if self.runner.takes_headers else {}
+        return {HEADERS: HeaderDict(request.about.get("headers") or {})} if self.runner.takes_headers else {}
 
 
 class Plain(Routine):
@@ -98,7 +99,7 @@ class Plain(Routine):
         """Answer one request; the parsed body is checked here, all the rest is the routine's own affair."""
         function, more = self.runner.function, self._more(request)
         if self._style == "json":
-            return _raw(function(request.json(), **more), request)
+            return raw(function(request.json(), **more), request)
         if request.content not in {"json", "media"}:
             raise inputs.RefusedError("this routine takes a whole body, as JSON or text")
         data: Any = request.text()
@@ -108,7 +109,7 @@ class Plain(Routine):
             except UnicodeDecodeError as error:
                 raise inputs.RefusedError(f"Input cannot be decoded as UTF-8: {error}") from error
         result = _reading(data, function, more)
-        return _raw(result, request)
+        return raw(result, request)
 
 
 def _reading(data: Any, function: Callable[..., Any], more: Mapping[str, Any]) -> Any:
@@ -162,7 +163,7 @@ class Typed(Routine):
         except BaseException:
             reading.close()
             raise
-        return _closing(_raw(result, request), reading)
+        return _closing(raw(result, request), reading)
 
     def predict_many(self, requests: Sequence[inputs.Request]) -> Sequence[Any]:
         """Answer several requests for all rows by one call; ValueError: it gives no row for each."""
@@ -290,13 +291,16 @@ def _fields(request: inputs.Request) -> dict[str, Any]:
     return found
 
 
-def _raw(result: Any, request: inputs.Request) -> Any:
+def raw(result: Any, request: inputs.Request) -> Any:
     """Hand on a picture, bytes or a file as they are where the front asks for that."""
     wanted = request.about.get("raw")
     return _raw_later(result, wanted) if inspect.iscoroutine(result) else _handed_on(result, wanted)
 
 
 def _handed_on(result: Any, wanted: Any) -> Any:
+    response = results.response(result)
+    if response is not None:
+        return response
     media = results.media(result, wanted) if wanted else None
     return results.unnamed(result) if media is None else results.Media(*media)
 

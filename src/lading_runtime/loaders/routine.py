@@ -4,7 +4,8 @@
 function for each request. `file.py:Class`: `load()` or `setup()`, if there is one, then `predict(data)`.
 
 A routine whose one parameter has no hint is given the parsed JSON body, as it is; one named `raw_data`, or
-of `run` annotated `str` or `bytes`, its text or bytes. Any other has its parameters read by their hints.
+of `run` annotated `str` or `bytes`, its text or bytes, and so is one that calls `json.loads` on it. Any other
+has its parameters read by their hints. Where Azure ML names the script, or decorates `run`, its rules hold.
 """
 
 # JSON values and a user's own objects may be of any type
@@ -12,14 +13,17 @@ of `run` annotated `str` or `bytes`, its text or bytes. Any other has its parame
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple, Optional
 
+from lading_runtime.azureml import deadline, modules, script
 from lading_runtime.loaders import answering
 from lading_runtime.typed.call import HEADERS, Call
 
@@ -37,15 +41,24 @@ def load(path: str, options: Mapping[str, Any]) -> answering.Routine:
     code = options["code"]
     file, _, name = str(code["entry"]).partition(":")
     os.chdir(str(code["path"]))  # where its author ran it
-    module = _import(os.path.join(str(code["path"]), file))  # noqa: PTH118
+    place = os.path.join(str(code["path"]), file)  # noqa: PTH118
+    script.prepare(os.path.dirname(place))  # noqa: PTH120
+    modules.install()
+    module = _import(place)
     function, begin, batch = _find(module, file, name, path)
     runner = answering.Runner(function)
     if begin is not None:
         runner.finish(begin(*([path] if _takes_argument(begin) else [])))
+    runner.function = function if runner.is_async or runner.is_stream else deadline.limited(function)
+    decorated = script.find(function, runner)
+    if decorated is not None:
+        return script.marked(decorated)
     style = str(options.get("input") or _style(function, batch=batch))
     if style == "typed":
-        return answering.Typed(runner, Call(function, batch=batch))
-    return answering.Plain(runner, style)
+        return answering.Typed(runner, Call(runner.function, batch=batch))
+    plain = answering.Plain(runner, style)
+    is_scripts = style == "text" and begin is not None and not name
+    return script.marked(plain) if is_scripts else plain
 
 
 def _import(file: str) -> ModuleType:
@@ -66,7 +79,7 @@ def _import(file: str) -> ModuleType:
 
 def _find(module: ModuleType, file: str, name: str, path: str) -> _Found:
     """Find the routine in its module; make the object of a class."""
-    entry = getattr(module, name or "run", None)
+    entry = getattr(module if name else script.driven(module), name or "run", None)
     if inspect.isclass(entry):
         instance: Any = entry(*([path] if _takes_argument(entry) else []))
         predict = _method(instance)
@@ -120,6 +133,8 @@ def _style(function: Callable[..., Any], *, batch: bool | None) -> str:
         message = f"{function.__name__} takes no argument, expected one: the request's data"
         raise TypeError(message)
     first, *others = parameters
+    if script.is_azures() and getattr(function, "__name__", "") == "run":
+        return "text"
     if first.kind in {first.KEYWORD_ONLY, first.VAR_KEYWORD}:
         return "typed"
     known: Mapping[Any, str] = {
@@ -136,9 +151,9 @@ def _style(function: Callable[..., Any], *, batch: bool | None) -> str:
         annotation = ""
     if first.name == "raw_data":
         return "bytes" if annotation == "bytes" else "text"
-    is_lone = not any(one.default is one.empty for one in others) and not _is_decorated(function)
-    if annotation is first.empty and not others and batch is None and is_lone:
-        return "json"
+    is_lone = not any(one.default is one.empty for one in others)
+    if annotation is first.empty and not others and batch is None:
+        return "text" if _reads_json(function, first.name) else "json"
     if function.__name__ != "run" or inspect.ismethod(function) or others or not is_lone or batch is not None:
         return "typed"
     return {
@@ -151,7 +166,17 @@ def _style(function: Callable[..., Any], *, batch: bool | None) -> str:
     }.get(annotation if isinstance(annotation, str) else "", "typed")
 
 
-def _is_decorated(function: Callable[..., Any]) -> bool:
-    """Tell whether Azure ML's `@input_schema` reads the arguments, which it wants by name."""
-    schemas = sys.modules.get("inference_schema.schema_util")
-    return schemas is not None and bool(schemas.is_schema_decorated(function))
+def _reads_json(function: Callable[..., Any], name: str) -> bool:
+    """Tell whether a function calls `json.loads`, or another library's, on its parameter."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return False
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
+    return any(_is_loads(one.func) and getattr(one.args[0], "id", "") == name for one in calls)
+
+
+def _is_loads(function: ast.expr) -> bool:
+    if isinstance(function, ast.Attribute):
+        return function.attr == "loads" and "json" in getattr(function.value, "id", "")
+    return getattr(function, "id", "") == "loads"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from lading_runtime.worker import console, inputs, limit
+from lading_runtime.azureml.deadline import ScoringTimeoutError
+from lading_runtime.worker import console, inputs, limit, results
 
 
 def told(error: BaseException) -> dict[str, Any]:
-    """Return a message's `error`: `refused` is the client's to mend; `failed` has a traceback in the log.
+    """Return a message's `error`: `refused` is the client's to mend; of others the log has the traceback.
+
+    `timeout`: it was stopped; `formless`: it answered what has no JSON form; else it `failed`.
 
     What says by `status_code` that it is the client's fault, as web frameworks' exceptions do, is refused so.
     """
@@ -19,8 +22,10 @@ def told(error: BaseException) -> dict[str, Any]:
     if type(status) is int and 400 <= status < 500:  # as web frameworks' HTTPException has it
         return {"kind": "refused", "status": status, "message": str(getattr(error, "detail", error))[:2000]}
     console.failure()
-    why = limit.note(error)
-    return {"kind": "failed", "message": last_line(error) + why}
+    if isinstance(error, ScoringTimeoutError):
+        return {"kind": "timeout", "message": str(error)}
+    kind = "formless" if isinstance(error, results.FormlessError) else "failed"
+    return {"kind": kind, "message": last_line(error) + limit.note(error)}
 
 
 def last_line(error: BaseException) -> str:

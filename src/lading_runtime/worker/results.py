@@ -34,13 +34,18 @@ _DATATYPES = {
 _LISTS: Any = (set, frozenset, range, collections.deque, type({}.keys()), type({}.values()), type({}.items()))
 
 
+class FormlessError(TypeError):
+    """A model's answer has no JSON form."""
+
+
 class Media:
     """An answer that goes to the client as it is: bytes of a media type."""
 
-    def __init__(self, content_type: str, data: bytes) -> None:
-        """Take the bytes."""
+    def __init__(self, content_type: str, data: bytes, **more: Any) -> None:
+        """Take the bytes; `status` and `headers`, by their names in lower case, if there are any."""
         self.content_type = content_type
         self.data = data
+        self.more = more
 
 
 class Named:
@@ -58,6 +63,20 @@ class Named:
     def cut(self, start: int, end: int) -> Named:
         """Return some rows."""
         return Named({name: one[start:end] for name, one in self.arrays.items()})
+
+
+def response(value: Any) -> Media | None:
+    """Return what a web framework's response holds, such as Flask's or Azure ML's; None of anything else."""
+    status = getattr(value, "status_code", None)
+    if not isinstance(status, int) or not hasattr(type(value), "get_data"):
+        return None
+    headers: dict[str, str] = {}
+    for name, one in value.headers.items():
+        key = str(name).lower()
+        headers[key] = f"{headers[key]}, {one}" if key in headers else str(one)
+    headers.pop("content-length", None)
+    kind = headers.pop("content-type", "application/octet-stream")
+    return Media(kind, bytes(value.get_data()), status=status, headers=headers)
 
 
 def named(value: Any) -> Any:
@@ -102,7 +121,7 @@ def encode(value: Any) -> tuple[str, Sequence[Any]]:
     A Series is a frame of one column, as MLflow's server has it. Raises TypeError for what has no JSON form.
     """
     if isinstance(value, Media):
-        about = {"type": value.content_type}
+        about = {"type": value.content_type, **value.more}
         return "media", [(wire.tensor("output-0", "UINT8", [len(value.data)], value.data, about), value.data)]
     value = named(value)
     if isinstance(value, Named):
@@ -272,7 +291,7 @@ def _object(value: Any) -> Any:
     message = (
         f"the model returned a {type(value).__module__}.{type(value).__qualname__}, which has no JSON form"
     )
-    raise TypeError(message)
+    raise FormlessError(message)
 
 
 def _plain(array: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lading_runtime.front.contracts import azureml
 from lading_runtime.front.messages import Request, Response, encode
 from lading_runtime.front.model import Model
 from lading_runtime.front.routes import Table
@@ -39,8 +40,13 @@ async def ping(model: Model, _: Request) -> Response:
     return Response(b"\n", 200 if model.is_ready else 503)
 
 
-async def root(model: Model, _: Request) -> Response:
-    """Answer `GET /`: KServe's liveness, Cog's discovery, and where everything else is."""
+async def root(model: Model, request: Request) -> Response:
+    """Answer `GET /`: KServe's liveness, Cog's discovery, and where everything else is.
+
+    Of a scoring script of Azure ML's, what that platform's own server says.
+    """
+    if model.is_azures:
+        return await azureml.healthy(model, request)
     document = {
         "status": "alive",
         "name": model.bill.name,
