@@ -1,0 +1,82 @@
+"""Where Azure ML's servers find code, model and the script of an MLflow model without one.
+
+Code in /var/azureml-app/NAME, the model in /var/azureml-app/azureml-models/NAME/VERSION, where a folder keeps
+its own name and a single file lies directly ("Understand how models are deployed", AZUREML_MODEL_DIR).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from lading.core.errors import Issue, SpecError
+from lading.core.model import ModelFacts
+from lading.core.spec import PackageSpec
+
+APP = "/var/azureml-app"
+MLFLOW = "/var/mlflow_resources"
+_MLFLOW_SCRIPT = "mlflow_score_script.py"
+_TELLS_MLFLOW = re.compile(r"""(?m)^[\s\-"']*mlflow(?:[-_.]skinny)?(?![\w\-.]*\w)""")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Absolute paths in the image, and what goes with them."""
+
+    script: PurePosixPath
+    model_folder: str
+    """What AZUREML_MODEL_DIR is."""
+    model_path: str
+    code_path: str | None
+    variables: Mapping[str, str]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    requirements: tuple[str, ...] = ()
+    """What the script needs besides the server and what the model tells."""
+
+
+def lay_out(spec: PackageSpec, facts: ModelFacts) -> Layout:
+    """Lay a package out; SpecError where there is no scoring script, and none can be made."""
+    settings = spec.server_settings
+    name = settings.model_name or spec.name or "model"
+    mount = settings.model_mount_path or f"{APP}/azureml-models"
+    folder = f"{mount}/{name}/{settings.model_version or spec.version or '1'}"
+    path = f"{folder}/{settings.model_folder}" if settings.model_folder else folder
+    if facts.format == "mlflow" and facts.entry is None:
+        script = PurePosixPath(MLFLOW, _MLFLOW_SCRIPT)
+        source = Path(__file__).with_name(_MLFLOW_SCRIPT).read_bytes()
+        variables = {"MLFLOW_MODEL_FOLDER": settings.model_folder or ""}
+        needed = () if _brings_mlflow(spec, facts) else ("mlflow",)
+        # code that the model ships lies in its own folder, where MLflow looks for it
+        return Layout(
+            script, folder, path, None, _variables(script, folder, variables), {str(script): source}, needed
+        )
+    if facts.code is None or facts.entry is None or ":" in facts.entry:
+        what = f"got {facts.entry!r}, expected a scoring script with init() and run()"
+        raise SpecError(Issue("entry", what, "set 'code' and 'entry: score.py'"))
+    code = f"{APP}/{facts.code.name if facts.code.is_dir() else 'code'}"
+    if code == f"{APP}/azureml-models":
+        code = f"{APP}/code"
+    script = PurePosixPath(code, facts.entry)
+    return Layout(script, folder, path, code, _variables(script, folder, {}))
+
+
+def _variables(script: PurePosixPath, folder: str, more: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "AML_APP_ROOT": str(script.parent),
+        "AZUREML_ENTRY_SCRIPT": script.name,
+        "AZUREML_MODEL_DIR": folder,
+        **more,
+    }
+
+
+def _brings_mlflow(spec: PackageSpec, facts: ModelFacts) -> bool:
+    """Tell whether the requirements name MLflow, or the part of it that loads models."""
+    texts = [one.text for one in facts.requirements]
+    asked = spec.requirements if spec.requirements is not None else facts.requirements_file
+    if isinstance(asked, tuple):
+        texts += asked
+    elif asked is not None and asked.is_file():
+        texts.append(asked.read_text(encoding="utf-8", errors="replace"))
+    return any(_TELLS_MLFLOW.search(text) for text in texts)
