@@ -47,7 +47,8 @@ def lay_out(spec: PackageSpec, facts: ModelFacts) -> Layout:
         script = PurePosixPath(MLFLOW, _MLFLOW_SCRIPT)
         source = Path(__file__).with_name(_MLFLOW_SCRIPT).read_bytes()
         variables = {"MLFLOW_MODEL_FOLDER": settings.model_folder or ""}
-        needed = () if _brings_mlflow(spec, facts) else ("mlflow",)
+        # what Azure ML adds to a model's own list: the part of MLflow that loads models
+        needed = ("pandas", *(() if _brings_mlflow(spec, facts) else ("mlflow-skinny",)))
         # code that the model ships lies in its own folder, where MLflow looks for it
         return Layout(
             script, folder, path, None, _variables(script, folder, variables), {str(script): source}, needed
