@@ -7,8 +7,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
+
+from lading.cli.main import main
 
 LADING = [sys.executable, "-m", "lading"]
 
@@ -50,6 +53,26 @@ class Lading:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+
+class Inside(Lading):
+    """Runs commands within this process: for many of them, a second of CPU each is too long."""
+
+    def __init__(self, home, monkeypatch, capsys):
+        super().__init__(home)
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+        for name in ("LADING_HOME", "NO_COLOR"):
+            monkeypatch.setenv(name, self.env[name])
+
+    def run(self, *arguments, cwd=None, env=None):
+        with self._monkeypatch.context() as patch:
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            patch.chdir(cwd or Path.cwd())
+            self._capsys.readouterr()
+            status = main([*map(str, arguments)])
+        said = self._capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, said.out, said.err)
 
 
 def post(url, body, timeout_s=30.0):

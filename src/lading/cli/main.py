@@ -48,7 +48,23 @@ COMMANDS = {
     "completion": "Print the completion script of a shell.",
 }
 # group → what it is about, and its verbs; the file of a group has a function for each (`list_` for list)
-GROUPS: dict[str, tuple[str, dict[str, str]]] = {}
+GROUPS: dict[str, tuple[str, dict[str, str]]] = {
+    "model": (
+        "Models in a workspace, in versions that never change.",
+        {
+            "create": "Register a model.",
+            "show": "Show a model.",
+            "list": "List models, or the versions of one.",
+            "archive": "Hide a model, or a version of it.",
+            "restore": "Show an archived model again.",
+            "update": "Edit the description, tags or stage of a version.",
+            "label": "Give a version a label.",
+            "download": "Write a model's files.",
+            "share": "Copy a version into a registry.",
+            "delete": "Forget a version.",
+        },
+    ),
+}
 _BUILTIN = {"list"}
 """Verbs whose function has an underscore behind its name, for the name is Python's."""
 
@@ -72,7 +88,7 @@ def build(*chosen: str) -> App:
     for name, summary in COMMANDS.items():
         _add(app, name, f"lading.cli.{name}:run", None if (name,) == chosen[:1] else summary)
     for group, (about, verbs) in GROUPS.items():
-        below = App(name=group, help=about, help_epilogue="")
+        below = App(name=group, help=about, help_epilogue="", version_flags=())
         for verb, summary in verbs.items():
             function = f"{verb.replace('-', '_')}{'_' if verb in _BUILTIN else ''}"
             where = f"lading.cli.{group.replace('-', '_')}:{function}"

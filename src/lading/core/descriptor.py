@@ -20,6 +20,8 @@ EMPTY = "application/vnd.oci.empty.v1+json"
 BILL = "application/vnd.lading.bill.v1+json"
 LOCK = "application/vnd.lading.lock.v1+json"
 REPORT = "application/vnd.lading.report.v1+json"
+ASSET = "application/vnd.lading.asset."
+"""What the artefact types of a workspace's assets begin with; their kind follows."""
 ORIGINAL = "application/vnd.lading.original.v1"
 """Of an index that refers to a compiled package's image, and names the image of the model itself."""
 

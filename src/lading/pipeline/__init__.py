@@ -4,6 +4,9 @@ from lading.pipeline.care import Item, collect, taken
 from lading.pipeline.containers import Started, Wanted, run_package, start_package
 from lading.pipeline.context import Context
 from lading.pipeline.diff import Compared, diff
+from lading.pipeline.drafts import Flags, edition
+from lading.pipeline.drafts import environment as environment_draft
+from lading.pipeline.drafts import model as model_draft
 from lading.pipeline.foreign import Foreign, listed, look
 from lading.pipeline.fsck import fsck
 from lading.pipeline.locking import Locked, lock
@@ -19,11 +22,14 @@ from lading.pipeline.summary import of_facts as describe
 from lading.pipeline.transfer import copy, fetch_image, pull, push
 from lading.pipeline.variables import read as variables
 from lading.spec import schema
+from lading.workspace import Created, Which, Workspace
 
 __all__ = [
     "Checked",
     "Compared",
     "Context",
+    "Created",
+    "Flags",
     "Foreign",
     "Item",
     "Locked",
@@ -31,11 +37,15 @@ __all__ = [
     "Packed",
     "Started",
     "Wanted",
+    "Which",
+    "Workspace",
     "check",
     "collect",
     "copy",
     "describe",
     "diff",
+    "edition",
+    "environment_draft",
     "export",
     "facts_json",
     "fetch_image",
@@ -48,6 +58,7 @@ __all__ = [
     "login",
     "logout",
     "look",
+    "model_draft",
     "pack",
     "plan",
     "pull",

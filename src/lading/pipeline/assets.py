@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from lading.core.reference import Reference
 from lading.pipeline.context import Context, keeping
 from lading.settings import Place
 from lading.store import LayoutStore, RegistryStore
-from lading.workspace import Created, Shelf, Workspace, list_files
+from lading.workspace import Created, Shelf, Workspace, list_files, types
 from lading.workspace.artefact import FILE
 
 PREFIX = "assets/"
@@ -121,7 +122,20 @@ def create(context: Context, draft: AssetDraft, *, registry_name: str | None = N
     """Keep an asset in the workspace at hand, or in a registry; its files are read where the draft says."""
     workspace = registry(context, registry_name) if registry_name else here(context)
     files = list_files(draft.path, keeps_name=draft.kind in {"model", "code"}) if draft.path else ()
+    if draft.kind == "model":
+        _check_model(context, draft, files)
     return workspace.create(draft, files, digest_of=context.digests.of)
+
+
+def _check_model(context: Context, draft: AssetDraft, files: Sequence[ModelFile]) -> None:
+    """Raise SpecError where the files are no model of the type; tell where they look like another."""
+    kind = draft.document.get("type", "custom_model")
+    where = str(draft.path)
+    if issues := list(types.problems(kind, files, where)):
+        raise SpecError(*issues)
+    if kind == "custom_model" and types.looks_like_mlflow(files):
+        what = f"{where} looks like an MLflow model: with type: mlflow_model it needs no scoring script"
+        context.events(Event("assets", "warning", what))
 
 
 @keeping

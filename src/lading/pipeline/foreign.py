@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lading.core.descriptor import Descriptor
+from lading.core.descriptor import ASSET, Descriptor
 from lading.core.errors import LadingError
 from lading.core.platform import Platform
 from lading.core.ports import BlobSource, Event
@@ -67,8 +67,10 @@ def look(context: Context, text: str, platform: Platform | None = None) -> shelf
 
 
 def listed(context: Context) -> Iterator[Listed]:
-    """List what has a name, in order; what cannot be read is told and passed over."""
-    for reference, _ in context.store.tags():
+    """List what has a name, in order, but for assets; what cannot be read is told and passed over."""
+    for reference, descriptor in context.store.tags():
+        if (descriptor.artifact_type or "").startswith(ASSET):
+            continue
         try:
             found = look(context, str(reference))
             yield Listed(reference, found, _every(context, str(reference), found))

@@ -13,13 +13,13 @@ from typing import IO
 
 from lading.core import canonical
 from lading.core.assets import Asset, AssetKind
-from lading.core.descriptor import EMPTY, MANIFEST, Descriptor
+from lading.core.descriptor import ASSET, EMPTY, MANIFEST, Descriptor
 from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue
 from lading.core.ports import OpenAt, Store
 from lading.core.reference import Reference
 
-CONFIG = "application/vnd.lading.asset.v1+json"
+CONFIG = f"{ASSET}v1+json"
 FILE = "application/octet-stream"
 TITLE = "org.opencontainers.image.title"
 _LIMIT_BYTES = 16 << 20
@@ -44,7 +44,7 @@ class Shelf:
     @property
     def artifact_type(self) -> str:
         """Name the kind, as a manifest does."""
-        return f"application/vnd.lading.asset.{self.kind}.v1+json"
+        return f"{ASSET}{self.kind}.v1+json"
 
     def opens(self, digest: Digest) -> OpenAt:
         """Return what opens a blob at an offset; whoever takes the bytes checks them."""

@@ -1,0 +1,261 @@
+"""What the groups of assets have in common: how one is named, where it is, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from lading import pipeline
+from lading.cli.console import Console, size
+from lading.core.assets import Asset, AssetKind, AssetReference
+from lading.core.errors import Issue, SpecError
+from lading.pipeline import assets
+
+File = Annotated[Path | None, Parameter(name=["--file", "-f"], help="The YAML file, as Azure ML has it.")]
+Set = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", negative="", consume_multiple=True, help="KEY=VALUE, over the file: tags.a=b."),
+]
+Tags = Annotated[
+    tuple[str, ...], Parameter(negative="", consume_multiple=True, help="KEY=VALUE; may be repeated.")
+]
+Name = Annotated[str | None, Parameter(name=["--name", "-n"], help="Its name.")]
+Version = Annotated[str | None, Parameter(name=["--version", "-v"], help="Its version; default: the next.")]
+Reference = Annotated[
+    str | None, Parameter(help="NAME:VERSION, NAME@LABEL, or another reference of Azure's.")
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where assets are kept."""
+
+    workspace: Annotated[
+        str | None,
+        Parameter(
+            name=["--workspace", "--workspace-name", "-w"],
+            help="Declared name, registry/path or folder; default: this machine's store.",
+        ),
+    ] = None
+    registry_name: Annotated[str | None, Parameter(help="A declared registry, for a workspace.")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class One:
+    """Which asset."""
+
+    name: Name = None
+    version: Annotated[str | None, Parameter(name=["--version", "-v"], help="Its version.")] = None
+    label: Annotated[str | None, Parameter(name=["--label", "-l"], help="One of its labels: latest.")] = None
+
+    def reference(self, kind: AssetKind, asset: str | None, where: Where) -> AssetReference:
+        """Read it, or the reference in its place; SpecError where nothing is named, or two things are."""
+        if (asset is None) == (self.name is None):
+            what = "nothing is named" if self.name is None else "two are named"
+            raise SpecError(Issue(kind, what, "give -n NAME -v VERSION, or NAME:VERSION"))
+        if self.version and self.label:
+            raise SpecError(Issue(kind, "got a version and a label, expected one of them"))
+        found = AssetReference.parse(asset or f"{self.name}", kind)
+        if self.version or self.label:
+            found = replace(found, version=self.version, label=self.label)
+            found = AssetReference.parse(str(found), kind)
+        return replace(found, registry=where.registry_name) if where.registry_name else found
+
+
+@contextmanager
+def opened(console: Console, where: Where) -> Iterator[pipeline.Context]:
+    """Open what a command works on, with the workspace that it names."""
+    settings = console.common.settings()
+    if where.workspace and where.registry_name:
+        what = "got a workspace and a registry, expected one of them"
+        raise SpecError(Issue("--registry-name", what))
+    if where.workspace:
+        settings = replace(settings, workspace=where.workspace)
+    with pipeline.Context(settings, console.event) as context:
+        yield context
+
+
+def place(context: pipeline.Context, where: Where) -> pipeline.Workspace:
+    """Open the registry or workspace that a command names."""
+    return assets.registry(context, where.registry_name) if where.registry_name else assets.here(context)
+
+
+def pairs(words: Sequence[str], option: str = "--tags") -> dict[str, str]:
+    """Read KEY=VALUE."""
+    if wrong := [word for word in words if "=" not in word]:
+        raise SpecError(*(Issue(option, f"got {word!r}, expected KEY=VALUE") for word in wrong))
+    return dict(word.split("=", 1) for word in words)
+
+
+def document(asset: Asset, labels: Sequence[str] = (), registry: str | None = None) -> dict[str, Any]:
+    """Return an asset as JSON values, in the words of its YAML."""
+    reference = replace(asset.reference, registry=registry)
+    return {
+        "id": str(reference),
+        "name": asset.name,
+        "version": asset.version,
+        "description": asset.description,
+        "tags": dict(asset.tags),
+        "properties": dict(asset.properties),
+        **asset.document,
+        "labels": list(labels),
+        "archived": asset.archived,
+        "created": asset.created,
+        "content": str(asset.content),
+        "size_bytes": asset.size_bytes,
+        "files": [
+            {"path": one.path, "digest": str(one.digest), "size_bytes": one.size_bytes} for one in asset.files
+        ],
+    }
+
+
+def tell_created(console: Console, made: pipeline.Created, where: Where) -> None:
+    """Print what creating came to."""
+    asset = made.asset
+    how = {"reused": "reused: the same content was there", "updated": "edited: the same content was there"}
+    told = how.get(made.how, "created")
+    console.result(
+        f"{asset.name}:{asset.version}  {asset.content.short}  {_amount(asset)}  {told}",
+        {**document(asset, registry=where.registry_name), "how": made.how},
+    )
+
+
+def show(reference: AssetReference, where: Where, console: Console) -> int:
+    """Print an asset."""
+    with opened(console, where) as context:
+        found = assets.resolve(context, reference, reference.kind)
+        labels = [
+            label
+            for label, version in found.workspace.labels(reference.kind, found.asset.name).items()
+            if version == found.asset.version
+        ]
+    console.result(
+        "\n".join(_lines(found.asset, labels)), document(found.asset, labels, found.reference.registry)
+    )
+    return 0
+
+
+def list_(
+    kind: AssetKind, name: str | None, where: Where, console: Console, *, archived_only: bool, all_: bool
+) -> int:
+    """Print assets: the latest of each name, or the versions of one."""
+    which: pipeline.Which = "archived" if archived_only else "all" if all_ else "active"
+    with opened(console, where) as context:
+        found = place(context, where).listed(kind, name, which=which)
+    rows = [
+        [
+            one.name,
+            one.version,
+            str(one.document.get("type") or one.document.get("image") or ""),
+            size(one.size_bytes) if one.files else "",
+            one.created[:19].replace("T", " "),
+            "archived" if one.archived else "",
+        ]
+        for one in found
+    ]
+    header = ["NAME", "VERSION", "TYPE" if kind == "model" else "IMAGE", "SIZE", "CREATED", ""]
+    console.table(header, rows, [document(one, registry=where.registry_name) for one in found])
+    return 0
+
+
+def archive(reference: AssetReference, where: Where, console: Console, *, archived: bool) -> int:
+    """Hide a version, or all of a name; or show them again."""
+    with opened(console, where) as context:
+        workspace = assets.place_of(context, reference, writing=True)
+        if reference.label:
+            reference = reference.at(workspace.get(reference).version)
+        changed = workspace.archive(reference.kind, reference.name, reference.version, archived=archived)
+    names = [f"{each.name}:{each.version}" for each in changed]
+    word = "archived" if archived else "restored"
+    console.result(f"{word} {', '.join(names)}" if names else f"is {word} already", names)
+    return 0
+
+
+def update(
+    reference: AssetReference,
+    settings: Sequence[str],
+    removals: Sequence[str],
+    where: Where,
+    console: Console,
+) -> int:
+    """Edit what of a version may be edited."""
+    with opened(console, where) as context:
+        workspace = assets.place_of(context, reference, writing=True)
+        asset = workspace.edit(pipeline.edition(workspace.get(reference), settings, removals))
+    console.result(f"{asset.name}:{asset.version}  edited", document(asset, registry=where.registry_name))
+    return 0
+
+
+def label(reference: AssetReference, word: str, where: Where, console: Console, *, remove: bool) -> int:
+    """Give a version a label, or take it away."""
+    with opened(console, where) as context:
+        workspace = assets.place_of(context, reference, writing=True)
+        if remove:
+            workspace.unlabel(reference.kind, reference.name, word)
+        else:
+            workspace.label(reference, word)
+        labels = workspace.labels(reference.kind, reference.name)
+    told = ", ".join(f"{key} → {version}" for key, version in labels.items()) or "no labels"
+    console.result(f"{reference.name}: {told}", labels)
+    return 0
+
+
+def share(
+    reference: AssetReference,
+    to: str,
+    console: Console,
+    *,
+    name: str | None,
+    version: str | None,
+    where: Where,
+) -> int:
+    """Copy a version into a registry."""
+    with opened(console, where) as context:
+        found = assets.resolve(context, reference, reference.kind)
+        made = assets.share(context, found, to, name=name, version=version)
+    tell_created(console, made, Where(registry_name=to))
+    return 0
+
+
+def delete(reference: AssetReference, where: Where, console: Console) -> int:
+    """Forget a version."""
+    if reference.version is None and reference.label is None:
+        raise SpecError(Issue(reference.kind, "no version is named", "give -v VERSION"))
+    with opened(console, where) as context:
+        gone = assets.place_of(context, reference, writing=True).delete(reference)
+    console.result(f"deleted {gone.name}:{gone.version}", [f"{gone.name}:{gone.version}"])
+    return 0
+
+
+def _amount(asset: Asset) -> str:
+    if not asset.files:
+        return "no files"
+    count = len(asset.files)
+    return f"{size(asset.size_bytes)} in {count} {'file' if count == 1 else 'files'}"
+
+
+def _lines(asset: Asset, labels: Sequence[str]) -> Iterator[str]:
+    archived = "  archived" if asset.archived else ""
+    yield f"{asset.name}:{asset.version}  {asset.content.short}  {_amount(asset)}{archived}"
+    if asset.description:
+        yield f"  {asset.description}"
+    yield ""
+    rows = {
+        **asset.document,
+        "labels": ", ".join(labels),
+        "tags": ", ".join(f"{key}={value}" for key, value in asset.tags.items()),
+        "properties": ", ".join(f"{key}={value}" for key, value in asset.properties.items()),
+        "created": asset.created[:19].replace("T", " "),
+    }
+    for key, value in rows.items():
+        if value:
+            yield f"{key:<16} {value}"
+    for file in asset.files:
+        yield f"{'file':<16} {size(file.size_bytes):>7}  {file.digest.short}  {file.path}"
