@@ -57,6 +57,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(400, {"error": "column 'a' is missing"})
         if mode == "dies":
             os._exit(9)
+        if mode.startswith("fails: "):
+            return self.answer(500, {"error": mode[len("fails: "):]})
+        if mode.startswith("logs: "):
+            print(mode[len("logs: "):], flush=True)
+            return self.answer(500, {"error": "look at the log"})
         if mode == "no json":
             return self.answer(200, b"<html>")
         if mode == "floods":

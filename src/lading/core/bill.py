@@ -101,6 +101,8 @@ class BilledModel:
     """What loading imports, as far as the files tell; byte code is shipped for it."""
     compiled: BilledForm | None = None
     """What answers in place of the files, which are in the original's image then."""
+    saved_with: tuple[str, ...] = ()
+    """What its files tell of what it was saved with: `python==3.9.18`, `scikit-learn==1.1.2`, `numpy<2`."""
 
 
 @dataclass(frozen=True, slots=True)

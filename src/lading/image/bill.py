@@ -178,6 +178,7 @@ def _model(
         risks=facts.risks,
         notes=tuple(map(without_secrets, facts.notes)),
         modules=facts.modules,
+        saved_with=facts.saved_with,
     )
 
 

@@ -4,6 +4,7 @@ from lading.lock.build import Build, Job, NoCompilerError, build_in, kept
 from lading.lock.builder import BuildingFetch
 from lading.lock.conda_solve import Solver as CondaSolver
 from lading.lock.drift import of as drift
+from lading.lock.drift import of_bill as drift_of_bill
 from lading.lock.files import is_fresh, read, write
 from lading.lock.interpreter import BringPython, Chosen, choose
 from lading.lock.places import ResolveBase
@@ -25,6 +26,7 @@ __all__ = [
     "build_in",
     "choose",
     "drift",
+    "drift_of_bill",
     "is_fresh",
     "kept",
     "read",

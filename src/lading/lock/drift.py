@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lading.core.bill import Bill
 from lading.core.lock import Lock
 from lading.lock import provided
 from lading.lock.sources import name_of
@@ -31,14 +32,26 @@ def of(lock: Lock, saved_with: Sequence[str]) -> list[str]:
     return list(told)
 
 
+def of_bill(bill: Bill) -> list[str]:
+    """Tell the same of a sealed package."""
+    versions = {one.name: one.version for one in bill.environment.packages}
+    found = (one.partition("==") for each in bill.environment.conda_packages for one in each.distributions)
+    versions |= {_PYTHON: bill.environment.python, **{name: version for name, _, version in found if version}}
+    return list(_differing(versions, bill.model.saved_with))
+
+
 def _differing(versions: Mapping[str, str], saved_with: Sequence[str]) -> Iterator[str]:
-    from packaging.requirements import Requirement
-    from packaging.version import Version
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.version import InvalidVersion, Version
 
     for text in saved_with:
-        saved, name = Requirement(text), name_of(text)
+        name = name_of(text)
         locked = versions.get(name)
-        if locked is None or saved.specifier.contains(locked, prereleases=True):
+        try:
+            saved = Requirement(text)
+            if locked is None or saved.specifier.contains(locked, prereleases=True):
+                continue
+        except (InvalidRequirement, InvalidVersion):  # a stranger's bill
             continue
         pins = [one.version for one in saved.specifier if one.operator == "=="]
         if pins and _is_one_release(Version(pins[0]), Version(locked), 1 if name in _COMPATIBLE else 2):

@@ -157,6 +157,7 @@ def _facts(bill: Bill, folders: Sequence[Path]) -> ModelFacts:
         code=code,
         entry=bill.code.entry if bill.code else None,
         notes=model.notes,
+        saved_with=model.saved_with,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lading import image as images
+from lading import lock as locks
 from lading import servers, verify
 from lading.core import canonical
 from lading.core.bill import Bill
@@ -83,7 +84,7 @@ def verify_image(
 
 def _warn(context: Context, report: Report) -> None:
     for check in report.checks:
-        if check.name == verify.SIGNATURE and check.passed:
+        if check.name in {verify.SIGNATURE, verify.UNPROVED} and check.passed:
             context.events(Event("verify", "warning", check.detail))
 
 
@@ -104,6 +105,7 @@ def _run(
             tmp=tmp,
             events=context.events,
             answers=answers,
+            drift=locks.drift_of_bill(bill),
         )
     return report, answers
 
@@ -161,6 +163,8 @@ def _issues(report: Report, bill: Bill) -> Iterator[Issue]:
         if not check.passed:
             is_signature = check.name == "predictions" and verify.OF_SIGNATURE in check.detail
             yield Issue(check.name, check.detail, _SIGNATURE_FIX if is_signature else None)
+    for one in locks.drift_of_bill(bill):
+        yield Issue("version drift", one, "ask for the version that it was saved with, or save it again")
     if report.emulator:
         what = f"it ran under {report.emulator}, which may lack what a real processor has"
         yield Issue("emulated", what, "verify it on such a machine, and pack here with --no-verify")

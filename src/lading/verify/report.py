@@ -19,6 +19,7 @@ from lading.verify import probe
 from lading.verify.client import Answer, Client, NoAnswerError
 from lading.verify.compare import Difference, differences, predictions, rows
 from lading.verify.conform import misfits
+from lading.verify.unrecorded import checks as unrecorded_checks
 
 SOCKET = "lading.sock"
 _POLL_S, _POLL_LONGEST_S = 0.005, 0.1
@@ -62,6 +63,7 @@ def check(
     request_timeout_s: float = 60.0,
     events: Events = ignore,
     answers: list[Any] | None = None,
+    drift: Sequence[str] = (),
 ) -> Report:
     """Start a package's own entry point without a network and replay every recorded example.
 
@@ -69,6 +71,7 @@ def check(
     an example is asked there. `tmp` is an empty folder; each process gets a part of it as /tmp. `timeout_s`
     bounds the start, `request_timeout_s` each request; emulated, a package has ten times as long, and its
     figures say nothing. `answers` is given the predictions for each example, None where there were none.
+    `drift` says where the environment is another than the one the model was saved in.
     Raises VerifyError only where nothing could be run at all; whatever the package does is in the report.
     """
     patience = _EMULATED_PATIENCE if sandbox.emulated else 1
@@ -83,17 +86,21 @@ def check(
         with probe.looking(sandbox, bill, probed, variables) as seen:
             ready = _wait_until_ready(running, client, bill, started_s + timeout_s, _HEALTH_S * patience)
             ready_s = time.monotonic() - started_s
-        replay = _Replay()
+        replay, unrecorded = _Replay(), list[Check]()
         if ready.passed:
             _replay(asker := _Asker(client, server, bill, request_timeout_s, replay), examples, events)
             if answers is not None:
                 answers += replay.answers
             _repeat(asker, examples)
+            if not examples:
+                unrecorded += unrecorded_checks(bill, drift, asker.ask, running.output)
         peak_bytes = running.peak_memory_bytes()
     finally:
         stopped_s = time.monotonic()
         running.stop(_STOP_S)
-    checks = [*seen, ready, *([_predictions(replay, examples)] if ready.passed else [])]
+    checks = [*seen, ready, *unrecorded]
+    if ready.passed and examples:
+        checks.append(_predictions(replay, examples))
     if replay.doubts:
         checks.append(Check(SIGNATURE, passed=True, detail=_doubt(replay, bill)))
     return Report(
@@ -233,8 +240,6 @@ def _repeat(asker: _Asker, examples: Sequence[Example]) -> None:
 
 
 def _predictions(replay: _Replay, examples: Sequence[Example]) -> Check:
-    if not examples:
-        return Check("predictions", passed=True, detail="no examples are recorded: the model loads")
     recorded = any(example.outputs is not None for example in examples)
     what = "recorded predictions match" if recorded else OF_SIGNATURE
     if replay.doubts:

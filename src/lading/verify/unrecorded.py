@@ -1,0 +1,112 @@
+"""A package of which no example is recorded → a row made up by its signature, and what came of sending it.
+
+That a server is healthy proves that the model was loaded, not that it predicts: what was saved with other
+versions of its libraries often fails no earlier than that. Made-up values prove less than recorded ones.
+A model may refuse them with good reason, so a refusal fails a package only where it is not of the values.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from lading.core.bill import Bill
+from lading.core.report import Check
+from lading.core.signature import Field
+from lading.core.spec import Example
+from lading.verify.client import NoAnswerError
+
+UNPROVED = "unproved"
+"""The check whose detail is a warning: nothing recorded was compared."""
+_MOST_VALUES = 1 << 20
+_VALUES: dict[str, Any] = {
+    "boolean": False,
+    "integer": 0,
+    "long": 0,
+    "float": 0.0,
+    "double": 0.0,
+    "string": "text",
+    "binary": "AAAA",
+    "datetime": "2024-01-31T12:00:00",
+    "array": [],
+    "object": {},
+    "map": {},
+}
+_DTYPES = {
+    "b": False,
+    "i": 0,
+    "u": 0,
+    "f": 0.0,
+    "s": "text",
+    "<": "text",
+    "o": "text",
+    "d": _VALUES["datetime"],
+}
+_OF_LIBRARIES = re.compile(r"\b(?:ModuleNotFoundError|ImportError)\b")
+_OF_VERSIONS = re.compile(r"\b(?:AttributeError|TypeError|NameError|NotImplementedError)\b")
+_RECORD = (
+    "record what it is to answer with 'example:' in lading.yaml, or save the model with an input example"
+)
+
+
+def checks(
+    bill: Bill, drift: Sequence[str], ask: Callable[[Example], object], output: Callable[[], str]
+) -> Iterator[Check]:
+    """Send a made-up row and judge what came of it; `output` is what the server has written so far."""
+    example = made_up(bill)
+    apart = "; ".join(drift)
+    if example is None:
+        detail = "no examples are recorded: the model loads"
+        yield Check("predictions", passed=True, detail=detail)
+        yield Check(
+            UNPROVED, passed=True, detail=_join("nothing was predicted: that it loads proves little", apart)
+        )
+        return
+    before = len(output())
+    try:
+        ask(example)
+    except NoAnswerError as error:
+        told = f"{error}\n{output()[before:]}"
+        broken = _OF_LIBRARIES.search(told) or (drift and _OF_VERSIONS.search(told))
+        what = f"no examples are recorded, and a row made up by the signature fails: {error}"
+        if broken:
+            yield Check("predictions", passed=False, detail=f"{what}; {apart}" if apart else what)
+            return
+        yield Check("predictions", passed=True, detail="no examples are recorded: the model loads")
+        detail = f"nothing was predicted: a row made up by the signature was refused, {error}"
+        yield Check(UNPROVED, passed=True, detail=_join(detail, apart))
+        return
+    yield Check("predictions", passed=True, detail="no examples are recorded: a made-up row is answered")
+    if drift:
+        yield Check(UNPROVED, passed=True, detail=_join("no recorded prediction was compared", apart))
+
+
+def _join(what: str, apart: str) -> str:
+    return f"{what}; {apart}; {_RECORD}" if apart else f"{what}; {_RECORD}"
+
+
+def made_up(bill: Bill) -> Example | None:
+    """Make one row that the model's signature lets through; None where code takes a form of its own."""
+    signature = bill.model.signature
+    if signature is None or not signature.inputs or (bill.code and bill.code.entry):
+        return None
+    inputs = signature.inputs
+    if any(one.type == "tensor" for one in inputs):
+        sizes = [[1 if size < 0 else size for size in one.shape or ()] for one in inputs]
+        if sum(map(math.prod, sizes)) > _MOST_VALUES:
+            return None
+        tensors = {one.name: _filled(one, shape) for one, shape in zip(inputs, sizes, strict=True)}
+        return Example({"inputs": tensors if inputs[0].name else next(iter(tensors.values()))})
+    row = [_VALUES.get(one.type, 0.0) for one in inputs]
+    if inputs[0].name is None:
+        return Example({"instances": [row]})
+    return Example({"dataframe_split": {"columns": [one.name for one in inputs], "data": [row]}})
+
+
+def _filled(field: Field, shape: Sequence[int]) -> Any:  # noqa: ANN401 - any JSON value
+    value: Any = _DTYPES.get((field.dtype or "f")[0].lower(), 0.0)
+    for size in reversed(shape):
+        value = [value] * size
+    return value
