@@ -19,7 +19,7 @@ from lading.verify import probe
 from lading.verify.client import Answer, Client, NoAnswerError
 from lading.verify.compare import Difference, differences, predictions, rows
 from lading.verify.conform import misfits
-from lading.verify.unrecorded import checks as unrecorded_checks
+from lading.verify.unrecorded import checks as unrecorded
 
 SOCKET = "lading.sock"
 _POLL_S, _POLL_LONGEST_S = 0.005, 0.1
@@ -86,23 +86,18 @@ def check(
         with probe.looking(sandbox, bill, probed, variables) as seen:
             ready = _wait_until_ready(running, client, bill, started_s + timeout_s, _HEALTH_S * patience)
             ready_s = time.monotonic() - started_s
-        replay, unrecorded = _Replay(), list[Check]()
+        checks, replay = [*seen, ready], _Replay()
         if ready.passed:
-            _replay(asker := _Asker(client, server, bill, request_timeout_s, replay), examples, events)
+            asker = _Asker(client, server, bill, request_timeout_s, replay)
+            checks += _predictions(asker, examples, events) or unrecorded(
+                bill, drift, asker.ask, running.output
+            )
             if answers is not None:
                 answers += replay.answers
-            _repeat(asker, examples)
-            if not examples:
-                unrecorded += unrecorded_checks(bill, drift, asker.ask, running.output)
         peak_bytes = running.peak_memory_bytes()
     finally:
         stopped_s = time.monotonic()
         running.stop(_STOP_S)
-    checks = [*seen, ready, *unrecorded]
-    if ready.passed and examples:
-        checks.append(_predictions(replay, examples))
-    if replay.doubts:
-        checks.append(Check(SIGNATURE, passed=True, detail=_doubt(replay, bill)))
     return Report(
         image=str(image),
         sandbox=sandbox.name,
@@ -239,7 +234,13 @@ def _repeat(asker: _Asker, examples: Sequence[Example]) -> None:
             replay.problems.append(f"asked once more: {error}")
 
 
-def _predictions(replay: _Replay, examples: Sequence[Example]) -> Check:
+def _predictions(asker: _Asker, examples: Sequence[Example], events: Events) -> list[Check]:
+    """Replay the examples and judge; nothing where there are none."""
+    replay = asker.replay
+    _replay(asker, examples, events)
+    _repeat(asker, examples)
+    if not examples:
+        return []
     recorded = any(example.outputs is not None for example in examples)
     what = "recorded predictions match" if recorded else OF_SIGNATURE
     if replay.doubts:
@@ -247,7 +248,10 @@ def _predictions(replay: _Replay, examples: Sequence[Example]) -> Check:
     detail = f"{replay.matched} of {replay.rows} {what}"
     if replay.problems:
         detail += f": {probe.first(replay.problems)}"
-    return Check("predictions", not replay.problems, detail)
+    checks = [Check("predictions", not replay.problems, detail)]
+    if replay.doubts:
+        checks.append(Check(SIGNATURE, passed=True, detail=_doubt(replay, asker.bill)))
+    return checks
 
 
 def _is_whole(found: Sequence[Difference]) -> bool:
