@@ -40,13 +40,14 @@ SIGNATURE = "signature"
 class _Replay:
     """What the examples showed so far."""
 
+    answers: list[Any]
+    """What was predicted for each example, None where there was no answer."""
     rows: int = 0
     matched: int = 0
     problems: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     """What differs from a signature that was written down of another method."""
     latencies_s: list[float] = field(default_factory=list)
-    answers: list[Any] = field(default_factory=list)
 
 
 def check(
@@ -86,14 +87,10 @@ def check(
         with probe.looking(sandbox, bill, probed, variables) as seen:
             ready = _wait_until_ready(running, client, bill, started_s + timeout_s, _HEALTH_S * patience)
             ready_s = time.monotonic() - started_s
-        checks, replay = [*seen, ready], _Replay()
+        checks, replay = [*seen, ready], _Replay([] if answers is None else answers)
         if ready.passed:
             asker = _Asker(client, server, bill, request_timeout_s, replay)
-            checks += _predictions(asker, examples, events) or unrecorded(
-                bill, drift, asker.ask, running.output
-            )
-            if answers is not None:
-                answers += replay.answers
+            checks += _predictions(asker, examples, events) or unrecorded(bill, drift, asker, running)
         peak_bytes = running.peak_memory_bytes()
     finally:
         stopped_s = time.monotonic()

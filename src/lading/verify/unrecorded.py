@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 from lading.core.bill import Bill
+from lading.core.ports import Running
 from lading.core.report import Check
 from lading.core.signature import Field
 from lading.core.spec import Example
@@ -51,10 +52,16 @@ _RECORD = (
 )
 
 
-def checks(
-    bill: Bill, drift: Sequence[str], ask: Callable[[Example], object], output: Callable[[], str]
-) -> Iterator[Check]:
-    """Send a made-up row and judge what came of it; `output` is what the server has written so far."""
+class Asker(Protocol):
+    """What an example is asked of."""
+
+    def ask(self, example: Example) -> object:
+        """Return the predictions; raise NoAnswerError."""
+        ...
+
+
+def checks(bill: Bill, drift: Sequence[str], asker: Asker, running: Running) -> Iterator[Check]:
+    """Send a made-up row to a server that runs, and judge what came of it."""
     example = made_up(bill)
     apart = "; ".join(drift)
     if example is None:
@@ -64,11 +71,11 @@ def checks(
             UNPROVED, passed=True, detail=_join("nothing was predicted: that it loads proves little", apart)
         )
         return
-    before = len(output())
+    before = len(running.output())
     try:
-        ask(example)
+        asker.ask(example)
     except NoAnswerError as error:
-        told = f"{error}\n{output()[before:]}"
+        told = f"{error}\n{running.output()[before:]}"
         broken = _OF_LIBRARIES.search(told) or (drift and _OF_VERSIONS.search(told))
         what = f"no examples are recorded, and a row made up by the signature fails: {error}"
         if broken:
