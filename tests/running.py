@@ -61,12 +61,15 @@ class Inside(Lading):
     def __init__(self, home, monkeypatch, capsys):
         super().__init__(home)
         self._monkeypatch, self._capsys = monkeypatch, capsys
-        for name in ("LADING_HOME", "NO_COLOR"):
-            monkeypatch.setenv(name, self.env[name])
+
+    def elsewhere(self, home):
+        """Return one with another home."""
+        return Inside(home, self._monkeypatch, self._capsys)
 
     def run(self, *arguments, cwd=None, env=None):
         with self._monkeypatch.context() as patch:
-            for name, value in (env or {}).items():
+            own = {name: self.env[name] for name in ("LADING_HOME", "NO_COLOR")}
+            for name, value in {**own, **(env or {})}.items():
                 patch.setenv(name, value)
             patch.chdir(cwd or Path.cwd())
             self._capsys.readouterr()

@@ -68,3 +68,57 @@ def test_a_model_is_created_shown_labelled_archived_and_downloaded(bare, folder,
 )
 def test_a_mistake_with_an_asset_has_its_status_and_its_words(bare, folder, arguments, status, said):
     assert said in bare.fails(status, *arguments, cwd=folder)
+
+
+CONDA = "dependencies: [python=3.11, {pip: [scikit-learn]}]\n"
+
+
+def test_an_environment_is_created_shown_and_listed(bare, folder):
+    (folder / "conda.yaml").write_text(CONDA)
+    (folder / "env.yml").write_text("name: my-env\nimage: debian:bookworm\nconda_file: conda.yaml\n")
+    made = bare.json("environment", "create", "-f", folder / "env.yml")
+    assert (made["id"], made["image"]) == ("azureml:my-env:1", "debian:bookworm")
+    again = bare.json(
+        "environment", "create", "-n", "my-env", "-i", "debian:bookworm", "-c", folder / "conda.yaml"
+    )
+    assert (again["how"], again["version"]) == ("reused", "1")
+    assert bare.json("environment", "show", "my-env@latest")["conda_file"]["dependencies"][0] == "python=3.11"
+    assert [one["name"] for one in bare.json("environment", "list")] == ["my-env"]
+    said = bare.fails(2, "environment", "create", "-f", folder / "conda.yaml")
+    assert "It looks like you are trying to specify a conda file" in said
+
+
+def test_a_registry_is_declared_shown_and_forgotten(bare, tmp_path):
+    assert (
+        bare.json("registry", "create", "-n", "team", "--at", "localhost:5000/ml")["at"]
+        == "localhost:5000/ml"
+    )
+    assert bare.json("registry", "list") == [{"name": "team", "at": "localhost:5000/ml"}]
+    assert "declared already, at localhost:5000/ml" in bare.fails(
+        2, "registry", "create", "-n", "team", "--at", "x.y"
+    )
+    (tmp_path / "registry.yml").write_text("name: other\nat: ./there\nlocation: eastus\n")
+    bare("registry", "create", "-f", tmp_path / "registry.yml", cwd=tmp_path)
+    assert bare.json("registry", "show", "-n", "other")["at"] == str(tmp_path / "there")
+    bare("registry", "delete", "-n", "team")
+    assert "known: other" in bare.fails(2, "registry", "show", "-n", "team")
+    assert "at: is missing" in bare.fails(2, "registry", "create", "-n", "x")
+
+
+def test_a_model_is_shared_through_a_registry_and_had_from_it_elsewhere(bare, folder, tmp_path, registry):
+    bare("model", "create", "-f", folder / "model.yml")
+    bare("registry", "create", "-n", "team", "--at", f"{registry.host}/ml-{tmp_path.name}")
+    bare("model", "share", "iris-model:1", "--registry-name", "team", "--share-with-version", "9")
+    other = bare.elsewhere(tmp_path / "other")
+    other("registry", "create", "-n", "team", "--at", f"{registry.host}/ml-{tmp_path.name}")
+    assert [one["id"] for one in other.json("model", "list", "--registry-name", "team")] == [
+        "azureml://registries/team/models/iris-model/versions/9"
+    ]
+    other("model", "download", "azureml://registries/team/models/iris-model/labels/latest", "-p", tmp_path)
+    assert (tmp_path / "iris-model/model/a.bin").read_bytes() == b"a"
+    other("model", "create", "-n", "two", "-p", folder / "model", "--registry-name", "team")
+    place = f"{registry.host}/ml-{tmp_path.name}"
+    assert [one["name"] for one in other.json("model", "list", "-w", place)] == ["iris-model", "two"]
+    arm = "/subscriptions/0/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/old"
+    said = other.run("model", "show", f"azureml:{arm}/models/two/versions/1", "-w", place)
+    assert (said.returncode, "workspace 'old' is not declared" in said.stderr) == (0, True)

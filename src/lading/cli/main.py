@@ -49,6 +49,29 @@ COMMANDS = {
 }
 # group → what it is about, and its verbs; the file of a group has a function for each (`list_` for list)
 GROUPS: dict[str, tuple[str, dict[str, str]]] = {
+    "environment": (
+        "Environments in a workspace: what packages are laid upon, in versions that never change.",
+        {
+            "create": "Keep an environment.",
+            "show": "Show an environment.",
+            "list": "List environments, or the versions of one.",
+            "archive": "Hide an environment, or a version of it.",
+            "restore": "Show an archived environment again.",
+            "update": "Edit the description or tags of a version.",
+            "label": "Give a version a label.",
+            "share": "Copy a version into a registry.",
+            "delete": "Forget a version.",
+        },
+    ),
+    "registry": (
+        "Registries that assets are shared by.",
+        {
+            "create": "Declare where a registry is.",
+            "show": "Show where a registry is.",
+            "list": "List the registries that are declared.",
+            "delete": "Forget where a registry is.",
+        },
+    ),
     "model": (
         "Models in a workspace, in versions that never change.",
         {

@@ -16,6 +16,7 @@ from lading.core.errors import IntegrityError, Issue, SpecError
 from lading.core.model import ModelFile
 from lading.core.ports import Event
 from lading.core.reference import Reference
+from lading.pipeline import registries
 from lading.pipeline.context import Context, keeping
 from lading.settings import Place
 from lading.store import LayoutStore, RegistryStore
@@ -90,12 +91,7 @@ def _here(context: Context) -> tuple[Place | None, str]:
 
 
 def _registry(context: Context, name: str) -> tuple[Place, str]:
-    place = context.settings.registries.get(name)
-    if place is None:
-        known = ", ".join(context.settings.registries) or "none"
-        fix = f"declare it: lading registry create -n {name} --at registry.example.com/path"
-        raise SpecError(Issue(f"registry {name!r}", f"is not declared; known: {known}", fix))
-    return place, f"registry {name!r}"
+    return registries.place(context.settings, name), f"registry {name!r}"
 
 
 def _opened(context: Context, place: Place | None, name: str) -> Workspace:
