@@ -1,9 +1,12 @@
 """Real models for tests, as a user would have saved them."""
 
 import json
+import pickle
 import textwrap
 
 import joblib
+import sklearn
+import yaml
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
@@ -31,6 +34,42 @@ def write_iris(folder, *, seed=0, outputs=None, more="", way="off"):
           outputs: outputs.json
         """
     (folder / "lading.yaml").write_text(f"{textwrap.dedent(spec)}compile: {way}\n{more}")
+    return folder
+
+
+def write_mlflow(folder):
+    """Write the same model as MLflow 3 saves it, with a signature and an example of three rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.pkl").write_bytes(pickle.dumps(train(), protocol=5))
+    names = list(IRIS.data.columns)
+    columns = [{"type": "double", "name": name, "required": True} for name in names]
+    settings = {"pickled_model": "model.pkl", "serialization_format": "pickle"}
+    document = {
+        "flavors": {
+            "python_function": {
+                "loader_module": "mlflow.sklearn",
+                "model_path": "model.pkl",
+                "predict_fn": "predict",
+                "python_version": "3.11.7",
+            },
+            "sklearn": {**settings, "sklearn_version": sklearn.__version__},
+        },
+        "saved_input_example_info": {
+            "artifact_path": "input_example.json",
+            "pandas_orient": "split",
+            "serving_input_path": "serving_input_example.json",
+            "type": "dataframe",
+        },
+        "signature": {
+            "inputs": json.dumps(columns),
+            "outputs": json.dumps([{"type": "long", "required": True}]),
+        },
+    }
+    example = {"columns": names, "data": IRIS.data.head(3).to_numpy().tolist()}
+    (folder / "MLmodel").write_text(yaml.safe_dump(document))
+    (folder / "input_example.json").write_text(json.dumps(example))
+    (folder / "serving_input_example.json").write_text(json.dumps({"dataframe_split": example}))
+    (folder / "requirements.txt").write_text(f"mlflow==3.17.2\nscikit-learn=={sklearn.__version__}\nnumpy\n")
     return folder
 
 

@@ -1,13 +1,15 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from packaging.requirements import Requirement
 
 from lading.core.errors import SpecError
 from lading.core.model import ModelFacts
-from lading.core.spec import PackageSpec
+from lading.core.spec import PackageSpec, ServerName
 from lading.servers import find
 
+NAMES = get_args(ServerName)
 FACTS = ModelFacts(Path("model.pkl"), "sklearn", "sklearn", "pickle")
 
 
@@ -27,7 +29,13 @@ def test_every_requirement_is_pep_508():
 def test_an_unknown_server_is_refused_with_the_known_ones():
     with pytest.raises(SpecError) as caught:
         find("nginx")
-    assert str(caught.value) == "server: got 'nginx', expected 'azureml_online' or 'lading'"
+    expected = " or ".join(map(repr, sorted(NAMES)))
+    assert str(caught.value) == f"server: got 'nginx', expected {expected}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_server_that_a_spec_may_name_is_found(name):
+    assert find(name).name == name
 
 
 def test_a_near_miss_is_named():

@@ -73,7 +73,7 @@ class Example:
     name: str = "example"
 
 
-ServerName = Literal["lading", "azureml_online"]
+ServerName = Literal["lading", "azureml_online", "mlflow", "mlserver"]
 """The inference servers; each has a file in `servers`."""
 
 Mode = Literal["copy", "download"]

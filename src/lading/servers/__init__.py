@@ -6,9 +6,11 @@ import difflib
 
 from lading.core.errors import Issue, SpecError
 from lading.core.server import Server
-from lading.servers import azureml_online, native
+from lading.servers import azureml_online, mlflow, mlserver, native
 
-_SERVERS = {server.name: server for server in (native.SERVER, azureml_online.SERVER)}
+_SERVERS: dict[str, Server] = {
+    one.SERVER.name: one.SERVER for one in (native, azureml_online, mlflow, mlserver)
+}
 
 __all__ = ["find"]
 
