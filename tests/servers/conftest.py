@@ -1,6 +1,9 @@
-"""One MLflow model, packed once for each server that a test asks for, and served."""
+"""One MLflow model, packed once for each server that a test asks for, and served; images of servers."""
 
+import gzip
+import io
 import json
+import tarfile
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -8,9 +11,16 @@ from typing import NamedTuple
 
 import pytest
 
+from baking import DEBIAN
 from engines import free_port
-from lading import servers
+from lading import servers, settings
+from lading.core import canonical
 from lading.core.bill import Bill
+from lading.core.descriptor import CONFIG, LAYER_GZIP, Descriptor
+from lading.core.digest import Digest
+from lading.core.reference import Reference
+from lading.pipeline import Context, shelf
+from lading.store import LayoutStore, documents
 from models import write_mlflow
 from running import wait_for
 
@@ -78,3 +88,44 @@ def serve(lading):
             process.communicate()
 
     return serving
+
+
+@pytest.fixture(scope="session")
+def image(debian_image):
+    """Lay files upon the image of Debian's Python; return what a spec names as its base."""
+    store = LayoutStore(debian_image)
+
+    def blob(media_type, data):
+        return Descriptor(media_type, documents.write(store, data), len(data)).to_json()
+
+    def make(name, files, **run):
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            for path, data in files.items():
+                entry = tarfile.TarInfo(path)
+                entry.size, entry.mode = len(data), 0o755
+                archive.addfile(entry, io.BytesIO(data))
+        below = dict(store.tags())[Reference.parse(DEBIAN)]
+        manifest = json.loads(documents.read(store, below))
+        config = json.loads(documents.read(store, Descriptor.from_json(manifest["config"])))
+        config["config"] = {"Env": config["config"]["Env"], **run}
+        config["rootfs"]["diff_ids"].append(str(Digest.of(stream.getvalue())))
+        manifest["layers"].append(blob(LAYER_GZIP, gzip.compress(stream.getvalue(), 1, mtime=0)))
+        manifest["config"] = blob(CONFIG, canonical.encode(config))
+        made = Descriptor.from_json(blob(below.media_type, canonical.encode(manifest)))
+        store.tag(Reference.parse(f"{name}:1"), made)
+        return f"oci:{debian_image}:{name}:1"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def started(lading):
+    """Return how an image starts: its entry point, its command and its variables."""
+
+    def read(reference):
+        context = Context(settings.load({}, home=lading.home))
+        config = json.loads(shelf.find(context, reference).image.config)["config"]
+        return config["Entrypoint"], config["Cmd"], dict(one.split("=", 1) for one in config["Env"])
+
+    return read

@@ -1,46 +1,19 @@
-"""MLServer in a package: the real one, its files, and how it is asked."""
+"""MLServer's files, and what it cannot serve."""
 
 import json
 from pathlib import Path
 
 import pytest
-import tritonclient.http
 
 from lading.core.errors import SpecError
 from lading.core.model import ModelFacts
 from lading.core.spec import PackageSpec, ServerSettings
 from lading.servers import find
-from models import IRIS, rows, train
 
 SERVER = find("mlserver")
 PICKLE = ModelFacts(
     Path("model.joblib"), "sklearn", "sklearn", "pickle", {"file": "model.joblib", "method": "predict_proba"}
 )
-
-
-@pytest.fixture(scope="module")
-def served(flow, packed, serve):
-    assert packed("flow-mlserver", {"model": str(flow), "server": "mlserver"})["report"]["matched"] == 3
-    with serve("flow-mlserver:1") as found:
-        yield found
-
-
-@pytest.mark.network
-def test_the_real_server_speaks_v2(served):
-    with tritonclient.http.InferenceServerClient(f"127.0.0.1:{served.port}") as client:
-        assert client.is_server_live()
-        assert client.is_server_ready()
-        assert client.is_model_ready("flow-mlserver")
-        assert [one["name"] for one in client.get_model_metadata("flow-mlserver")["inputs"]] == list(
-            IRIS.data
-        )
-    assert json.loads(served("/invocations", rows(0, 149))[1]) == {"predictions": [0, 2]}
-
-
-@pytest.mark.network
-@pytest.mark.parametrize("inputs", [rows(0, 75, 149), IRIS.data.iloc[[0, 75, 149]].to_numpy().tolist()])
-def test_a_recorded_example_is_asked_of_the_real_server_column_by_column(served, inputs):
-    assert served.predictions(inputs) == train().predict(IRIS.data.iloc[[0, 75, 149]]).tolist()
 
 
 def test_its_files_name_the_model_and_its_runtime():

@@ -35,6 +35,8 @@ class Settings:
     variables: Mapping[str, str]
     user: str
     working_dir: str
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
 
 def parse(data: bytes, platform: Platform, where: str) -> Settings:
@@ -58,6 +60,8 @@ def parse(data: bytes, platform: Platform, where: str) -> Settings:
         dict(_variables(settings.get("Env") or [])),
         settings.get("User") or "",
         settings.get("WorkingDir") or "",
+        tuple(settings.get("Entrypoint") or ()),
+        tuple(settings.get("Cmd") or ()),
     )
 
 
@@ -71,9 +75,10 @@ def _checked(settings: object, diff_ids: list[Any], issues: list[Issue], where: 
             wrong.append(f"diff_ids: {error.issues[0].what}")
     run = {} if settings is None else settings
     if isinstance(run, dict):
-        env = run.get("Env")
-        if env is not None and not (isinstance(env, list) and all(isinstance(one, str) for one in env)):
-            wrong.append(f"Env: got {_kind(env)}, expected a list of texts alone")
+        for key in ("Env", "Entrypoint", "Cmd"):
+            texts_of = run.get(key)
+            if texts_of is not None and not _is_texts(texts_of):
+                wrong.append(f"{key}: got {_kind(texts_of)}, expected a list of texts alone")
         texts = {key: run.get(key) for key in ("User", "WorkingDir")}
         strange = {key: value for key, value in texts.items() if not isinstance(value, str | None)}
         wrong += (f"{key}: got {value!r:.80}, expected a text" for key, value in strange.items())
@@ -82,6 +87,10 @@ def _checked(settings: object, diff_ids: list[Any], issues: list[Issue], where: 
     fix = "build or fetch the image again, with a tool that keeps to the OCI image specification"
     issues += (Issue(where, f"its config is malformed: {one}", fix) for one in wrong)
     return run if isinstance(run, dict) else {}
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _kind(value: object) -> str:

@@ -116,6 +116,8 @@ class BaseImage:
     """Its /etc/passwd, empty where it has none; None where that is no plain file."""
     has_tmp: bool = True
     distribution: Distribution = Distribution("", "", "")
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
 
 def _scheme(text: str) -> tuple[Form | None, str]:

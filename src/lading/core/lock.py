@@ -118,6 +118,10 @@ class Interpreter:
         return ".".join(self.version.split(".")[:2])
 
 
+NO_PYTHON = Interpreter("", "")
+"""Of an image in which nothing of lading's runs: what answers there is the base's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class BaseFacts:
     """A base that was read and never run: what it is, and the Pythons that lie in it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from lading.core.bill import Bill
 from lading.core.model import ModelFacts
@@ -23,7 +23,7 @@ class ServerNeeds:
     requirements: tuple[str, ...]
     """PEP 508, the server itself first; only the native one's are resolved apart from the model's."""
     entrypoint: tuple[str, ...]
-    """Exec form, absolute paths in the image."""
+    """Exec form, absolute paths in the image; none is the base's own."""
     command: tuple[str, ...] = ()
     port: int = 8080
     more_ports: tuple[int, ...] = ()
@@ -83,3 +83,7 @@ class Server:
     """A recorded example's inputs (as `/invocations` takes them) → how this server is asked the same."""
     outputs: Callable[[bytes, Bill], Any] = read_json
     """The body of a good answer → the predictions; ValueError where it holds none."""
+    is_told_port: bool = True
+    """Whether `listen` has it listen on another port than its own."""
+    takes: Literal["models", "files"] = "models"
+    """What is inspected as one of Python's, or files that the server alone knows the meaning of."""

@@ -73,7 +73,9 @@ class Example:
     name: str = "example"
 
 
-ServerName = Literal["lading", "azureml_online", "mlflow", "mlserver"]
+ServerName = Literal[
+    "lading", "azureml_online", "mlflow", "mlserver", "triton", "tensorflow_serving", "custom"
+]
 """The inference servers; each has a file in `servers`."""
 
 Mode = Literal["copy", "download"]

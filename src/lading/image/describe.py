@@ -133,17 +133,21 @@ def _settings(
         programs = PurePosixPath(bill.environment.interpreter).parent
         environment["PATH"] = f"{ours}:{programs}:{rest}"
     environment |= dict(bill.environment.variables)
+    entrypoint, command = server.entrypoint, server.command
+    if base and not entrypoint:
+        entrypoint, command = base.entrypoint, command or base.command
     settings: dict[str, Any] = {
         "User": (base and base.user) or USER,
         "ExposedPorts": {f"{port}/tcp": {} for port in (server.port, *server.more_ports)},
         "Env": [f"{key}={environment[key]}" for key in sorted(environment)],
-        "Entrypoint": list(server.entrypoint),
-        "Cmd": list(server.command),
+        "Entrypoint": list(entrypoint),
+        "Cmd": list(command),
         "WorkingDir": server.working_directory or _folder(bill, base),
         "Labels": {**labels, _BIND_TO_PORT: "true"},
         "StopSignal": "SIGTERM",
     }
-    if route := server.routes.get("readiness"):
+    # without a Python there is nothing in the image to ask with
+    if bill.environment.interpreter and (route := server.routes.get("readiness")):
         # Docker's extension; there is no shell in the image
         settings["Healthcheck"] = {
             "Test": [

@@ -9,7 +9,7 @@ import importlib.util
 from pathlib import Path, PurePosixPath
 
 from lading.core.errors import Issue, SpecError
-from lading.core.lock import Interpreter
+from lading.core.lock import NO_PYTHON, Interpreter
 from lading.layers.tar import LayerWriter
 
 ENV = "opt/lading/env"
@@ -42,7 +42,9 @@ def paths(prefix: str, interpreter: Interpreter) -> frozenset[str]:
 
 
 def write(prefix: str, interpreter: Interpreter, writer: LayerWriter, *, shares: bool = False) -> None:
-    """Write an environment without packages."""
+    """Write an environment without packages; nothing where there is no Python."""
+    if interpreter == NO_PYTHON:
+        return
     for path, target in sorted(links(prefix, interpreter).items()):
         writer.symlink(path, target)
     writer.directory(f"{prefix}/lib/python{interpreter.minor}/site-packages")

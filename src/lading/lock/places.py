@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lading.core.errors import Issue, LockError
-from lading.core.lock import BaseFacts, Interpreter, LockedBase, LockedConda, LockedWheel, PlatformLock
+from lading.core.lock import (
+    NO_PYTHON,
+    BaseFacts,
+    Interpreter,
+    LockedBase,
+    LockedConda,
+    LockedWheel,
+    PlatformLock,
+)
 from lading.core.platform import Platform
 from lading.core.ports import Event, Events
 from lading.core.server import NATIVE
@@ -46,6 +54,8 @@ class Pin:
         serves = self.question.server.name == NATIVE
         if self.read.conda_file and self.solve_conda:
             return self._solved(self.read.conda_file, self.solve_conda, platform, facts)
+        if self._needs_no_python(facts):
+            return Pinned(facts.base, NO_PYTHON, None)
         pinned = settle(self.chosen, platform, facts, self.bring_python, allows=self.allows, serves=serves)
         if not self.allows(pinned[1].minor):
             wanted = self.read.requires_python
@@ -53,6 +63,12 @@ class Pin:
             raise LockError(Issue("python", what, "choose another base, or another Python"))
         self._tell(facts, pinned[1])
         return Pinned(*pinned)
+
+    def _needs_no_python(self, facts: BaseFacts) -> bool:
+        """Tell whether all that runs is what the base brings: then none is added to it."""
+        asked = self.question.requirements or self.question.python or self.question.server.requirements
+        listed = self.read.requirements or self.read.pylock or self.read.python
+        return not (asked or listed or facts.interpreters or self.question.server.name == NATIVE)
 
     def _tell(self, facts: BaseFacts, python: Interpreter) -> None:
         """Tell where the Python is not quite the one that was asked for, or that the base seems to have."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts
 from lading.core.spec import LoaderWay
-from lading.model import mlflow, routine, sklearn
+from lading.model import mlflow, onnx, routine, sklearn
 from lading.model.request import Request
 
 
@@ -54,6 +54,24 @@ def inspect(
         if form.recognise(request):
             return form.inspect(request)
     raise ModelError(Issue(str(path), "no model in a format known here", _EXPECTED))
+
+
+def as_files(path: Path, *, code: Path | None = None) -> ModelFacts:
+    """Take a model's files as they are, for a server that knows what they mean; raise ModelError.
+
+    What MLflow or ONNX says of inputs and outputs is read; nothing is required.
+    """
+    if issues := [issue for kind, one in (("model", path), ("code", code)) for issue in _missing(kind, one)]:
+        raise ModelError(*issues)
+    request = Request(path, code)
+    if mlflow.recognise(request):
+        found = mlflow.inspect(request)
+        found = replace(found, requirements=(), requirements_file=None, modules=(), missing=(), code=code)
+    else:
+        files = request.files if path != code else ()
+        found = ModelFacts(path, "files", "files", "files", files=files, code=code)
+    graphs = [one for one in found.files if one.path.endswith(".onnx")]
+    return replace(found, signature=onnx.signature(graphs[0].source)) if len(graphs) == 1 else found
 
 
 def _missing(kind: str, path: Path | None) -> Iterator[Issue]:

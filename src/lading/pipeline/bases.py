@@ -93,6 +93,8 @@ def read(context: Context, base: LockedBase, platform: Platform) -> BaseImage | 
         found.passwd,
         found.has_tmp,
         found.distribution,
+        settings.entrypoint,
+        settings.command,
     )
 
 

@@ -15,7 +15,7 @@ from lading.core.descriptor import BILL, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import VerifyError
 from lading.core.image import Image, Layer
-from lading.core.lock import Interpreter, LockedWheel, PlatformLock
+from lading.core.lock import NO_PYTHON, Interpreter, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts, Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event, Fetch, Sandbox, ignore
@@ -35,7 +35,7 @@ from lading.pipeline import bases, environments, plan, summary, system
 from lading.pipeline.compiling import ANSWERING, Compiler
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.locking import fetch_for, lock_facts
-from lading.pipeline.run import Original, attach, attach_original, temporary_folder, verify_image
+from lading.pipeline.run import Original, attach, attach_original, can_verify, temporary_folder, verify_image
 from lading.store import documents
 
 SKELETON = "environments"
@@ -271,6 +271,8 @@ class Builder:
             return [], 0
         if self.server.name != NATIVE:
             roots = (*self.facts.modules, *self.server.modules)
+            if lock.interpreter == NO_PYTHON or not roots:
+                return [], 0
             made, was_there = self._bytecode_of_model(lock, layers, roots)
             return [made], was_there
         base = {"image", "base", "interpreter", "server"}
@@ -380,7 +382,7 @@ def _verify(context: Context, built: Sequence[Built], sandbox: str | None) -> tu
     return tuple(
         _verify_one(context, one, sandbox)
         for one in own_first
-        if context.cannot_run(one.image.platform, sandbox) is None
+        if can_verify(context, one.image, one.bill, sandbox)
     )
 
 

@@ -29,6 +29,7 @@ from lading.pipeline.context import Context, keeping
 from lading.sandbox import relayed
 from lading.store import documents
 
+_NO_PYTHON = "its image has no Python, which hands requests on to a server in a sandbox"
 _ROUNDING = 1e-9
 _MAX_EXAMPLES_BYTES = 256 << 20
 _SIGNATURE_FIX = (
@@ -62,6 +63,8 @@ def verify_image(
     `original` that is run as well, and the answers of both are compared. `proof` is of its form, or says why
     there is none.
     """
+    if not bill.environment.interpreter:
+        raise VerifyError(Issue(bill.name, _NO_PYTHON, "run it with `lading run`, and ask it"))
     if not again and (before := _passed(context, image)):
         context.events(Event("verify", "stage", summary.of_report(before, image.platform, again=True)))
         _warn(context, before)
@@ -80,6 +83,14 @@ def verify_image(
     _keep(context, image, bill, report)
     _warn(context, report)
     return report
+
+
+def can_verify(context: Context, image: Image, bill: Bill, sandbox: str | None) -> bool:
+    """Tell whether an image can be run here, and asked; a warning where it is for lack of a Python."""
+    if not bill.environment.interpreter:
+        context.events(Event("verify", "warning", f"{image.platform} is not verified: {_NO_PYTHON}"))
+        return False
+    return context.cannot_run(image.platform, sandbox) is None
 
 
 def _warn(context: Context, report: Report) -> None:

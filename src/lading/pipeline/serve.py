@@ -110,7 +110,11 @@ def serve(
         **shelf.identity(package, *shelf.served_as(context, text, package)),
         **server_settings(os.environ),
     }
-    listening = servers.find(package.bill.server.name).listen(host, port)
+    server = servers.find(package.bill.server.name)
+    if not server.is_told_port and port != package.bill.server.port:
+        what = f"got {port}, and its server {server.name!r} listens on {package.bill.server.port} alone"
+        raise SpecError(Issue("--port", what, f"--port {package.bill.server.port}, or `lading run`"))
+    listening = server.listen(host, port)
     argv += listening.arguments
     env |= {**listening.variables, "LADING_GRPC_PORT": str(grpc_port)}
     env |= {"LADING_LENIENT": "1"} if lenient else {}

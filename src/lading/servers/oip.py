@@ -65,14 +65,24 @@ def infer(values: Sequence[Any]) -> str:
 
 def rows(body: bytes, signature: Signature | None) -> Any:  # noqa: ANN401 - any JSON value
     """Read an answer's outputs: several are the columns of a table; ValueError where there are none."""
+    outputs = _outputs(body)
+    if len(outputs) == 1:
+        return _single(outputs[0], signature)
+    columns = {one["name"]: _squeezed(one) for one in outputs}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def named(body: bytes) -> dict[str, list[Any]]:
+    """Read each output of an answer, in its own shape; ValueError where there are none."""
+    return {str(one["name"]): _nested(one["data"], one["shape"]) for one in _outputs(body)}
+
+
+def _outputs(body: bytes) -> list[Any]:
     answer = json.loads(body)
     outputs = answer.get("outputs") if isinstance(answer, Mapping) else None
     if not isinstance(outputs, list) or not outputs:
         raise ValueError("no outputs")
-    if len(outputs) == 1:
-        return _single(outputs[0], signature)
-    named = {one["name"]: _squeezed(one) for one in outputs}
-    return [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
+    return outputs
 
 
 def _input(name: str, values: list[Any], field: Field | None) -> dict[str, Any]:
