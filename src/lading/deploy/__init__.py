@@ -1,0 +1,22 @@
+"""Deployments → instances that answer, behind one address; what runs is brought to what is wanted."""
+
+from lading.deploy.control import ask
+from lading.deploy.daemon import end, ensure, hello
+from lading.deploy.folder import Folder
+from lading.deploy.logfile import follow, last_lines
+from lading.deploy.supervisor import Supervisor
+from lading.deploy.target import Address, Started, Target
+
+__all__ = [
+    "Address",
+    "Folder",
+    "Started",
+    "Supervisor",
+    "Target",
+    "ask",
+    "end",
+    "ensure",
+    "follow",
+    "hello",
+    "last_lines",
+]
