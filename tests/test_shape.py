@@ -25,6 +25,7 @@ STAGES = (
     "verify",
     "fetch",
     "logins",
+    "deploy",
     "workspace",
 )
 MAX_FILE_LINES = 400

@@ -87,6 +87,33 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "delete": "Forget a version.",
         },
     ),
+    "endpoint": (
+        "Have one address in front of deployments.",
+        {
+            "create": "Create an endpoint, or change the one of that name.",
+            "show": "Show an endpoint, its traffic and its deployments.",
+            "list": "List the endpoints.",
+            "update": "Change an endpoint: its traffic, what is mirrored, its tags.",
+            "delete": "Delete an endpoint and its deployments.",
+            "invoke": "Send a request to an endpoint and print the answer.",
+            "get-credentials": "Print the keys of an endpoint.",
+            "regenerate-keys": "Make a key of an endpoint anew.",
+            "up": "Serve every endpoint that there is.",
+            "down": "End all instances and the supervisor; endpoints stay.",
+        },
+    ),
+    "deployment": (
+        "Have packages answer at an endpoint.",
+        {
+            "create": "Create a deployment and wait until it answers.",
+            "show": "Show a deployment and the state of each of its instances.",
+            "list": "List the deployments of an endpoint, or all of them.",
+            "update": "Change a deployment without a gap.",
+            "delete": "Delete a deployment that has no traffic.",
+            "get-logs": "Print what a deployment's instances wrote last.",
+            "logs": "The same as get-logs.",
+        },
+    ),
 }
 _BUILTIN = {"list"}
 """Verbs whose function has an underscore behind its name, for the name is Python's."""

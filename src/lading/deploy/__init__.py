@@ -1,6 +1,6 @@
 """Deployments → instances that answer, behind one address; what runs is brought to what is wanted."""
 
-from lading.deploy.control import ask
+from lading.deploy.control import SilentError, ask
 from lading.deploy.daemon import end, ensure, hello
 from lading.deploy.folder import Folder
 from lading.deploy.logfile import follow, last_lines
@@ -10,6 +10,7 @@ from lading.deploy.target import Address, Started, Target
 __all__ = [
     "Address",
     "Folder",
+    "SilentError",
     "Started",
     "Supervisor",
     "Target",

@@ -6,7 +6,7 @@ import io
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 _MOST_BYTES = 16 << 20
@@ -56,31 +56,42 @@ def last_lines(path: Path, count: int) -> list[str]:
     return lines[-count:] if count else []
 
 
-def follow(path: Path, is_over: Callable[[], bool]) -> Iterator[str]:
-    """Yield what is written from now on, line by line, also after the log has begun anew."""
-    stream = path.open(encoding="utf-8", errors="replace") if path.exists() else None
-    try:
-        if stream:
-            stream.seek(0, os.SEEK_END)
-        rest = ""
-        while not is_over():
-            piece = stream.read() if stream else ""
-            rest += piece
-            *lines, rest = rest.split("\n")
-            yield from lines
-            if piece:
-                continue
-            if path.exists() and (
-                stream is None or not os.path.samestat(os.fstat(stream.fileno()), path.stat())
-            ):
-                if stream:
-                    stream.close()
-                stream = path.open(encoding="utf-8", errors="replace")
-                continue
-            time.sleep(_LOOK_S)
-    finally:
-        if stream:
-            stream.close()
+def follow(folder: Path, instance: str | None) -> Iterator[str]:
+    """Yield what instances write from now on, line by line with their names, or what one of them writes."""
+    tails: dict[str, _Tail] = {}
+    is_first = True
+    while True:
+        for path in sorted(folder.glob("*.log")):
+            if instance in {None, path.stem} and path.stem not in tails:
+                tails[path.stem] = _Tail(path, path.stat().st_size if is_first else 0)
+        is_first = False
+        for name, tail in tails.items():
+            for line in tail.lines():
+                yield line if instance else f"[{name}] {line}"
+        time.sleep(_LOOK_S)
+
+
+class _Tail:
+    """The end of a log that grows, and may begin anew."""
+
+    def __init__(self, path: Path, offset: int) -> None:
+        self._path = path
+        self._offset = offset
+        self._rest = b""
+
+    def lines(self) -> list[str]:
+        try:
+            size = self._path.stat().st_size
+            if size < self._offset:
+                self._offset = 0
+            with self._path.open("rb") as stream:
+                stream.seek(self._offset)
+                data = stream.read()
+        except OSError:
+            return []
+        self._offset += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [line.decode(errors="replace") for line in lines]
 
 
 def _before(path: Path) -> Path:

@@ -24,6 +24,8 @@ class Record:
     """The last that was whole: what is gone back to where the wanted one fails."""
     state: State = "creating"
     reason: str = ""
+    all_traffic: bool = False
+    """Whether it has all the traffic as soon as it is whole."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -38,12 +40,14 @@ class Rollout:
     start: Callable[[Deployment], Instance]
     keep: Callable[[Record], None]
     """Write the record down."""
+    whole: Callable[[str], None]
+    """Hears of a deployment that is whole, and that is to have all the traffic then."""
     instances: list[Instance] = field(default_factory=list)
 
-    def want(self, deployment: Deployment) -> None:
+    def want(self, deployment: Deployment, *, all_traffic: bool) -> None:
         """Have it be another, or have the same tried again."""
         good = self.record.good
-        self._keep(Record(deployment, good, "updating" if good else "creating"))
+        self._keep(Record(deployment, good, "updating" if good else "creating", "", all_traffic))
 
     def step(self) -> None:
         """Start and take away what the moment allows."""
@@ -72,7 +76,10 @@ class Rollout:
         self._replace(old, len(ready), target.instance_count)
         is_whole = len(ready) == len(new) == target.instance_count and not old
         if is_whole and self.record.state in {"creating", "updating"}:
+            all_traffic = self.record.all_traffic
             self._keep(Record(target, target, "succeeded"))
+            if all_traffic:
+                self.whole(target.name)
 
     def leave(self) -> None:
         """Have no instances any more."""

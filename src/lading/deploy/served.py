@@ -65,7 +65,8 @@ class Served:
     def add(self, record: Record) -> Rollout:
         """Serve a deployment."""
         name = record.wanted.name
-        self.rollouts[name] = Rollout(record, partial(self._start, name), self._folder.write_deployment)
+        keep = self._folder.write_deployment
+        self.rollouts[name] = Rollout(record, partial(self._start, name), keep, self._give_all)
         return self.rollouts[name]
 
     def drop(self, name: str) -> None:
@@ -130,6 +131,10 @@ class Served:
         folder = self._world / secrets.token_hex(8)
         target = self._targets[deployment.target]
         return Instance(label, deployment, target, folder=folder, log=log, changed=self._changed)
+
+    def _give_all(self, name: str) -> None:
+        self.endpoint = replace(self.endpoint, traffic={name: 100})
+        self._folder.write_endpoint(self.endpoint)
 
     def _drained(self, instance: str) -> None:
         for rollout in (*self.rollouts.values(), *self._leaving):

@@ -202,13 +202,13 @@ class Supervisor:
         """Create or change a deployment; with `all_traffic` it has all of it once it is there."""
         deployment = typed.from_json(Deployment, order["deployment"], "deployment")
         served = self._find(deployment.endpoint_name)
-        rollout = served.rollouts.get(deployment.name)
+        rollout, all_traffic = served.rollouts.get(deployment.name), bool(order["all_traffic"])
         if rollout is None:
-            record = Record(deployment)
+            record = Record(deployment, all_traffic=all_traffic)
             self._folder.write_deployment(record)
             served.add(record)
         else:
-            rollout.want(deployment)
+            rollout.want(deployment, all_traffic=all_traffic)
 
     def _delete_deployment(self, order: Mapping[str, Any]) -> None:
         served, name = self._deployment(order), order["name"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from lading.core.endpoint import Probe, RequestSettings
+from lading.core.endpoint import Deployment, Probe, RequestSettings
 from lading.core.errors import Issue
 from lading.spec.azureml.endpoint import check_name
-from lading.spec.azureml.text import Place, Reader
+from lading.spec.azureml.text import Place, Reader, dump
 from lading.spec.typed import read_text
 
 _MOST_MS = 180_000
@@ -148,10 +148,35 @@ class OnlineDeployment:
             yield "resources", "instances share this machine"
 
 
-def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[OnlineDeployment, list[Issue]]:
-    """Read a file, and what is given besides; return what is only warned of, too. Raises SpecError."""
+def of(deployment: Deployment) -> OnlineDeployment:
+    """Write a deployment as its file."""
+    asked = deployment.request_settings
+    return OnlineDeployment(
+        name=deployment.name,
+        endpoint_name=deployment.endpoint_name,
+        description=deployment.description,
+        tags=deployment.tags,
+        properties=deployment.properties,
+        environment=deployment.environment,
+        environment_variables=deployment.environment_variables,
+        instance_count=deployment.instance_count,
+        egress_public_network_access=None if deployment.egress else "disabled",
+        request_settings=Requests(asked.request_timeout_ms, asked.max_concurrent_requests_per_instance),
+        liveness_probe=deployment.liveness_probe,
+        readiness_probe=deployment.readiness_probe,
+    )
+
+
+def load(
+    path: Path | None, overrides: Sequence[str] = (), known: OnlineDeployment | None = None
+) -> tuple[OnlineDeployment, list[Issue]]:
+    """Read a file, else what is known, and what is given besides; return what is only warned of, too.
+
+    Raises SpecError with every issue.
+    """
     reader = Reader(path, overrides)
-    found = reader.read(read_text(path) if path else "", OnlineDeployment)
+    text = read_text(path) if path else dump(known) if known else ""
+    found = reader.read(text, OnlineDeployment)
     _check(found, reader)
     for key, why in found.not_applied():
         reader.warn(key, f"is not applied: {why}")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from lading.core.endpoint import AuthMode, Endpoint
 from lading.core.errors import Issue
-from lading.spec.azureml.text import Reader
+from lading.spec.azureml.text import Reader, dump
 from lading.spec.typed import read_text
 
 _NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
@@ -61,10 +61,29 @@ class OnlineEndpoint:
             yield "identity", f"Azure's managed identities: {_ELSEWHERE}"
 
 
-def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[OnlineEndpoint, list[Issue]]:
-    """Read a file, and what is given besides; return what is only warned of, too. Raises SpecError."""
+def of(endpoint: Endpoint) -> OnlineEndpoint:
+    """Write an endpoint as its file."""
+    return OnlineEndpoint(
+        name=endpoint.name,
+        auth_mode=endpoint.auth_mode,
+        traffic=endpoint.traffic,
+        mirror_traffic=endpoint.mirror_traffic,
+        description=endpoint.description,
+        tags=endpoint.tags,
+        properties=endpoint.properties,
+    )
+
+
+def load(
+    path: Path | None, overrides: Sequence[str] = (), known: OnlineEndpoint | None = None
+) -> tuple[OnlineEndpoint, list[Issue]]:
+    """Read a file, else what is known, and what is given besides; return what is only warned of, too.
+
+    Raises SpecError with every issue.
+    """
     reader = Reader(path, overrides)
-    found = reader.read(read_text(path) if path else "", OnlineEndpoint)
+    text = read_text(path) if path else dump(known) if known else ""
+    found = reader.read(text, OnlineEndpoint)
     check(found, reader)
     for key, why in found.not_applied():
         reader.warn(key, f"is not applied: {why}")

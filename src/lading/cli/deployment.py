@@ -1,0 +1,203 @@
+"""`lading deployment`: packages that answer at an endpoint."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from lading import pipeline
+from lading.cli.console import Common, Console
+from lading.cli.endpoint import File, Name, Overrides, confirm
+from lading.pipeline import deployments
+from lading.pipeline.endpoints import Given
+
+EndpointName = Annotated[str, Parameter(alias="-e")]
+Maybe = Annotated[str | None, Parameter(alias="-e")]
+TargetKind = Literal["machine", "docker", "podman"]
+
+
+def create(
+    *,
+    file: File = None,
+    name: Annotated[str | None, Parameter(alias="-n")] = None,
+    endpoint_name: Maybe = None,
+    set_: Overrides = None,
+    target: TargetKind | None = None,
+    all_traffic: Annotated[bool, Parameter(negative="")] = False,
+    no_wait: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> None:
+    """Create a deployment and wait until it answers; one that is there is changed without a gap.
+
+    For example:
+
+        lading deployment create -f blue.yml --all-traffic
+
+        lading deployment create -n blue -e my-endpoint --set environment=iris:1 --set instance_count=2
+
+    Args:
+        file: Azure ML's YAML of an online deployment.
+        name: Its name, in place of the file's.
+        endpoint_name: The endpoint that it belongs to, in place of the file's.
+        set_: A value in place of the file's, such as instance_count=2.
+        target: Where instances run: machine (sandboxes), docker or podman; default: machine.
+        all_traffic: Give it all of the traffic, once it answers.
+        no_wait: Do not wait until it answers.
+    """
+    console, context = _open(common)
+    given = Given(file, tuple(set_ or ()), name, endpoint_name)
+    found = deployments.create(context, given, target=target, all_traffic=all_traffic, wait=not no_wait)
+    _print(console, found)
+
+
+def show(*, name: Name, endpoint_name: EndpointName, common: Common = Common()) -> None:  # noqa: B008 - frozen
+    """Show a deployment and the state of each of its instances.
+
+    For example:
+
+        lading deployment show -n blue -e my-endpoint
+
+    Args:
+        name: Its name.
+        endpoint_name: The endpoint that it belongs to.
+    """
+    console, context = _open(common)
+    _print(console, deployments.show(context, endpoint_name, name))
+
+
+def list_(*, endpoint_name: Maybe = None, common: Common = Common()) -> None:  # noqa: B008 - frozen
+    """List the deployments of an endpoint, or all of them.
+
+    For example:
+
+        lading deployment list -e my-endpoint
+
+    Args:
+        endpoint_name: The endpoint; default: every one.
+    """
+    console, context = _open(common)
+    found = deployments.list_all(context, endpoint_name)
+    rows = [
+        (
+            one["endpoint_name"],
+            one["name"],
+            one["environment"],
+            one["provisioning_state"],
+            f"{_ready(one)}/{one['instance_count']}",
+            f"{one['traffic']} %",
+        )
+        for one in found
+    ]
+    console.table(("ENDPOINT", "NAME", "PACKAGE", "STATE", "READY", "TRAFFIC"), rows, found)
+
+
+def update(
+    *,
+    file: File = None,
+    name: Annotated[str | None, Parameter(alias="-n")] = None,
+    endpoint_name: Maybe = None,
+    instance_count: int | None = None,
+    set_: Overrides = None,
+    target: TargetKind | None = None,
+    no_wait: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> None:
+    """Change a deployment, instance by instance, so that no request fails; one that fails goes back.
+
+    For example:
+
+        lading deployment update -n blue -e my-endpoint --set environment=iris:2
+
+        lading deployment update -n blue -e my-endpoint --instance-count 3
+
+    Args:
+        file: Azure ML's YAML of an online deployment.
+        name: Its name.
+        endpoint_name: The endpoint that it belongs to.
+        instance_count: How many instances there are to be.
+        set_: A value, such as request_settings.max_concurrent_requests_per_instance=4.
+        target: Where instances run: machine (sandboxes), docker or podman.
+        no_wait: Do not wait until it is done.
+    """
+    console, context = _open(common)
+    more = [] if instance_count is None else [f"instance_count={instance_count}"]
+    given = Given(file, (*(set_ or ()), *more), name, endpoint_name)
+    _print(console, deployments.update(context, given, target=target, wait=not no_wait))
+
+
+def delete(
+    *,
+    name: Name,
+    endpoint_name: EndpointName,
+    yes: Annotated[bool, Parameter(alias="-y", negative="")] = False,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> None:
+    """Delete a deployment that has no traffic; what is being answered is.
+
+    For example:
+
+        lading deployment delete -n blue -e my-endpoint --yes
+
+    Args:
+        name: Its name.
+        endpoint_name: The endpoint that it belongs to.
+        yes: Do not ask first.
+    """
+    console, context = _open(common)
+    confirm(f"deployment {name!r} of {endpoint_name!r}", yes=yes)
+    deployments.delete(context, endpoint_name, name)
+    console.result(f"deleted {name}", {"deleted": name})
+
+
+def get_logs(
+    *,
+    name: Name,
+    endpoint_name: EndpointName,
+    lines: Annotated[int, Parameter(alias="-l")] = 50,
+    instance: str | None = None,
+    follow: Annotated[bool, Parameter(alias="-f", negative="")] = False,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> None:
+    """Print what a deployment's instances wrote last.
+
+    For example:
+
+        lading deployment get-logs -n blue -e my-endpoint --lines 100
+
+        lading deployment logs -n blue -e my-endpoint --follow
+
+    Args:
+        name: Its name.
+        endpoint_name: The endpoint that it belongs to.
+        lines: How many lines of each instance; default: 50.
+        instance: One instance, such as blue-1; default: all of them.
+        follow: Go on with what comes, until interrupted.
+    """
+    _, context = _open(common)
+    for line in deployments.logs(context, endpoint_name, name, lines=lines, instance=instance, follow=follow):
+        print(line, flush=True)
+
+
+logs = get_logs
+
+
+def _open(common: Common) -> tuple[Console, pipeline.Context]:
+    console = Console(common)
+    return console, pipeline.Context(common.settings(), console.event)
+
+
+def _ready(found: dict[str, Any]) -> int:
+    return sum(one["state"] == "ready" for one in found["instances"])
+
+
+def _print(console: Console, found: dict[str, Any]) -> None:
+    lines = [f"{found['name']}  {found['environment']}  {found['provisioning_state']}"]
+    lines.append(f"  ready     {_ready(found)} of {found['instance_count']}")
+    lines.append(f"  traffic   {found['traffic']} %")
+    lines += [f"  reason    {found['reason']}"] if found["reason"] else []
+    for one in found["instances"]:
+        restarts = f", restarted {one['restarts']} times" if one["restarts"] else ""
+        reason = f": {one['reason'].splitlines()[0]}" if one["reason"] else ""
+        lines.append(f"  {one['name']:<9} {one['state']}{restarts}{reason}")
+    console.result("\n".join(lines), found)

@@ -1,0 +1,98 @@
+"""A deployment goes in; an instance that runs in a sandbox, or in a container of an engine, comes out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from lading import servers
+from lading.core.endpoint import Deployment
+from lading.core.errors import DeployError, Issue
+from lading.core.server import NATIVE
+from lading.deploy import Address, Started, Target
+from lading.pipeline import shelf
+from lading.pipeline.context import Context
+from lading.pipeline.publish import free_port
+from lading.pipeline.run import command, on_socket, user
+
+_SOCKET = "s"
+_HOST = "127.0.0.1"
+_WAY = "/score"
+"""Where the native server takes Azure's requests; its bill names MLflow's route."""
+# who may ask, and where it listens, is the endpoint's affair
+_OURS = (
+    "LADING_TOKEN",
+    "LADING_TLS_",
+    "LADING_HOST",
+    "LADING_PORT",
+    "LADING_UDS",
+    "LADING_GRPC_",
+    "LADING_LAME_DUCK_S",
+)
+
+
+@dataclass
+class Sandboxes:
+    """Instances in sandboxes of one kind: the first that works where none is named (deploy.Target)."""
+
+    context: Context
+    kind: str | None = None
+    _opening: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self, deployment: Deployment, folder: Path, log: IO[bytes]) -> Started:
+        """Start a server; raise LadingError where the package is gone or the sandbox refuses."""
+        package = shelf.find(self.context, str(deployment.package))
+        image, bill = package.image, package.bill
+        with self._opening:  # several unpack the same layers otherwise
+            opened = self.context.sandbox(image.layers, self.kind, platform=image.platform, user=user(image))
+        has_socket = bill.server.name == NATIVE or not deployment.egress
+        if has_socket:
+            argv, env = on_socket(image, bill, f"/tmp/{_SOCKET}")  # noqa: S108 - in its sandbox
+            address = Address(socket=str(folder / _SOCKET))
+        else:
+            argv, env = command(image)
+            address = Address(host=_HOST, port=free_port(_HOST))
+            listening = servers.find(bill.server.name).listen(_HOST, address.port)
+            argv, env = [*argv, *listening.arguments], {**env, **listening.variables}
+        name, _, version = deployment.environment.rpartition(":")
+        env |= {**shelf.identity(package, name or bill.name, version), **_settings(deployment)}
+        running = opened.start(argv, env=env, tmp=folder, network=deployment.egress)
+        running.follow(log)
+        routes = bill.server.routes
+        scoring = _WAY if bill.server.name == NATIVE else routes["scoring"]
+        return Started(running, address, routes["liveness"], routes["readiness"], scoring)
+
+
+def _settings(deployment: Deployment) -> dict[str, str]:
+    given = {
+        name: value for name, value in deployment.environment_variables.items() if not name.startswith(_OURS)
+    }
+    timeout_s = deployment.request_settings.request_timeout_ms / 1000
+    return {"LADING_REQUEST_TIMEOUT_S": f"{timeout_s:g}", "LADING_GRPC_PORT": "0", **given}
+
+
+def all_targets(context: Context) -> Mapping[str, Target]:
+    """Return every target by its name."""
+    return {
+        "machine": Sandboxes(context),
+        "docker": Sandboxes(context, "docker"),
+        "podman": Sandboxes(context, "podman"),
+    }
+
+
+def check(context: Context, deployment: Deployment) -> list[str]:
+    """Find out before anything is started whether a target works; return what there is to be warned of."""
+    package = shelf.find(context, str(deployment.package))
+    kind = None if deployment.target == "machine" else deployment.target
+    try:
+        context.sandbox(package.image.layers, kind, platform=package.image.platform, user=user(package.image))
+    except OSError as error:
+        raise DeployError(Issue(f"target {deployment.target!r}", str(error))) from error
+    server = package.bill.server.name
+    if server == NATIVE or not deployment.egress:
+        return []
+    what = f"{server} listens on ports of this machine, where no key is asked for"
+    return [f"{what}; with egress_public_network_access: disabled it has a network of its own"]
