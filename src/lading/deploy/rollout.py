@@ -70,7 +70,8 @@ class Rollout:
         missing = target.instance_count - len(new)
         # beside others one at a time: this machine has to bear both
         room = missing if not old else min(missing, 1 - (len(new) - len(ready)))
-        self.instances += [self.start(target) for _ in range(room)]
+        for _ in range(room):
+            self.instances.append(self.start(target))
         if missing < 0:
             self._take_away(sorted(new, key=lambda one: one.is_ready)[:-missing])
         self._replace(old, len(ready), target.instance_count)
