@@ -37,6 +37,7 @@ TABLES = (MIRRORS, BASES, REGISTRIES, WORKSPACES)
 DECLARED = "registries.json"
 """The file in the home with the registries that `lading registry create` declared."""
 MIRRORS_VARIABLE = "LADING_MIRRORS"
+BASES_VARIABLE = "LADING_BASES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,10 @@ def load(environ: Mapping[str, str] = os.environ, *, home: Path | None = None) -
     if issues:
         issues.append(Issue(path, f"known keys: {', '.join((*KEYS, *TABLES))}"))
     mirrors = {}
-    for where, table in ((path, values.get(MIRRORS, {})), (MIRRORS_VARIABLE, _variable(environ))):
+    for where, table in (
+        (path, values.get(MIRRORS, {})),
+        (MIRRORS_VARIABLE, _variable(environ, MIRRORS_VARIABLE)),
+    ):
         if isinstance(table, dict):
             for registry, given in table.items():
                 try:
@@ -148,6 +152,7 @@ def load(environ: Mapping[str, str] = os.environ, *, home: Path | None = None) -
     registries = _places(values.get(REGISTRIES, {}), f"{path}: {REGISTRIES}", issues)
     if issues:
         raise SpecError(*issues)
+    given = {key: ways or [""] for key, ways in _variable(environ, BASES_VARIABLE).items()}
     for key, (variable, _) in KEYS.items():
         if environ.get(variable):
             values[key] = environ[variable]
@@ -166,7 +171,7 @@ def load(environ: Mapping[str, str] = os.environ, *, home: Path | None = None) -
         workspace=values.get("workspace"),
         registries={**declared(home), **registries},
         workspaces=workspaces,
-        bases=bases,
+        bases={**bases, **{key: one for key, (one, *_) in given.items() if one}},
     )
 
 
@@ -230,13 +235,13 @@ def _file(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         raise SpecError(Issue(path, f"not TOML: {error}")) from error
 
 
-def _variable(environ: Mapping[str, str]) -> dict[str, list[str]]:
+def _variable(environ: Mapping[str, str], name: str) -> dict[str, list[str]]:
     """Read `docker.io=registry.example.com/hub quay.io=…`; a registry named again has several mirrors.
 
     One with nothing behind it (`docker.io=`) has none, whatever the file says.
     """
     table: dict[str, list[str]] = {}
-    for word in environ.get(MIRRORS_VARIABLE, "").replace(",", " ").split():
+    for word in environ.get(name, "").replace(",", " ").split():
         registry, _, mirror = word.partition("=")
         table.setdefault(registry, []).extend([mirror] if mirror else [])
     return table

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from lading import bases
@@ -18,6 +20,7 @@ from lading.core.lock import BaseFacts, LockedBase
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
+from lading.core.spec import PackageSpec
 from lading.layers.cache import key, remember
 from lading.layers.compress import BLOCK_BYTES, compressor
 from lading.layers.root import BUNDLE
@@ -31,6 +34,37 @@ MANIFEST_PATH = "/opt/lading/base/manifest.json"
 CONFIG_PATH = "/opt/lading/base/config.json"
 _READ_FORMAT = 2
 """Raise it whenever the same image is read otherwise."""
+
+
+def mapped(context: Context, what: PackageSpec) -> PackageSpec:
+    """Take the base that the configuration has in the place of the one that a spec names, and tell."""
+    name = what.base
+    if name is None or name.form != "image":
+        return what
+    reference = Reference.parse(name.name)
+    patterns = sorted(context.settings.bases, key=lambda one: "*" in one)  # what is named in full comes first
+    pattern = next((one for one in patterns if _is_named(reference, one)), None)
+    if pattern is None:
+        return what
+    try:
+        base = BaseName.parse(context.settings.bases[pattern], Path.cwd())
+    except SpecError as error:
+        raise SpecError(
+            *(Issue(f"[bases] {pattern!r}", one.what, one.fix) for one in error.issues)
+        ) from error
+    context.events(Event("base", "stage", f"{name} is mapped to {base} in the configuration"))
+    return replace(what, base=base)
+
+
+def _is_named(reference: Reference, pattern: str) -> bool:
+    """Tell whether a pattern names an image: in full or as people write it, with its tag or without."""
+    hub = f"{reference.registry}/{reference.repository}"
+    names = {hub, hub.removeprefix("docker.io/"), hub.removeprefix("docker.io/library/")}
+    end = f":{reference.tag}" if reference.tag else ""
+    digest = f"@{reference.digest}" if reference.digest else ""
+    return any(
+        fnmatchcase(f"{one}{more}", pattern) for one in names for more in ("", end, end + digest, digest)
+    )
 
 
 def resolve(
@@ -167,6 +201,9 @@ def _not_had(
     host = reference.registry or ""
     if not (ways or context.offline or host in context.settings.mirrors or ":" in host):
         ways.append(f"name a mirror of {host} in LADING_MIRRORS: {host}=registry.example.com/hub")
+    ways.append(
+        f'map it to a base that can be had, in the configuration: [bases] "{reference}" = "debian:bookworm"'
+    )
     told = []
     for one in issues:
         what = one.what if str(reference) in one.where else f"{one.where}: {one.what}"

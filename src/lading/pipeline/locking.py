@@ -73,7 +73,7 @@ def lock(
 ) -> Locked:
     """Lock what a spec asks for, beside the spec, in `folder`, or here."""
     facts = plan.examine(context, what)
-    what, facts = plan.complete(what, facts)
+    what, facts = plan.complete(bases.mapped(context, what), facts)
     beside = folder or (what.path.parent if what.path else Path.cwd())
     return lock_facts(context, what, facts, folder=beside, locked=locked, upgrade=upgrade)
 

@@ -95,7 +95,7 @@ def pack(
     """
     references = () if names is None else plan.references(what, names)
     facts = plan.examine(context, what)
-    what, facts = plan.complete(what, facts)
+    what, facts = plan.complete(bases.mapped(context, what), facts)
     folder = what.path.parent if what.path else None
     made = lock_facts(context, what, facts, folder=folder, locked=locked, upgrade=upgrade)
     builder = Builder(context, what, facts, made.lock.requirements, sandbox)
