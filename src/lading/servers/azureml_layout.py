@@ -38,11 +38,8 @@ class Layout:
 
 def lay_out(spec: PackageSpec, facts: ModelFacts) -> Layout:
     """Lay a package out; SpecError where there is no scoring script, and none can be made."""
+    folder, path = model_places(spec)
     settings = spec.server_settings
-    name = settings.model_name or spec.name or "model"
-    mount = settings.model_mount_path or f"{APP}/azureml-models"
-    folder = f"{mount}/{name}/{settings.model_version or spec.version or '1'}"
-    path = f"{folder}/{settings.model_folder}" if settings.model_folder else folder
     if facts.format == "mlflow" and facts.entry is None:
         script = PurePosixPath(MLFLOW, _MLFLOW_SCRIPT)
         source = Path(__file__).with_name(_MLFLOW_SCRIPT).read_bytes()
@@ -61,6 +58,15 @@ def lay_out(spec: PackageSpec, facts: ModelFacts) -> Layout:
         code = f"{APP}/code"
     script = PurePosixPath(code, facts.entry)
     return Layout(script, folder, path, code, _variables(script, folder, {}))
+
+
+def model_places(spec: PackageSpec) -> tuple[str, str]:
+    """Return AZUREML_MODEL_DIR, and where the model's own files begin: in the folder that a model keeps."""
+    settings = spec.server_settings
+    name = settings.model_name or spec.name or "model"
+    mount = settings.model_mount_path or f"{APP}/azureml-models"
+    folder = f"{mount}/{name}/{settings.model_version or spec.version or '1'}"
+    return folder, f"{folder}/{settings.model_folder}" if settings.model_folder else folder
 
 
 def _variables(script: PurePosixPath, folder: str, more: Mapping[str, str]) -> dict[str, str]:

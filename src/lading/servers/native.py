@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lading.core.model import ModelFacts
 from lading.core.server import NATIVE, Listening, Server, ServerNeeds
 from lading.core.spec import PackageSpec
+from lading.servers import azureml_layout
 
 NEEDS = ServerNeeds(
     name=NATIVE,
@@ -48,9 +51,12 @@ NEEDS = ServerNeeds(
 )
 
 
-def needs(_: PackageSpec, __: ModelFacts) -> ServerNeeds:
-    """Return what it needs of any package: its bill tells it the rest."""
-    return NEEDS
+def needs(spec: PackageSpec, _: ModelFacts) -> ServerNeeds:
+    """Return what it needs of any package; a model that is registered lies as Azure lays it out."""
+    if spec.server_settings.model_name is None:
+        return NEEDS
+    folder, path = azureml_layout.model_places(spec)
+    return replace(NEEDS, variables={"AZUREML_MODEL_DIR": folder}, model_path=path)
 
 
 def listen(host: str, port: int) -> Listening:
