@@ -190,7 +190,7 @@ def test_a_package_is_an_environment_that_serves_by_itself(context, environ, fol
     asset = made.environment.asset
     assert (made.how, asset.name, asset.version, made.image) == ("created", "iris-pkg", "1", "iris-pkg:1")
     assert made.packed.reports[0].passed
-    assert asset.document["inference_config"]["scoring_route"] == {"port": 8080, "path": "/invocations"}
+    assert asset.document["inference_config"]["scoring_route"] == {"port": 8080, "path": "/score"}
     assert asset.document["package"]["model"] == "azureml:flat-iris:1"
     assert asset.document["image"] == f"iris-pkg@{made.packed.digest}"
     assert packages.bring(context, packages.find(context, "iris-pkg@latest")) == made.packed.digest
@@ -202,7 +202,7 @@ def test_a_package_is_an_environment_that_serves_by_itself(context, environ, fol
     there = create(target, "flat-iris:1")
     assert str(there.environment.reference) == target
     assert there.packed.digest == made.packed.digest
-    assert "iris-pkg" in [one.name for one in packages.listed(context)]
+    assert "iris-pkg" in [one.asset.name for one in packages.listed(assets.here(context))]
     with Context(settings.load(environ, home=tmp_path)) as other:
         assert packages.bring(other, packages.find(other, target)) == made.packed.digest
         assert other.store.find(str(made.packed.digest))

@@ -70,7 +70,7 @@ class One:
 
 
 @contextmanager
-def opened(console: Console, where: Where) -> Iterator[pipeline.Context]:
+def opened(console: Console, where: Where, *, offline: bool = False) -> Iterator[pipeline.Context]:
     """Open what a command works on, with the workspace that it names."""
     settings = console.common.settings()
     if where.workspace and where.registry_name:
@@ -78,7 +78,7 @@ def opened(console: Console, where: Where) -> Iterator[pipeline.Context]:
         raise SpecError(Issue("--registry-name", what))
     if where.workspace:
         settings = replace(settings, workspace=where.workspace)
-    with pipeline.Context(settings, console.event) as context:
+    with pipeline.Context(settings, console.event, offline=offline) as context:
         yield context
 
 

@@ -84,6 +84,18 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "label": "Give a version a label.",
             "download": "Write a model's files.",
             "share": "Copy a version into a registry.",
+            "package": "Package a model, as az ml model package does.",
+            "delete": "Forget a version.",
+        },
+    ),
+    "package": (
+        "Model packages: a model, its environment and an inference server, as Azure ML describes them.",
+        {
+            "create": "Package a model.",
+            "show": "Show a package as it was resolved.",
+            "list": "List packages, or the versions of one.",
+            "archive": "Hide a package, or a version of it.",
+            "restore": "Show an archived package again.",
             "delete": "Forget a version.",
         },
     ),

@@ -11,6 +11,7 @@ from lading import pipeline
 from lading.cli import assets as shown
 from lading.cli.assets import File, Name, One, Reference, Set, Tags, Version, Where
 from lading.cli.console import Console, GroupCommon
+from lading.cli.package import How, make
 from lading.pipeline import assets
 
 
@@ -239,6 +240,34 @@ def share(
         version=share_with_version,
         where=where,
     )
+
+
+def package(
+    *,
+    name: Annotated[str, Parameter(name=["--name", "-n"])],
+    version: Annotated[str | None, Parameter(name=["--version", "-v"])] = None,
+    label: Annotated[str | None, Parameter(name=["--label", "-l"])] = None,
+    file: File = None,
+    set_: Set = (),
+    how: How = How(),  # noqa: B008 - frozen
+    where: Where = Where(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+) -> int:
+    """Package a model, as `lading package create` does: `az ml model package`.
+
+    For example:
+
+        lading model package -n iris -v 1 -f package.yml
+
+        lading model package -n iris -v 1 -f package.yml --registry-name team
+
+    Args:
+        name: The model's name.
+        version: The model's version; default: the latest.
+        label: One of its labels.
+    """
+    reference = One(name, version, label).reference("model", None, where)
+    return make(reference, file, set_, how, Console(common), where=Where(where.workspace))
 
 
 def delete(

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from lading.core import typed
 from lading.core.assets import Asset, AssetDraft, AssetReference
 from lading.core.digest import Digest
 from lading.core.errors import Issue, RegistryError, SpecError
-from lading.core.ports import Store
+from lading.core.ports import Events, Store
 from lading.core.reference import Reference
+from lading.core.server import NATIVE
 from lading.core.spec import Example
 from lading.pipeline import assets, shelf, transfer
 from lading.pipeline.assets import Found
 from lading.pipeline.context import Context, in_full, keeping
 from lading.pipeline.pack import Packed, pack
 from lading.pipeline.packaging import Composed, compose, repository
+from lading.spec.azureml import package as azure
 from lading.spec.azureml import text
 from lading.spec.azureml.package import ModelPackage
+from lading.spec.typed import read_text
 from lading.store import LayoutStore
-from lading.workspace import Which
+from lading.workspace import Which, Workspace
 from lading.workspace.workspace import How
 
+AZURE_SCORING = "/score"
 KEY = "package"
 """What an environment's document has of the package that it is."""
 IMAGES = "packages/"
 """What the repositories of images begin with, where assets are kept in an OCI registry."""
+
+_WRITTEN = (
+    "base_environment_source",
+    "inferencing_server",
+    "model_configuration",
+    "inputs",
+    "environment_variables",
+    "tags",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,37 @@ class Created:
             "image": self.image,
             "packed": self.packed.to_json(),
         }
+
+
+def describe(path: Path | None, overrides: Sequence[str], events: Events) -> ModelPackage:
+    """Read a package's file, or what overrides alone say; raise SpecError with every issue."""
+    return azure.load(path, overrides, events) if path else azure.parse("", None, overrides, events)
+
+
+def samples(request: Path | None, response: Path | None) -> tuple[Example, ...]:
+    """Read a request to verify with, and what it has to be answered; SpecError where they are no JSON."""
+    if request is None:
+        if response is not None:
+            raise SpecError(Issue("--sample-response", "stands without --sample-request"))
+        return ()
+    return (Example(_json(request), _json(response) if response else None, name="sample request"),)
+
+
+def _json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise SpecError(Issue(str(path), f"is no JSON: {error}")) from error
+
+
+def written(found: Found) -> str:
+    """Write the file that makes a package again: every reference as it was resolved."""
+    record = found.asset.document[KEY]
+    target = (
+        f"{found.asset.name}:{found.asset.version}" if found.reference.registry is None else found.reference
+    )
+    document = {"target_environment": str(target), **{key: record[key] for key in _WRITTEN if key in record}}
+    return text.dump_plain(document)
 
 
 @keeping
@@ -96,9 +142,15 @@ def find(context: Context, reference: str | AssetReference) -> Found:
     return found
 
 
-def listed(context: Context, name: str | None = None, *, which: Which = "active") -> list[Asset]:
-    """List the packages of the workspace at hand: the latest of each, or every version of a name."""
-    return [one for one in assets.here(context).listed("environment", name, which=which) if is_package(one)]
+def listed(
+    workspace: Workspace, name: str | None = None, *, registry: str | None = None, which: Which = "active"
+) -> list[Found]:
+    """List the packages of a workspace or registry: the latest of each, or every version of a name."""
+    return [
+        Found(one, workspace, replace(one.reference, registry=registry))
+        for one in workspace.listed("environment", name, which=which)
+        if is_package(one)
+    ]
 
 
 def is_package(asset: Asset) -> bool:
@@ -158,12 +210,15 @@ def _document(context: Context, composed: Composed, packed: Packed, name: Refere
     bill = shelf.find(context, str(packed.digest)).bill
     settings = bill.server.settings
     routes = {}
+    paths = dict(bill.server.routes)
+    if bill.server.name == NATIVE:
+        paths["scoring"] = AZURE_SCORING  # it speaks every contract; who names an environment speaks Azure's
     for key, given in (
         ("liveness", settings.liveness),
         ("readiness", settings.readiness),
         ("scoring", settings.scoring),
     ):
-        if path := bill.server.routes.get(key):
+        if path := paths.get(key):
             port = given.port if given else bill.server.port
             routes[f"{key}_route"] = {"port": port, "path": path}
     written = text.plain(composed.package, None)

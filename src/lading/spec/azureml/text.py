@@ -187,7 +187,12 @@ class Reader(typed.Reader):
 
 def dump(noun: Any, folder: Path | None = None) -> str:  # noqa: ANN401 - a dataclass
     """Write a dataclass as YAML, without what is at its default; paths are relative to a folder."""
-    return yaml.dump(plain(noun, folder), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=4096)
+    return dump_plain(plain(noun, folder))
+
+
+def dump_plain(document: Any) -> str:  # noqa: ANN401 - JSON values
+    """Write JSON values as YAML, so that texts are read as they are."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=4096)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,0 +1,59 @@
+"""`lading package` and `lading model package`, but for the packing itself."""
+
+import pytest
+
+from lading import settings
+from lading.core.assets import AssetDraft
+from lading.pipeline import Context, assets
+from running import Inside
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """A workspace with a model, and a folder with a package's file."""
+    lading = Inside(tmp_path / "home", monkeypatch, capsys)
+    (tmp_path / "model.txt").write_text("weights")
+    lading("model", "create", "-n", "words", "--path", tmp_path / "model.txt")
+    return lading, tmp_path
+
+
+def write(folder, text):
+    path = folder / "package.yml"
+    path.write_text(text)
+    return path
+
+
+def test_every_mistake_of_a_file_is_told_with_its_place(here):
+    lading, folder = here
+    path = write(folder, "target_environment: {{NAME}}\ninferencing_server: {tpye: lading}\n")
+    said = lading.fails(2, "package", "create", "-f", path, "-m", "words:1")
+    assert "package.yml:1:21: target_environment: got the placeholder '{{NAME}}'" in said
+    assert "package.yml:2:22: inferencing_server.tpye: unknown key\n  fix: did you mean 'type'?" in said
+
+
+def test_overrides_alone_may_say_it_and_a_model_is_asked_for_as_azure_does(here):
+    lading, _ = here
+    sets = ["--set", "target_environment=pkg", "inferencing_server.type=lading"]
+    said = lading.fails(8, "package", "create", "-m", "wrods:1", *sets)
+    assert "model 'wrods:1': is not in the workspace\n  fix: did you mean 'words'?" in said
+    said = lading.fails(8, "model", "package", "-n", "words", "-v", "3", *sets)
+    assert "its versions: 1" in said
+    said = lading.fails(2, "model", "package", "-n", "words")
+    assert "give -f package.yml" in said
+
+
+def test_a_sample_that_is_no_json_is_refused_before_anything_is_packed(here):
+    lading, folder = here
+    path = write(folder, "target_environment: pkg\ninferencing_server: {type: lading}\n")
+    (folder / "sample.json").write_text("{")
+    said = lading.fails(2, "package", "create", "-f", path, "-m", "words:1", "-r", folder / "sample.json")
+    assert "sample.json: is no JSON" in said
+
+
+def test_an_environment_is_no_package(here):
+    lading, folder = here
+    with Context(settings.load(home=folder / "home")) as context:
+        assets.create(context, AssetDraft("environment", "plain", document={"image": "debian:bookworm"}))
+    assert lading.json("package", "list") == []
+    said = lading.fails(2, "package", "show", "plain:1")
+    assert "azureml:plain:1: is an environment, and no package" in said
