@@ -34,6 +34,7 @@ inferencing_server:
 model_configuration: {mode: Copy}
 environment_variables: {THREADS: 1}
 """
+_MODELS = "/var/azureml-app/azureml-models"
 NATIVE = "target_environment: {}\ninferencing_server: {{type: lading}}\nmodel_configuration: {{mode: copy}}\n"
 
 
@@ -117,12 +118,12 @@ def test_local_code_becomes_an_asset_without_what_amlignore_names(context, folde
 
 @pytest.mark.parametrize(
     ("mount", "path"),
-    [(".", "/var/azureml-app"), ("models", "/var/azureml-app/models"), ("/mnt/models", "/mnt/models")],
+    [(".", _MODELS), ("a/b", f"{_MODELS}/a/b"), ("/mnt/models", "/mnt/models")],
 )
-def test_a_mount_path_begins_where_azure_lays_things(mount, path, context, folder):
+def test_a_mount_path_begins_where_azure_lays_models(mount, path, context, folder):
     text = ONLINE.replace("{mode: Copy}", f"{{mount_path: {mount}}}")
     spec = compose(context, folder, text).spec
-    assert spec.server_settings.model_mount_path == path
+    assert spec.server_settings.mount_path == path
     assert spec.mode == "download"
 
 

@@ -110,6 +110,8 @@ class ServerSettings:
     """The name that the model's folder keeps in the image; None where the model is a single file."""
     model_mount_path: str | None = None
     """An absolute folder: the model lies in NAME/VERSION below it (Azure ML, online deployment YAML)."""
+    mount_path: str | None = None
+    """The absolute folder that the model lies in, whatever it is called (Azure ML, model package YAML)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from lading.spec.azureml.text import Place
 _ROUTES = ("liveness_route", "readiness_route", "scoring_route")
 _WITH_SCRIPT = frozenset({"azureml_online", "azureml_batch"})
 """Servers that call a scoring script, which of an MLflow model is made."""
-_APP = "/var/azureml-app"
+_MODELS = "/var/azureml-app/azureml-models"
 """What a relative mount path begins at."""
 
 
@@ -160,7 +160,7 @@ def _settings(package: ModelPackage, model: Asset, base: Asset | None, root: Pat
         model_name=model.name,
         model_version=model.version,
         model_folder=root.name if root.is_dir() else None,
-        model_mount_path=str(Path(_APP) / mount) if mount is not None else None,
+        mount_path=str(Path(_MODELS) / mount) if mount is not None else None,
     )
 
 

@@ -65,7 +65,7 @@ def model_places(spec: PackageSpec) -> tuple[str, str]:
     settings = spec.server_settings
     name = settings.model_name or spec.name or "model"
     mount = settings.model_mount_path or f"{APP}/azureml-models"
-    folder = f"{mount}/{name}/{settings.model_version or spec.version or '1'}"
+    folder = settings.mount_path or f"{mount}/{name}/{settings.model_version or spec.version or '1'}"
     return folder, f"{folder}/{settings.model_folder}" if settings.model_folder else folder
 
 

@@ -24,6 +24,8 @@ def model_name(spec: PackageSpec, facts: ModelFacts) -> str:
 def azure_model_dir(spec: PackageSpec, facts: ModelFacts) -> str:
     """Return the folder of a model as Azure ML lays it out: AZUREML_MODEL_DIR."""
     settings = spec.server_settings
+    if settings.mount_path:
+        return settings.mount_path
     mount = settings.model_mount_path or "/var/azureml-app/azureml-models"
     return f"{mount}/{model_name(spec, facts)}/{settings.model_version or spec.version or '1'}"
 
