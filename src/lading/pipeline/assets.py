@@ -110,7 +110,8 @@ def resolve(context: Context, text: str | AssetReference, kind: AssetKind) -> Fo
         asked = f"@{reference.label}" if reference.label else " without a version"
         what = f"{kind} {reference.name}{asked} is version {asset.version}"
         context.events(Event("assets", "step", what))
-    return Found(asset, workspace, reference.at(asset.version))
+    declared = reference.workspace if reference.workspace in context.settings.workspaces else None
+    return Found(asset, workspace, replace(reference.at(asset.version), workspace=declared))
 
 
 @keeping

@@ -16,7 +16,7 @@ from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
 from lading.core.reference import Reference
 from lading.core.spec import Example, PackageSpec, Route, ServerSettings
-from lading.pipeline import assets
+from lading.pipeline import assets, building
 from lading.pipeline.assets import Found
 from lading.pipeline.context import Context
 from lading.spec.azureml import package as azure
@@ -78,7 +78,7 @@ def compose(
         if base and package.base_environment_source
         else None,
     )
-    return Composed(_on(context, spec, base.asset) if base else spec, resolved, found)
+    return Composed(_on(context, spec, base) if base else spec, resolved, found)
 
 
 def repository(name: str) -> str:
@@ -181,13 +181,11 @@ def _code(context: Context, server: InferencingServer) -> tuple[Path | None, azu
     return folder, replace(given, code=Place(str(found.reference)))
 
 
-def _on(context: Context, spec: PackageSpec, base: Asset) -> PackageSpec:
-    """Lay a spec upon an environment: its image, and the libraries of its conda file."""
-    where = f"environment {base.name}:{base.version}"
-    document = base.document
+def _on(context: Context, spec: PackageSpec, base: Found) -> PackageSpec:
+    """Lay a spec upon an environment: its image, or what is built, and its conda file's libraries."""
+    document = base.asset.document
     if "build" in document:
-        what = "is built from a Dockerfile, which is not done here"
-        raise SpecError(Issue(where, what, "build the image, and name it with 'image'"))
+        return replace(spec, base=building.built(context, base))
     image, conda = document.get("image"), document.get("conda_file")
     if image:
         spec = replace(spec, base=BaseName.parse(str(image), Path.cwd()))

@@ -5,6 +5,7 @@ The kinds, in the order in which they are tried: `unshare`, `bwrap`, `podman`, `
 
 from __future__ import annotations
 
+from lading.sandbox.builders import build
 from lading.sandbox.containers import Engine, Order
 from lading.sandbox.flatten import flatten
 from lading.sandbox.kinds import KINDS, Availability, available, choose, engine
@@ -17,6 +18,7 @@ __all__ = [
     "Engine",
     "Order",
     "available",
+    "build",
     "choose",
     "engine",
     "flatten",
