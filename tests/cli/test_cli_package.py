@@ -57,3 +57,9 @@ def test_an_environment_is_no_package(here):
     assert lading.json("package", "list") == []
     said = lading.fails(2, "package", "show", "plain:1")
     assert "azureml:plain:1: is an environment, and no package" in said
+
+
+def test_nothing_of_azure_is_called(here):
+    lading, _ = here
+    assert "add --dry-run" in lading.fails(9, "deploy", "azureml", "iris:1")
+    assert "is not in the store" in lading.fails(8, "deploy", "app-service", "iris:1", "-n", "x", "--dry-run")

@@ -9,8 +9,8 @@ from lading import settings
 from lading.core.assets import AssetDraft
 from lading.core.errors import RegistryError, SpecError
 from lading.core.spec import Example, Route
-from lading.pipeline import Context, assets, packages, packaging
-from lading.spec.azureml import environment, package
+from lading.pipeline import Context, assets, azure, packages, packaging
+from lading.spec.azureml import deployment, environment, package
 from models import IRIS, rows, train
 
 SCORE = """\
@@ -198,12 +198,28 @@ def test_a_package_is_an_environment_that_serves_by_itself(context, environ, fol
     again = create("iris-pkg", "flat-iris:1")
     assert (again.how, again.environment.asset.version) == ("reused", "1")
 
+    outside = azure.look(context, "iris-pkg:1", "registry.example.com/team/iris:2")
+    plan = azure.ml(
+        outside, "iris-pkg:1", endpoint="flowers", deployment="blue", instance_type="X", instance_count=2
+    )
+    azure.write(plan, tmp_path)
+    outer = environment.load(tmp_path / "environment.yml")
+    assert outer.document["image"] == f"registry.example.com/team/iris@{made.packed.digest}"
+    assert outer.document["inference_config"] == asset.document["inference_config"]
+    deployed, _ = deployment.load(tmp_path / "deployment.yml")
+    assert (deployed.environment, deployed.instance_count) == ("azureml:iris-pkg:1", 2)
+    assert plan.commands[0] == "lading push iris-pkg:1 registry.example.com/team/iris:2"
+    told = azure.app_service(outside, "iris-pkg:1", app="a", group="g", plan="p")
+    assert told.settings["WEBSITES_PORT"] == "8080"
+    with pytest.raises(SpecError, match="is in no registry that Azure could pull from"):
+        azure.look(context, "iris-pkg:1", None)
+
     # a full location is where the package is created, image and all
     target = "azureml://registries/team/environments/iris-pkg/versions/7"
     there = create(target, "flat-iris:1")
     assert str(there.environment.reference) == target
     assert there.packed.digest == made.packed.digest
     assert "iris-pkg" in [one.asset.name for one in packages.listed(assets.here(context))]
-    with Context(settings.load(environ, home=tmp_path)) as other:
+    with Context(settings.load(environ, home=tmp_path / "home")) as other:
         assert packages.bring(other, packages.find(other, target)) == made.packed.digest
         assert other.store.find(str(made.packed.digest))

@@ -126,6 +126,13 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "logs": "The same as get-logs.",
         },
     ),
+    "deploy": (
+        "What puts a package on a platform of others.",
+        {
+            "azureml": "Write the YAML that puts a package on Azure ML.",
+            "app-service": "Print the settings of Azure App Service for a package.",
+        },
+    ),
 }
 _BUILTIN = {"list"}
 """Verbs whose function has an underscore behind its name, for the name is Python's."""

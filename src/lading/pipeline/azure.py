@@ -1,0 +1,218 @@
+"""A package goes in; what puts its image on Azure comes out: Azure ML's YAML, or the settings of App Service.
+
+Nothing of Azure is called. Source: Azure's "Use a custom container to deploy a model to an online endpoint"
+and "Deploy a model package to Azure App Service"; azure-ai-ml 1.35.2 reads the files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lading.core.bill import Bill
+from lading.core.errors import Issue, LadingError, SpecError
+from lading.core.platform import Platform
+from lading.core.reference import Reference
+from lading.core.server import NATIVE
+from lading.pipeline import packages, shelf
+from lading.pipeline.context import Context
+from lading.pipeline.packaging import repository
+from lading.spec.azureml import text
+
+_SCHEMAS = "https://azuremlschemas.azureedge.net/latest"
+_PLATFORM = Platform("linux", "amd64")
+_NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
+_LEAST_NAME, _MOST_NAME = 3, 32
+_ROUTES = ("liveness", "readiness", "scoring")
+_START_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A package as a platform is told of it."""
+
+    name: str
+    version: str
+    image: Reference
+    """In a registry, by tag and by digest."""
+    port: int
+    routes: Mapping[str, str]
+    """`liveness`, `readiness`, `scoring`."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tagged(self) -> str:
+        """The image by its tag."""
+        return str(self.image.with_tag(self.image.tag or "latest"))
+
+    @property
+    def pinned(self) -> str:
+        """The image by its digest, which nobody can replace."""
+        return str(Reference(self.image.registry, self.image.repository, None, self.image.digest))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done: files by name, and commands in order."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "files": dict(self.files),
+            "commands": list(self.commands),
+            "settings": dict(self.settings),
+            "notes": list(self.notes),
+        }
+
+
+def look(context: Context, package: str, image: str | None) -> Outside:
+    """Read a package of the store or a workspace; `image` is where it is, or will be, pushed.
+
+    Raises SpecError where that is in no registry, or the package is for another platform than Azure's.
+    """
+    name, digest, there = _find(context, package)
+    found = shelf.find(context, digest, _PLATFORM)
+    where = Reference.parse(image) if image else there
+    if where.registry is None:
+        example = f"myregistry.azurecr.io/{where.repository}:{where.tag or 'latest'}"
+        fix = f"say where it is pushed: --image {example}"
+        raise SpecError(Issue(package, "is in no registry that Azure could pull from", fix))
+    bill = found.bill
+    routes = dict(bill.server.routes)
+    if bill.server.name == NATIVE:
+        routes["scoring"] = packages.AZURE_SCORING
+    missing = [one for one in _ROUTES if one not in routes]
+    if missing:
+        what = f"its server {bill.server.name!r} has no route for {', '.join(missing)}"
+        raise SpecError(Issue(package, what))
+    reference = Reference(where.registry, where.repository, where.tag, found.descriptor.digest)
+    version = name.tag or where.tag or "1"
+    called = name.repository.rpartition("/")[2]
+    return Outside(called, version, reference, bill.server.port, routes, _notes(bill))
+
+
+def ml(
+    outside: Outside, package: str, *, endpoint: str, deployment: str, instance_type: str, instance_count: int
+) -> Plan:
+    """Plan a managed online deployment of Azure ML, which takes the image as it is."""
+    for what, word in (("endpoint", endpoint), ("deployment", deployment)):
+        if not _NAME.match(word) or not _LEAST_NAME <= len(word) <= _MOST_NAME:
+            told = f"got {word!r}, expected 3 to {_MOST_NAME} letters, digits and '-', a letter first"
+            raise SpecError(Issue(f"--{what}-name", told))
+    route = {f"{key}_route": {"port": outside.port, "path": outside.routes[key]} for key in _ROUTES}
+    probe = {"initial_delay": 10, "period": 10, "timeout": 5, "failure_threshold": _START_S // 10}
+    files = {
+        "environment.yml": {
+            "$schema": f"{_SCHEMAS}/environment.schema.json",
+            "name": outside.name,
+            "version": outside.version,
+            "image": outside.pinned,
+            "inference_config": route,
+        },
+        "endpoint.yml": {
+            "$schema": f"{_SCHEMAS}/managedOnlineEndpoint.schema.json",
+            "name": endpoint,
+            "auth_mode": "key",
+        },
+        "deployment.yml": {
+            "$schema": f"{_SCHEMAS}/managedOnlineDeployment.schema.json",
+            "name": deployment,
+            "endpoint_name": endpoint,
+            "environment": f"azureml:{outside.name}:{outside.version}",
+            "instance_type": instance_type,
+            "instance_count": instance_count,
+            "request_settings": {"request_timeout_ms": 60000},
+            "liveness_probe": probe,
+            "readiness_probe": probe,
+        },
+    }
+    commands = (
+        *_push(outside, package),
+        "az ml environment create -f environment.yml",
+        "az ml online-endpoint create -f endpoint.yml",
+        "az ml online-deployment create -f deployment.yml --all-traffic",
+        f"az ml online-endpoint invoke -n {endpoint} -r sample-request.json",
+    )
+    return Plan({name: text.dump_plain(one) for name, one in files.items()}, commands, notes=outside.notes)
+
+
+def app_service(outside: Outside, package: str, *, app: str, group: str, plan: str) -> Plan:
+    """Plan a web app of App Service, which is told the port, and where its health is asked."""
+    settings = {
+        "WEBSITES_PORT": str(outside.port),
+        "WEBSITES_CONTAINER_START_TIME_LIMIT": str(_START_S),
+        "WEBSITES_ENABLE_APP_SERVICE_STORAGE": "false",
+    }
+    told = " ".join(f"{key}={value}" for key, value in settings.items())
+    where = f"-g {shlex.quote(group)} -n {shlex.quote(app)}"
+    health = json.dumps({"healthCheckPath": outside.routes["readiness"]})
+    created = f"-p {shlex.quote(plan)} --deployment-container-image-name {outside.tagged}"
+    url = f"https://{app}.azurewebsites.net{outside.routes['scoring']}"
+    commands = (
+        *_push(outside, package),
+        f"az webapp create {where} {created}",
+        f"az webapp config appsettings set {where} --settings {told}",
+        f"az webapp config set {where} --always-on true --generic-configurations {shlex.quote(health)}",
+        f"curl {shlex.quote(url)} -H 'content-type: application/json' -d @sample-request.json",
+    )
+    return Plan({}, commands, settings, outside.notes)
+
+
+def endpoint_name(name: str) -> str:
+    """Name an endpoint after a package, as Azure allows it.
+
+    >>> endpoint_name("team_a.iris"), endpoint_name("7b")
+    ('team-a-iris', 'model-7b')
+    """
+    words = re.sub(r"[^a-zA-Z0-9]+", "-", name).strip("-")
+    words = words if len(words) >= _LEAST_NAME and words[0].isalpha() else f"model-{words}"
+    return words[:_MOST_NAME].rstrip("-")
+
+
+def write(plan: Plan, folder: Path) -> list[Path]:
+    """Write a plan's files into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / name for name in plan.files]
+    for path in paths:
+        path.write_text(plan.files[path.name], encoding="utf-8")
+    return paths
+
+
+def _find(context: Context, package: str) -> tuple[Reference, str, Reference]:
+    """Find a package by its name in the store, or as an asset: name, digest, and where it is kept."""
+    try:
+        found = packages.find(context, package)
+    except LadingError:
+        descriptor = context.store.find(package)
+        if any(str(name) == package for name, _ in context.store.tags()):
+            own = Reference.parse(package)
+        else:  # a digest, or the beginning of one
+            bill = shelf.find(context, package).bill
+            own = Reference(None, bill.name, bill.version)
+        return own, str(descriptor.digest), own
+    digest = packages.bring(context, found)
+    image = Reference.parse(str(found.asset.document["image"]))
+    name = Reference(None, repository(found.asset.name), found.asset.version)
+    return name, str(digest), Reference(image.registry, image.repository, found.asset.version)
+
+
+def _push(outside: Outside, package: str) -> tuple[str, ...]:
+    return (f"lading push {package} {outside.tagged}",) if package != outside.tagged else ()
+
+
+def _notes(bill: Bill) -> tuple[str, ...]:
+    """Say what has to be known of a package whose model is fetched at start."""
+    mode: Any = getattr(bill.model, "mode", "copy")
+    if mode == "copy":
+        return ()
+    return ("the model is downloaded at start: the platform has to let the container reach its source",)
