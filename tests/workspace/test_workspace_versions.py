@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from lading.core.assets import AssetDraft, AssetReference
-from lading.core.errors import SpecError
+from lading.core.descriptor import INDEX, Descriptor
+from lading.core.errors import IntegrityError, SpecError
 from lading.core.reference import Reference
 from lading.store import LayoutStore, RegistryStore
 from lading.workspace import Shelf, UnknownAssetError, Workspace, list_files
@@ -157,6 +158,25 @@ def test_what_cannot_be_a_name_or_a_version_is_refused(tmp_path, folder, changes
     with pytest.raises(SpecError):
         local(tmp_path / "store").create(replace(draft(folder), **changes), list_files(folder))
     assert not (tmp_path / "store").exists()
+
+
+def test_what_another_tool_wrote_is_passed_over_in_a_list_and_told(tmp_path, folder):
+    told = []
+    workspace = local(tmp_path / "store")
+    create(workspace, folder)
+    workspace.events = told.append
+    shelf = workspace.shelf_of("model")
+    index = b'{"schemaVersion":2,"manifests":[]}'
+    with shelf.store.create() as blob:
+        blob.write(index)
+        shelf.store.tag(
+            shelf.repository.with_tag("iris-model..2"), Descriptor(INDEX, blob.commit(), len(index))
+        )
+    assert [one.version for one in workspace.listed("model", "iris-model")] == ["1"]
+    assert "iris-model:2 is passed over" in told[0].text
+    assert "is no asset" in told[0].text
+    with pytest.raises(IntegrityError, match="is no asset"):
+        workspace.get(refer("iris-model:2"))
 
 
 def test_many_at_once_get_a_version_each(tmp_path):

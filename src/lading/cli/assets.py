@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -122,7 +123,7 @@ def tell_created(console: Console, made: pipeline.Created, where: Where) -> None
     how = {"reused": "reused: the same content was there", "updated": "edited: the same content was there"}
     told = how.get(made.how, "created")
     console.result(
-        f"{asset.name}:{asset.version}  {asset.content.short}  {_amount(asset)}  {told}",
+        "  ".join(filter(None, (f"{asset.name}:{asset.version}", asset.content.short, _amount(asset), told))),
         {**document(asset, registry=where.registry_name), "how": made.how},
     )
 
@@ -236,14 +237,15 @@ def delete(reference: AssetReference, where: Where, console: Console) -> int:
 
 def _amount(asset: Asset) -> str:
     if not asset.files:
-        return "no files"
+        return ""
     count = len(asset.files)
     return f"{size(asset.size_bytes)} in {count} {'file' if count == 1 else 'files'}"
 
 
 def _lines(asset: Asset, labels: Sequence[str]) -> Iterator[str]:
-    archived = "  archived" if asset.archived else ""
-    yield f"{asset.name}:{asset.version}  {asset.content.short}  {_amount(asset)}{archived}"
+    archived = "archived" if asset.archived else ""
+    head = (f"{asset.name}:{asset.version}", asset.content.short, _amount(asset), archived)
+    yield "  ".join(filter(None, head))
     if asset.description:
         yield f"  {asset.description}"
     yield ""
@@ -256,6 +258,6 @@ def _lines(asset: Asset, labels: Sequence[str]) -> Iterator[str]:
     }
     for key, value in rows.items():
         if value:
-            yield f"{key:<16} {value}"
+            yield f"{key:<16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
     for file in asset.files:
         yield f"{'file':<16} {size(file.size_bytes):>7}  {file.digest.short}  {file.path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,7 +22,7 @@ from lading.core.assets import (
 )
 from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
-from lading.core.errors import Issue, SpecError
+from lading.core.errors import Issue, LadingError, SpecError
 from lading.core.model import ModelFile
 from lading.core.ports import Event, Events, OpenAt, ignore
 from lading.workspace import complaints
@@ -30,6 +31,7 @@ from lading.workspace.files import is_executable
 
 Which = Literal["active", "archived", "all"]
 How = Literal["created", "reused", "updated"]
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Workspace:
             raise complaints.unknown(AssetReference(kind, name), self.name, set(by_name))
         found = []
         for one in sorted(by_name) if name is None else [name]:
-            assets = [a for a in self._read(shelf, one, by_name[one]) if _is_wanted(a, which)]
+            assets = [a for a in self._read(shelf, one, by_name[one], told=True) if _is_wanted(a, which)]
             assets.sort(key=_age, reverse=True)
             found += assets if name else assets[:1]
         return found
@@ -277,8 +279,23 @@ class Workspace:
     def _versions(self, shelf: Shelf, name: str) -> list[str]:
         return [version for one, version in shelf.versions() if one == name]
 
-    def _read(self, shelf: Shelf, name: str, versions: Sequence[str]) -> Iterator[Asset]:
-        return (shelf.read(tag_of(name, version)) for version in versions)
+    def _read(
+        self, shelf: Shelf, name: str, versions: Sequence[str], *, told: bool = False
+    ) -> Iterator[Asset]:
+        """Read versions, several at once; what cannot be read is raised, or `told` and passed over."""
+
+        def read(version: str) -> Asset | None:
+            try:
+                return shelf.read(tag_of(name, version))
+            except LadingError as error:
+                if not told:
+                    raise
+                what = f"{name}:{version} is passed over: {error.issues[0]}"
+                self.events(Event("assets", "warning", what))
+                return None
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            yield from (one for one in pool.map(read, versions) if one is not None)
 
 
 def _checked(draft: AssetDraft) -> str:
