@@ -27,6 +27,7 @@ STAGES = (
     "logins",
     "deploy",
     "workspace",
+    "connections",
 )
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

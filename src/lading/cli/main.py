@@ -63,6 +63,15 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "delete": "Forget a version.",
         },
     ),
+    "connection": (
+        "Who you are at Python feeds, git servers and container registries.",
+        {
+            "create": "Keep who you are at a feed, a git server or a registry.",
+            "show": "Show a connection, without its secret.",
+            "list": "List the connections.",
+            "delete": "Forget a connection and its secret.",
+        },
+    ),
     "registry": (
         "Registries that assets are shared by.",
         {

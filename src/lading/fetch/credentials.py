@@ -8,19 +8,27 @@ from __future__ import annotations
 import base64
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from lading.core.errors import Issue, RegistryError
 
+Ask = Callable[[str], tuple[str, str] | None]
+"""A URL without user information → user and password, None where nobody is known."""
+
+
+def nobody(_: str) -> None:
+    """Know nobody anywhere."""
+
 
 class Credentials:
-    """Users and passwords: a URL's own first, then those given, then netrc's."""
+    """Users and passwords: a URL's own first, then those given, those that are asked for, then netrc's."""
 
-    def __init__(self, given: Mapping[str, tuple[str, str]]) -> None:
-        """Take user and password by `host` or `host:port`."""
+    def __init__(self, given: Mapping[str, tuple[str, str]], ask: Ask = nobody) -> None:
+        """Take user and password by `host` or `host:port`; `ask` tells them by URL."""
         self._given = given
+        self._ask = ask
         self._netrc: Mapping[str, tuple[str, str]] | None = None
         self._lock = threading.Lock()
 
@@ -36,7 +44,8 @@ class Credentials:
             pair = (unquote(parts.username), unquote(parts.password or ""))
         else:
             netloc = parts.netloc.rpartition("@")[2].lower()
-            found = self._given.get(netloc) or self._given.get(host) or self._from_netrc().get(host)
+            found = self._given.get(netloc) or self._given.get(host) or self._ask(bare)
+            found = found or self._from_netrc().get(host)
             if found is None:
                 return bare, {}
             pair = found

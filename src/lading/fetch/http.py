@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from lading.core.digest import CHUNK_BYTES, Digest
 from lading.core.errors import IntegrityError, Issue, RegistryError, disk_fix
 from lading.core.ports import Event, Events, ignore
-from lading.fetch.credentials import Credentials
+from lading.fetch.credentials import Ask, Credentials, nobody
 from lading.fetch.downloads import Downloads, KeptText
 from lading.http.client import Client, Response, Transient, public
 from lading.http.partial import Partial
@@ -34,6 +34,7 @@ class HttpFetch:
         *,
         offline: bool = False,
         credentials: Mapping[str, tuple[str, str]] | None = None,
+        ask: Ask = nobody,
         proxies: Mapping[str, str] | None = None,
         events: Events = ignore,
         attempts: int = 5,
@@ -41,13 +42,14 @@ class HttpFetch:
     ) -> None:
         """Keep downloads in `folder`.
 
-        `credentials` are user and password by host, or `host:port`, and are sent to no other; `proxies` are
+        `credentials` are user and password by host, or `host:port`, and are sent to no other; `ask` tells
+        them by URL. `proxies` are
         by host and come before HTTP_PROXY and its kin. A try that fails is repeated after `backoff_s`, twice
         that, and so on; after `attempts` tries that brought nothing the error is raised.
         """
         self._downloads = Downloads(folder)
         self._offline = offline
-        self._client = Client(Credentials(credentials or {}).apart, proxies=proxies)
+        self._client = Client(Credentials(credentials or {}, ask).apart, proxies=proxies)
         self._events = events
         self._patience = Patience("fetch", events, attempts, backoff_s)
 

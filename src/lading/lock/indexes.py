@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 from lading.core.errors import LockError
 from lading.core.spec import Indexes
@@ -24,6 +25,8 @@ _UV_PLACES = (
     "UV_EXTRA_INDEX_URL",
     "UV_FIND_LINKS",
 )
+Ask = Callable[[str], tuple[str, str] | None]
+"""A URL → user and password, None where nobody is known."""
 _UV_KEYS = {"index", "index-url", "extra-index-url", "find-links", "no-index"}
 
 
@@ -61,6 +64,29 @@ def settings(indexes: Indexes, environ: Mapping[str, str], *, no_index: bool = F
         theirs = filter(None, environ.get("UV_FIND_LINKS", "").split(","))
         found["UV_FIND_LINKS"] = ",".join((*map(_location, links), *theirs))
     return Settings(found, no_index or pip.no_index)
+
+
+def logged_in(variables: Mapping[str, str], ask: Ask) -> dict[str, str]:
+    """Write who to be into the URLs of places that tell nobody: by no other way is uv told without a file."""
+    found = dict(variables)
+    for name in _UV_PLACES:
+        separator = "," if name == "UV_FIND_LINKS" else " "
+        places = found.get(name, "").replace("\n", " ").split(separator)
+        if any(places):
+            found[name] = separator.join(_logged_in(one, ask) for one in places)
+    return found
+
+
+def _logged_in(place: str, ask: Ask) -> str:
+    named, url = ("", place) if place.startswith("http") else place.rpartition("=")[::2]
+    if not url.startswith(("http://", "https://")):
+        return place
+    parts = urlsplit(url)
+    if parts.username is not None or not (pair := ask(url)):
+        return place
+    user, password = (quote(one, safe="") for one in pair)
+    url = parts._replace(netloc=f"{user}:{password}@{parts.netloc}").geturl()
+    return f"{named}={url}" if named else url
 
 
 def uv_names_places(environ: Mapping[str, str]) -> bool:

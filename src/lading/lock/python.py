@@ -114,11 +114,12 @@ class Uv:
         no_index: bool,
         offline: bool,
         torch: Torch | None = None,
+        ask: indexes.Ask = lambda _: None,
     ) -> Uv:
-        """Prepare uv for the spec's places and this machine's configuration."""
+        """Prepare uv for the spec's places and this machine's configuration; `ask` tells who to be there."""
         own = {name: value for name, value in environ.items() if name not in _NOT_OURS}
         found = indexes.settings(places, environ, no_index=no_index)
-        own |= found.variables
+        own = indexes.logged_in(own | dict(found.variables), ask)
         own |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
         texts = [*indexes.configured_texts(environ), *own.values()]
         return cls(_binary(), own, credentials.known(environ, texts), found.no_index, offline, torch=torch)

@@ -32,6 +32,7 @@ from lading.lock.asked import Asked, demand_for
 from lading.lock.build import Build, CannotRun, own_alone
 from lading.lock.builder import Builder, Made
 from lading.lock.conda_solve import SolveConda
+from lading.lock.indexes import Ask
 from lading.lock.interpreter import BringPython, Chosen
 from lading.lock.places import Holds, Pin, Place, ResolveBase
 from lading.lock.python import Answer, Demand, Target, Uv
@@ -61,12 +62,14 @@ def resolve(
     solve_conda: SolveConda | None = None,
     pytorch_index: str | None = None,
     environ: Mapping[str, str] | None = None,
+    ask: Ask = lambda _: None,
 ) -> Lock:
     """Pin every byte of the environments that a question asks for.
 
     `build` makes wheels of source distributions, for the platforms that can be run here. `pytorch_index` is a
-    mirror of PyTorch's indexes. With `offline` uv answers from its cache. Raises LockError where nothing
-    satisfies the requirements or a package has no wheel, RegistryError where an index cannot be asked.
+    mirror of PyTorch's indexes; `ask` tells user and password for the URL of an index. With `offline` uv
+    answers from its cache. Raises LockError where nothing satisfies the requirements or a package has no
+    wheel, RegistryError where an index cannot be asked.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -86,6 +89,7 @@ def resolve(
         no_index=read.no_index,
         offline=offline,
         torch=Torch(question.accelerator, pytorch_index) if question.accelerator else None,
+        ask=ask,
     )
     resolver = _Resolver(uv, read, fetch, events, Tally(events), build, cannot_run)
     environments = _environments(question, requirements, read)

@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from lading.core.errors import Issue, RegistryError, VerifyError
 from lading.core.image import Layer
 from lading.core.lock import BaseFacts, Interpreter, LockedBase, LockedDeb
-from lading.core.login import Logins
+from lading.core.login import Login, Logins
 from lading.core.platform import Platform
 from lading.core.ports import Events, Sandbox, ignore
 from lading.core.reference import Reference
@@ -24,6 +24,7 @@ from lading.lock import archives, debian
 from lading.lock.debian_mirror import Mirror, find_mirror
 from lading.lock.index_credentials import by_host
 from lading.logins import LoginFiles
+from lading.pipeline.connected import Connected
 from lading.pipeline.mend import dropping_damaged
 from lading.sandbox import choose as choose_sandbox
 from lading.sandbox import open as open_sandbox
@@ -139,6 +140,7 @@ class Context:
             events=self.events,
             credentials=credentials,
             proxies=proxies,
+            ask=self.connected.feed,
         )
         self._opened.append(fetch)
         return fetch
@@ -147,6 +149,15 @@ class Context:
     def logins(self) -> LoginFiles:
         """Who this user is to registries, as Docker and the containers tools know it."""
         return LoginFiles(os.environ, self.events)
+
+    @cached_property
+    def connected(self) -> Connected:
+        """Who this user is, by connections."""
+        return Connected(self.settings.home, os.environ)
+
+    def _login(self, registry: str, repository: str) -> Login | None:
+        """Find a login: a connection's, which is of this home alone, before everybody's files."""
+        return self.connected.registry(registry, repository) or self.logins.ask(registry, repository)
 
     def registry(
         self, reference: Reference, *, plain_http: bool = False, logins: Logins | None = None
@@ -160,7 +171,7 @@ class Context:
         return RegistryStore(
             there.registry,
             there.repository,
-            logins=logins or (lambda registry: self.logins.ask(registry, there.repository)),
+            logins=logins or (lambda registry: self._login(registry, there.repository)),
             plain_http=plain_http,
             notes=self.layers,
             events=self.events,

@@ -124,6 +124,7 @@ def _resolve(context: Context, what: PackageSpec, facts: ModelFacts, question: l
         cannot_run=context.cannot_run,
         solve_conda=_conda_solver(context, what, question),
         pytorch_index=_pytorch_index(context),
+        ask=context.connected.feed,
     )
 
 

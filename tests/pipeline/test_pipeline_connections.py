@@ -1,0 +1,173 @@
+"""Connections: a private feed is asked as who they say, and no secret of theirs is found anywhere."""
+
+import base64
+import gzip
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from running import Lading
+from smithing import Wheelsmith
+
+pytestmark = pytest.mark.network
+
+USER, PASSWORD = "feed-user", "hunter2-feed-password"
+CONNECTION = """\
+name: feed
+type: python_feed
+target: {target}
+credentials:
+  type: username_password
+  username: feed-user
+  password: {password}
+"""
+MLMODEL = """\
+flavors:
+  python_function:
+    loader_module: mlflow.sklearn
+    model_path: model.pkl
+    python_version: 3.11.2
+    env: {conda: conda.yaml}
+  sklearn: {pickled_model: model.pkl, serialization_format: cloudpickle, sklearn_version: 1.7.2}
+mlflow_version: 3.6.0
+"""
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory):
+    """A private index, pypiserver's, that answers to one user alone."""
+    folder = tmp_path_factory.mktemp("feed")
+    smith = Wheelsmith(folder / "wheels")
+    smith.wheel("greeting", "1.0")
+    digest = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()  # as Apache has it
+    (folder / "users").write_text(f"{USER}:{{SHA}}{digest}\n")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "pypiserver", "run", "-i", "127.0.0.1", "-p", str(port)]
+    command += ["-P", str(folder / "users"), "-a", "list,download,update", "--disable-fallback"]
+    with (folder / "log").open("wb") as log:
+        running = subprocess.Popen([*command, str(folder / "wheels")], stdout=log, stderr=log)
+    try:
+        for _ in range(200):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/simple/", timeout=5).close()
+            except urllib.error.HTTPError as error:
+                error.close()
+                if error.code == 401:
+                    break
+            except OSError:
+                time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/simple"
+    finally:
+        running.terminate()
+        running.wait(10)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A home of this test's own, and all that it writes besides."""
+    return Lading(tmp_path / "home")
+
+
+def found_in(needle, *folders):
+    """List the files that hold a secret, packed or not."""
+    found = []
+    count = 0
+    for path in (path for folder in folders for path in folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            count += 1
+            data = path.read_bytes()
+            plain = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else b""
+            found += [path] if any(one in data or one in plain for one in needle) else []
+    assert count
+    return found
+
+
+NEEDLES = (PASSWORD.encode(), base64.b64encode(f"{USER}:{PASSWORD}".encode()))
+
+
+def routine(folder, feed):
+    folder.mkdir()
+    (folder / "score.py").write_text("import greeting\n\ndef run(data):\n    return greeting.__name__\n")
+    conda = f"dependencies:\n- python=3.11\n- pip:\n  - --extra-index-url {feed}\n  - greeting\n"
+    (folder / "conda.yaml").write_text(conda)
+    (folder / "lading.yaml").write_text("requirements: conda.yaml\ncode: .\n")
+    return folder
+
+
+def test_a_secret_in_a_variable_packs_and_is_written_nowhere(own, feed, tmp_path):
+    folder = routine(tmp_path / "model", feed)
+    (tmp_path / "connection.yml").write_text(CONNECTION.format(target=feed, password="${FEED_PASSWORD}"))
+    env = {"FEED_PASSWORD": PASSWORD, "UV_CACHE_DIR": str(tmp_path / "uv")}
+    said = [own.run("connection", "create", "-f", tmp_path / "connection.yml", env=env)]
+    said.append(own.run("pack", folder, "-t", "secret:1", "-v", env=env))
+    said.append(own.run("connection", "show", "-n", "feed", "--json", env=env))
+    assert [one.returncode for one in said] == [0, 0, 0], [one.stderr for one in said]
+    assert "greeting" in own("show", "secret:1")
+    assert "variable FEED_PASSWORD" in said[-1].stdout
+    texts = "".join(one.stdout + one.stderr for one in said)
+    assert PASSWORD not in texts
+    assert found_in(NEEDLES, own.home, folder, tmp_path / "uv") == []
+
+
+def test_a_secret_in_the_keyring_serves_mlflow_models_and_failures_tell_nothing(own, feed, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text(MLMODEL)
+    import pickle
+
+    from sklearn.linear_model import LinearRegression
+
+    (folder / "model.pkl").write_bytes(pickle.dumps(LinearRegression().fit([[0.0]], [0.0])))
+    conda = "dependencies:\n- python=3.11\n- pip:\n"
+    conda += f"  - --extra-index-url {feed}\n  - greeting\n"
+    (folder / "conda.yaml").write_text(conda)
+    (tmp_path / "connection.yml").write_text(CONNECTION.format(target=feed, password=PASSWORD))
+    env = {
+        "UV_CACHE_DIR": str(tmp_path / "uv"),
+        "PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring",
+        "XDG_DATA_HOME": str(tmp_path / "ring"),
+    }
+    failed = own.run("lock", folder, "-v", env=env, cwd=tmp_path)
+    assert (failed.returncode, "401" in failed.stderr) == (8, True), failed.stderr
+    done = [own.run("connection", "create", "-f", tmp_path / "connection.yml", env=env)]
+    done.append(own.run("lock", folder, "-v", env=env, cwd=tmp_path))
+    assert [one.returncode for one in done] == [0, 0], [one.stderr for one in done]
+    assert "greeting" in (tmp_path / "pylock.toml").read_text()
+    wrong = CONNECTION.format(target=feed, password=f"wrong-{PASSWORD}")
+    (tmp_path / "connection.yml").write_text(wrong)
+    done.append(own.run("connection", "create", "-f", tmp_path / "connection.yml", env=env))
+    done.append(own.run("lock", folder, "--upgrade", "-v", env={**env, "UV_NO_CACHE": "1"}, cwd=tmp_path))
+    assert done[-1].returncode == 8, done[-1].stderr
+    done.append(own.run("connection", "delete", "-n", "feed", env=env))
+    assert done[-1].returncode == 0
+    assert PASSWORD not in "".join(one.stdout + one.stderr for one in (failed, *done))
+    assert found_in(NEEDLES, own.home, folder, tmp_path / "uv") == []
+    assert not any(one in (tmp_path / "pylock.toml").read_bytes() for one in NEEDLES)
+    kept = (base64.encodebytes(PASSWORD.encode()).strip(), *NEEDLES)
+    assert found_in(kept, tmp_path / "ring") == []
+
+
+def test_a_secret_on_standard_input_is_refused_without_a_keyring(own, tmp_path):
+    command = [sys.executable, "-m", "lading", "connection", "create", "-n", "hub", "--secret-stdin"]
+    command += ["-t", "container_registry", "--target", "hub.example.com", "--home", str(own.home)]
+    done = subprocess.run(
+        command,
+        input=PASSWORD,
+        text=True,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"},
+    )
+    assert done.returncode == 8, done.stderr
+    assert "--insecure-storage" in done.stderr
+    assert PASSWORD not in done.stderr + done.stdout
+    assert own.fails(2, "connection", "show", "-n", "hub")
