@@ -67,9 +67,8 @@ def resolve(
     """Pin every byte of the environments that a question asks for.
 
     `build` makes wheels of source distributions, for the platforms that can be run here. `pytorch_index` is a
-    mirror of PyTorch's indexes; `ask` tells user and password for the URL of an index. With `offline` uv
-    answers from its cache. Raises LockError where nothing satisfies the requirements or a package has no
-    wheel, RegistryError where an index cannot be asked.
+    mirror of PyTorch's indexes; `ask` tells user and password for an index. `offline` uv answers from its
+    cache. LockError: nothing satisfies this, or there is no wheel; RegistryError: an index cannot be asked.
     """
     from concurrent.futures import ThreadPoolExecutor
 
