@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from lading import pipeline
-from lading.cli.console import Common, Console
-from lading.cli.endpoint import File, Name, Overrides, confirm
+from lading.cli.assets import File, Set
+from lading.cli.console import Console, GroupCommon
+from lading.cli.endpoint import Name, confirm
 from lading.pipeline import deployments
 from lading.pipeline.endpoints import Given
 
-EndpointName = Annotated[str, Parameter(alias="-e")]
-Maybe = Annotated[str | None, Parameter(alias="-e")]
+EndpointName = Annotated[str, Parameter(name=["--endpoint-name", "--endpoint", "-e"])]
+Maybe = Annotated[str | None, Parameter(name=["--endpoint-name", "--endpoint", "-e"])]
+Workspace = Annotated[
+    str | None,
+    Parameter(
+        name=["--workspace", "--workspace-name", "-w"],
+        help="Where packages, models and environments are found; default: this machine's store.",
+    ),
+]
 TargetKind = Literal["machine", "docker", "podman"]
 
 
@@ -22,13 +31,19 @@ def create(
     file: File = None,
     name: Annotated[str | None, Parameter(alias="-n")] = None,
     endpoint_name: Maybe = None,
-    set_: Overrides = None,
+    set_: Set = (),
     target: TargetKind | None = None,
     all_traffic: Annotated[bool, Parameter(negative="")] = False,
+    package_model: Annotated[  # noqa: ARG001 - Azure's word for what is always done
+        bool, Parameter(name=["--package-model", "--with-package"], negative="")
+    ] = False,
     no_wait: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    workspace: Workspace = None,
+    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
 ) -> None:
     """Create a deployment and wait until it answers; one that is there is changed without a gap.
+
+    Its environment names a package; a model, code and an environment are packaged first.
 
     For example:
 
@@ -37,21 +52,20 @@ def create(
         lading deployment create -n blue -e my-endpoint --set environment=iris:1 --set instance_count=2
 
     Args:
-        file: Azure ML's YAML of an online deployment.
         name: Its name, in place of the file's.
         endpoint_name: The endpoint that it belongs to, in place of the file's.
-        set_: A value in place of the file's, such as instance_count=2.
         target: Where instances run: machine (sandboxes), docker or podman; default: machine.
         all_traffic: Give it all of the traffic, once it answers.
+        package_model: Package the file's model, code and environment, which is always done here.
         no_wait: Do not wait until it answers.
     """
-    console, context = _open(common)
-    given = Given(file, tuple(set_ or ()), name, endpoint_name)
+    console, context = _open(common, workspace)
+    given = Given(file, set_, name, endpoint_name)
     found = deployments.create(context, given, target=target, all_traffic=all_traffic, wait=not no_wait)
     _print(console, found)
 
 
-def show(*, name: Name, endpoint_name: EndpointName, common: Common = Common()) -> None:  # noqa: B008 - frozen
+def show(*, name: Name, endpoint_name: EndpointName, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
     """Show a deployment and the state of each of its instances.
 
     For example:
@@ -66,7 +80,7 @@ def show(*, name: Name, endpoint_name: EndpointName, common: Common = Common()) 
     _print(console, deployments.show(context, endpoint_name, name))
 
 
-def list_(*, endpoint_name: Maybe = None, common: Common = Common()) -> None:  # noqa: B008 - frozen
+def list_(*, endpoint_name: Maybe = None, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
     """List the deployments of an endpoint, or all of them.
 
     For example:
@@ -98,10 +112,11 @@ def update(
     name: Annotated[str | None, Parameter(alias="-n")] = None,
     endpoint_name: Maybe = None,
     instance_count: int | None = None,
-    set_: Overrides = None,
+    set_: Set = (),
     target: TargetKind | None = None,
     no_wait: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    workspace: Workspace = None,
+    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
 ) -> None:
     """Change a deployment, instance by instance, so that no request fails; one that fails goes back.
 
@@ -112,17 +127,15 @@ def update(
         lading deployment update -n blue -e my-endpoint --instance-count 3
 
     Args:
-        file: Azure ML's YAML of an online deployment.
         name: Its name.
         endpoint_name: The endpoint that it belongs to.
         instance_count: How many instances there are to be.
-        set_: A value, such as request_settings.max_concurrent_requests_per_instance=4.
         target: Where instances run: machine (sandboxes), docker or podman.
         no_wait: Do not wait until it is done.
     """
-    console, context = _open(common)
+    console, context = _open(common, workspace)
     more = [] if instance_count is None else [f"instance_count={instance_count}"]
-    given = Given(file, (*(set_ or ()), *more), name, endpoint_name)
+    given = Given(file, (*set_, *more), name, endpoint_name)
     _print(console, deployments.update(context, given, target=target, wait=not no_wait))
 
 
@@ -131,7 +144,7 @@ def delete(
     name: Name,
     endpoint_name: EndpointName,
     yes: Annotated[bool, Parameter(alias="-y", negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
 ) -> None:
     """Delete a deployment that has no traffic; what is being answered is.
 
@@ -157,7 +170,7 @@ def get_logs(
     lines: Annotated[int, Parameter(alias="-l")] = 50,
     instance: str | None = None,
     follow: Annotated[bool, Parameter(alias="-f", negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
 ) -> None:
     """Print what a deployment's instances wrote last.
 
@@ -182,9 +195,11 @@ def get_logs(
 logs = get_logs
 
 
-def _open(common: Common) -> tuple[Console, pipeline.Context]:
-    console = Console(common)
-    return console, pipeline.Context(common.settings(), console.event)
+def _open(common: GroupCommon, workspace: str | None = None) -> tuple[Console, pipeline.Context]:
+    console, settings = Console(common), common.settings()
+    if workspace:
+        settings = replace(settings, workspace=workspace)
+    return console, pipeline.Context(settings, console.event)
 
 
 def _ready(found: dict[str, Any]) -> int:

@@ -9,13 +9,12 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from lading import pipeline
-from lading.cli.console import Common, Console
+from lading.cli.assets import File, Set
+from lading.cli.console import Console, GroupCommon
 from lading.core.errors import Issue, SpecError
 from lading.pipeline import endpoints
 
 Name = Annotated[str, Parameter(alias="-n")]
-File = Annotated[Path | None, Parameter(alias="-f")]
-Overrides = Annotated[list[str] | None, Parameter(name="--set", negative="")]
 
 
 def create(
@@ -23,10 +22,10 @@ def create(
     file: File = None,
     name: Annotated[str | None, Parameter(alias="-n")] = None,
     auth_mode: str | None = None,
-    set_: Overrides = None,
+    set_: Set = (),
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(alias="-p")] = 0,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
 ) -> None:
     """Create an endpoint, or change the one of that name.
 
@@ -37,20 +36,18 @@ def create(
         lading endpoint create -n my-endpoint --port 9000
 
     Args:
-        file: Azure ML's YAML of an online endpoint.
         name: Its name, in place of the file's.
         auth_mode: key; Azure's tokens are refused.
-        set_: A value in place of the file's, such as tags.stage=test.
         host: Address to listen on; default: 127.0.0.1, this machine alone.
         port: Port to listen on; default: any that is free, and the same from then on.
     """
     console, context = _open(common)
     more = [f"auth_mode={auth_mode}"] if auth_mode else []
-    given = endpoints.Given(file, (*(set_ or ()), *more), name)
+    given = endpoints.Given(file, (*set_, *more), name)
     _print(console, endpoints.create_endpoint(context, given, host=host, port=port))
 
 
-def show(*, name: Name, common: Common = Common()) -> None:  # noqa: B008 - frozen
+def show(*, name: Name, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
     """Show an endpoint, its traffic and its deployments.
 
     For example:
@@ -64,7 +61,7 @@ def show(*, name: Name, common: Common = Common()) -> None:  # noqa: B008 - froz
     _print(console, endpoints.show_endpoint(context, name))
 
 
-def list_(*, common: Common = Common()) -> None:  # noqa: B008 - frozen
+def list_(*, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
     """List the endpoints.
 
     For example:
@@ -86,8 +83,8 @@ def update(
     file: File = None,
     traffic: Annotated[str | None, Parameter(alias="-r")] = None,
     mirror_traffic: str | None = None,
-    set_: Overrides = None,
-    common: Common = Common(),  # noqa: B008 - frozen
+    set_: Set = (),
+    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
 ) -> None:
     """Change an endpoint: its traffic, what is mirrored, its tags.
 
@@ -99,15 +96,13 @@ def update(
 
     Args:
         name: Its name.
-        file: Azure ML's YAML; what it does not say of traffic stays.
         traffic: Shares in per cent; those that are not named stay.
         mirror_traffic: A deployment and the share, 50 % at most, of which it is sent copies.
-        set_: A value, such as tags.stage=test.
     """
     console, context = _open(common)
     found = endpoints.update_endpoint(
         context,
-        endpoints.Given(file, tuple(set_ or ()), name),
+        endpoints.Given(file, set_, name),
         traffic=None if traffic is None else _parse("--traffic", traffic),
         mirror_traffic=None if mirror_traffic is None else _parse("--mirror-traffic", mirror_traffic),
     )
@@ -118,7 +113,7 @@ def delete(
     *,
     name: Name,
     yes: Annotated[bool, Parameter(alias="-y", negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
 ) -> None:
     """Delete an endpoint and its deployments; what is being answered is.
 
@@ -144,7 +139,7 @@ def invoke(
         str | None, Parameter(name=["--deployment-name", "--deployment", "-d"])
     ] = None,
     content_type: str = "application/json",
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
 ) -> None:
     """Send a request to an endpoint and print the answer.
 
@@ -170,7 +165,7 @@ def invoke(
     sys.stdout.buffer.flush()
 
 
-def get_credentials(*, name: Name, common: Common = Common()) -> None:  # noqa: B008 - frozen
+def get_credentials(*, name: Name, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
     """Print the keys of an endpoint, as JSON.
 
     For example:
@@ -190,7 +185,7 @@ def regenerate_keys(
     *,
     name: Name,
     key_type: Literal["primary", "secondary"] = "primary",
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
 ) -> None:
     """Make a key of an endpoint anew; the one before it opens nothing any more.
 
@@ -210,7 +205,7 @@ def regenerate_keys(
 def up(
     *,
     foreground: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
 ) -> None:
     """Serve every endpoint that there is: after this machine has been started anew, for one.
 
@@ -231,7 +226,7 @@ def up(
     console.result(f"supervisor: process {found['process_id']}", found)
 
 
-def down(*, common: Common = Common()) -> None:  # noqa: B008 - frozen
+def down(*, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
     """End all instances and the supervisor; endpoints stay, and are served again by the next command.
 
     For example:
@@ -253,7 +248,7 @@ def confirm(what: str, *, yes: bool) -> None:
         raise SpecError(Issue("--yes", "nothing was deleted"))
 
 
-def _open(common: Common) -> tuple[Console, pipeline.Context]:
+def _open(common: GroupCommon) -> tuple[Console, pipeline.Context]:
     console = Console(common)
     return console, pipeline.Context(common.settings(), console.event)
 

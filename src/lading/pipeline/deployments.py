@@ -8,11 +8,10 @@ from typing import Any
 
 from lading import deploy
 from lading.core import typed
-from lading.core.digest import Digest
 from lading.core.endpoint import Deployment, TargetName
 from lading.core.errors import DeployError, Issue, RegistryError, SpecError
 from lading.core.ports import Event
-from lading.pipeline import endpoints, shelf, targets
+from lading.pipeline import deployable, endpoints, targets
 from lading.pipeline.context import Context
 from lading.pipeline.endpoints import Given
 from lading.spec.azureml import deployment as deployment_file
@@ -122,9 +121,10 @@ def _deployment(
     context: Context, found: OnlineDeployment, target: TargetName, before: Deployment | None = None
 ) -> Deployment:
     """Find what a file names; raise where it is not there, or cannot run there."""
-    environment, package = _package(context, found)
-    if before is not None and before.environment == environment:
-        package = before.package  # what runs stays what it is, whatever its name means by now
+    if before is not None and found.environment == before.environment and found.model is None:
+        environment, package = before.environment, before.package  # whatever its name means by now
+    else:
+        environment, package = deployable.find(context, found)
     deployment = Deployment(
         name=str(found.name),
         endpoint_name=str(found.endpoint_name),
@@ -144,15 +144,6 @@ def _deployment(
     for warning in targets.check(context, deployment):
         context.events(Event("deploy", "warning", warning))
     return deployment
-
-
-def _package(context: Context, found: OnlineDeployment) -> tuple[str, Digest]:
-    where = f"deployment {found.name!r}"
-    if not isinstance(found.environment, str):
-        what = "environment: expected the name of a package, NAME:VERSION"
-        raise SpecError(Issue(where, what, "make one first: lading package create"))
-    name = found.environment.removeprefix("azureml:")
-    return name, shelf.find(context, name).image.descriptor.digest
 
 
 def _put(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lading.core.endpoint import Deployment, Probe, RequestSettings
 from lading.core.errors import Issue
 from lading.spec.azureml.endpoint import check_name
+from lading.spec.azureml.environment import Environment
+from lading.spec.azureml.model import Model
 from lading.spec.azureml.text import Place, Reader, dump
 from lading.spec.typed import read_text
 
@@ -99,9 +101,9 @@ class OnlineDeployment:
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
-    model: str | Mapping[str, Any] | None = None
+    model: str | Model | None = None
     code_configuration: CodeConfiguration | None = None
-    environment: str | Mapping[str, Any] | None = None
+    environment: str | Environment | None = None
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     instance_type: str | None = None
     instance_count: int = 1
