@@ -4,14 +4,17 @@ import collections
 import http.client
 import json
 import os
+import shutil
 import signal
 import stat
+import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from engines import CONTAINERS_CONF, require
 from lading import deploy, pipeline, settings
 from lading.core.errors import DeployError, RegistryError, SpecError
 from lading.pipeline import deployments, endpoints
@@ -280,6 +283,79 @@ def test_traffic_is_split_pinned_mirrored_and_taken_away(work):
     assert endpoints.show_endpoint(work.context, "my-endpoint")["mirror_traffic"] == {}
     with pytest.raises(RegistryError, match="there are: blue"):
         work.deployment("green")
+
+
+SCORE = """
+import json, os
+
+def init():
+    global model
+    model = json.load(open(os.path.join(os.environ["AZUREML_MODEL_DIR"], "weights", "model.json")))
+
+def run(raw):
+    return {"bias": model["bias"], "got": json.loads(raw)["data"], "mark": os.environ["MARK"]}
+"""
+INLINE = """
+name: inline
+endpoint_name: my-endpoint
+model: {path: weights}
+code_configuration: {code: src, scoring_script: score.py}
+environment:
+  image: debian:bookworm
+  conda_file: {dependencies: [python=3.11, pip, {pip: [packaging]}]}
+environment_variables: {MARK: here}
+request_settings: {request_timeout_ms: 30000}
+"""
+
+
+def test_a_model_and_its_code_are_packaged_and_answer_on_azures_own_server(work, tmp_path):
+    for name, text in (("weights/model.json", '{"bias": 7}'), ("src/score.py", SCORE), ("d.yml", INLINE)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    made = deployments.create(work.context, Given(tmp_path / "d.yml"))
+    assert made["environment"] == "azureml:my-endpoint-inline:1"
+    pinned = {"azureml-model-deployment": "inline"}
+    status, answer, headers = work.ask([1], headers=pinned)
+    assert (status, answer) == (200, {"bias": 7, "got": [1], "mark": "here"})
+    assert headers["x-ms-server-version"].startswith("azmlinfsrv/")
+    # in a network of its own it is reached all the same
+    overrides = ("egress_public_network_access=disabled", "environment_variables.MARK=apart")
+    deployments.update(work.context, Given(None, overrides, "inline", "my-endpoint"))
+    assert work.ask([1], headers=pinned)[1]["mark"] == "apart"
+    deployments.delete(work.context, "my-endpoint", "inline")
+
+
+@pytest.fixture
+def podman(work, engine_folder, monkeypatch):
+    require("podman", "podman")
+    require("runc", "runc")
+    folder = engine_folder / "endpoints"
+    folder.mkdir()
+    (folder / "containers.conf").write_text(CONTAINERS_CONF)
+    storage = f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n'
+    (folder / "storage.conf").write_text(storage)
+    monkeypatch.setenv("CONTAINERS_CONF", f"{folder}/containers.conf")
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", f"{folder}/storage.conf")
+    endpoints.down(work.context)  # what comes up has these variables
+    yield
+    endpoints.down(work.context)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.usefixtures("podman")
+def test_instances_run_in_podman_and_come_back_there(work):
+    given = Given(None, ("environment=swap:2",), "pod", "my-endpoint")
+    assert deployments.create(work.context, given, target="podman")["target"] == "podman"
+    pinned = {"azureml-model-deployment": "pod"}
+    assert work.ask(headers=pinned)[1] == {"version": "swap:2"}
+    listed = ["podman", "ps", "--quiet"]
+    (container,) = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split()
+    subprocess.run(["podman", "kill", container], check=True, capture_output=True)
+    work.wait(lambda: [one["restarts"] for one in work.deployment("pod")["instances"]] == [1])
+    work.wait(lambda: [one["state"] for one in work.deployment("pod")["instances"]] == ["ready"])
+    assert work.ask(headers=pinned)[0] == 200
+    deployments.delete(work.context, "my-endpoint", "pod")
+    work.wait(lambda: not subprocess.run(listed, check=True, capture_output=True).stdout)
 
 
 def test_the_last_endpoint_takes_the_supervisor_with_it(work):

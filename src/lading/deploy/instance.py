@@ -152,7 +152,8 @@ class Instance:
             limit_s = ready.initial_delay + ready.period * ready.failure_threshold
             if is_first and now - begun > limit_s:
                 return f"it was not ready within {limit_s} s{_last(started.running)}"
-            if now >= live_at:
+            # as with a startup probe: what loads for long is not ended for that
+            if now >= live_at and not is_first:
                 is_live = is_well(started.address, started.liveness, live.timeout)
                 live_failures = 0 if is_live else live_failures + 1
                 if live_failures >= live.failure_threshold:

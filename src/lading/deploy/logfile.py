@@ -27,14 +27,13 @@ class LogFile:
         """Append; a disk that is full costs lines of a log, and nothing else."""
         with self._turn:
             try:
+                if self.path.exists() and self.path.stat().st_size > self._most_bytes:
+                    self.path.replace(_before(self.path))
                 handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
                 try:
                     os.write(handle, data)
-                    is_long = os.fstat(handle).st_size > self._most_bytes
                 finally:
                     os.close(handle)
-                if is_long:
-                    self.path.replace(_before(self.path))
             except OSError:
                 return 0
         return len(data)

@@ -70,7 +70,8 @@ def _settings(deployment: Deployment) -> dict[str, str]:
     given = {
         name: value for name, value in deployment.environment_variables.items() if not name.startswith(_OURS)
     }
-    timeout_s = deployment.request_settings.request_timeout_ms / 1000
+    # whoever asks is told by the endpoint, which gives up first
+    timeout_s = deployment.request_settings.request_timeout_ms / 1000 + 1
     return {"LADING_REQUEST_TIMEOUT_S": f"{timeout_s:g}", "LADING_GRPC_PORT": "0", **given}
 
 

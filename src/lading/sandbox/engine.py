@@ -64,7 +64,8 @@ class Podman:
         options = ["--security-opt", "label=disable", "--read-only-tmpfs=false", "--user", str(user)]
         if os.geteuid() != 0:
             options += [f"--userns=keep-id:uid={user.uid},gid={user.gid}"]
-        image = ["--rootfs", str(tree.absolute()), *argv]
+        # runtimes refuse a path with a link in it
+        image = ["--rootfs", str(tree.resolve()), *argv]
         _let_in(tmp, self.root)
         return _run(
             "podman",
