@@ -23,6 +23,7 @@ STAGES = (
     "sandbox",
     "bases",
     "verify",
+    "score",
     "fetch",
     "logins",
     "deploy",

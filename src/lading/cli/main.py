@@ -28,6 +28,7 @@ COMMANDS = {
     "verify": "Run a package in a sandbox and replay its recorded predictions.",
     "run": "Run a package in docker, podman or the sandbox.",
     "serve": "Run one or more packages and answer requests on this machine.",
+    "score": "Score files with a package, in mini batches.",
     "push": "Push a package to a registry.",
     "pull": "Pull a package, or any image, from a registry.",
     "copy": "Copy an image from one registry to another.",

@@ -27,7 +27,7 @@ class Event:
     text: str = ""
     done: int = 0
     total: int | None = None
-    unit: Literal["bytes", "packages", "layers", "requests"] = "bytes"
+    unit: Literal["bytes", "packages", "layers", "requests", "files"] = "bytes"
 
 
 Events = Callable[[Event], None]

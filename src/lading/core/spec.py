@@ -74,7 +74,14 @@ class Example:
 
 
 ServerName = Literal[
-    "lading", "azureml_online", "mlflow", "mlserver", "triton", "tensorflow_serving", "custom"
+    "lading",
+    "azureml_online",
+    "azureml_batch",
+    "mlflow",
+    "mlserver",
+    "triton",
+    "tensorflow_serving",
+    "custom",
 ]
 """The inference servers; each has a file in `servers`."""
 

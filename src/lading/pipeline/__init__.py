@@ -16,6 +16,8 @@ from lading.pipeline.plan import facts_json, init, inspect, plan
 from lading.pipeline.rebuild import Checked, check, rebuild
 from lading.pipeline.remote import tags
 from lading.pipeline.run import verify_package
+from lading.pipeline.score import Wanted as WantedScores
+from lading.pipeline.score import score
 from lading.pipeline.serve import serve, serve_several
 from lading.pipeline.shelf import Package, export, find, remove, tag, untag
 from lading.pipeline.summary import of_facts as describe
@@ -37,6 +39,7 @@ __all__ = [
     "Packed",
     "Started",
     "Wanted",
+    "WantedScores",
     "Which",
     "Workspace",
     "check",
@@ -67,6 +70,7 @@ __all__ = [
     "remove",
     "run_package",
     "schema",
+    "score",
     "serve",
     "serve_several",
     "start_package",

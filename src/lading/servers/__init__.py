@@ -6,11 +6,20 @@ import difflib
 
 from lading.core.errors import Issue, SpecError
 from lading.core.server import Server
-from lading.servers import azureml_online, custom, mlflow, mlserver, native, tensorflow_serving, triton
+from lading.servers import (
+    azureml_batch,
+    azureml_online,
+    custom,
+    mlflow,
+    mlserver,
+    native,
+    tensorflow_serving,
+    triton,
+)
 
 _SERVERS: dict[str, Server] = {
     one.SERVER.name: one.SERVER
-    for one in (native, azureml_online, mlflow, mlserver, triton, tensorflow_serving, custom)
+    for one in (native, azureml_online, azureml_batch, mlflow, mlserver, triton, tensorflow_serving, custom)
 }
 
 __all__ = ["find"]

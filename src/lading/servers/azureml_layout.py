@@ -17,7 +17,8 @@ from lading.core.spec import PackageSpec
 
 APP = "/var/azureml-app"
 MLFLOW = "/var/mlflow_resources"
-_MLFLOW_SCRIPT = "mlflow_score_script.py"
+ONLINE_SCRIPT, BATCH_SCRIPT = "mlflow_score_script.py", "mlflow_batch_script.py"
+"""What an MLflow model without a script of its own gets; each lies beside this file."""
 _TELLS_MLFLOW = re.compile(r"""(?m)^[\s\-"']*mlflow(?:[-_.]skinny)?(?![\w\-.]*\w)""")
 
 
@@ -36,13 +37,13 @@ class Layout:
     """What the script needs besides the server and what the model tells."""
 
 
-def lay_out(spec: PackageSpec, facts: ModelFacts) -> Layout:
+def lay_out(spec: PackageSpec, facts: ModelFacts, script_of_mlflow: str = ONLINE_SCRIPT) -> Layout:
     """Lay a package out; SpecError where there is no scoring script, and none can be made."""
     folder, path = model_places(spec)
     settings = spec.server_settings
     if facts.format == "mlflow" and facts.entry is None:
-        script = PurePosixPath(MLFLOW, _MLFLOW_SCRIPT)
-        source = Path(__file__).with_name(_MLFLOW_SCRIPT).read_bytes()
+        script = PurePosixPath(MLFLOW, script_of_mlflow)
+        source = Path(__file__).with_name(script_of_mlflow).read_bytes()
         variables = {"MLFLOW_MODEL_FOLDER": settings.model_folder or ""}
         # what Azure ML adds to a model's own list: the part of MLflow that loads models
         needed = ("pandas", *(() if _brings_mlflow(spec, facts) else ("mlflow-skinny",)))

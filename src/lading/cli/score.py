@@ -1,0 +1,87 @@
+"""`lading score`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from lading import pipeline
+from lading.cli.console import Common, Console, SandboxKind
+from lading.core.platform import Platform
+
+Whole = Annotated[int, Parameter(validator=Number(gte=0))]
+
+
+def run(
+    package: str,
+    /,
+    *,
+    data: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")],
+    output: Annotated[Path, Parameter(alias="-o")] = Path("predictions.csv"),
+    mini_batch_size: Annotated[int, Parameter(validator=Number(gte=1))] = 10,
+    append: Literal["row", "summary"] = "row",
+    error_threshold: Annotated[int, Parameter(validator=Number(gte=-1))] = -1,
+    retries: Whole = 3,
+    timeout_s: Annotated[float, Parameter(validator=Number(gt=0))] = 30.0,
+    env: Annotated[tuple[str, ...], Parameter(alias="-e", negative="")] = (),
+    env_file: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    restart: Annotated[bool, Parameter(negative="")] = False,
+    sandbox: SandboxKind | None = None,
+    platform: str | None = None,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> int:
+    """Score files with a package, in mini batches, as Azure ML's batch deployments do.
+
+    For example:
+
+        lading score heart:1 --data ./heart-csv --output predictions.csv
+
+        lading score digits:1 --data a.png b.png --mini-batch-size 1 --retries 0 --error-threshold 5
+
+        lading score heart:1 --data ./heart-csv --append summary --output ./scored
+
+    The package runs in the sandbox, without a network. A run that was broken off goes on where it was
+    when the same command is given again; files that failed are then tried again.
+
+    Args:
+        package: A name, a digest, or the beginning of one; of server azureml_batch, or lading's own.
+        data: A folder, of which all files are scored, or files.
+        output: File that the rows go to; with --append summary, folder of what the script writes.
+        mini_batch_size: How many files run() is given at once; default: 10.
+        append: row: what run() returns goes to the output, as CSV without a header; summary: nothing does.
+        error_threshold: How many files may fail; default: -1, any number.
+        retries: How often a mini batch that failed is tried again; default: 3.
+        timeout_s: Seconds that a mini batch may take; default: 30.
+        env: KEY=VALUE for the script, or KEY to hand on your own variable.
+        env_file: File of such lines.
+        restart: Begin again, and overwrite the output.
+        sandbox: unshare, bwrap, podman or docker; default: the first that works.
+        platform: One of a package of several platforms; default: this machine's.
+    """
+    console = Console(common)
+    context = pipeline.Context(common.settings(), console.event)
+    wanted = pipeline.WantedScores(
+        data=data,
+        output=output,
+        mini_batch_size=mini_batch_size,
+        appends=append == "row",
+        error_threshold=error_threshold,
+        retries=retries,
+        timeout_s=timeout_s,
+        environment=pipeline.variables(env, env_file),
+        restart=restart,
+        platform=Platform.parse(platform) if platform else None,
+        sandbox=sandbox,
+    )
+    tally = pipeline.score(context, package, wanted, log=sys.stderr.buffer if common.verbose else None)
+    text = f"{output}: {tally.rows} rows of {tally.files} files"
+    if tally.resumed:
+        text += f", {tally.resumed} of {tally.mini_batches} mini batches were there already"
+    if tally.failed_files:
+        text += f", {tally.failed_files} files failed: the same command tries them again"
+    console.result(text, {"output": str(output), **tally.to_json()})
+    return 0
