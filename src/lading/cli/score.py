@@ -46,7 +46,7 @@ def run(
     data: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")],
     output: Annotated[Path, Parameter(alias="-o")] = Path("predictions.csv"),
     append: Literal["row", "summary"] = "row",
-    how: How = How(),  # noqa: B008 - frozen
+    how: How = How(),
     restart: Annotated[bool, Parameter(negative="")] = False,
     sandbox: SandboxKind | None = None,
     platform: str | None = None,
