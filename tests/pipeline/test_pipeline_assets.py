@@ -80,6 +80,17 @@ def test_a_damaged_file_is_never_downloaded_and_nothing_half_is_left(context, tm
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_file_that_was_changed_is_not_packaged(context, tmp_path):
+    assets.create(context, write(tmp_path))
+    found = assets.resolve(context, "iris-model:1", "model")
+    folder = assets.materialise(context, found)
+    (folder / "model" / "run.sh").write_text("changed")
+    assert (assets.materialise(context, found) / "model" / "run.sh").read_text() == "#!/bin/sh\n"
+    (folder / "model" / "a.bin").write_text("x")  # a link to the blob
+    with pytest.raises(IntegrityError, match="were changed"):
+        assets.materialise(context, found)
+
+
 def test_what_cannot_be_kept_leaves_nothing_behind(context, tmp_path):
     draft = write(tmp_path)
     (tmp_path / "model" / "away").symlink_to("/etc/passwd")

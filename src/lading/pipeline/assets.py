@@ -12,7 +12,7 @@ from pathlib import Path
 from lading.core.assets import Asset, AssetDraft, AssetKind, AssetReference, plural
 from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
-from lading.core.errors import IntegrityError, Issue, SpecError
+from lading.core.errors import IntegrityError, Issue, ModelError, SpecError
 from lading.core.model import ModelFile
 from lading.core.ports import Event
 from lading.core.reference import Reference
@@ -167,9 +167,22 @@ def materialise(context: Context, found: Found) -> Path:
     """
     folder = context.settings.cache / "assets" / found.asset.content.hex
     if folder.is_dir():
-        os.utime(folder)
-        return folder
-    return write(context, found, folder, link=True)
+        if _is_sound(context, found.asset, folder):
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)
+    write(context, found, folder, link=True)
+    if not _is_sound(context, found.asset, folder):
+        what = "has a file in the store whose bytes were changed"
+        raise IntegrityError(Issue(str(found.reference), what, "lading fsck --repair, and create it again"))
+    return folder
+
+
+def _is_sound(context: Context, asset: Asset, folder: Path) -> bool:
+    """Tell whether files are what an asset says; those that have not changed since are not read again."""
+    try:
+        return all(context.digests.of(folder / one.path) == one.digest for one in asset.files)
+    except ModelError:
+        return False
 
 
 def root(folder: Path, asset: Asset) -> Path:
