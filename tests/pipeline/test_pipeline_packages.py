@@ -220,6 +220,8 @@ def test_a_package_is_an_environment_that_serves_by_itself(context, environ, fol
     assert str(there.environment.reference) == target
     assert there.packed.digest == made.packed.digest
     assert "iris-pkg" in [one.asset.name for one in packages.listed(assets.here(context))]
+    shared = packages.share(context, made.environment, "team", name="Shared")
+    assert shared.asset.document["image"] == f"shared@{made.packed.digest}"
     with Context(settings.load(environ, home=tmp_path / "home")) as other:
         assert packages.bring(other, packages.find(other, target)) == made.packed.digest
         assert other.store.find(str(made.packed.digest))

@@ -15,7 +15,7 @@ from lading import pipeline
 from lading.cli.console import Console, size
 from lading.core.assets import Asset, AssetKind, AssetReference
 from lading.core.errors import Issue, SpecError
-from lading.pipeline import assets
+from lading.pipeline import assets, packages
 
 File = Annotated[Path | None, Parameter(name=["--file", "-f"], help="The YAML file, as Azure ML has it.")]
 Set = Annotated[
@@ -220,7 +220,7 @@ def share(
     """Copy a version into a registry."""
     with opened(console, where) as context:
         found = assets.resolve(context, reference, reference.kind)
-        made = assets.share(context, found, to, name=name, version=version)
+        made = packages.share(context, found, to, name=name, version=version)
     tell_created(console, made, Where(registry_name=to))
     return 0
 

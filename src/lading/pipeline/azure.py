@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lading.core.assets import PREFIX
 from lading.core.bill import Bill
 from lading.core.errors import Issue, LadingError, SpecError
 from lading.core.platform import Platform
@@ -44,6 +45,8 @@ class Outside:
     routes: Mapping[str, str]
     """`liveness`, `readiness`, `scoring`."""
     notes: tuple[str, ...] = ()
+    is_pushed: bool = False
+    """Whether the image is there already."""
 
     @property
     def tagged(self) -> str:
@@ -98,7 +101,7 @@ def look(context: Context, package: str, image: str | None) -> Outside:
     reference = Reference(where.registry, where.repository, where.tag, found.descriptor.digest)
     version = name.tag or where.tag or "1"
     called = name.repository.rpartition("/")[2]
-    return Outside(called, version, reference, bill.server.port, routes, _notes(bill))
+    return Outside(called, version, reference, bill.server.port, routes, _notes(bill), where == there)
 
 
 def ml(
@@ -193,6 +196,8 @@ def _find(context: Context, package: str) -> tuple[Reference, str, Reference]:
     try:
         found = packages.find(context, package)
     except LadingError:
+        if package.startswith(PREFIX):
+            raise
         descriptor = context.store.find(package)
         if any(str(name) == package for name, _ in context.store.tags()):
             own = Reference.parse(package)
@@ -207,7 +212,7 @@ def _find(context: Context, package: str) -> tuple[Reference, str, Reference]:
 
 
 def _push(outside: Outside, package: str) -> tuple[str, ...]:
-    return (f"lading push {package} {outside.tagged}",) if package != outside.tagged else ()
+    return () if outside.is_pushed else (f"lading push {package} {outside.tagged}",)
 
 
 def _notes(bill: Bill) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from lading.spec.azureml import text
 from lading.spec.azureml.package import ModelPackage
 from lading.spec.typed import read_text
 from lading.store import LayoutStore
+from lading.workspace import Created as Kept
 from lading.workspace import Which, Workspace
 from lading.workspace.workspace import How
 
@@ -173,6 +174,32 @@ def bring(context: Context, found: Found) -> Digest:
             raise RegistryError(Issue(str(found.reference), what, "make it again: lading package create"))
         transfer.receive(context, store, replace(name, digest=digest))
     return digest
+
+
+@keeping
+def share(
+    context: Context, found: Found, registry: str, *, name: str | None = None, version: str | None = None
+) -> Kept:
+    """Copy an environment into a registry, with its image where it is a package."""
+    if not is_package(found.asset):
+        return assets.share(context, found, registry, name=name, version=version)
+    asset = found.asset
+    target = AssetReference("environment", name or asset.name, version or asset.version, registry=registry)
+    descriptor = context.store.find(str(bring(context, found)))
+    with _images(context, target) as (store, image):
+        transfer.send(context, descriptor, store, image)
+        draft = AssetDraft(
+            "environment",
+            target.name,
+            target.version,
+            asset.description,
+            asset.tags,
+            asset.properties,
+            {**asset.document, "image": f"{image}@{descriptor.digest}"},
+        )
+        made = assets.place_of(context, target, writing=True).create(draft)
+        store.tag(in_full(image.with_tag(made.asset.version)), descriptor)
+    return made
 
 
 def shown(found: Found) -> dict[str, Any]:
