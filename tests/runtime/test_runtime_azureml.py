@@ -5,10 +5,6 @@ import re
 
 import pytest
 
-from lading_runtime.front import forms
-from lading_runtime.front.messages import Refusal
-from lading_runtime.front.schema import read
-
 ROW = [5.1, 3.5, 1.4, 0.2]
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -171,13 +167,26 @@ def test_options_are_answered(iris_server):
     assert iris_server.ask("OPTIONS", "/score")[:2] == (200, b"")
 
 
-def test_a_number_for_a_column_of_texts_is_its_text_as_azures_server_has_it():
-    columns = [("thal", "string"), ("age", "long")]
-    schema = read({"inputs": [{"name": name, "type": kind, "required": True} for name, kind in columns]})
-    split = {"columns": ["thal", "age"], "data": [[3, 63], ["normal", 37], [1.5, 41]]}
-    wanted = forms.read(schema, {"input_data": split})
-    assert bytes(wanted.tensors[0][1]) == b'["3","normal","1.5"]'
-    with pytest.raises(Refusal, match="column 'age', row 0"):
-        forms.read(schema, {"input_data": {"columns": ["thal", "age"], "data": [["a", 1.5]]}})
-    with pytest.raises(Refusal, match="column 'thal', row 0"):
-        forms.read(schema, {"dataframe_split": split})
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "POST body is empty. Expecting a JSON dictionary."),
+        (b"1", "POST body should be a JSON dictionary."),
+        (b'{"x": 1}', "A value is not provided for the 'input_data' parameter."),
+        (
+            b"{",
+            "POST body could not be decoded as JSON: "
+            "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        ),
+    ],
+)
+def test_a_model_without_a_script_refuses_in_the_words_of_azures(iris_server, body, message):
+    status, answer, _ = iris_server.ask("POST", "/score", body, {"content-type": "application/json"})
+    assert (status, json.loads(answer)) == (400, {"message": message})
+
+
+def test_what_does_not_fit_is_refused_by_column_and_row(iris_server, iris):
+    split = {"columns": list(iris.columns), "index": [0, 1], "data": [[1, 2, 3, 4], [1, 2, 3, "x"]]}
+    status, answer, headers = iris_server.ask("POST", "/score", json.dumps({"input_data": split}))
+    assert (status, headers["x-ms-run-function-failed"]) == (400, "False")
+    assert "row 1" in json.loads(answer)["message"]

@@ -34,6 +34,8 @@ NEEDS = ServerNeeds(
         "lading_runtime.loaders.pickle",
         "lading_runtime.loaders.pyfunc",
         "lading_runtime.loaders.routine",
+        "lading_runtime.azureml.aml_request",
+        "lading_runtime.azureml.aml_response",
         "lading_runtime.loaders.catboost",
         "lading_runtime.loaders.compiled",
         "lading_runtime.loaders.keras",
@@ -51,12 +53,22 @@ NEEDS = ServerNeeds(
 )
 
 
-def needs(spec: PackageSpec, _: ModelFacts) -> ServerNeeds:
-    """Return what it needs of any package; a model that is registered lies as Azure lays it out."""
+def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
+    """Return what it needs of any package; a model that is registered lies as Azure lays it out.
+
+    One that is described in Azure ML's words, of assets of a workspace, is asked as there, too.
+    """
     if spec.server_settings.model_name is None:
         return NEEDS
     folder, path = azureml_layout.model_places(spec)
-    return replace(NEEDS, variables={"AZUREML_MODEL_DIR": folder}, model_path=path)
+    found = replace(NEEDS, variables={"AZUREML_MODEL_DIR": folder}, model_path=path)
+    if not spec.used:
+        return found
+    found = replace(found, routes={**NEEDS.routes, "liveness": "/", "scoring": "/score"})
+    if facts.code is None or facts.entry is None or ":" in facts.entry:
+        return found
+    layout = azureml_layout.lay_out(spec, facts)
+    return replace(found, variables=layout.variables, code_path=layout.code_path)
 
 
 def listen(host: str, port: int) -> Listening:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lading_runtime.front import encode, entries, inputs
 from lading_runtime.front.encode import Input
-from lading_runtime.front.lenient import NUMPY, PANDAS, TEXTS
+from lading_runtime.front.lenient import AZURE, NUMPY, PANDAS
 from lading_runtime.front.messages import Refusal, listed, repeated, shown
 from lading_runtime.front.schema import Schema, check_params
 
@@ -27,7 +27,8 @@ _TENSOR = {"name", "shape", "datatype"}
 def read(schema: Schema, document: Any, *, lenient: bool = False) -> Input:
     """Read an object with one of the KEYS, and `params` (or `parameters`) beside it.
 
-    `lenient`: cast values as MLflow's own server does, by pandas or by numpy, whatever is lost.
+    `lenient`: cast values as MLflow's own server does, by pandas or by numpy, whatever is lost; `input_data` is
+    always cast as Azure ML's does.
     """
     if not isinstance(document, dict):
         raise Refusal(400, f"got {shown(document)}, expected an object with one of {list(KEYS)}")
@@ -37,10 +38,10 @@ def read(schema: Schema, document: Any, *, lenient: bool = False) -> Input:
     if "signature_name" in document and document["signature_name"] != SIGNATURE:
         got = shown(document["signature_name"])
         raise Refusal(400, f"signature_name: got {got}, expected '{SIGNATURE}', the one that the model has")
-    if lenient:
+    if given[0] == "input_data":  # Azure ML's: its own server loses what does not fit
+        schema = schema.leniently(NUMPY if schema.tensors else AZURE)
+    elif lenient:
         schema = schema.leniently(NUMPY if given[0] in _BY_NUMPY else PANDAS)
-    elif given[0] == "input_data" and any(column.kind == "string" for column in schema.columns):
-        schema = schema.leniently(TEXTS)
     return with_params(schema, read_one(schema, given[0], document[given[0]]), document)
 
 

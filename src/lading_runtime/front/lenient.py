@@ -1,7 +1,8 @@
 """JSON values that do not fit a column's type in, what MLflow's own server makes of them out, silently.
 
 Its frames (`dataframe_split`, `dataframe_records`) are cast by pandas, its other forms by numpy. What it
-refuses itself stays as it is, to be refused by `cast.pack`. Checked against MLflow 3.17.2, value by value.
+refuses itself stays as it is, to be refused by `cast.pack`. Checked against MLflow 3.17.2, value by value, and
+Azure ML's `input_data` against inference-schema 1.8.
 """
 
 # JSON values and a user's own objects may be of any type
@@ -19,8 +20,8 @@ from typing import Any
 from lading_runtime.front.cast import FLOATS
 from lading_runtime.wire import JSON
 
-PANDAS, NUMPY, TEXTS = STYLES = ("pandas", "numpy", "texts")
-"""As MLflow's server by either library; or, as Azure ML's, only numbers that are meant as texts."""
+PANDAS, NUMPY, AZURE = STYLES = ("pandas", "numpy", "azure")
+"""As MLflow's server by either library; or as inference-schema, and so Azure ML's, casts its frames."""
 _NULL = type(None)
 _BITS = {f"INT{bits}": bits for bits in (8, 16, 32, 64)}
 _LONGEST = (1 << 64) - 1
@@ -31,15 +32,14 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - numpy's times have no zone
 def coerce(kind: str, values: Sequence[Any], style: str) -> tuple[str, Sequence[Any]]:
     """Return what `cast.pack` is to pack instead of values of a kind; `style` is one of the STYLES."""
     by_numpy = style == NUMPY
-    if style == TEXTS:
-        is_text = kind == "string"
-        return kind, [str(one) if type(one) in {int, float} else one for one in values] if is_text else values
+    if kind == "string" and style == AZURE:
+        return kind, _texts(values)
     if kind == "datetime":
         return _moments(values, by_numpy=by_numpy)
     if kind == "string" and not by_numpy:
         return JSON, values
     if kind == "BOOL":
-        null = False if by_numpy else _is_nan(values)
+        null = style == AZURE or (style == PANDAS and _is_nan(values))
         values = [null if value is None else bool(value) for value in values]
     elif kind in FLOATS:
         values = [_float(kind, value) for value in values]
@@ -52,6 +52,15 @@ def coerce(kind: str, values: Sequence[Any], style: str) -> tuple[str, Sequence[
     elif kind == "binary":
         values = [_text(value) if by_numpy else _base64(value) for value in values]
     return kind, values
+
+
+def _texts(values: Sequence[Any]) -> Sequence[Any]:
+    """Print numbers and truths as a column of them prints; a null among whole numbers makes them floats."""
+    kinds = set(map(type, values))
+    is_float = kinds <= {int, float, _NULL} and kinds != {int}
+    made = [float(one) if is_float and type(one) is int else one for one in values]
+    made = [None if one != one else one for one in made]  # noqa: PLR0124 - NaN is no text
+    return [str(one) if type(one) in {int, float, bool} else one for one in made]
 
 
 def _is_nan(values: Sequence[Any]) -> bool:
