@@ -175,8 +175,8 @@ def test_options_are_answered(iris_server):
         (b'{"x": 1}', "A value is not provided for the 'input_data' parameter."),
         (
             b"{",
-            "POST body could not be decoded as JSON: "
-            "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+            "POST body could not be decoded as JSON: Expecting property name enclosed in double quotes: "  # noqa: ISC004
+            "line 1 column 2 (char 1)",
         ),
     ],
 )

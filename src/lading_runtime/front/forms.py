@@ -27,8 +27,8 @@ _TENSOR = {"name", "shape", "datatype"}
 def read(schema: Schema, document: Any, *, lenient: bool = False) -> Input:
     """Read an object with one of the KEYS, and `params` (or `parameters`) beside it.
 
-    `lenient`: cast values as MLflow's own server does, by pandas or by numpy, whatever is lost; `input_data` is
-    always cast as Azure ML's does.
+    `lenient`: cast values as MLflow's own server does, by pandas or by numpy, whatever is lost. `input_data`
+    is always cast as Azure ML's server does.
     """
     if not isinstance(document, dict):
         raise Refusal(400, f"got {shown(document)}, expected an object with one of {list(KEYS)}")

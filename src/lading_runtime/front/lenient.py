@@ -1,8 +1,8 @@
 """JSON values that do not fit a column's type in, what MLflow's own server makes of them out, silently.
 
 Its frames (`dataframe_split`, `dataframe_records`) are cast by pandas, its other forms by numpy. What it
-refuses itself stays as it is, to be refused by `cast.pack`. Checked against MLflow 3.17.2, value by value, and
-Azure ML's `input_data` against inference-schema 1.8.
+refuses itself stays as it is, to be refused by `cast.pack`. Checked against MLflow 3.17.2, value by value,
+and Azure ML's `input_data` against inference-schema 1.8.
 """
 
 # JSON values and a user's own objects may be of any type
