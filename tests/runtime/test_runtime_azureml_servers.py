@@ -5,6 +5,7 @@ What differs is said in docs/server.md, and here where a case names `differs`.
 
 import contextlib
 import http.client
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -20,9 +21,8 @@ import pytest
 pytestmark = pytest.mark.xdist_group("azureml")
 
 VERSION = "1.5.1"
-SCRIPTS = {
-    one.stem: one.read_text(encoding="utf-8") for one in (Path(__file__).parent / "azureml").glob("*.py")
-}
+FOLDER = Path(__file__).parent / "azureml"
+SCRIPTS = {one: (FOLDER / f"{one}.py").read_text(encoding="utf-8") for one in ("plain", "raw", "schema")}
 ENVIRON = {
     "SCORING_TIMEOUT_MS": "400",
     "AML_CORS_ORIGINS": "https://one.example, https://two.example",
@@ -257,7 +257,8 @@ def environment(tmp_path_factory):
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
     env = {**os.environ, "VIRTUAL_ENV": str(folder)}
-    wanted = [f"azureml-inference-server-http=={VERSION}", "numpy", "pandas<3"]
+    own = [f"{name}=={importlib.metadata.version(name)}" for name in ("numpy", "pandas")]
+    wanted = [f"azureml-inference-server-http=={VERSION}", *own]
     subprocess.run([uv, "pip", "install", "--quiet", *wanted], check=True, env=env)
     return folder
 
@@ -272,11 +273,7 @@ def servers(environment, serve, free_port, tmp_path_factory):
             (folder / "score.py").write_text(code)
             theirs = Theirs(environment, folder, free_port(), ENVIRON)
             stack.callback(theirs.stop)
-            # the model's environment has Azure's packages where the script needs those that we have not
-            more = {"environment": environment} if name == "schema" else {}
-            ours = stack.enter_context(
-                serve(entry="score.py", files={"score.py": code}, environ=ENVIRON, **more)
-            )
+            ours = stack.enter_context(serve(entry="score.py", files={"score.py": code}, environ=ENVIRON))
             started[name] = (theirs, ours)
         for theirs, _ in started.values():
             theirs.await_ready()
@@ -313,3 +310,16 @@ def test_both_servers_answer_alike(servers, case):
     for name in ("x-ms-run-fn-exec-ms", "x-ms-server-version"):
         if name not in case.but and case.status != 404:
             assert (name in got[2]) == (name in expected[2]), name
+
+
+SHIM = "import runpy, sys; from lading_runtime.azureml import modules; modules.install(); "
+
+
+def test_decorators_say_and_make_of_values_what_inference_schemas_own_do(environment):
+    samples = str(FOLDER / "samples.py")
+    theirs = [environment / "bin" / "python", "-W", "ignore", samples]
+    ours = [sys.executable, "-W", "ignore", "-c", f"{SHIM}runpy.run_path({samples!r}, run_name='__main__')"]
+    expected, got = (
+        json.loads(subprocess.run(one, check=True, capture_output=True).stdout) for one in (theirs, ours)
+    )
+    assert {name: got[name] for name in expected} == expected

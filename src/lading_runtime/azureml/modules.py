@@ -21,13 +21,23 @@ _PACKAGES = {
     "azureml.contrib.services",
     "azureml_inference_server_http",
     "azureml_inference_server_http.api",
+    "inference_schema",
+    "inference_schema.parameter_types",
 }
 _MODULES = {
     "azureml.contrib.services.aml_request": "aml_request",
     "azureml.contrib.services.aml_response": "aml_response",
     "azureml_inference_server_http.api.aml_request": "aml_request",
     "azureml_inference_server_http.api.aml_response": "aml_response",
+    "inference_schema.schema_decorators": "schema",
+    "inference_schema.schema_util": "schema",
+    **{
+        f"inference_schema.parameter_types.{name}_parameter_type": "parameter_types"
+        for name in ("abstract", "numpy", "pandas", "standard_py")
+    },
 }
+SCHEMAS = ("inference_schema.schema_util", _OURS + "schema")
+"""What tells whether a function is decorated: inference-schema's own, or ours."""
 REQUESTS = tuple(name for name, ours in _MODULES.items() if ours == "aml_request")
 """Where `rawhttp` may come from, Azure's own packages too: each remembers whether it was asked for."""
 

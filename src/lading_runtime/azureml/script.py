@@ -69,8 +69,8 @@ def driven(module: ModuleType) -> ModuleType:
 
 def _schemas(function: Callable[..., Any]) -> ModuleType | None:
     """Return inference_schema, where it reads the arguments."""
-    schemas = sys.modules.get("inference_schema.schema_util")
-    return schemas if schemas is not None and schemas.is_schema_decorated(function) else None
+    known = filter(None, map(sys.modules.get, modules.SCHEMAS))
+    return next((one for one in known if one.is_schema_decorated(function)), None)
 
 
 def _swagger(schemas: Any, function: Callable[..., Any]) -> Mapping[str, Any]:
