@@ -1,5 +1,8 @@
 """A build context is built by the engine that is there, once for the same content, and is a base."""
 
+import json
+import tarfile
+
 import pytest
 
 from lading.core.assets import AssetDraft
@@ -85,3 +88,15 @@ def test_an_environment_without_a_context_cannot_be_built(context):
     found = assets.resolve(context, assets.create(context, draft).asset.reference, "environment")
     with pytest.raises(SpecError, match="has no build context"):
         building.built(context, found)
+
+
+@pytest.mark.slow
+def test_docker_builds_where_it_alone_is_there(context, tmp_path, docker, monkeypatch):
+    monkeypatch.setattr(builders, "TOOLS", builders.TOOLS[2:])
+    monkeypatch.setenv("DOCKER_HOST", docker.command[-1])
+    found = environment(context, tmp_path, "FROM scratch\nCOPY hello run.sh /srv/\nENV WORD=built\n")
+    base = building.built(context, found)
+    with tarfile.open(base.path) as archive:
+        assert json.load(archive.extractfile("manifest.json"))[0]["Layers"]
+    assert base.form == "docker-archive"
+    assert not docker.call("image", "ls", "--quiet").strip()
