@@ -104,7 +104,7 @@ fine
 not a requirement
 -e .
 git+https://h/repo.git
-lib @ git+https://h/repo.git@main
+lib @ git+ssh://h/repo.git@main
 ./sdist-1.0.tar.gz
 lib==1 --global-option=x
 -r absent.txt

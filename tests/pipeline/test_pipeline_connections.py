@@ -13,6 +13,7 @@ import urllib.request
 
 import pytest
 
+from gitting import GitServer, Repository
 from running import Lading
 from smithing import Wheelsmith
 
@@ -154,6 +155,38 @@ def test_a_secret_in_the_keyring_serves_mlflow_models_and_failures_tell_nothing(
     assert not any(one in (tmp_path / "pylock.toml").read_bytes() for one in NEEDLES)
     kept = (base64.encodebytes(PASSWORD.encode()).strip(), *NEEDLES)
     assert found_in(kept, tmp_path / "ring") == []
+
+
+def test_a_private_repository_is_built_locked_by_commit_and_leaves_no_secret(own, tmp_path):
+    repository = Repository(tmp_path / "served" / "team" / "parting.git")
+    project = "[project]\nname = 'parting'\nversion = '3.1'\n[tool.setuptools]\npy-modules = ['parting']\n"
+    commit = repository.commit(pyproject_toml=project, parting_py="WORDS = 'farewell'\n")
+    server = GitServer(tmp_path / "served", f"x-access-token:{PASSWORD}")
+    try:
+        target = f"{server.url}/team"
+        folder = tmp_path / "model"
+        folder.mkdir()
+        (folder / "score.py").write_text("import parting\n\ndef run(data):\n    return parting.WORDS\n")
+        wanted = f"parting @ git+{target}/parting.git@main"
+        (folder / "lading.yaml").write_text(f"requirements: ['{wanted}']\ncode: .\n")
+        env = {"GIT_PAT": PASSWORD, "UV_CACHE_DIR": str(tmp_path / "uv")}
+        refused = own.run("pack", folder, "-t", "git:1", "-v", env=env)
+        assert (refused.returncode, "connection create" in refused.stderr) == (8, True), refused.stderr
+        flags = ("--secret-env", "GIT_PAT", "-t", "git", "--target", target)
+        done = [own.run("connection", "create", "-n", "team", *flags, env=env)]
+        done.append(own.run("pack", folder, "-t", "git:1", "-v", env=env))
+        assert [one.returncode for one in done] == [0, 0], [one.stderr for one in done]
+        bill = own.json("show", "git:1")["bill"]
+        packages = [(one["name"], one["version"]) for one in bill["environment"]["packages"]]
+        assert packages == [("parting", "3.1")]
+        assert f"parting.git@{commit}" in (folder / "pylock.toml").read_text()
+        again = own.run("rebuild", "git:1", "--check", env=env)
+        assert again.returncode == 0, again.stderr
+    finally:
+        server.close()
+    assert PASSWORD not in "".join(one.stdout + one.stderr for one in (refused, *done, again))
+    needles = (PASSWORD.encode(), base64.b64encode(f"x-access-token:{PASSWORD}".encode()))
+    assert found_in(needles, own.home, folder, tmp_path / "uv") == []
 
 
 def test_a_secret_on_standard_input_is_refused_without_a_keyring(own, tmp_path):

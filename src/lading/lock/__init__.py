@@ -2,6 +2,7 @@
 
 from lading.lock.build import Build, Job, NoCompilerError, build_in, kept
 from lading.lock.builder import BuildingFetch
+from lading.lock.checkouts import Git
 from lading.lock.conda_solve import Solver as CondaSolver
 from lading.lock.drift import of as drift
 from lading.lock.drift import of_bill as drift_of_bill
@@ -19,6 +20,7 @@ __all__ = [
     "BuildingFetch",
     "Chosen",
     "CondaSolver",
+    "Git",
     "Job",
     "NoCompilerError",
     "Question",

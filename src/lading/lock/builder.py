@@ -13,7 +13,7 @@ from lading.core.errors import IntegrityError, Issue, LockError
 from lading.core.lock import Interpreter, LockedBase, LockedSource, LockedWheel, PlatformLock
 from lading.core.ports import Fetch, ignore
 from lading.core.spec import Indexes
-from lading.lock import credentials, sdist, toml, wheels
+from lading.lock import checkouts, credentials, sdist, toml, wheels
 from lading.lock.build import Build, CannotRun, Job, MoreRequirementsError, own_alone
 from lading.lock.python import Demand, Target, Uv, last_lines
 
@@ -51,6 +51,11 @@ class Builder:
         """Build what requirements have as source alone."""
         found = (one for requirement in wanted for one in find(requirement, self.target, self.uv))
         return tuple(map(self.make, found))
+
+    def check_out(self, wanted: checkouts.Wanted, pin: checkouts.CheckOut) -> Made:
+        """Build what a requirement has in a git repository; its wheel says which version that is."""
+        url, digest = pin(wanted.url)
+        return self.make(SourceDistribution(wanted.name, "", url, digest))
 
     def make(self, asked: SourceDistribution) -> Made:
         """Fetch, check and build one source distribution; raise LockError where it cannot be built."""
@@ -115,7 +120,8 @@ class Builder:
         """
         path = wheels.local_path(url)
         path = self.fetch.file(url, digest, size_bytes) if path is None else _checked(path, digest)
-        named = folder / Path(unquote(url.rpartition("/")[2])).name
+        is_checkout = url.startswith(checkouts.SCHEMES)
+        named = folder / (checkouts.ARCHIVE if is_checkout else Path(unquote(url.rpartition("/")[2])).name)
         named.symlink_to(path.absolute())
         return named
 

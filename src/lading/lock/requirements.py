@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from lading.core.errors import Issue
 from lading.core.spec import Indexes
+from lading.lock import checkouts
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
@@ -40,6 +41,7 @@ _IGNORED = {
 }
 _FLAGS = {"--no-index", "--pre", *_PASSED_OVER}
 _CHECKOUT = ("git+", "hg+", "svn+", "bzr+")
+_EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 _DEPTH = 16
 
 
@@ -185,6 +187,9 @@ class Reader:
         except _NotAWheelError as error:
             self._issue(where, str(error), "build a wheel of it and require the wheel")
             return
+        if constraint and "git+" in requirement:
+            self._issue(where, "a constraint cannot be a source checkout", "require it")
+            return
         entries = self.listing.constraints if constraint else self.listing.entries
         entries.append(Entry(where, requirement, sha256))
 
@@ -215,6 +220,10 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _as_pep508(text: str, folder: Path) -> str:
     """Turn the path or URL of a wheel into `name @ url`; raise _NotAWheelError for other sources."""
     name, at, reference = (part.strip() for part in text.partition(" @ "))
+    if at and reference.startswith(checkouts.SCHEMES):
+        return text
+    if text.startswith(checkouts.SCHEMES) and (egg := _EGG.search(text)):
+        return f"{egg[1]} @ {text}"
     if (reference if at else text).startswith(_CHECKOUT):
         raise _NotAWheelError(f"{name.partition('@')[0]!r} is a source checkout")
     is_url = not at and bool(re.match(r"[a-z]+:/", text))

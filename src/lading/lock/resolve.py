@@ -18,6 +18,7 @@ from lading.core.server import NATIVE
 from lading.core.spec import Indexes
 from lading.lock import (
     advice,
+    checkouts,
     conflicts,
     credentials,
     interpreter,
@@ -31,6 +32,7 @@ from lading.lock.accelerators import Torch
 from lading.lock.asked import Asked, demand_for
 from lading.lock.build import Build, CannotRun, own_alone
 from lading.lock.builder import Builder, Made
+from lading.lock.checkouts import CheckOut
 from lading.lock.conda_solve import SolveConda
 from lading.lock.indexes import Ask
 from lading.lock.interpreter import BringPython, Chosen
@@ -63,22 +65,21 @@ def resolve(
     pytorch_index: str | None = None,
     environ: Mapping[str, str] | None = None,
     ask: Ask = lambda _: None,
+    check_out: CheckOut | None = None,
 ) -> Lock:
     """Pin every byte of the environments that a question asks for.
 
     `build` makes wheels of source distributions, for the platforms that can be run here. `pytorch_index` is a
-    mirror of PyTorch's indexes; `ask` tells user and password for an index. `offline` uv answers from its
-    cache. LockError: nothing satisfies this, or there is no wheel; RegistryError: an index cannot be asked.
+    mirror of PyTorch's indexes; `ask` tells user and password for an index; `check_out` pins a commit of a
+    git repository, which `fetch` then brings. `offline` uv answers from its cache. LockError: nothing
+    satisfies this, or there is no wheel; RegistryError: an index cannot be asked.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     environ = os.environ if environ is None else environ
     path = question.requirements_file
     read = sources.load(path, environ, solves=question.conda == "solve")
-    for note in read.notes:
-        events(Event("lock", "step", note))
-    for warning in (*read.warnings, *_misfits(question, read)):
-        events(Event("lock", "warning", warning))
+    _tell(question, read, events)
     allows = _allowing(read)
     chosen = _choose(question, read, allows)
     requirements = _requirements(question, read, events)
@@ -90,7 +91,7 @@ def resolve(
         torch=Torch(question.accelerator, pytorch_index) if question.accelerator else None,
         ask=ask,
     )
-    resolver = _Resolver(uv, read, fetch, events, Tally(events), build, cannot_run)
+    resolver = _Resolver(uv, read, fetch, events, Tally(events), build, cannot_run, check_out)
     environments = _environments(question, requirements, read)
 
     pin = Pin(question, read, chosen, allows, resolve_base, bring_python, solve_conda, events)
@@ -128,6 +129,7 @@ class _Resolver:
     tally: Tally
     build: Build | None
     cannot_run: CannotRun
+    check_out: CheckOut | None
     made: dict[Digest, Made] = field(default_factory=dict)
     """What was built on the way, by the wheel's digest."""
     told: set[str] = field(default_factory=set)
@@ -183,8 +185,9 @@ class _Resolver:
         folder: Path,
     ) -> Answer:
         """Ask uv, building what has no wheel, until it has an answer; what is `there` is left out of it."""
+        asked, links = self._checked_out(asked, place, target)
         constraints = (*self.read.constraints, *provided.constraints(there, folder))
-        limits = Demand({}, constraints, self.read.prereleases, unemitted=tuple(there))
+        limits = Demand({}, constraints, self.read.prereleases, links, unemitted=tuple(there))
         for _ in range(_MOST_BUILDS):
             answer = self.uv.compile(demand_for(asked, limits), target)
             if answer.solved:
@@ -215,14 +218,36 @@ class _Resolver:
         wanted = [name + _versions_of(name, told) for name in told.wheelless]
         if wanted:
             self.events(Event("lock", "step", f"building {', '.join(wanted)} from source"))
+        made = self._builder(self.build, place, target).missing(wanted)
+        self.made.update((one.digest, one) for one in made)
+        return [str(one.path.parent) for one in made]
+
+    def _builder(self, build: Build, place: Place, target: Target) -> Builder:
         base, interpreter, second, _ = place.pinned.result()
         # the target may have been a guess; a build is for the Python that is really there
         python = second if second and second.minor == target.minor else interpreter
         settled = Target(place.platform, python.version, base.libc)
-        builder = Builder(settled, base, python, self.uv, self.fetch, self.build)
-        made = builder.missing(wanted)
-        self.made.update((one.digest, one) for one in made)
-        return [str(one.path.parent) for one in made]
+        return Builder(settled, base, python, self.uv, self.fetch, build)
+
+    def _checked_out(
+        self, asked: tuple[Asked, ...], place: Place, target: Target
+    ) -> tuple[tuple[Asked, ...], tuple[str, ...]]:
+        """Build what is asked for from a git repository, so that uv meets wheels alone."""
+        links: dict[str, None] = {}
+        found = []
+        for one in asked:
+            if (wanted := checkouts.wanted(one.text)) is None:
+                found.append(one)
+                continue
+            if self.build is None or self.check_out is None or self.cannot_run(place.platform):
+                what = f"{wanted.name!r} is built from a git repository, which cannot be done here"
+                raise LockError(Issue(one.who, what, f"give a wheel of it for {place.platform}"))
+            self.events(Event("lock", "step", f"building {wanted.name} from {wanted.url}"))
+            made = self._builder(self.build, place, target).check_out(wanted, self.check_out)
+            self.made[made.digest] = made
+            links[str(made.path.parent)] = None
+            found.append(replace(one, text=wanted.at(made.path.name)))
+        return tuple(found), tuple(links)
 
     def _as_locked(self, asked: tuple[Asked, ...], target: Target) -> list[Found]:
         """Take a pylock.toml as it is; what is asked for besides has to be in it."""
@@ -258,6 +283,13 @@ def _choose(question: Question, read: Sources, allows: Callable[[str], bool]) ->
     if python is None and question.base is None:
         python = next(filter(allows, interpreter.known()), None)
     return interpreter.choose(question.base, python)
+
+
+def _tell(question: Question, read: Sources, events: Events) -> None:
+    for note in read.notes:
+        events(Event("lock", "step", note))
+    for warning in (*read.warnings, *_misfits(question, read)):
+        events(Event("lock", "warning", warning))
 
 
 def _misfits(question: Question, read: Sources) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from lading.core.errors import Issue, LockError
 from lading.core.spec import Indexes
-from lading.lock import conda, conda_wheels, credentials, toml
+from lading.lock import checkouts, conda, conda_wheels, credentials, toml
 from lading.lock.conda_wheels import Mapped
 from lading.lock.requirements import Entry, Listing, Reader
 
@@ -145,7 +145,7 @@ def check(entries: Iterable[Entry]) -> list[Issue]:
         except LockError as error:
             issues += error.issues
             continue
-        if not plain.endswith(".whl"):
+        if not plain.endswith(".whl") and not plain.startswith(checkouts.SCHEMES):
             fix = "build a wheel of it and require the wheel"
             issues.append(
                 Issue(entry.where, f"{parsed.name!r} is taken from {plain!r}, which is no wheel", fix)

@@ -112,9 +112,10 @@ def _resolve(context: Context, what: PackageSpec, facts: ModelFacts, question: l
     """Resolve a question; on the environment of another package, look that it is answered there."""
     if what.base and what.base.form == "environment":
         return environments.adopt(context, question, what.base, what.python or facts.python)
+    git = _git(context, context.fetch(what.indexes))
     return locks.resolve(
         question,
-        fetch=context.fetch(what.indexes),
+        fetch=git,
         resolve_base=partial(bases.resolve, context, what.base, system_packages=what.system_packages),
         bring_python=context.python,
         offline=context.offline,
@@ -125,6 +126,7 @@ def _resolve(context: Context, what: PackageSpec, facts: ModelFacts, question: l
         solve_conda=_conda_solver(context, what, question),
         pytorch_index=_pytorch_index(context),
         ask=context.connected.feed,
+        check_out=git.pin,
     )
 
 
@@ -198,8 +200,15 @@ def fetch_for(context: Context, what: PackageSpec, part: PlatformLock) -> Fetch:
         fetch = archives.MirroredFetch(fetch, context.environ)
     if not any(one.source for one in (*part.model, *part.server)):
         return fetch
+    fetch = _git(context, fetch)
     build = partial(_build, context, what.system_packages)
     return locks.BuildingFetch(part, fetch, build, _wheelhouse(context), context.environ, context.cannot_run)
+
+
+def _git(context: Context, fetch: Fetch) -> locks.Git:
+    """Bring what is locked of git repositories, as whoever connections say."""
+    cache = context.settings.cache / "git"
+    return locks.Git(fetch, cache, context.connected.git, context.environ, context.offline)
 
 
 def _pytorch_index(context: Context) -> str | None:
