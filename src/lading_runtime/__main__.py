@@ -18,8 +18,10 @@ _OPTIONS = {"__model_name": "MODEL_NAME", "__http_port": "LADING_HTTP_PORT"}
 _WORDS = {"serve", "train"}
 
 
-def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started | None]:
+def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started | launch.Fetching | None]:
     """Read the bill and start the worker, if there is to be one; exit 2 where that makes no sense.
+
+    Where the model is not in the image, what fetches it is started instead.
 
     Platforms add arguments of their own (`--model_name=…`), which `options` takes; `serve` is what is done
     anyway, `train` is refused.
@@ -35,6 +37,8 @@ def begin(arguments: Sequence[str]) -> tuple[bills.Bill, launch.Started | None]:
         log.write("warning", f"ignored {text}")
     launch.hide(os.environ)
     try:
+        if bill.fetches:
+            return bill, launch.fetch()
         return bill, None if bill.compiled else launch.plan(os.environ, bill).start(bill)
     except OSError as error:
         log.write("error", f"{bill.interpreter}: {error.strerror}")

@@ -38,6 +38,8 @@ class Bill(NamedTuple):
     own_name: str = ""
     own_version: str = ""
     """What the package calls itself, which is answered too."""
+    fetches: bool = False
+    """Whether the model, or another asset, is fetched at start."""
 
     @property
     def compiled(self) -> str | None:
@@ -75,6 +77,7 @@ def load(path: str, environ: Mapping[str, str] = os.environ) -> Bill:
             text=text,
             own_name=name,
             own_version=version,
+            fetches="download" in (one.get("mode") for one in (model, *(document.get("inputs") or ()))),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = "expected an object with environment.path, model.path and model.loader"

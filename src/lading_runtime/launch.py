@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,11 +14,13 @@ from lading_runtime import __file__ as package_file
 from lading_runtime import cores, log, output
 from lading_runtime.bill import Bill
 
-_BOOT = os.path.join(os.path.dirname(package_file), "worker", "boot.py")  # noqa: PTH118, PTH120 - see bill.py
+_ROOT = os.path.dirname(package_file)  # noqa: PTH120 - see bill.py
+_BOOT = os.path.join(_ROOT, "worker", "boot.py")  # noqa: PTH118 - the same
+_FETCH = os.path.join(_ROOT, "download", "__main__.py")  # noqa: PTH118 - the same
 # what points at the server's environment, or at the machine's
 _SCRUBBED = ("PYTHON", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
-# how the server is reached is not for a model to know
-_SECRET = ("LADING_TOKEN", "LADING_TLS_")
+# how the server is reached, and what its model was fetched by, is not for a model to know
+_SECRET = ("LADING_TOKEN", "LADING_TLS_", "LADING_SOURCE_")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # a package's file system is read-only but for /tmp
 _WRITABLE = ("MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER", "NUMBA_CACHE_DIR")
@@ -72,6 +75,31 @@ def start(bill: Bill, *, share: bool = True, gpu: str | None = None) -> Started:
         theirs.close()
         output.end(printed)
     return Started(process, ours)
+
+
+class Fetching(NamedTuple):
+    """What brings the model here, and a pipe on which it says how far it is, a line of JSON each time."""
+
+    process: subprocess.Popen[bytes]
+    reports: int
+
+
+def fetch() -> Fetching:
+    """Start what brings the model here; raise OSError where it cannot be run."""
+    ours, theirs = os.pipe()
+    try:
+        process = subprocess.Popen(
+            (sys.executable, "-I", _FETCH, "--report"),
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            start_new_session=True,
+        )
+    except OSError:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    return Fetching(process, ours)
 
 
 class Plan(NamedTuple):

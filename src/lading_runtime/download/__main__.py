@@ -43,7 +43,7 @@ class Teller:
         self._thread.start()
 
     def tell(self, text: str, level: str = "info") -> None:
-        """Say what is going on, or what is wrong."""
+        """Say what is waited for, or what is wrong."""
         if text == self._last:
             return
         self._last = text
@@ -66,7 +66,7 @@ class Teller:
         done = -1
         while not self._ended.wait(_TOLD_EVERY_S):
             progress = self.progress
-            if progress.done != done and 0 < progress.done <= progress.total:
+            if progress.done != done and progress.total:
                 done = progress.done
                 source = f" from {progress.source}" if progress.source else ""
                 self._report(
@@ -90,7 +90,7 @@ def fetch(teller: Teller, *, links: bool) -> list[str]:
         if links:
             place.link(one, folders[-1], environ.get("LADING_MODEL_LINKS") or wanted.LINKS)
         took = time.monotonic() - started
-        teller.tell(f"{one.name}: {place.in_words(one.size_bytes)} verified in {took:.1f} s")
+        log.write("info", f"{one.name}: {place.in_words(one.size_bytes)} verified in {took:.1f} s")
     return folders
 
 

@@ -40,12 +40,12 @@ def provide(
     """Return the folder with all of the files; FetchError where they cannot be had."""
     cache = folder_of(environ)
     final = os.path.join(cache, wanted.key)
-    if _is_right(final, wanted, tell):
+    if _is_right(final, wanted):
         return final
     try:
         os.makedirs(cache, exist_ok=True)
         with _lock(f"{final}.lock", lambda: tell(f"{wanted.name}: another process fetches it")) as is_alone:
-            if not _is_right(final, wanted, tell):
+            if not _is_right(final, wanted):
                 _fetch(final, wanted, environ, progress, is_alone=is_alone)
     except OSError as error:
         raise FetchError(f"{error.filename or cache}: {error.strerror}", _WRITABLE, final=True) from error
@@ -67,7 +67,7 @@ def link(wanted: Wanted, folder: str, links: str = LINKS) -> None:
         raise FetchError(what, "a package needs a /tmp that it may write to", final=True) from error
 
 
-def _is_right(final: str, wanted: Wanted, tell: Callable[[str], None]) -> bool:
+def _is_right(final: str, wanted: Wanted) -> bool:
     """Verify a folder of the cache: it may be another's work, or of a disk that forgets."""
     paths = {one: os.path.join(final, *one.path.split("/")) for one in wanted.files}
     if not os.path.isdir(final):
@@ -78,7 +78,6 @@ def _is_right(final: str, wanted: Wanted, tell: Callable[[str], None]) -> bool:
                 return False
         except OSError:
             return False
-    tell(f"{wanted.name}: verifying {in_words(wanted.size_bytes)} of the cache")
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
             found = list(pool.map(digest, paths.values()))

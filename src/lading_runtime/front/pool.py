@@ -69,6 +69,8 @@ class Pool(Told):
         self.loaded = self._staff.loaded
         """Set when a worker is ready for the first time."""
         self.load_s = 0.0
+        self.waits_for = ""
+        """What there has to be before a worker is started, for people."""
         self._batch_sizes = Histogram(BUCKETS_COUNT)
 
     async def adopt(self, started: launch.Started) -> None:
@@ -89,7 +91,7 @@ class Pool(Told):
     def state(self) -> str:
         """Say, for people, what is waited for."""
         if not self.loaded.is_set():
-            return "the model is loading"
+            return self.waits_for or "the model is loading"
         if not self._staff.is_ready:
             return "the worker is being replaced"
         return "ready" if self.is_ready else FULL

@@ -8,6 +8,7 @@ import importlib
 import os
 import signal
 from contextlib import suppress
+from functools import partial
 
 import uvloop
 
@@ -16,6 +17,7 @@ from lading_runtime.bill import Bill
 from lading_runtime.front import access, apart, decode
 from lading_runtime.front import settings as settings_room
 from lading_runtime.front.app import App
+from lading_runtime.front.arriving import Arrival
 from lading_runtime.front.listener import Listener
 from lading_runtime.front.metrics import Metrics
 from lading_runtime.front.model import Model
@@ -31,7 +33,7 @@ NOT_LOADED = 3
 """What gunicorn, and so Azure ML's server, ends with where a worker cannot boot."""
 
 
-def serve(bill: Bill, started: launch.Started | None) -> int:
+def serve(bill: Bill, started: launch.Started | launch.Fetching | None) -> int:
     """Serve until SIGTERM; return 0 then, 1 without a socket, NOT_LOADED where the model does not load."""
     loop = uvloop.new_event_loop()
     try:
@@ -54,7 +56,7 @@ class _Service:
         self._is_hurried = self._has_abandoned = False
         self._model: Model | None = None
 
-    async def run(self, started: launch.Started | None) -> int:
+    async def run(self, started: launch.Started | launch.Fetching | None) -> int:
         """Load first, bind after: to a platform an open port means ready."""
         # made here, not before: until Python 3.10 an event belongs to the loop that runs when it is made
         stop = self._stop = asyncio.Event()
@@ -70,22 +72,44 @@ class _Service:
         # uvloop keeps SIGCHLD for itself as far as its own interface goes
         signal.signal(signal.SIGCHLD, lambda *_: self._loop.call_soon_threadsafe(reaper.collect))
         model = self._model = Model(self._bill, self._settings, pool, Metrics())
-        await pool.adopt(started)
+        arrival = arriving = None
+        tasks = {loaded := self._loop.create_task(pool.loaded.wait())}
+        if isinstance(started, launch.Fetching):
+            arrival = Arrival(started, reaper, partial(setattr, pool, "waits_for"))
+            arriving = self._loop.create_task(self._arrive(arrival, pool, plan))
+            tasks.add(self._loop.create_task(arrival.begun.wait()))
+        else:
+            await pool.adopt(started)
         reaper.collect()  # it may have ended before anybody listened
-        loaded = self._loop.create_task(pool.loaded.wait())
         stopped = self._loop.create_task(stop.wait())
+        tasks.add(stopped)
         bind_after_s = self._settings.bind_after_s
-        await asyncio.wait({loaded, stopped}, timeout=bind_after_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, timeout=bind_after_s, return_when=asyncio.FIRST_COMPLETED)
         loaded.add_done_callback(lambda _: model.learn())
         if not stop.is_set():
             await asyncio.sleep(0)  # lets what has loaded be learnt before the first request
             gc.freeze()  # what has been imported is never garbage
             await self._listen(model)
-        stopped.cancel()
         apart.close(model)
+        if arrival is not None and arriving is not None:
+            arriving.cancel()
+            arrival.close()
         await pool.close(timeout_s=1.0)
-        loaded.cancel()
+        for task in tasks:
+            task.cancel()
         return self._status
+
+    async def _arrive(self, arrival: Arrival, pool: Pool, plan: launch.Plan) -> None:
+        """Start the first worker once the model is here."""
+        problem = await arrival.wait()
+        if problem:
+            self._fail(problem)
+            return
+        pool.waits_for = ""
+        try:
+            await pool.adopt(plan.start(self._bill))
+        except OSError as error:
+            self._fail(f"{self._bill.interpreter}: {error.strerror}")
 
     async def _run_compiled(self) -> int:
         """Answer with a compiled form: there is no worker to wait for."""
