@@ -315,6 +315,91 @@ def test_objects_of_s3_are_fetched_by_obstore(tmp_path, s3):
         provide(wanted("s3://models/iris/2/"), tmp_path / "other", AWS_ENDPOINT_URL=address)
 
 
+ROUTINE = """
+import os
+
+def init():
+    global words
+    with open(os.path.join(os.environ["AZUREML_MODEL_DIR"], "words.txt")) as stream:
+        words = stream.read()
+
+def run(data):
+    return words
+"""
+
+
+@pytest.fixture
+def arriving(shop, serve, tmp_path):
+    """Serve a model that is in the shop alone."""
+    data = shop.files["/m/words.txt"] = b"here"
+    model = {
+        "path": str(tmp_path / "links/model"),
+        "mode": "download",
+        "files": [{"path": "words.txt", "size_bytes": len(data), "digest": digest(data)}],
+        "sources": [f"{shop.url}m/"],
+    }
+    environ = {
+        "LADING_MODEL_LINKS": str(tmp_path / "links"),
+        "LADING_MODEL_CACHE": str(tmp_path / "cache"),
+        "LADING_DOWNLOAD_PATIENCE_S": "30",
+        "LADING_SOURCE_TOKEN": "t0ken",
+    }
+    files = {"score.py": ROUTINE}
+    return lambda: serve(entry="score.py", files=files, bill_model=model, environ=environ, ready=False)
+
+
+def await_body(served, text):
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            status, body, _ = served.get("/v2/health/ready")
+        except OSError:
+            status, body = 0, b""
+        if text in body.decode():
+            return status, json.loads(body)
+        assert time.monotonic() < deadline, (body, served.log)
+        time.sleep(0.02)
+
+
+def test_the_native_server_is_live_and_not_ready_while_its_model_is_on_its_way(shop, arriving):
+    shop.gate = threading.Event()
+    with arriving() as served:
+        status, body = await_body(served, "downloading")
+        assert status == 503
+        assert "0.0 MB of " in body["error"]
+        assert served.get("/v2/health/live")[0] == 200
+        assert served.post({}, "/score")[0] == 503
+        shop.gate.set()
+        served.await_ready()
+        assert served.post({}, "/score") == (200, "here")
+        worker = Path(f"/proc/{served.worker_pid()}/environ").read_bytes()
+        assert b"t0ken" not in worker
+        assert served.stop() == 0
+    with arriving() as served:  # it is in the cache
+        shop.gate = threading.Event()
+        served.await_ready()
+
+
+def test_readiness_says_why_a_model_cannot_be_had_and_what_to_do(shop, arriving):
+    shop.token = "Bearer another"
+    with arriving() as served:
+        status, body = await_body(served, "401")
+        assert status == 503
+        assert "LADING_SOURCE_TOKEN" in body["error"]
+        assert "t0ken" not in body["error"] + served.log
+        shop.token = ""
+        served.await_ready()
+
+
+def test_a_server_ends_while_its_model_is_on_its_way(shop, arriving):
+    shop.gate = threading.Event()
+    with arriving() as served:
+        await_body(served, "downloading")
+        (child,) = served.child_pids()
+        assert served.stop() == 0
+        assert not Path(f"/proc/{child}").exists()
+
+
 @pytest.fixture
 def s3(monkeypatch):
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)

@@ -37,6 +37,8 @@ class Teller:
         """Report to standard output, or log."""
         self._reports = reports
         self._last = ""
+        self._done = -1
+        """What was there when last something was said: an error stands until there is more."""
         self.progress = Progress(0)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -47,6 +49,7 @@ class Teller:
         if text == self._last:
             return
         self._last = text
+        self._done = max(self._done, self.progress.done)
         log.write(level, text)
         self._report(text)
 
@@ -63,11 +66,10 @@ class Teller:
                 os._exit(1)  # who asked is gone
 
     def _run(self) -> None:
-        done = -1
         while not self._ended.wait(_TOLD_EVERY_S):
             progress = self.progress
-            if progress.done != done and progress.total:
-                done = progress.done
+            if (done := progress.done) > self._done and progress.total:
+                self._done = done
                 source = f" from {progress.source}" if progress.source else ""
                 self._report(
                     f"downloading{source}: {place.in_words(done)} of {place.in_words(progress.total)}"
