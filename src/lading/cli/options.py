@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from lading import pipeline
 from lading.core.bases import BaseName
 from lading.core.platform import Platform
-from lading.core.spec import CondaWay, Indexes, LoaderWay, PackageSpec
+from lading.core.spec import CondaWay, Indexes, LoaderWay, Mode, PackageSpec
 
 
 @Parameter(name="*")
@@ -45,6 +45,15 @@ class What:
         LoaderWay | None,
         Parameter(help="An MLflow model's: lean, without MLflow where that is the same, or mlflow."),
     ] = None
+    mode: Annotated[
+        Mode | None, Parameter(help="copy the model into the image, or download it at start.")
+    ] = None
+    model_source: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="", help="Where it is downloaded from: oci://, https://, s3://, …; may be repeated."
+        ),
+    ] = ()
     allow_unsafe: Annotated[
         tuple[str, ...], Parameter(negative="", help="Accept this global of the pickle, as module.name.")
     ] = ()
@@ -60,6 +69,8 @@ class What:
             "code": self.code.absolute() if self.code else spec.code,
             "entry": self.entry or spec.entry,
             "loader": self.loader or spec.loader,
+            "mode": self.mode or ("download" if self.model_source else spec.mode),
+            "model_sources": self.model_source or spec.model_sources,
             "allow_unsafe": (*spec.allow_unsafe, *self.allow_unsafe),
         }
         if self.platform:

@@ -5,7 +5,7 @@ A bill has no secrets, no paths of the machine it was made on, and no times.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from lading.core.image import Kind
 from lading.core.model import Risk
 from lading.core.platform import Platform
 from lading.core.signature import Signature
-from lading.core.spec import ServerSettings
+from lading.core.spec import Mode, ServerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,12 @@ class BilledFile:
     path: str
     size_bytes: int
     digest: Digest
+
+
+def cache_key(files: Iterable[BilledFile]) -> str:
+    """Return what files that are fetched together are cached by, as `lading_runtime.download` names it."""
+    lines = sorted((one.path, one.size_bytes, str(one.digest)) for one in files)
+    return Digest.of("".join(f"{digest} {size} {path}\n" for path, size, digest in lines).encode()).hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,10 @@ class BilledModel:
     """What answers in place of the files, which are in the original's image then."""
     saved_with: tuple[str, ...] = ()
     """What its files tell of what it was saved with: `python==3.9.18`, `scikit-learn==1.1.2`, `numpy<2`."""
+    mode: Mode = "copy"
+    """Whether the files are in the image, or fetched and verified at start."""
+    sources: tuple[str, ...] = ()
+    """Where they are fetched from, without a secret; see `core.spec.PackageSpec.model_sources`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +161,16 @@ class BilledCode:
 
 
 @dataclass(frozen=True, slots=True)
+class BilledInput:
+    """A further asset: files in a folder of their own."""
+
+    path: str
+    files: tuple[BilledFile, ...]
+    mode: Mode = "copy"
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BilledExample:
     """A recorded request, replayed by verification."""
 
@@ -193,6 +213,7 @@ class Bill:
     layers: tuple[BilledLayer, ...]
     assets: tuple[BilledFile, ...] = ()
     """Below /opt/lading/assets."""
+    inputs: tuple[BilledInput, ...] = ()
     used: tuple[Used, ...] = ()
     """The assets of a workspace that it was made from."""
 

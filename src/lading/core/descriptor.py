@@ -23,6 +23,8 @@ REPORT = "application/vnd.lading.report.v1+json"
 ASSET = "application/vnd.lading.asset."
 """What the artefact types of a workspace's assets begin with; their kind follows."""
 ORIGINAL = "application/vnd.lading.original.v1"
+MODEL = "application/vnd.lading.model.v1"
+FILE = "application/octet-stream"
 """Of an index that refers to a compiled package's image, and names the image of the model itself."""
 
 

@@ -121,6 +121,23 @@ class ServerSettings:
     """The absolute folder that the model lies in, whatever it is called (Azure ML, model package YAML)."""
 
 
+INPUTS = "/opt/lading/inputs"
+"""What a relative mount path of an input begins at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A further asset of the package, besides its one model."""
+
+    source: Path
+    """A file or a folder."""
+    path: str
+    """The folder in the image, absolute, that has the file, or the folder's files."""
+    mode: Mode = "copy"
+    sources: tuple[str, ...] = ()
+    """Where it is fetched from at start; see `PackageSpec.model_sources`."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackageSpec:
     """A package as its author describes it; None is "infer it". Paths are absolute."""
@@ -149,6 +166,13 @@ class PackageSpec:
     server: str = "lading"
     server_settings: ServerSettings = ServerSettings()
     mode: Mode = "copy"
+    model_sources: tuple[str, ...] = ()
+    """Where a model that is not in the image is fetched from at start, the first that has it.
+
+    `oci://HOST/PATH` (its files are blobs, by their digests), a URL of http, https, file, s3, gs or az that
+    ends in `/` (its files lie below), or the URL of the one file.
+    """
+    inputs: tuple[Input, ...] = ()
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     assets: tuple[Path, ...] = ()
     examples: tuple[Example, ...] = ()

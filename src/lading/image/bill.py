@@ -14,6 +14,7 @@ from lading.core.bill import (
     BilledEnvironment,
     BilledFile,
     BilledForm,
+    BilledInput,
     BilledLayer,
     BilledModel,
     BilledPackage,
@@ -55,6 +56,7 @@ def draw(
     examples: Sequence[Example],
     layers: Sequence[Layer],
     assets: Sequence[BilledFile] = (),
+    inputs: Sequence[BilledInput] = (),
 ) -> Bill:
     """Draw the bill of one platform's image.
 
@@ -68,7 +70,7 @@ def draw(
         description=spec.description,
         tags=dict(spec.tags),
         platform=lock.platform,
-        model=_model(facts, model_files, requirements, server.model_path or MODEL_PATH),
+        model=_model(spec, facts, model_files, requirements, server.model_path or MODEL_PATH),
         environment=BilledEnvironment(
             path=ENVIRONMENT_PATH,
             base=lock.base.reference,
@@ -96,6 +98,7 @@ def draw(
         lock=lock_digest,
         layers=tuple(map(_layer, layers)),
         assets=tuple(assets),
+        inputs=tuple(inputs),
         used=spec.used,
     )
 
@@ -157,7 +160,11 @@ def _conda_variables(lock: PlatformLock) -> dict[str, str]:
 
 
 def _model(
-    facts: ModelFacts, digests: Mapping[str, Digest], requirements: Iterable[Requirement], path: str
+    spec: PackageSpec,
+    facts: ModelFacts,
+    digests: Mapping[str, Digest],
+    requirements: Iterable[Requirement],
+    path: str,
 ) -> BilledModel:
     files = (BilledFile(one.path, one.size_bytes, digests[one.path]) for one in facts.files)
     asked = (
@@ -179,6 +186,8 @@ def _model(
         notes=tuple(map(without_secrets, facts.notes)),
         modules=facts.modules,
         saved_with=facts.saved_with,
+        mode=spec.mode,
+        sources=spec.model_sources if spec.mode == "download" else (),
     )
 
 

@@ -6,10 +6,14 @@ what it is, under its own digest, and travels along.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lading.core import canonical
-from lading.core.descriptor import EMPTY, INDEX, MANIFEST, ORIGINAL, Descriptor
+from lading.core.bill import BilledFile
+from lading.core.descriptor import EMPTY, FILE, INDEX, MANIFEST, ORIGINAL, Descriptor
 from lading.core.digest import Digest
 
+_TITLE = "org.opencontainers.image.title"
 EMPTY_CONFIG = b"{}"
 """The config of an artefact that has none; it must be in the store like any other."""
 
@@ -30,6 +34,25 @@ def attach(image: Descriptor, document: bytes, media_type: str) -> tuple[bytes, 
     }
     data = canonical.encode(manifest)
     return data, Descriptor(MANIFEST, Digest.of(data), len(data), artifact_type=media_type)
+
+
+def attach_files(
+    image: Descriptor, files: Iterable[BilledFile], artifact_type: str
+) -> tuple[bytes, Descriptor]:
+    """Describe the artefact that has an image's files beside it, a blob each; EMPTY_CONFIG is another."""
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": artifact_type,
+        "config": Descriptor(EMPTY, Digest.of(EMPTY_CONFIG), len(EMPTY_CONFIG)).to_json(),
+        "layers": [
+            {**Descriptor(FILE, one.digest, one.size_bytes).to_json(), "annotations": {_TITLE: one.path}}
+            for one in files
+        ],
+        "subject": Descriptor(image.media_type, image.digest, image.size_bytes).to_json(),
+    }
+    data = canonical.encode(manifest)
+    return data, Descriptor(MANIFEST, Digest.of(data), len(data), artifact_type=artifact_type)
 
 
 def attach_original(image: Descriptor, original: Descriptor) -> tuple[bytes, Descriptor]:

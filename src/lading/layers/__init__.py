@@ -4,6 +4,6 @@ from lading.layers.assembly import Assembled, assemble, seal
 from lading.layers.cache import FolderCache
 from lading.layers.cargo import Cargo
 from lading.layers.file_digests import FileDigests
-from lading.layers.recipes import Recipe
+from lading.layers.recipe import Recipe
 
 __all__ = ["Assembled", "Cargo", "FileDigests", "FolderCache", "Recipe", "assemble", "seal"]

@@ -22,7 +22,8 @@ from lading.layers.cargo import Cargo
 from lading.layers.compress import Compression
 from lading.layers.file_digests import FileDigests
 from lading.layers.overlap import Overlap, OverlapError
-from lading.layers.recipes import Package, Recipe, environments, recipes
+from lading.layers.recipe import Package, Recipe
+from lading.layers.recipes import environments, recipes
 from lading.layers.tar import LayerWriter
 
 _DOWNLOADS = 8

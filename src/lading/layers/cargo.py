@@ -9,6 +9,7 @@ from pathlib import Path
 from lading.core.bases import BaseImage
 from lading.core.lock import PlatformLock
 from lading.core.model import ModelFile
+from lading.core.spec import Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +34,8 @@ class Cargo:
     """Where the routine lies, absolute; None is /opt/lading/code, which else links there."""
     server_files: Mapping[str, bytes] = field(default_factory=dict)
     """What is made for the server, by absolute path."""
+    model_comes: bool = False
+    """Whether the model's files are fetched at start: their folder is a link then."""
+    inputs: tuple[Input, ...] = ()
     code_is_model: bool = False
     """Whether the routine's folder is the model's: it is packed once, and /opt/lading/code links to it."""

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lading.core.bases import BaseImage
-from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
 from lading.core.image import Kind
 from lading.core.lock import (
     Interpreter,
-    LockedArchive,
     LockedBase,
     LockedConda,
-    LockedDeb,
     LockedWheel,
     PlatformLock,
 )
 from lading.core.server import NATIVE
-from lading.layers import archive, completion, conda, deb, environment, files, overlap, root, system, wheel
+from lading.layers import (
+    archive,
+    arriving,
+    completion,
+    conda,
+    deb,
+    environment,
+    files,
+    overlap,
+    root,
+    system,
+    wheel,
+)
 from lading.layers.cargo import Cargo
 from lading.layers.file_digests import FileDigests
 from lading.layers.grouping import group
 from lading.layers.overlap import Overlap, OverlapError
+from lading.layers.recipe import Package, Recipe, of_files, of_link, of_texts
 from lading.layers.tar import LayerWriter
 
 LAYERS_MAX = 60  # some engines break near 70
@@ -43,23 +52,6 @@ _BASE_MANY, _BASE_MAX = 36, 44
 _BIG_FILE_BYTES = 64 << 20
 CODE = "opt/lading/code"
 ASSETS = "opt/lading/assets"
-
-Package = LockedDeb | LockedWheel | LockedArchive | LockedConda
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to make one layer: what to fetch, and what to write once it is here.
-
-    `made_from` (JSON values) says everything that its bytes depend on; `write` gets the packages' files in
-    their order.
-    """
-
-    kind: Kind
-    title: str
-    made_from: Mapping[str, Any]
-    write: Callable[[Sequence[Path], LayerWriter], None]
-    packages: tuple[Package, ...] = ()
 
 
 def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()) -> list[Recipe]:
@@ -81,20 +73,21 @@ def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()
         # the server's packages change with lading alone: one layer
         found += _wheels(cargo.lock.server, _server(cargo), "server", overlaps, alone=0, shared=1)
         runtime = environment.runtime(environment.SERVER, cargo.lock.server_interpreter)
-        found.append(_files("server", "lading runtime", files.contents(runtime, digests)))
+        found.append(of_files("server", "lading runtime", files.contents(runtime, digests)))
     if cargo.code_is_model:
         there = _place(cargo.model_path, environment.MODEL)
-        found.append(_link("code", "code", _place(cargo.code_path, CODE), there))
+        found.append(of_link("code", "code", _place(cargo.code_path, CODE), there))
     elif cargo.code:
-        found.append(_files("code", "code", code(cargo, digests)))
+        found.append(of_files("code", "code", code(cargo, digests)))
     if cargo.code and cargo.code_path:
-        found.append(_link("server", "link to the code", CODE, cargo.code_path[1:]))
+        found.append(of_link("server", "link to the code", CODE, cargo.code_path[1:]))
     if cargo.model_path:
-        found.append(_link("server", "link to the model", environment.MODEL, cargo.model_path[1:]))
+        found.append(of_link("server", "link to the model", environment.MODEL, cargo.model_path[1:]))
     if cargo.server_files:
-        found.append(_texts("server", "files of the server", cargo.server_files))
+        found.append(of_texts("server", "files of the server", cargo.server_files))
     if cargo.assets:
-        found.append(_files("assets", "assets", assets(cargo, digests)))
+        found.append(of_files("assets", "assets", assets(cargo, digests)))
+    found += arriving.recipes(cargo, digests)
     if cargo.examples:
         found.append(_examples(cargo.examples))
     room = LAYERS_MAX - _RESERVED - image - len(below) - len(found)
@@ -139,25 +132,6 @@ def assets(cargo: Cargo, digests: FileDigests) -> tuple[files.Content, ...]:
 def _place(asked: str | None, own: str) -> str:
     """Return the folder in the image, without its leading slash."""
     return asked[1:] if asked else own
-
-
-def _link(kind: Kind, title: str, path: str, target: str) -> Recipe:
-    """Lay a link to another folder of the image."""
-
-    def write(_: Sequence[Path], writer: LayerWriter) -> None:
-        writer.symlink(path, f"/{target}")
-
-    return Recipe(kind, title, {"link": [path, target]}, write)
-
-
-def _texts(kind: Kind, title: str, named: Mapping[str, bytes]) -> Recipe:
-    """Lay files that are made here, by absolute path."""
-
-    def write(_: Sequence[Path], writer: LayerWriter) -> None:
-        for path, data in sorted(named.items()):
-            writer.file(path[1:], data)
-
-    return Recipe(kind, title, {title: {path: str(Digest.of(data)) for path, data in named.items()}}, write)
 
 
 def _env(cargo: Cargo) -> wheel.Target:
@@ -332,11 +306,6 @@ def _wheel_layer(
     return Recipe(kind, _title(wheels), made_from, write, wheels)
 
 
-def _files(kind: Kind, title: str, contents: Sequence[files.Content]) -> Recipe:
-    made_from = {"files": [[one.path, one.mode, str(one.digest)] for one in contents]}
-    return Recipe(kind, title, made_from, lambda _, writer: files.write(contents, writer))
-
-
 def _assets(assets: Sequence[Path]) -> Iterator[tuple[str, Path]]:
     counted = Counter(path.name for path in assets)
     issues = [Issue("assets", f"{name!r} comes {n} times") for name, n in counted.items() if n > 1]
@@ -348,19 +317,21 @@ def _assets(assets: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 
 def _examples(examples: Sequence[bytes]) -> Recipe:
     named = {f"/opt/lading/examples/{index}.json": data for index, data in enumerate(examples)}
-    return _texts("assets", "examples", named)
+    return of_texts("assets", "examples", named)
 
 
 def _model(cargo: Cargo, digests: FileDigests, most: int) -> list[Recipe]:
     """Give each big file of a model a layer while there is room; the small ones share the last."""
+    if cargo.model_comes:
+        return []
     prefix = f"{_place(cargo.model_path, environment.MODEL)}/"
     pairs = [(f"{prefix}{one.path}", one.source) for one in cargo.model]
     contents = files.contents(pairs, digests)
     by_size = sorted(contents, key=lambda one: (-one.size_bytes, one.path))
     big = [one for one in by_size if one.size_bytes >= _BIG_FILE_BYTES][: most - 1]
     rest = [one for one in contents if one not in big]
-    layers = [_files("model", "model", rest)] if rest else []
-    return layers + [_files("model", f"model {one.path.removeprefix(prefix)}", [one]) for one in big]
+    layers = [of_files("model", "model", rest)] if rest else []
+    return layers + [of_files("model", f"model {one.path.removeprefix(prefix)}", [one]) for one in big]
 
 
 def _digests(packages: Sequence[Package]) -> list[str]:

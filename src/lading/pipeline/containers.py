@@ -15,7 +15,7 @@ from lading.core.image import Image
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
-from lading.pipeline import shelf, transfer
+from lading.pipeline import delivery, shelf, transfer
 from lading.pipeline.context import Context
 from lading.pipeline.mend import dropping_damaged
 from lading.pipeline.publish import Published, free_port, refuse_taken, url
@@ -150,7 +150,10 @@ def _order(
         for one in published:
             if one.port:
                 refuse_taken("run", one.host, one.port, _OTHER)
+    lent = delivery.lend(context, package.bill)
+    environment = {**lent.env, **environment}
     order = Order(
+        mounts=lent.mounts,
         image=_image(context, package, engine),
         arguments=wanted.arguments,
         environment=environment,

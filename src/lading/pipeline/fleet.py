@@ -18,7 +18,7 @@ from typing import IO, Any, cast
 from lading.core.errors import Issue, LadingError, RegistryError, SpecError, VerifyError
 from lading.core.ports import Event, Running
 from lading.core.server import NATIVE
-from lading.pipeline import shelf
+from lading.pipeline import delivery, shelf
 from lading.pipeline.context import Context
 from lading.pipeline.run import command, user
 from lading.verify.client import Client, NoAnswerError
@@ -196,7 +196,11 @@ class Fleet:
             "LADING_GRPC_UDS": f"/tmp/{_GRPC_SOCKET}" if member.grpc else "",  # noqa: S108 - as above
             **shelf.identity(member.package, member.name, member.version),
         }
-        member.running = opened.start(argv, env={**env, **self._env, **own}, tmp=member.folder, network=True)
+        lent = delivery.lend(self._context, member.package.bill)
+        variables = {**env, **self._env, **own, **lent.env}
+        member.running = opened.start(
+            argv, env=variables, tmp=member.folder, network=True, mounts=lent.mounts
+        )
         member.running.follow(cast("IO[bytes]", _Prefixed(self._log, member.reference)))
 
     def _await(self, member: Member) -> None:

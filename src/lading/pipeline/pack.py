@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lading import __version__, image, servers
-from lading.core.bill import Bill, BilledCode, BilledFile
+from lading import __version__, image
+from lading.core.bill import Bill, BilledCode
 from lading.core.descriptor import BILL, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import VerifyError
@@ -23,15 +23,15 @@ from lading.core.reference import Reference
 from lading.core.report import Report
 from lading.core.server import NATIVE
 from lading.core.spec import Example, PackageSpec
-from lading.image.bill import BILL_PATH, CODE_PATH, ENVIRONMENT_PATH, LOCK_PATH, SERVER_PATH
+from lading.image.bill import CODE_PATH, ENVIRONMENT_PATH, LOCK_PATH, SERVER_PATH
 from lading.image.examples import encode as encode_example
 from lading.layers import Cargo, Recipe, assemble, bytecode, recipes, seal
 from lading.layers.cache import key
 from lading.layers.environment import standard_library
-from lading.layers.files import Content
 from lading.layers.tar import LayerWriter
 from lading.lock import sealed
-from lading.pipeline import bases, environments, plan, summary, system
+from lading.pipeline import bases, delivery, environments, plan, summary, system
+from lading.pipeline.billing import bill_recipe, billed, billed_inputs
 from lading.pipeline.compiling import ANSWERING, Compiler
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.locking import fetch_for, lock_facts
@@ -96,10 +96,13 @@ def pack(
     references = () if names is None else plan.references(what, names)
     facts = plan.examine(context, what)
     what, facts = plan.complete(bases.mapped(context, what), facts)
+    what = delivery.settle(what, facts, references)
     folder = what.path.parent if what.path else None
     made = lock_facts(context, what, facts, folder=folder, locked=locked, upgrade=upgrade)
     builder = Builder(context, what, facts, made.lock.requirements, sandbox)
     built = [builder.build(one) for one in made.lock.platforms]
+    if verify and delivery.comes(what):
+        delivery.check(context, built[0].bill)
     try:
         return finish(context, built, references, verify=verify, sandbox=sandbox)
     except VerifyError as error:
@@ -139,6 +142,8 @@ class Built:
     bill: Bill
     examples: tuple[Example, ...]
     cached: int
+    files: Mapping[Digest, Path] = field(default_factory=dict)
+    """Those that a start fetches, where they lie here."""
     original: Built | None = None
     """What the model itself answers in, where a form answers in this one."""
     proof: Mapping[str, Any] = field(default_factory=dict)
@@ -179,7 +184,7 @@ class Builder:
         self.created_s = int(os.environ.get("SOURCE_DATE_EPOCH") or 0) if created_s is None else created_s
         self.sealed_by = sealed_by
         self.compiles = compiles
-        self.server = servers.find(what.server).needs(what, facts)
+        self.server = plan.server(what, facts)
         self.examples: tuple[Example, ...] = what.examples or facts.examples
         self._compiler = Compiler(
             context, what, facts, self.examples, sandbox, self._sealed, self._bytecode_of_model, again
@@ -194,7 +199,8 @@ class Builder:
         answering = ANSWERING.get(made.form.way, ())
         bill = image.compiled(original.bill, made.form, made.layers, lock.server_interpreter, answering)
         described, was_there = self._described(bill, made.layers, cargo)
-        return Built(described, bill, self.examples, made.cached + was_there, original, made.proof)
+        cached = made.cached + was_there
+        return Built(described, bill, self.examples, cached, original=original, proof=made.proof)
 
     def _original(self, lock: PlatformLock) -> tuple[Cargo, Built]:
         """Assemble, compile byte code, draw the bill, describe the image and write it."""
@@ -206,6 +212,8 @@ class Builder:
             base=bases.read(context, lock.base, lock.platform),
             model=self.facts.files,
             code=self.facts.code,
+            model_comes=self.what.mode == "download",
+            inputs=self.what.inputs,
             model_path=self.server.model_path,
             code_path=self.server.code_path,
             server_files=self.server.files,
@@ -228,7 +236,10 @@ class Builder:
         layers = (*assembled.layers, *compiled)
         bill = self._bill(cargo, layers)
         described, was_there = self._described(bill, layers, cargo)
-        return cargo, Built(described, bill, self.examples, assembled.cached + reused + was_there)
+        cached = assembled.cached + reused + was_there
+        return cargo, Built(
+            described, bill, self.examples, cached, delivery.coming(context, self.what, self.facts)
+        )
 
     def _described(self, bill: Bill, layers: Sequence[Layer], cargo: Cargo) -> tuple[Image, bool]:
         """Describe an image with its bill and lock; tell whether the bill was there already."""
@@ -236,7 +247,7 @@ class Builder:
             LOCK_PATH: sealed.encode(cargo.lock),
             **bases.travelling(self.context, cargo.lock.base),
         }
-        last, was_there = self._sealed(_bill_recipe(bill, beside))
+        last, was_there = self._sealed(bill_recipe(bill, beside))
         layers = (*layers, last)
         described = image.describe(bill, layers, self.server, created_s=self.created_s, base=cargo.base)
         return described, was_there
@@ -244,7 +255,7 @@ class Builder:
     def _bill(self, cargo: Cargo, layers: Sequence[Layer]) -> Bill:
         digests = self.context.digests
         code_path = self.server.code_path or CODE_PATH
-        code = _billed(recipes.code(cargo, digests), code_path[1:])
+        code = billed(recipes.code(cargo, digests), code_path[1:])
         return image.draw(
             lading=self.sealed_by,
             name=plan.name(self.what),
@@ -258,7 +269,8 @@ class Builder:
             code=BilledCode(code_path, self.facts.entry, code) if self.facts.code else None,
             examples=self.examples,
             layers=layers,
-            assets=_billed(recipes.assets(cargo, digests), recipes.ASSETS),
+            assets=billed(recipes.assets(cargo, digests), recipes.ASSETS),
+            inputs=billed_inputs(self.what, digests),
         )
 
     def _bytecode(self, lock: PlatformLock, layers: Sequence[Layer]) -> tuple[list[Layer], int]:
@@ -345,28 +357,13 @@ class Builder:
         return layer, False
 
 
-def _billed(contents: Sequence[Content], folder: str) -> tuple[BilledFile, ...]:
-    found = (BilledFile(one.path.removeprefix(f"{folder}/"), one.size_bytes, one.digest) for one in contents)
-    return tuple(found)
-
-
-def _bill_recipe(bill: Bill, beside: Mapping[str, bytes]) -> Recipe:
-    """Lay the lock beside the bill, which has its digest, and what the lock pins of a base's image."""
-    data = bill.encode()
-
-    def write(_: Sequence[Path], writer: LayerWriter) -> None:
-        for path, contents in sorted({BILL_PATH: data, **beside}.items()):
-            writer.file(path[1:], contents)
-
-    return Recipe("bill", "bill of lading", {"bill": str(Digest.of(data))}, write)
-
-
 def seal_images(context: Context, built: Sequence[Built]) -> Descriptor:
     """Write configs and manifests, the index where there are several platforms, and attach the bills."""
     for one in (each for pair in built for each in (pair.original, pair) if each):
         documents.write(context.store, one.image.config)
         documents.write(context.store, one.image.manifest)
         attach(context, one.image.descriptor, one.bill.encode(), BILL)
+        delivery.keep(context, one.image.descriptor, one.bill, one.files)
         if one.original:
             attach_original(context, one.image.descriptor, one.original.image.descriptor)
     if len(built) == 1:

@@ -18,9 +18,9 @@ from lading.core.model import ModelFacts, Origin, Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
-from lading.core.server import NATIVE
+from lading.core.server import NATIVE, ServerNeeds
 from lading.core.spec import CREDENTIALS_FIX, CompileWay, PackageSpec, ServerSettings, index_problem
-from lading.pipeline import summary
+from lading.pipeline import delivery, summary
 from lading.pipeline.context import Context
 
 # what a model says it needs because of the tool that saved it, and that nothing of ours needs to serve it
@@ -109,6 +109,11 @@ def _requirements_file(what: PackageSpec, facts: ModelFacts) -> Path | None:
     return facts.requirements_file
 
 
+def server(what: PackageSpec, facts: ModelFacts) -> ServerNeeds:
+    """Return what the server of a package needs, and what fetches at its start with it."""
+    return delivery.launched(servers.find(what.server).needs(what, facts), what)
+
+
 def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Question:
     """Put together what the resolver is asked: what the author writes, and what the model tells."""
     _refuse_credentials(what)
@@ -116,7 +121,7 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
     file = _requirements_file(what, facts)
     of_model: Origin = "mlflow" if facts.format == "mlflow" else "spec"
     return locks.Question(
-        server=servers.find(what.server).needs(what, facts),
+        server=server(what, facts),
         server_version=what.server_settings.version,
         platforms=what.platforms or (Platform.current(),),
         requirements=(

@@ -20,10 +20,11 @@ from lading.core.model import ModelFacts, ModelFile, Requirement
 from lading.core.ports import ignore
 from lading.core.spec import PackageSpec
 from lading.image.bill import CODE_PATH, LOCK_PATH
+from lading.layers import arriving
 from lading.layers.recipes import ASSETS
 from lading.layers.tar import check_path
 from lading.lock import sealed
-from lading.pipeline import bases, run, shelf
+from lading.pipeline import bases, delivery, run, shelf
 from lading.pipeline.context import Context
 from lading.sandbox.unpack import unpack
 from lading.store import documents
@@ -52,6 +53,10 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
     own = [layer for layer in package.image.layers if layer.kind in _OWN]
     folders = unpack(own, context.store, folder, ignore)
     _refuse_links(dict(zip(folders, own, strict=True)), bill)
+    if bill.model.mode == "download":
+        model: Path | None = delivery.model_folder(context, bill)
+    else:
+        model = next((path for one in folders if (path := one / bill.model.path[1:]).is_dir()), None)
     spec = PackageSpec(
         name=bill.name,
         version=bill.version,
@@ -59,6 +64,8 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
         tags=bill.tags,
         server=bill.server.name,
         server_settings=bill.server.settings,
+        mode=bill.model.mode,
+        model_sources=bill.model.sources,
         used=bill.used,
         # what is built from source again may want them
         system_packages=bill.environment.system_packages_asked,
@@ -70,7 +77,7 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
         compile="off",  # a bill does not tell of a form that was not taken
     )
     base = tuple(beside[path] for path in (bases.MANIFEST_PATH, bases.CONFIG_PATH) if path in beside)
-    return Recovered(lock, spec, _facts(bill, folders), base)
+    return Recovered(lock, spec, _facts(bill, folders, model), base)
 
 
 def read_lock(context: Context, package: shelf.Package) -> PlatformLock:
@@ -112,7 +119,7 @@ def _lock(package: shelf.Package, data: bytes | None) -> PlatformLock:
 
 def _refuse_links(layers: dict[Path, Layer], bill: Bill) -> None:
     """Refuse what lading never puts in a layer of files: packing would read where a link leads."""
-    allowed = {(_code_path(bill)[1:], bill.model.path)}
+    allowed = {(_code_path(bill)[1:], bill.model.path), *arriving.links(bill)}
     issues = []
     for folder, layer in layers.items():
         for path in folder.rglob("*"):
@@ -130,11 +137,11 @@ def _code_path(bill: Bill) -> str:
     return bill.code.path if bill.code else CODE_PATH
 
 
-def _facts(bill: Bill, folders: Sequence[Path]) -> ModelFacts:
+def _facts(bill: Bill, folders: Sequence[Path], model_folder: Path | None) -> ModelFacts:
     model = bill.model
     there = _code_path(bill)[1:]
     code = next((path for one in folders if os.path.lexists(path := one / there)), None)
-    root = next((path for one in folders if (path := one / model.path[1:]).is_dir()), Path(model.path))
+    root = model_folder or Path(model.path)
     if code and code.is_symlink():  # the routine lies among the model's files
         code = root
     return ModelFacts(
@@ -143,7 +150,7 @@ def _facts(bill: Bill, folders: Sequence[Path]) -> ModelFacts:
         flavour=model.flavour,
         loader=model.loader,
         loader_options=model.loader_options,
-        files=tuple(_model_files(bill, folders)),
+        files=tuple(_model_files(bill, folders, model_folder)),
         framework=model.framework,
         framework_version=model.framework_version,
         python=model.python,
@@ -161,13 +168,15 @@ def _facts(bill: Bill, folders: Sequence[Path]) -> ModelFacts:
     )
 
 
-def _model_files(bill: Bill, folders: Sequence[Path]) -> Iterator[ModelFile]:
-    """Find each file of the model in the layer that has it."""
+def _model_files(bill: Bill, folders: Sequence[Path], model_folder: Path | None) -> Iterator[ModelFile]:
+    """Find each file of the model in the layer that has it, or where it was fetched to."""
     missing = []
     for one in bill.model.files:
         path = f"{bill.model.path[1:]}/{one.path}"
         check_path(path)
-        source = next((found for each in folders if (found := each / path).is_file()), None)
+        comes = bill.model.mode == "download" and model_folder
+        places = (model_folder / one.path,) if comes and model_folder else (each / path for each in folders)
+        source = next((found for found in places if found.is_file()), None)
         if source is None:
             missing.append(Issue(one.path, "is in the bill, but not in the image"))
         else:

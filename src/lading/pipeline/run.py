@@ -24,7 +24,7 @@ from lading.core.server import NATIVE
 from lading.core.spec import Example
 from lading.image.describe import USER
 from lading.image.referrers import EMPTY_CONFIG
-from lading.pipeline import shelf, summary
+from lading.pipeline import delivery, shelf, summary
 from lading.pipeline.context import Context, keeping
 from lading.sandbox import relayed
 from lading.store import documents
@@ -103,6 +103,7 @@ def _run(
     context: Context, image: Image, bill: Bill, examples: Sequence[Example], sandbox: str | None
 ) -> tuple[Report, list[Any]]:
     argv, env = on_socket(image, bill, f"/tmp/{verify.SOCKET}")  # noqa: S108 - in the sandbox
+    lent = delivery.lend(context, bill)
     answers: list[Any] = []
     with temporary_folder() as tmp:
         report = verify.check(
@@ -112,7 +113,8 @@ def _run(
             image=image.descriptor.digest,
             server=servers.find(bill.server.name),
             argv=argv,
-            env=env,
+            env={**env, **lent.env},
+            mounts=lent.mounts,
             tmp=tmp,
             events=context.events,
             answers=answers,

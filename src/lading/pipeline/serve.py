@@ -13,8 +13,8 @@ from lading import servers
 from lading.core.errors import Issue, SpecError
 from lading.core.platform import Platform
 from lading.core.ports import Event
+from lading.pipeline import delivery, handed, shelf
 from lading.pipeline import fleet as fleet_room
-from lading.pipeline import handed, shelf
 from lading.pipeline.context import Context
 from lading.pipeline.publish import refuse_taken
 from lading.pipeline.run import command, temporary_folder, user
@@ -227,6 +227,8 @@ def serve_package(
 ) -> int:
     """Run a command on a package's layers until it ends or is interrupted; return its exit status."""
     _tell_of_records(context, env)
+    lent = delivery.lend(context, package.bill)
+    env, mounts = {**env, **lent.env}, {**(mounts or {}), **lent.mounts}
     opened = context.sandbox(
         package.image.layers, sandbox, platform=package.image.platform, user=user(package.image)
     )

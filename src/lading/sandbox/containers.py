@@ -48,6 +48,8 @@ class Order:
     network: str | None = None
     name: str | None = None
     stop_s: float = 30.0
+    mounts: Mapping[str, Path] | None = None
+    """What appears read-only, by absolute paths in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,8 @@ class Engine:
         options += [f"--publish={one}" for one in order.publish]
         options += [f"--network={order.network}"] if order.network else []
         options += [f"--name={order.name}"] if order.name else []
+        for target, source in (order.mounts or {}).items():
+            options.append(f'--mount=type=bind,"source={source}","target={target}",readonly')
         return [*options, order.image, *order.arguments]
 
     def _stop(self, client: _Client, id_file: Path, stop_s: float) -> int:

@@ -28,11 +28,13 @@ from lading.core.spec import (
     Example,
     Indexes,
     LoaderWay,
+    Mode,
     PackageSpec,
     ServerName,
     index_problem,
 )
 from lading.spec import server
+from lading.spec.inputs import InputText, inputs, sources
 from lading.spec.server import ServerText
 from lading.spec.typed import Reader, read_text
 
@@ -106,6 +108,15 @@ class Document:
     environment_variables: Annotated[Mapping[str, str], "set in the image; never put a secret here"] = field(
         default_factory=dict
     )
+    mode: Annotated[
+        Mode, "copy: the model is in the image (default); download: it is fetched and verified at start"
+    ] = "copy"
+    model_source: Annotated[
+        str | tuple[str, ...] | None,
+        "where it is downloaded from: oci://HOST/PATH, https://, s3://, gs://, az:// or file://, with a / at "
+        "the end for a folder; default: where the package is pushed to",
+    ] = None
+    inputs: Annotated[tuple[InputText, ...], "further files and folders, copied or downloaded"] = ()
     assets: Annotated[tuple[str, ...], "further files and folders, found in /opt/lading/assets"] = ()
     example: Annotated[
         ExampleText | tuple[ExampleText, ...] | None, "requests to replay, with the outputs to expect"
@@ -174,6 +185,9 @@ class _Checker:
             server=asked.type,
             server_settings=server.settings(asked, self.reader),
             environment_variables=text.environment_variables,
+            mode=text.mode,
+            model_sources=sources(text.model_source),
+            inputs=tuple(inputs(text.inputs, self._path)),
             assets=tuple(filter(None, (self._path("assets", one) for one in text.assets))),
             examples=self._examples(text.example),
             platforms=self._platforms(text.platforms),

@@ -65,14 +65,16 @@ def check(
     events: Events = ignore,
     answers: list[Any] | None = None,
     drift: Sequence[str] = (),
+    mounts: Mapping[str, Path] | None = None,
 ) -> Report:
     """Start a package's own entry point without a network and replay every recorded example.
 
     `argv` and `env` are the image's own, made to listen on the Unix socket SOCKET in /tmp; `server` says how
     an example is asked there. `tmp` is an empty folder; each process gets a part of it as /tmp. `timeout_s`
     bounds the start, `request_timeout_s` each request; emulated, a package has ten times as long, and its
-    figures say nothing. `answers` is given the predictions for each example, None where there were none.
-    `drift` says where the environment is another than the one the model was saved in.
+    figures say nothing. `mounts` are what it may read besides. `answers` is given the predictions for each
+    example, None where there were none. `drift` says where the environment is another than the one the model
+    was saved in.
     Raises VerifyError only where nothing could be run at all; whatever the package does is in the report.
     """
     patience = _EMULATED_PATIENCE if sandbox.emulated else 1
@@ -80,7 +82,7 @@ def check(
     (served := tmp / "server").mkdir()
     (probed := tmp / "probe").mkdir()
     variables = dict(env or {}) | (_PATIENT if sandbox.emulated else {})
-    running = sandbox.start(argv, env=variables, tmp=served)
+    running = sandbox.start(argv, env=variables, tmp=served, mounts=mounts)
     started_s = time.monotonic()
     try:
         client = Client(served, SOCKET)
