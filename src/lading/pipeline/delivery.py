@@ -68,7 +68,7 @@ class _Part:
 
 
 def settle(what: PackageSpec, facts: ModelFacts, references: Sequence[Reference]) -> PackageSpec:
-    """Say where a model that is not in the image comes from; SpecError, with every issue, where it cannot be.
+    """Say where a model that is not in the image comes from; SpecError, with every issue.
 
     Without a source it is the repositories that the package is named for: its model is pushed beside it.
     """
@@ -110,7 +110,7 @@ def _problems(what: PackageSpec, facts: ModelFacts) -> Iterator[Issue]:
 
 
 def _place_problems(where: str, path: str, taken: Sequence[str]) -> Iterator[Issue]:
-    """Say why an input may not lie somewhere: outside of its root, upon the system's files, or upon another."""
+    """Say why an input may not lie there: outside of its root, on the system's files, or on another."""
     parts = path.split("/")
     if not path.startswith("/") or any(one in {"", ".", ".."} for one in parts[1:]) or "\0" in path:
         yield Issue(where, f"got {path!r}, expected a path that stays inside the image, such as data/words")
