@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -82,7 +82,8 @@ def _handler(shop: Shop) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - what c
                 shop.cuts -= 1
                 end = min(end, start + shop.cut_after)
                 self.close_connection = True
-            self.wfile.write(data[start:end])
+            with suppress(ConnectionError):  # who asked may be gone
+                self.wfile.write(data[start:end])
 
     return Handler
 

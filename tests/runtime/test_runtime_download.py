@@ -396,7 +396,7 @@ def test_a_server_ends_while_its_model_is_on_its_way(shop, arriving):
     with arriving() as served:
         await_body(served, "downloading")
         (child,) = served.child_pids()
-        assert served.stop() == 0
+        assert served.stop() == 0, served.log
         assert not Path(f"/proc/{child}").exists()
 
 

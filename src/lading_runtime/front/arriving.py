@@ -44,9 +44,9 @@ class Arrival(asyncio.Protocol):
             self._told(str(json.loads(line)["state"]))
             self.begun.set()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End it; what it has is there for the next."""
+        if self._process.status is None:
+            await self._process.wait(0.0)
         if self._transport is not None:
             self._transport.close()
-        if self._process.status is None:
-            self._process.kill_group()

@@ -93,7 +93,7 @@ class _Service:
         apart.close(model)
         if arrival is not None and arriving is not None:
             arriving.cancel()
-            arrival.close()
+            await arrival.close()
         await pool.close(timeout_s=1.0)
         for task in tasks:
             task.cancel()
