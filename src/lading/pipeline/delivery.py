@@ -226,10 +226,10 @@ def folder(context: Context) -> Path:
     return context.settings.cache / "models"
 
 
-def model_folder(context: Context, bill: Bill) -> Path:
-    """Return the folder with a package's model, brought here where it is not."""
+def kept(context: Context, bill: Bill, files: Sequence[BilledFile]) -> Path:
+    """Return the folder with a package's model, or with an input, brought here where it is not."""
     lend(context, bill)
-    return folder(context) / cache_key(bill.model.files)
+    return folder(context) / cache_key(files)
 
 
 def bring(context: Context, bill: Bill, *, into: Path | None = None, only: str | None = None) -> None:

@@ -18,7 +18,7 @@ from lading.core.image import Layer
 from lading.core.lock import PlatformLock
 from lading.core.model import ModelFacts, ModelFile, Requirement
 from lading.core.ports import ignore
-from lading.core.spec import PackageSpec
+from lading.core.spec import Input, PackageSpec
 from lading.image.bill import CODE_PATH, LOCK_PATH
 from lading.layers import arriving
 from lading.layers.recipes import ASSETS
@@ -54,7 +54,7 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
     folders = unpack(own, context.store, folder, ignore)
     _refuse_links(dict(zip(folders, own, strict=True)), bill)
     if bill.model.mode == "download":
-        model: Path | None = delivery.model_folder(context, bill)
+        model: Path | None = delivery.kept(context, bill, bill.model.files)
     else:
         model = next((path for one in folders if (path := one / bill.model.path[1:]).is_dir()), None)
     spec = PackageSpec(
@@ -66,6 +66,7 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
         server_settings=bill.server.settings,
         mode=bill.model.mode,
         model_sources=bill.model.sources,
+        inputs=tuple(_inputs(context, bill, folders)),
         used=bill.used,
         # what is built from source again may want them
         system_packages=bill.environment.system_packages_asked,
@@ -183,6 +184,19 @@ def _model_files(bill: Bill, folders: Sequence[Path], model_folder: Path | None)
             yield ModelFile(one.path, source, source.stat().st_size)
     if missing:
         raise IntegrityError(*missing)
+
+
+def _inputs(context: Context, bill: Bill, folders: Sequence[Path]) -> Iterator[Input]:
+    """Find each input in the layer that has it, or where it was fetched to."""
+    for one in bill.inputs:
+        check_path(one.path[1:])
+        if one.mode == "download":
+            source: Path | None = delivery.kept(context, bill, one.files)
+        else:
+            source = next((path for each in folders if (path := each / one.path[1:]).is_dir()), None)
+        if source is None:
+            raise IntegrityError(Issue(one.path, "is in the bill, but not in the image"))
+        yield Input(source, one.path, one.mode, one.sources)
 
 
 def _assets(folders: Sequence[Path]) -> Iterator[Path]:
