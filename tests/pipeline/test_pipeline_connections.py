@@ -13,7 +13,12 @@ import urllib.request
 
 import pytest
 
+import engines
 from gitting import GitServer, Repository
+from lading.core.errors import RegistryError
+from lading.core.reference import Reference
+from lading.pipeline import Context, connections
+from lading.settings import Settings
 from running import Lading
 from smithing import Wheelsmith
 
@@ -187,6 +192,29 @@ def test_a_private_repository_is_built_locked_by_commit_and_leaves_no_secret(own
     assert PASSWORD not in "".join(one.stdout + one.stderr for one in (refused, *done, again))
     needles = (PASSWORD.encode(), base64.b64encode(f"x-access-token:{PASSWORD}".encode()))
     assert found_in(needles, own.home, folder, tmp_path / "uv") == []
+
+
+def test_a_registry_is_asked_as_its_connection_says(guarded_registry, tmp_path, monkeypatch):
+    for name in ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("HUB_PASSWORD", engines.PASSWORD)
+    reference = Reference.parse(f"{guarded_registry.host}/team/app")
+    (tmp_path / "hub.yml").write_text(
+        f"name: hub\ntype: container_registry\ntarget: {guarded_registry.host}\ncredentials:\n"
+        f"  {{type: username_password, username: {engines.USER}, password: '${{HUB_PASSWORD}}'}}\n"
+    )
+    for logged_in in (False, True):
+        with Context(Settings(tmp_path / "home")) as context:
+            if logged_in:
+                connections.create(context, tmp_path / "hub.yml", ())
+            with context.registry(reference) as store:
+                if logged_in:
+                    store.check()
+                    continue
+                with pytest.raises(RegistryError):
+                    store.check()
 
 
 def test_a_secret_on_standard_input_is_refused_without_a_keyring(own, tmp_path):
