@@ -83,6 +83,8 @@ class Server:
     """A recorded example's inputs (as `/invocations` takes them) → how this server is asked the same."""
     outputs: Callable[[bytes, Bill], Any] = read_json
     """The body of a good answer → the predictions; ValueError where it holds none."""
+    is_ready: Callable[[bytes], bool] = lambda _: True
+    """Whether the body of a readiness route that answers 200 says so, too."""
     is_told_port: bool = True
     """Whether `listen` has it listen on another port than its own."""
     takes: Literal["models", "files"] = "models"

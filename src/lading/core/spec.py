@@ -79,6 +79,8 @@ ServerName = Literal[
     "azureml_batch",
     "mlflow",
     "mlserver",
+    "bentoml",
+    "cog",
     "triton",
     "tensorflow_serving",
     "custom",

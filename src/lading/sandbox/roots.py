@@ -23,7 +23,7 @@ _PROGRAMS = {
     "podman": ("podman", "podman"),
     "docker": ("docker", "docker.io"),
 }
-_OF_HOST = ("/etc/resolv.conf", "/etc/hosts")
+_OF_HOST = ("/etc/hosts", "/etc/resolv.conf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,9 @@ class Root:
     def binds(self, mounts: Mapping[str, Path] | None, *, network: bool) -> dict[str, Path]:
         """Return what appears read-only, and where, with the links of the image followed."""
         wanted = dict(mounts or {})
-        if network:
-            wanted |= {path: Path(path) for path in _OF_HOST if Path(path).is_file()}
+        # as engines do: without /etc/hosts nobody knows 'localhost'
+        of_host = _OF_HOST if network else _OF_HOST[:1]
+        wanted |= {path: Path(path) for path in of_host if Path(path).is_file()}
         problems = [
             Issue(f"mount {target}", "expected an absolute path and something that exists")
             for target, source in wanted.items()

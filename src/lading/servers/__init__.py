@@ -9,6 +9,8 @@ from lading.core.server import Server
 from lading.servers import (
     azureml_batch,
     azureml_online,
+    bentoml,
+    cog,
     custom,
     mlflow,
     mlserver,
@@ -19,7 +21,18 @@ from lading.servers import (
 
 _SERVERS: dict[str, Server] = {
     one.SERVER.name: one.SERVER
-    for one in (native, azureml_online, azureml_batch, mlflow, mlserver, triton, tensorflow_serving, custom)
+    for one in (
+        native,
+        azureml_online,
+        azureml_batch,
+        mlflow,
+        mlserver,
+        bentoml,
+        cog,
+        triton,
+        tensorflow_serving,
+        custom,
+    )
 }
 
 __all__ = ["find"]

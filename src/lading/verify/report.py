@@ -85,13 +85,13 @@ def check(
     running = sandbox.start(argv, env=variables, tmp=served, mounts=mounts)
     started_s = time.monotonic()
     try:
-        client = Client(served, SOCKET)
+        replay = _Replay([] if answers is None else answers)
+        asker = _Asker(Client(served, SOCKET), server, bill, request_timeout_s, replay)
         with probe.looking(sandbox, bill, probed, variables) as seen:
-            ready = _wait_until_ready(running, client, bill, started_s + timeout_s, _HEALTH_S * patience)
+            ready = _wait_until_ready(running, asker, started_s + timeout_s, _HEALTH_S * patience)
             ready_s = time.monotonic() - started_s
-        checks, replay = [*seen, ready], _Replay([] if answers is None else answers)
+        checks = [*seen, ready]
         if ready.passed:
-            asker = _Asker(client, server, bill, request_timeout_s, replay)
             checks += _predictions(asker, examples, events) or unrecorded(bill, drift, asker, running)
         peak_bytes = running.peak_memory_bytes()
     finally:
@@ -130,19 +130,17 @@ def _median_ms(latencies_s: Sequence[float]) -> float:
     return round(statistics.median(latencies_s or [0.0]) * 1000, 3)
 
 
-def _wait_until_ready(
-    running: Running, client: Client, bill: Bill, deadline_s: float, health_s: float
-) -> Check:
+def _wait_until_ready(running: Running, asker: _Asker, deadline_s: float, health_s: float) -> Check:
     """Ask for readiness until it is given, the server ends, or the time is over."""
-    route = bill.server.routes.get("readiness", "/v2/health/ready")
+    route = asker.bill.server.routes.get("readiness", "/v2/health/ready")
     pause_s, last = _POLL_S, "no time was left to ask"
     while (left_s := deadline_s - time.monotonic()) > 0:
         try:
-            answer = client.get(route, min(left_s, health_s))
+            answer = asker.client.get(route, min(left_s, health_s))
         except NoAnswerError as error:
             last = str(error)
         else:
-            if answer.status == _READY:
+            if answer.status == _READY and asker.server.is_ready(answer.body):
                 return Check("ready", passed=True, detail=f"{route} answers 200")
             last = f"{route} answers {answer.status}: {_text(answer)}"
         if (status := running.poll()) is not None:
