@@ -12,7 +12,7 @@ from lading.core.errors import Issue, SpecError
 from lading.core.model import ModelFacts
 from lading.core.server import Listening, Server, ServerNeeds
 from lading.core.spec import PackageSpec, ServerSettings
-from lading.servers.layout import azure_model_dir, in_model_dir
+from lading.servers.azureml_layout import model_places
 
 NAME = "custom"
 
@@ -27,7 +27,7 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
     live = settings.liveness or settings.readiness
     assert ready
     assert live
-    folder = azure_model_dir(spec, facts)
+    folder, path = model_places(spec)
     code = f"/var/azureml-app/{facts.code.name}" if facts.code and facts.code.is_dir() else None
     variables = {"AZUREML_MODEL_DIR": folder} | ({"AML_APP_ROOT": code} if code else {})
     return ServerNeeds(
@@ -37,7 +37,7 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
         port=settings.scoring.port,
         routes={"liveness": live.path, "readiness": ready.path, "scoring": settings.scoring.path},
         variables=variables,
-        model_path=in_model_dir(spec, folder),
+        model_path=path,
         code_path=code,
         working_directory=code,
     )

@@ -21,21 +21,6 @@ def model_name(spec: PackageSpec, facts: ModelFacts) -> str:
     return name.rpartition("/")[2] or "model"
 
 
-def azure_model_dir(spec: PackageSpec, facts: ModelFacts) -> str:
-    """Return the folder of a model as Azure ML lays it out: AZUREML_MODEL_DIR."""
-    settings = spec.server_settings
-    if settings.mount_path:
-        return settings.mount_path
-    mount = settings.model_mount_path or "/var/azureml-app/azureml-models"
-    return f"{mount}/{model_name(spec, facts)}/{settings.model_version or spec.version or '1'}"
-
-
-def in_model_dir(spec: PackageSpec, folder: str) -> str:
-    """Return where a model lies in AZUREML_MODEL_DIR: a folder keeps its name, a file lies directly."""
-    kept = spec.server_settings.model_folder
-    return f"{folder}/{kept}" if kept else folder
-
-
 def image_issues(spec: PackageSpec, expected: str) -> Iterator[Issue]:
     """Say that a server which is no Python package comes in an image, which only the author can name."""
     if spec.base is None or spec.base.form == "debian":

@@ -18,7 +18,8 @@ from lading.core.server import Ask, Listening, Server, ServerNeeds
 from lading.core.signature import Field, Signature
 from lading.core.spec import PackageSpec
 from lading.servers import oip
-from lading.servers.layout import azure_model_dir, image_issues, in_model_dir, model_name
+from lading.servers.azureml_layout import model_places
+from lading.servers.layout import image_issues, model_name
 from lading.servers.recorded import Table, table
 
 NAME = "triton"
@@ -35,7 +36,7 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
     models = sorted({found[1] for one in facts.files if (found := _VERSIONED.match(one.path))})
     files: dict[str, bytes] = {}
     if models:
-        repository = path = in_model_dir(spec, azure_model_dir(spec, facts))
+        repository = path = model_places(spec)[1]
         name = models[0]
     else:
         repository, name = _REPOSITORY, model_name(spec, facts)
@@ -54,7 +55,7 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
             "readiness": "/v2/health/ready",
             "scoring": f"/v2/models/{name}/infer",
         },
-        variables={"AZUREML_MODEL_DIR": azure_model_dir(spec, facts)},
+        variables={"AZUREML_MODEL_DIR": model_places(spec)[0]},
         files=files,
         model_path=path,
     )
