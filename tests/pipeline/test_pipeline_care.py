@@ -8,6 +8,10 @@ import time
 
 import pytest
 
+from lading.core.digest import Digest
+from lading.core.endpoint import Deployment, Endpoint
+from lading.deploy.folder import Folder
+from lading.deploy.rollout import Record
 from running import Lading, post
 
 pytestmark = pytest.mark.network
@@ -189,3 +193,19 @@ def test_a_lost_index_is_made_again_and_what_it_lists_is_named_or_removed(own):
     lading("rm", digest)
     lading("gc", "--cache", "--older-than-s", "0")
     assert lading.json("du")["store"]["blobs"] == 0
+
+
+def test_what_a_deployment_runs_is_kept_without_a_name(own):
+    lading, _ = own
+    digest = Digest.parse(lading.json("show", "echo:1")["digest"])
+    folder = Folder(lading.home / "endpoints")
+    folder.write_endpoint(Endpoint("my-endpoint"))
+    folder.write_keys("my-endpoint", {})
+    folder.write_deployment(Record(Deployment("blue", "my-endpoint", "echo:1", digest)))
+    lading("rm", "echo:1")
+    age(lading.home / "store")
+    lading("gc", "--cache", "--older-than-s", "0")
+    assert lading.json("show", str(digest))["bill"]["name"] == "echo"
+    folder.forget_endpoint("my-endpoint")
+    lading("gc", "--cache", "--older-than-s", "0")
+    lading.fails(8, "show", str(digest))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lading.core import canonical, typed
+from lading.core.digest import Digest
 from lading.core.endpoint import Endpoint
 from lading.deploy.rollout import Record
 
@@ -54,6 +55,11 @@ class Folder:
                 for one in sorted(path.parent.glob("deployments/*.json"))
             }
             yield endpoint, keys, found
+
+    def packages(self) -> set[Digest]:
+        """List what deployments run, and would go back to."""
+        records = [record for _, _, records in self.endpoints() for record in records.values()]
+        return {one.package for record in records for one in (record.wanted, record.good) if one}
 
     def has_endpoints(self) -> bool:
         """Tell whether there is any endpoint to be served."""

@@ -25,6 +25,7 @@ from lading.deploy.target import Target
 
 _LOOK_S = 0.2
 _STOP_S = 40.0
+_LOOKS = 10
 _KEYS = ("primary", "secondary")
 
 
@@ -49,9 +50,7 @@ class Supervisor:
         self._folder.make()
         lock = os.open(self._folder.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not _locked(lock):
                 return
             os.truncate(lock, 0)
             os.write(lock, f"{os.getpid()}\n".encode())
@@ -235,6 +234,16 @@ class Supervisor:
         keys = {**served.keys, order["key"]: new_key()}
         self._folder.write_keys(order["name"], keys)
         served.keys = keys
+
+
+def _locked(handle: int) -> bool:
+    """Take the lock; whoever only looks at it has it for a moment."""
+    for _ in range(_LOOKS):
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_LOOK_S / 4)
+    return False
 
 
 def _is_over(served: Served) -> bool:

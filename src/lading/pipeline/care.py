@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lading import deploy
 from lading.pipeline import bases
 from lading.pipeline.context import Context
 from lading.store import gc
@@ -63,6 +64,8 @@ def collect(context: Context, *, caches: bool, older_than_s: float, dry_run: boo
     with gc.alone(store, dry_run=dry_run):
         cached = [] if caches else [*titles, *bases.kept(context, CACHED_FOR_S)]
         keep = [digest for digest in cached if store.age_s(digest) < CACHED_FOR_S]
+        # by no name, for a name may mean another by now
+        keep += deploy.Folder(context.settings.home / "endpoints").packages()
         found = gc.collect(store, keep=keep, older_than_s=older_than_s, dry_run=dry_run)
         items = [Item("blob", str(one), size, titles.get(one, "")) for one, size in found.blobs.items()]
         items += [Item("leftover", name, size) for name, size in found.leftovers.items()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lading.core.assets import AssetReference
 from lading.core.digest import Digest
 from lading.core.errors import Issue, LadingError, RegistryError, SpecError
 from lading.core.ports import Event
@@ -22,6 +21,7 @@ from lading.spec.azureml.package import (
     InferencingServer,
     ModelConfiguration,
     ModelPackage,
+    ServerType,
 )
 
 
@@ -67,13 +67,16 @@ def _made(context: Context, found: OnlineDeployment) -> Deployable:
     model = _model(context, found, name)
     base = _base(context, found)
     code = found.code_configuration
+    server = _server(found, model, base)
     mount = found.model_mount_path
-    place = f"{mount.rstrip('/')}/{model.name}/{model.version}" if mount else None
+    place = f"{mount.rstrip('/')}/{model.asset.name}/{model.asset.version}" if mount else None
     package = ModelPackage(
         target_environment=name,
-        base_environment_source=BaseEnvironmentSource("environment_asset", str(base)) if base else None,
+        base_environment_source=BaseEnvironmentSource("environment_asset", str(base.reference))
+        if base
+        else None,
         inferencing_server=InferencingServer(
-            "azureml_online",
+            server,
             code_configuration=package_file.CodeConfiguration(code.code, code.scoring_script)
             if code
             else None,
@@ -81,24 +84,34 @@ def _made(context: Context, found: OnlineDeployment) -> Deployable:
         model_configuration=ModelConfiguration("copy", place),
         environment_variables=found.environment_variables,
     )
-    made = packages.create(context, package, model)
+    made = packages.create(context, package, model.reference)
     context.events(Event("deploy", "stage", f"{found.name}: packaged as {made.environment.reference}"))
     return Deployable(str(made.environment.reference), packages.bring(context, made.environment))
 
 
-def _model(context: Context, found: OnlineDeployment, name: str) -> AssetReference:
+def _server(found: OnlineDeployment, model: Found, base: Found | None) -> ServerType:
+    """Say what answers, as Azure does: an image that serves by itself, Triton, or Azure's server."""
+    if found.code_configuration is None:
+        if base is not None and "inference_config" in base.asset.document:
+            return "custom"
+        if model.asset.document.get("type") == "triton_model":
+            return "triton"
+    return "azureml_online"
+
+
+def _model(context: Context, found: OnlineDeployment, name: str) -> Found:
     """Return the model, in the version that its reference means now; register one that stands in the file."""
     if found.model is None:
         what = "has code and no model"
         raise SpecError(Issue(f"deployment {found.name!r}", what, "name one: model: azureml:NAME:VERSION"))
     if isinstance(found.model, str):
-        return assets.resolve(context, found.model, "model").reference
+        return assets.resolve(context, found.model, "model")
     overrides = () if found.model.name else (f"name={name}",)
     draft = model_file.parse(text.dump(found.model), None, overrides, context.events)
-    return assets.create(context, draft).asset.reference
+    return assets.resolve(context, assets.create(context, draft).asset.reference, "model")
 
 
-def _base(context: Context, found: OnlineDeployment) -> AssetReference | None:
+def _base(context: Context, found: OnlineDeployment) -> Found | None:
     """Return the environment below, None where the model brings its own, as MLflow's do."""
     if found.environment is None:
         return None
@@ -106,7 +119,7 @@ def _base(context: Context, found: OnlineDeployment) -> AssetReference | None:
     if packages.is_package(base.asset):
         what = f"{base.reference} is a package, which has its model and its code"
         raise SpecError(Issue(f"deployment {found.name!r}", what, "leave model and code_configuration away"))
-    return base.reference
+    return base
 
 
 def _environment(context: Context, given: str | Environment) -> Found:

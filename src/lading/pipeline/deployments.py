@@ -166,7 +166,7 @@ def _wait(context: Context, endpoint: str, name: str) -> None:
             line = one["state"] + (f": {one['reason'].splitlines()[0]}" if one["reason"] else "")
             if told.get(one["name"]) != line:
                 told[one["name"]] = line
-                context.events(Event("deploy", "step", f"{one['name']}: {line}"))
+                context.events(Event("deploy", "stage", f"{one['name']}: {line}"))
         if found["provisioning_state"] == "failed":
             fix = f"its whole log: lading deployment get-logs -n {name} -e {endpoint}"
             raise DeployError(Issue(f"deployment {name!r}", found["reason"], fix))

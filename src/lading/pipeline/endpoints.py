@@ -119,7 +119,15 @@ def list_endpoints(context: Context) -> list[dict[str, Any]]:
     if not folder(context).has_endpoints() and deploy.hello(folder(context)) is None:
         return []
     found: list[dict[str, Any]] = ask(context, {"do": "state"})
-    return [{**one, "scoring_uri": url(one["host"], one["port"], "http") + "/score"} for one in found]
+    return [_shown(one) for one in found]
+
+
+def _shown(endpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Add what Azure tells of an endpoint."""
+    root = url(endpoint["host"], endpoint["port"], "http")
+    state = "failed" if endpoint["trouble"] else "succeeded"
+    uris = {"scoring_uri": f"{root}/score", "openapi_uri": f"{root}/swagger.json"}
+    return {**endpoint, **uris, "provisioning_state": state}
 
 
 def show_endpoint(context: Context, name: str) -> dict[str, Any]:

@@ -48,18 +48,20 @@ class Sandboxes:
         image, bill = package.image, package.bill
         with self._opening:  # several unpack the same layers otherwise
             opened = self.context.sandbox(image.layers, self.kind, platform=image.platform, user=user(image))
-        has_socket = bill.server.name == NATIVE or not deployment.egress
-        if has_socket:
+        server = servers.find(bill.server.name)
+        # several that cannot be told where to listen would be in each other's way
+        is_apart = not deployment.egress or not server.is_told_port
+        if is_apart or bill.server.name == NATIVE:
             argv, env = on_socket(image, bill, f"/tmp/{_SOCKET}")  # noqa: S108 - in its sandbox
             address = Address(socket=str(folder / _SOCKET))
         else:
             argv, env = command(image)
             address = Address(host=_HOST, port=free_port(_HOST))
-            listening = servers.find(bill.server.name).listen(_HOST, address.port)
+            listening = server.listen(_HOST, address.port)
             argv, env = [*argv, *listening.arguments], {**env, **listening.variables}
         name, _, version = deployment.environment.rpartition(":")
         env |= {**shelf.identity(package, name or bill.name, version), **_settings(deployment)}
-        running = opened.start(argv, env=env, tmp=folder, network=deployment.egress)
+        running = opened.start(argv, env=env, tmp=folder, network=not is_apart)
         running.follow(log)
         routes = bill.server.routes
         scoring = _WAY if bill.server.name == NATIVE else routes["scoring"]
@@ -95,5 +97,9 @@ def check(context: Context, deployment: Deployment) -> list[str]:
     server = package.bill.server.name
     if server == NATIVE or not deployment.egress:
         return []
+    if not servers.find(server).is_told_port:
+        return [
+            f"{server} cannot be told where to listen: each instance has a network of its own, and no way out"
+        ]
     what = f"{server} listens on ports of this machine, where no key is asked for"
     return [f"{what}; with egress_public_network_access: disabled it has a network of its own"]
