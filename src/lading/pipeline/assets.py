@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lading.core.assets import Asset, AssetDraft, AssetKind, AssetReference, plural
+from lading.core.assets import Asset, AssetDraft, AssetFile, AssetKind, AssetReference, plural
 from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, ModelError, SpecError
@@ -22,9 +23,11 @@ from lading.settings import Place
 from lading.store import LayoutStore, RegistryStore
 from lading.workspace import Created, Shelf, Workspace, list_files, types
 from lading.workspace.artefact import FILE
+from lading.workspace.tally import Tally
 
 PREFIX = "assets/"
 """What the repositories of assets begin with, in the store as in a registry."""
+_AT_ONCE = 8
 ANONYMOUS_ENVIRONMENT = "CliV2AnonymousEnvironment"
 """Azure's name for an environment that stands in a deployment's file; its version is its content."""
 
@@ -151,11 +154,13 @@ def files(context: Context, found: Found) -> tuple[ModelFile, ...]:
 
     The paths are as in `AZUREML_MODEL_DIR`. IntegrityError where a file is not what the asset says.
     """
-    local = []
-    for one in found.asset.files:
-        _bring(context, found, one.digest, one.size_bytes, one.path)
-        local.append(ModelFile(one.path, context.store.path(one.digest), one.size_bytes))
-    return tuple(local)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        unique = {one.digest: one for one in found.asset.files}.values()
+        shelf, tally = found.workspace.shelf_of(found.asset.kind), Tally("download", unique, context.events)
+        list(pool.map(lambda one: _bring(context, shelf, one, tally.of(one)), unique))
+    return tuple(
+        ModelFile(one.path, context.store.path(one.digest), one.size_bytes) for one in found.asset.files
+    )
 
 
 @keeping
@@ -247,16 +252,11 @@ def _copy(source: Path, path: Path, digest: Digest) -> None:
             )
 
 
-def _bring(context: Context, found: Found, digest: Digest, size_bytes: int, path: str) -> None:
+def _bring(context: Context, shelf: Shelf, file: AssetFile, told: Callable[[int], None]) -> None:
     """Have a file of an asset in this machine's store."""
-    if context.store.size_bytes(digest) == size_bytes:
-        return
-
-    def told(done: int) -> None:
-        context.events(Event("download", "progress", path, done, size_bytes))
-
-    shelf = found.workspace.shelf_of(found.asset.kind)
-    context.store.take(Descriptor(FILE, digest, size_bytes), shelf.opens(digest), told)
+    if context.store.size_bytes(file.digest) != file.size_bytes:
+        wanted = Descriptor(FILE, file.digest, file.size_bytes)
+        context.store.take(wanted, shelf.opens(file.digest), told)
 
 
 def _local(context: Context, store: LayoutStore, name: str) -> Workspace:

@@ -28,6 +28,7 @@ from lading.core.ports import Event, Events, OpenAt, ignore
 from lading.workspace import complaints
 from lading.workspace.artefact import FILE, Shelf, label_tag
 from lading.workspace.files import is_executable
+from lading.workspace.tally import Tally
 
 Which = Literal["active", "archived", "all"]
 How = Literal["created", "reused", "updated"]
@@ -66,11 +67,8 @@ class Workspace:
         """
         kept = tuple(_file(one, digest_of or _digest_of) for one in files)
 
-        def bring(shelf: Shelf) -> None:
-            for file, source in zip(kept, files, strict=True):
-                self._take(shelf, file, _opens_path(source.source))
-
-        return self._keep(draft, kept, bring)
+        opening = {one.digest: _opens_path(file.source) for one, file in zip(kept, files, strict=True)}
+        return self._keep(draft, kept, opening.__getitem__)
 
     def content_of(
         self,
@@ -188,18 +186,12 @@ class Workspace:
             asset.properties,
             asset.document,
         )
-        source = self.shelf_of(asset.kind)
-
-        def bring(shelf: Shelf) -> None:
-            for file in asset.files:
-                to._take(shelf, file, source.opens(file.digest))
-
-        return to._keep(draft, asset.files, bring)
+        return to._keep(draft, asset.files, self.shelf_of(asset.kind).opens)
 
     def _keep(
-        self, draft: AssetDraft, files: tuple[AssetFile, ...], bring: Callable[[Shelf], None]
+        self, draft: AssetDraft, files: tuple[AssetFile, ...], opens: Callable[[Digest], OpenAt]
     ) -> Created:
-        """Reuse a version with this content, or bring the files and name them, the name last."""
+        """Reuse a version with this content, or bring the files, several at once, and name them at last."""
         name = _checked(draft)
         shelf = self.shelf_of(draft.kind)
         wanted = Asset(
@@ -214,7 +206,10 @@ class Workspace:
         )
         if found := self._same(shelf, wanted, draft.version):
             return self._edited(found, draft)
-        bring(shelf)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            unique = {one.digest: one for one in files}.values()
+            tally = Tally("upload", unique, self.events)
+            list(pool.map(lambda one: _take(shelf, one, opens(one.digest), tally.of(one)), unique))
         with shelf.exclusive():
             # somebody may have been faster
             if found := self._same(shelf, wanted, draft.version):
@@ -256,15 +251,6 @@ class Workspace:
             return Created(there, "reused")
         return Created(self.edit(edited), "updated")
 
-    def _take(self, shelf: Shelf, file: AssetFile, open_at: OpenAt) -> None:
-        if shelf.store.size_bytes(file.digest) == file.size_bytes:
-            return
-
-        def told(done: int) -> None:
-            self.events(Event("upload", "progress", file.path, done, file.size_bytes))
-
-        shelf.store.take(Descriptor(FILE, file.digest, file.size_bytes), open_at, told)
-
     def _labelled(self, shelf: Shelf, reference: AssetReference) -> Asset:
         """Read the version that a label is of, as it is now."""
         labels = sorted(label for name, label in shelf.labels() if name == reference.name)
@@ -296,6 +282,11 @@ class Workspace:
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             yield from (one for one in pool.map(read, versions) if one is not None)
+
+
+def _take(shelf: Shelf, file: AssetFile, open_at: OpenAt, told: Callable[[int], None]) -> None:
+    if shelf.store.size_bytes(file.digest) != file.size_bytes:
+        shelf.store.take(Descriptor(FILE, file.digest, file.size_bytes), open_at, told)
 
 
 def _checked(draft: AssetDraft) -> str:
