@@ -41,6 +41,8 @@ class ServerNeeds:
     code_path: str | None = None
     """Where it looks for the inference routine; None is lading's own folder, which else links there."""
     working_directory: str | None = None
+    system_packages: tuple[str, ...] = ()
+    """Of Debian, such as a Java."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ ServerName = Literal[
     "mlserver",
     "bentoml",
     "cog",
+    "torchserve",
     "triton",
     "tensorflow_serving",
     "custom",

@@ -78,10 +78,11 @@ def examine(context: Context, what: PackageSpec) -> ModelFacts:
 def complete(what: PackageSpec, facts: ModelFacts) -> tuple[PackageSpec, ModelFacts]:
     """Add what the conda file says besides libraries: programs of Debian, variables, what is left out."""
     found = locks.surroundings(_requirements_file(what, facts), solves=what.conda == "solve")
+    settled = replace(what, server_settings=_settled(what, facts))
+    of_server = servers.find(what.server).needs(settled, facts).system_packages
     completed = replace(
-        what,
-        server_settings=_settled(what, facts),
-        system_packages=tuple(dict.fromkeys((*what.system_packages, *found.system_packages))),
+        settled,
+        system_packages=tuple(dict.fromkeys((*what.system_packages, *found.system_packages, *of_server))),
         environment_variables={**found.variables, **what.environment_variables},
     )
     return completed, replace(facts, notes=(*facts.notes, *found.notes))

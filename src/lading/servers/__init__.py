@@ -16,6 +16,7 @@ from lading.servers import (
     mlserver,
     native,
     tensorflow_serving,
+    torchserve,
     triton,
 )
 
@@ -29,6 +30,7 @@ _SERVERS: dict[str, Server] = {
         mlserver,
         bentoml,
         cog,
+        torchserve,
         triton,
         tensorflow_serving,
         custom,
