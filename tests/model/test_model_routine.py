@@ -227,6 +227,16 @@ def test_requirements_are_the_installed_distributions_of_what_is_imported(write)
     assert facts.modules == ("json", "not_here_at_all", "numpy", "sklearn", "yaml")
 
 
+def test_what_azures_servers_bring_for_a_script_is_not_demanded(write):
+    write(
+        "m/score.py",
+        "import azureml.contrib.services.aml_request\nfrom azureml_inference_server_http.api import aml_response\n"
+        "from inference_schema import schema_decorators\nimport azureml.core\n" + INIT_RUN,
+    )
+    facts = inspect(write("m/data.csv", "a,b").parent)
+    assert facts.missing == ("azureml",)
+
+
 def test_what_the_standard_library_is_does_not_depend_on_the_python_that_looks(write):
     write("m/score.py", "import distutils, tomllib, imp, compression.zstd, telnetlib, chunk\n" + INIT_RUN)
     write("m/chunk.py", "import not_here_at_all\n")  # some Pythons have a module of this name

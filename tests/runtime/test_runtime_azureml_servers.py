@@ -6,6 +6,7 @@ What differs is said in docs/server.md, and here where a case names `differs`.
 import contextlib
 import http.client
 import importlib.metadata
+import importlib.util
 import json
 import os
 import subprocess
@@ -258,7 +259,7 @@ def environment(tmp_path_factory):
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
     env = {**os.environ, "VIRTUAL_ENV": str(folder)}
     own = [f"{name}=={importlib.metadata.version(name)}" for name in ("numpy", "pandas")]
-    wanted = [f"azureml-inference-server-http=={VERSION}", *own]
+    wanted = [f"azureml-inference-server-http=={VERSION}", "azureml-ai-monitoring", *own]
     subprocess.run([uv, "pip", "install", "--quiet", *wanted], check=True, env=env)
     return folder
 
@@ -323,3 +324,63 @@ def test_decorators_say_and_make_of_values_what_inference_schemas_own_do(environ
         json.loads(subprocess.run(one, check=True, capture_output=True).stdout) for one in (theirs, ours)
     )
     assert {name: got[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", [one for one, case in CASES.items() if case.script == "raw"])
+def test_azures_own_classes_are_answered_with_where_they_are_installed(servers, installed, name):
+    case = CASES[name]
+    headers = {"host": "model.example", **case.headers}
+    expected = servers["raw"][0].ask(case.method, case.target, case.body, headers)
+    assert told(installed.ask(case.method, case.target, case.body, headers), case) == told(expected, case)
+
+
+@pytest.fixture(scope="module")
+def installed(environment, serve):
+    """Run the script in an environment that has Azure's server and Flask."""
+    files = {"score.py": SCRIPTS["raw"]}
+    with serve(entry="score.py", files=files, environ=ENVIRON, environment=environment) as served:
+        yield served
+
+
+BROKEN = {
+    "an import": "import no_such_module\ndef init(): ...\ndef run(data): ...\n",
+    "init": "def init():\n    raise RuntimeError('a reason of its own')\ndef run(data): ...\n",
+    "no run": "def init(): ...\n",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_does_not_start_ends_both_servers_with_status_3(environment, serve, free_port, tmp_path, name):
+    (tmp_path / "score.py").write_text(BROKEN[name])
+    theirs = Theirs(environment, tmp_path, free_port(), {})
+    with serve(entry="score.py", files={"score.py": BROKEN[name]}, ready=False) as ours:
+        try:
+            assert (theirs.process.wait(60), ours.process.wait(60)) == (3, 3)
+        finally:
+            theirs.process.kill()
+        said = {"init": "RuntimeError: a reason of its own", "an import": "No module named 'no_such_module'"}
+        assert said.get(name, "") in ours.log
+
+
+NAMES = """
+import importlib.util, sys
+sys.path.append(sys.argv[1])
+from lading_runtime.azureml import modules
+modules.install()
+import azureml.ai.monitoring
+import azureml.contrib.services.aml_request as request
+from azureml_inference_server_http.api.aml_response import AMLResponse
+import inference_schema.schema_decorators as schema
+assert azureml.ai.monitoring.__file__.startswith(sys.prefix)
+assert request.rawhttp.__module__ == "lading_runtime.azureml.aml_request", request
+assert AMLResponse.__module__ == "azureml_inference_server_http.api.aml_response"
+assert schema.__file__.startswith(sys.prefix)
+assert importlib.util.find_spec("azureml.core") is None
+"""
+
+
+def test_what_is_installed_of_azures_comes_before_ours(environment):
+    source = Path(importlib.util.find_spec("lading_runtime").origin).parents[1]
+    command = [environment / "bin" / "python", "-c", NAMES, source]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

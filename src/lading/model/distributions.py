@@ -61,6 +61,9 @@ _OF_SOME_VERSIONS = frozenset(
 STANDARD = frozenset(sys.stdlib_module_names) | _OF_SOME_VERSIONS | {"__builtin__", "__main__", "copy_reg"}
 ALWAYS_STANDARD = STANDARD - _OF_SOME_VERSIONS
 
+_OF_SERVERS = ("azureml.contrib.services.", "azureml_inference_server_http.", "inference_schema.")
+"""What Azure ML's server brings for its scripts, and the native one too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -114,7 +117,7 @@ def installed_requirements(modules: Iterable[str]) -> Found:
     requirements = set()
     unknown = []
     for module in sorted(set(modules)):
-        if module.partition(".")[0] in STANDARD:
+        if module.partition(".")[0] in STANDARD or f"{module}.".startswith(_OF_SERVERS):
             continue
         name = _distribution(module)
         version = installed_version(name) if name else None
