@@ -230,7 +230,8 @@ def test_requirements_are_the_installed_distributions_of_what_is_imported(write)
 def test_what_azures_servers_bring_for_a_script_is_not_demanded(write):
     write(
         "m/score.py",
-        "import azureml.contrib.services.aml_request\nfrom azureml_inference_server_http.api import aml_response\n"
+        "import azureml.contrib.services.aml_request\n"
+        "from azureml_inference_server_http.api import aml_response\n"
         "from inference_schema import schema_decorators\nimport azureml.core\n" + INIT_RUN,
     )
     facts = inspect(write("m/data.csv", "a,b").parent)
