@@ -190,3 +190,38 @@ def test_what_does_not_fit_is_refused_by_column_and_row(iris_server, iris):
     status, answer, headers = iris_server.ask("POST", "/score", json.dumps({"input_data": split}))
     assert (status, headers["x-ms-run-function-failed"]) == (400, "False")
     assert "row 1" in json.loads(answer)["message"]
+
+
+def test_where_init_finds_no_file_the_log_says_which_there_are(serve):
+    code = """
+        import os
+        def init():
+            open(os.environ["AZUREML_MODEL_DIR"] + "/elsewhere/model.pkl")
+        def run(raw_data): ...
+    """
+    with serve(b"", entry="score.py", files={"score.py": code}, ready=False) as served:
+        assert served.process.wait(20) == 3
+        assert "has 1 files:\n./model.pkl" in served.log
+
+
+HANDED_ON = """
+    from azureml.contrib.services.aml_response import AMLResponse
+
+    def init(): ...
+
+    def run(raw_data):
+        if raw_data == "status":
+            return AMLResponse("x", 99)
+        if raw_data == "name":
+            return AMLResponse("x", 200, {"X-A: b\\r\\nX": "c"})
+        others = {"Transfer-Encoding": "chunked", "Content-Length": "7", "X-Own": "é"}
+        return AMLResponse("x", "404 NOT FOUND", others)
+"""
+
+
+def test_a_response_says_nothing_of_how_it_is_sent(serve):
+    with serve(entry="score.py", files={"score.py": HANDED_ON}) as served:
+        status, body, headers = served.ask("POST", "/score", b"")
+        assert (status, body, headers["content-length"], headers["x-own"]) == (404, b"x", "1", "é")
+        assert "transfer-encoding" not in headers
+        assert [served.ask("POST", "/score", one)[0] for one in (b"status", b"name")] == [500, 500]

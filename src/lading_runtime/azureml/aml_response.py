@@ -21,14 +21,15 @@ class AMLResponse:
     def __init__(
         self,
         message: Any,
-        status_code: int,
+        status_code: Any,
         response_headers: Optional[Mapping[str, str]] = None,  # noqa: UP045 - evaluated under Python 3.8 too
         json_str: bool = False,  # noqa: FBT001, FBT002 - Azure's own signature
         run_function_failed: bool = False,  # noqa: FBT001, FBT002
     ) -> None:
         """Take a text, bytes, or with `json_str` any value; None is an empty JSON object."""
         is_json = json_str or message is None
-        self.status_code = int(status_code)
+        # Flask takes a status with its reason too
+        self.status_code = int(status_code.split()[0] if isinstance(status_code, str) else status_code)
         self.headers = Headers({_TYPE: _JSON if is_json else "text/html; charset=utf-8"})
         self._body = b""
         self.set_data(json.dumps({} if message is None else message) if is_json else message)

@@ -23,6 +23,7 @@ from lading_runtime.loaders.answering import Routine, Runner, raw
 from lading_runtime.typed.call import HEADERS
 from lading_runtime.worker import inputs
 
+_MOST_LINES = 200
 _JSON = "application/json"
 _ANY = {"input": {}, "output": {}, "media": ["*/*"]}
 
@@ -53,6 +54,16 @@ def prepare(folder: str) -> None:
     for one in (root, *([os.path.join(root, source)] if source else [])):  # noqa: PTH118
         if one not in sys.path:
             sys.path.append(one)
+
+
+def tell_of(folder: str) -> None:
+    """Print what a model's folder has, as Azure's server does where `init` fails: it is often not there."""
+    lines = [
+        f"{os.path.relpath(place, folder)}/{name}" for place, _, names in os.walk(folder) for name in names
+    ]
+    more = f"\n… {len(lines)} in all" if len(lines) > _MOST_LINES else ""
+    listed = "\n".join(sorted(lines)[:_MOST_LINES])
+    sys.stderr.write(f"the model's folder {folder} has {len(lines)} files:\n{listed}{more}\n")
 
 
 def marked(routine: Routine) -> Routine:

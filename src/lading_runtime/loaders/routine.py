@@ -48,7 +48,11 @@ def load(path: str, options: Mapping[str, Any]) -> answering.Routine:
     function, begin, batch = _find(module, file, name, path)
     runner = answering.Runner(function)
     if begin is not None:
-        runner.finish(begin(*([path] if _takes_argument(begin) else [])))
+        try:
+            runner.finish(begin(*([path] if _takes_argument(begin) else [])))
+        except FileNotFoundError:
+            script.tell_of(os.environ.get("AZUREML_MODEL_DIR", path))
+            raise
     runner.function = function if runner.is_async or runner.is_stream else deadline.limited(function)
     decorated = script.find(function, runner)
     if decorated is not None:

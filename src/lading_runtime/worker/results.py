@@ -13,6 +13,7 @@ import collections
 import contextlib
 import io
 import json
+import re
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,11 @@ _DATATYPES = {
 
 
 _LISTS: Any = (set, frozenset, range, collections.deque, type({}.keys()), type({}.values()), type({}.items()))
+
+
+# what says how an answer is sent, and is the server's own: a script may hand on another server's headers
+_FRAMING = {"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"}
+_TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 
 
 class FormlessError(TypeError):
@@ -66,15 +72,21 @@ class Named:
 
 
 def response(value: Any) -> Media | None:
-    """Return what a web framework's response holds, such as Flask's or Azure ML's; None of anything else."""
+    """Return what a web framework's response holds, such as Flask's or Azure ML's; None of anything else.
+
+    Raises ValueError for a status that ends no request, and for a header that HTTP has no words for.
+    """
     status = getattr(value, "status_code", None)
     if not isinstance(status, int) or not hasattr(type(value), "get_data"):
         return None
     headers: dict[str, str] = {}
     for name, one in value.headers.items():
         key = str(name).lower()
-        headers[key] = f"{headers[key]}, {one}" if key in headers else str(one)
-    headers.pop("content-length", None)
+        if key not in _FRAMING:
+            headers[key] = f"{headers[key]}, {one}" if key in headers else str(one)
+    if not 200 <= status < 600 or not all(map(_TOKEN.fullmatch, headers)):
+        message = f"the response has status {status} and the headers {sorted(headers)}, which HTTP has not"
+        raise ValueError(message)
     kind = headers.pop("content-type", "application/octet-stream")
     return Media(kind, bytes(value.get_data()), status=status, headers=headers)
 
