@@ -269,7 +269,7 @@ def test_traffic_is_split_pinned_mirrored_and_taken_away(work):
     with pytest.raises(DeployError, match="20 % of the traffic"):
         deployments.delete(work.context, "my-endpoint", "green")
     with pytest.raises(SpecError, match="less than or equal to 100%"):
-        endpoints.update_endpoint(work.context, Given(name="my-endpoint"), traffic={"green": 30})
+        endpoints.update_endpoint(work.context, Given(name="my-endpoint"), traffic={"blue": 80, "green": 30})
     with pytest.raises(SpecError, match="no deployment 'red'"):
         endpoints.update_endpoint(work.context, Given(name="my-endpoint"), traffic={"blue": 0, "red": 30})
     changed = endpoints.update_endpoint(
@@ -279,6 +279,8 @@ def test_traffic_is_split_pinned_mirrored_and_taken_away(work):
         mirror_traffic={"green": 50},
     )
     assert changed["mirror_traffic"] == {"green": 50}
+    tagged = endpoints.update_endpoint(work.context, Given(overrides=("tags.a=b",), name="my-endpoint"))
+    assert (tagged["tags"], tagged["traffic"]) == ({"a": "b"}, {"blue": 100, "green": 0})
     deployments.delete(work.context, "my-endpoint", "green")
     assert endpoints.show_endpoint(work.context, "my-endpoint")["mirror_traffic"] == {}
     with pytest.raises(RegistryError, match="there are: blue"):
@@ -367,3 +369,13 @@ def test_the_last_endpoint_takes_the_supervisor_with_it(work):
     assert endpoints.list_endpoints(work.context) == []
     with pytest.raises(RegistryError, match="there are: none"):
         endpoints.invoke(work.context, "my-endpoint", b"{}")
+
+
+def test_a_supervisor_whose_folder_is_removed_ends(work):
+    endpoints.create_endpoint(work.context, Given(name="other"))
+    process = work.supervisor()
+    shutil.rmtree(work.home / "endpoints")
+    deadline_s = time.monotonic() + 30
+    while is_running(process):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)

@@ -96,7 +96,7 @@ def update(
 
     Args:
         name: Its name.
-        traffic: Shares in per cent; those that are not named stay.
+        traffic: Shares in per cent; a deployment that is not named has none.
         mirror_traffic: A deployment and the share, 50 % at most, of which it is sent copies.
     """
     console, context = _open(common)

@@ -54,11 +54,11 @@ class Supervisor:
                 return
             os.truncate(lock, 0)
             os.write(lock, f"{os.getpid()}\n".encode())
-            self._serve()
+            self._serve(lock)
         finally:
             os.close(lock)
 
-    def _serve(self) -> None:
+    def _serve(self, lock: int) -> None:
         self._world = self._folder.world()
         for endpoint, keys, records in self._folder.endpoints():
             served = self._new(endpoint, keys)
@@ -70,7 +70,7 @@ class Supervisor:
             signal.signal(number, self._end)
         self._events(Event("endpoint", "stage", f"supervisor {os.getpid()}: {len(self._served)} endpoints"))
         try:
-            while not self._is_ending:
+            while not self._is_ending and self._is_there(lock):
                 self._woken.wait(_LOOK_S)
                 self._woken.clear()
                 self._step()
@@ -78,6 +78,13 @@ class Supervisor:
             control.shutdown()
             control.server_close()
             self._close()
+
+    def _is_there(self, lock: int) -> bool:
+        """Tell whether the folder is: whoever removed it wants nothing to run."""
+        try:
+            return os.path.samestat(os.fstat(lock), (self._folder.root / "lock").stat())
+        except OSError:
+            return False
 
     def _step(self) -> None:
         with self._turn:
@@ -214,7 +221,8 @@ class Supervisor:
         endpoint = served.endpoint
         if share := endpoint.traffic.get(name):
             what = f"has {share} % of the traffic of {endpoint.name!r}"
-            fix = f"give it to another first: lading endpoint update -n {endpoint.name} --traffic '{name}=0'"
+            others = " ".join(f"{one}=…" for one in served.rollouts if one != name) or f"{name}=0"
+            fix = f"give it to another first: lading endpoint update -n {endpoint.name} --traffic '{others}'"
             raise DeployError(Issue(f"deployment {name!r}", what, fix))
         mirrored = {one: share for one, share in endpoint.mirror_traffic.items() if one != name}
         left = {one: share for one, share in endpoint.traffic.items() if one != name}

@@ -90,14 +90,19 @@ def update_endpoint(
     traffic: Mapping[str, int] | None = None,
     mirror_traffic: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Change an endpoint: what a file or overrides say of it, and shares of traffic; the rest stays."""
+    """Change an endpoint: what a file or overrides say of it; the rest stays.
+
+    Of `traffic` and `mirror_traffic` all is said: a deployment that is not named has none.
+    """
     name = given.name
     if given.file is not None:
         name = endpoint_file.load(given.file, given.all())[0].name
     before = typed.from_json(Endpoint, show_endpoint(context, _named(name)), "endpoint")
-    more = [f"traffic.{one}={share}" for one, share in (traffic or {}).items()]
-    if mirror_traffic is not None:
-        more += ["mirror_traffic={" + ", ".join(f"{one}: {n}" for one, n in mirror_traffic.items()) + "}"]
+    more = [
+        f"{key}={{{', '.join(f'{one}: {share}' for one, share in shares.items())}}}"
+        for key, shares in (("traffic", traffic), ("mirror_traffic", mirror_traffic))
+        if shares is not None
+    ]
     found, warnings = endpoint_file.load(given.file, [*given.all(), *more], endpoint_file.of(before))
     tell(context, warnings)
     return _change(context, _with_traffic(found.endpoint(), before))
@@ -105,8 +110,13 @@ def update_endpoint(
 
 def _with_traffic(endpoint: Endpoint, before: Endpoint) -> Endpoint:
     """Keep what is not for a file to say."""
-    traffic = endpoint.traffic or before.traffic
-    return replace(endpoint, host=before.host, port=before.port, traffic=traffic)
+    return replace(
+        endpoint,
+        host=before.host,
+        port=before.port,
+        traffic=endpoint.traffic or before.traffic,
+        mirror_traffic=endpoint.mirror_traffic or before.mirror_traffic,
+    )
 
 
 def _change(context: Context, endpoint: Endpoint) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from lading import servers
+from lading.core.assets import PREFIX, AssetReference
 from lading.core.endpoint import Deployment
 from lading.core.errors import DeployError, Issue
 from lading.core.server import NATIVE
@@ -59,13 +60,21 @@ class Sandboxes:
             address = Address(host=_HOST, port=free_port(_HOST))
             listening = server.listen(_HOST, address.port)
             argv, env = [*argv, *listening.arguments], {**env, **listening.variables}
-        name, _, version = deployment.environment.rpartition(":")
-        env |= {**shelf.identity(package, name or bill.name, version), **_settings(deployment)}
+        env |= {**shelf.identity(package, *_served_as(deployment)), **_settings(deployment)}
         running = opened.start(argv, env=env, tmp=folder, network=not is_apart)
         running.follow(log)
         routes = bill.server.routes
         scoring = _WAY if bill.server.name == NATIVE else routes["scoring"]
         return Started(running, address, routes["liveness"], routes["readiness"], scoring)
+
+
+def _served_as(deployment: Deployment) -> tuple[str, str]:
+    """Return the name and the version by which the package was asked for."""
+    if deployment.environment.startswith(PREFIX):
+        reference = AssetReference.parse(deployment.environment, "environment")
+        return reference.name, reference.version or ""
+    name, _, version = deployment.environment.rpartition(":")
+    return name, version
 
 
 def _settings(deployment: Deployment) -> dict[str, str]:
