@@ -9,7 +9,8 @@ import pytest
 
 from lading.core.assets import AssetDraft, AssetReference
 from lading.core.descriptor import INDEX, Descriptor
-from lading.core.errors import IntegrityError, SpecError
+from lading.core.digest import Digest
+from lading.core.errors import IntegrityError, LadingError, SpecError
 from lading.core.reference import Reference
 from lading.store import LayoutStore, RegistryStore
 from lading.workspace import Shelf, UnknownAssetError, Workspace, list_files
@@ -158,6 +159,16 @@ def test_what_cannot_be_a_name_or_a_version_is_refused(tmp_path, folder, changes
     with pytest.raises(SpecError):
         local(tmp_path / "store").create(replace(draft(folder), **changes), list_files(folder))
     assert not (tmp_path / "store").exists()
+
+
+def test_a_file_that_changes_while_it_is_kept_leaves_no_version(workspace, folder):
+    def digest_of(path):  # what the file was a moment ago
+        return Digest.of(b"b" if path.name == "a.bin" else path.read_bytes())
+
+    with pytest.raises(LadingError):
+        workspace.create(draft(folder), list_files(folder), digest_of=digest_of)
+    assert workspace.listed("model") == []
+    assert create(workspace, folder).asset.version == "1"
 
 
 def test_what_another_tool_wrote_is_passed_over_in_a_list_and_told(tmp_path, folder):
