@@ -16,7 +16,7 @@ from lading.core.digest import Digest
 from lading.core.errors import Issue, SpecError
 from lading.core.reference import Reference
 from lading.core.spec import Example, PackageSpec, Route, ServerSettings
-from lading.pipeline import assets, building
+from lading.pipeline import assets, building, supplied
 from lading.pipeline.assets import Found
 from lading.pipeline.context import Context
 from lading.spec.azureml import package as azure
@@ -56,7 +56,9 @@ def compose(
     if issues:
         raise SpecError(*issues)
     code, named = _code(context, server)
-    used = [_used("model", found), *([_used("environment", base)] if base else [])]
+    inputs, besides = supplied.inputs(context, package)
+    used = [_used("model", found), *([_used("environment", base)] if base else []), *besides]
+    mode = package.model_configuration.delivery if package.model_configuration else "download"
     root = assets.root(assets.materialise(context, found), found.asset)
     spec = PackageSpec(
         name=repository(package.target.name),
@@ -66,7 +68,9 @@ def compose(
         entry=server.code_configuration.scoring_script if server.code_configuration else None,
         server=server.type or "",
         server_settings=_settings(package, found.asset, base.asset if base else None, root),
-        mode=package.model_configuration.delivery if package.model_configuration else "download",
+        mode=mode,
+        model_sources=supplied.sources(found) if mode == "download" else (),
+        inputs=inputs,
         environment_variables=package.environment_variables,
         examples=examples,
         used=tuple(used),

@@ -17,7 +17,7 @@ from lading.core.errors import Issue, SpecError, VerifyError
 from lading.core.platform import Platform
 from lading.core.ports import Running
 from lading.core.server import NATIVE
-from lading.pipeline import shelf
+from lading.pipeline import delivery, shelf
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.run import on_socket, temporary_folder, user
 from lading.servers.azureml_batch import NAME as BATCH
@@ -132,8 +132,12 @@ class _Started:
         opened = self.context.sandbox(
             image.layers, self.wanted.sandbox, platform=image.platform, user=user(image)
         )
+        lent = delivery.lend(self.context, bill)
         running = opened.start(
-            argv, env={**env, **self.wanted.environment}, tmp=self.tmp, mounts=self.placed.mounts
+            argv,
+            env={**env, **self.wanted.environment, **lent.env},
+            tmp=self.tmp,
+            mounts={**self.placed.mounts, **lent.mounts},
         )
         self._running = running
         if self.log:

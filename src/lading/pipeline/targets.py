@@ -14,7 +14,7 @@ from lading.core.endpoint import Deployment
 from lading.core.errors import DeployError, Issue
 from lading.core.server import NATIVE
 from lading.deploy import Address, Started, Target
-from lading.pipeline import shelf
+from lading.pipeline import delivery, shelf
 from lading.pipeline.context import Context
 from lading.pipeline.publish import free_port
 from lading.pipeline.run import command, on_socket, user
@@ -60,8 +60,9 @@ class Sandboxes:
             address = Address(host=_HOST, port=free_port(_HOST))
             listening = server.listen(_HOST, address.port)
             argv, env = [*argv, *listening.arguments], {**env, **listening.variables}
-        env |= {**shelf.identity(package, *_served_as(deployment)), **_settings(deployment)}
-        running = opened.start(argv, env=env, tmp=folder, network=not is_apart)
+        lent = delivery.lend(self.context, bill)
+        env |= {**shelf.identity(package, *_served_as(deployment)), **_settings(deployment), **lent.env}
+        running = opened.start(argv, env=env, tmp=folder, network=not is_apart, mounts=lent.mounts)
         running.follow(log)
         routes = bill.server.routes
         scoring = _WAY if bill.server.name == NATIVE else routes["scoring"]
