@@ -8,6 +8,7 @@ import pytest
 from lading.core.errors import SpecError
 from lading.core.model import ModelFacts
 from lading.core.spec import PackageSpec, ServerSettings
+from lading.model import as_files, is_known
 from lading.servers import find
 
 SERVER = find("mlserver")
@@ -38,3 +39,29 @@ def test_its_files_name_the_model_and_its_runtime():
 def test_a_model_without_a_runtime_is_refused():
     with pytest.raises(SpecError, match="got a model of format 'python'"):
         SERVER.needs(PackageSpec(), ModelFacts(Path("score.py"), "python", "python", "routine"))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "implementation"),
+    [
+        ("model.ubj", b"{L", "mlserver_xgboost.XGBoostModel"),
+        ("model.bst", b"binf", "mlserver_xgboost.XGBoostModel"),
+        ("model.bst", b"tree\nversion=v4", "mlserver_lightgbm.LightGBMModel"),
+        ("model.txt", b"tree\nversion=v4", "mlserver_lightgbm.LightGBMModel"),
+        ("model.cbm", b"CBM1", "mlserver_catboost.CatboostModel"),
+    ],
+)
+def test_a_boosters_file_has_the_runtime_of_its_library(tmp_path, name, data, implementation):
+    (tmp_path / name).write_bytes(data)
+    assert not is_known(tmp_path / name)
+    needs = SERVER.needs(PackageSpec(name="trees"), as_files(tmp_path / name))
+    settings = json.loads(needs.files["/opt/lading/serving/mlserver/trees/model-settings.json"])
+    assert settings["implementation"] == implementation
+    assert settings["parameters"] == {"uri": f"/opt/lading/model/{name}"}
+    assert needs.requirements[1] == implementation.partition(".")[0].replace("_", "-")
+
+
+def test_a_text_that_is_no_booster_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(SpecError, match="a pickled estimator or a booster"):
+        SERVER.needs(PackageSpec(), as_files(tmp_path / "notes.txt"))

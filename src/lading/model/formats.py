@@ -12,6 +12,7 @@ from lading.core.model import ModelFacts
 from lading.core.spec import LoaderWay
 from lading.model import mlflow, onnx, routine, sklearn
 from lading.model.request import Request
+from lading.model.sniff import is_pickled
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,17 @@ def inspect(
         if form.recognise(request):
             return form.inspect(request)
     raise ModelError(Issue(str(path), "no model in a format known here", _EXPECTED))
+
+
+def is_known(path: Path, *, code: Path | None = None, entry: str | None = None) -> bool:
+    """Tell whether `inspect` has a format for a model; True where it will say what is wrong with the path."""
+    if any(_missing("model", path)) or any(_missing("code", code)):
+        return True
+    request = Request(path, code, entry)
+    # a single file is always looked at as a pickle, to say why it is none
+    return any(map(is_pickled, request.files)) or any(
+        form.recognise(request) for form in FORMATS if form.name != "sklearn"
+    )
 
 
 def as_files(path: Path, *, code: Path | None = None) -> ModelFacts:

@@ -60,7 +60,8 @@ def inspect(what: PackageSpec) -> ModelFacts:
     root = what.model or what.code
     if root is None:
         raise SpecError(Issue("model", "nothing is named", "set 'model' or 'code', or name a path"))
-    if servers.find(what.server).takes == "files":
+    takes = servers.find(what.server).takes
+    if takes == "files" or (takes == "either" and not model.is_known(root, code=what.code, entry=what.entry)):
         return model.as_files(root, code=what.code)
     # another server than ours brings MLflow, or the author's own code, to load a model with
     loader = what.loader if what.server == NATIVE else "mlflow"

@@ -63,8 +63,6 @@ def verify_image(
     `original` that is run as well, and the answers of both are compared. `proof` is of its form, or says why
     there is none.
     """
-    if not bill.environment.interpreter:
-        raise VerifyError(Issue(bill.name, _NO_PYTHON, "run it with `lading run`, and ask it"))
     if not again and (before := _passed(context, image)):
         context.events(Event("verify", "stage", summary.of_report(before, image.platform, again=True)))
         _warn(context, before)
@@ -226,6 +224,8 @@ def on_socket(image: Image, bill: Bill, socket: str) -> tuple[list[str], dict[st
     argv, env = command(image)
     if bill.server.name == NATIVE:
         return argv, {**env, "LADING_UDS": socket}
+    if not bill.environment.interpreter:
+        raise VerifyError(Issue(bill.name, _NO_PYTHON, "run it in an engine: `lading run`"))
     python = f"{bill.server.path}/bin/python"
     listening = servers.find(bill.server.name).listen("127.0.0.1", bill.server.port)
     relay = relayed([*argv, *listening.arguments], python=python, port=bill.server.port, socket=socket)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from lading.core.bill import Bill
 from lading.core.errors import Issue, SpecError
-from lading.core.model import ModelFacts
+from lading.core.model import ModelFacts, ModelFile
 from lading.core.server import Ask, Listening, Server, ServerNeeds
 from lading.core.spec import PackageSpec
 from lading.servers import oip
@@ -22,6 +23,8 @@ from lading.servers.recorded import table
 NAME = "mlserver"
 HTTP, GRPC, METRICS = 8080, 8081, 8082
 _FOLDER = f"{SERVING}/mlserver"
+_XGBOOST = ("xgboost", "mlserver_xgboost.XGBoostModel")
+_LIGHTGBM = ("lightgbm", "mlserver_lightgbm.LightGBMModel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,26 @@ def _runtime(facts: ModelFacts) -> _Runtime:
         extra = {} if method == "predict" else {"predict_fn": method}
         uri = f"{MODEL}/{options['file']}"
         return _Runtime("mlserver-sklearn", "mlserver_sklearn.SKLearnModel", uri, extra)
-    what = f"got a model of format {facts.format!r}, expected an MLflow model or a pickled estimator"
-    raise SpecError(Issue("server", what, "save it so, or take 'lading', which serves any of them"))
+    if len(facts.files) == 1 and (found := _booster(facts.files[0])):
+        return _Runtime(f"mlserver-{found[0]}", found[1], f"{MODEL}/{facts.files[0].path}", {})
+    what = (
+        f"got a model of format {facts.format!r}, expected an MLflow model, a pickled estimator or a booster"
+    )
+    raise SpecError(Issue("server", what, "save it so, or take 'lading', which serves any model of Python's"))
+
+
+def _booster(file: ModelFile) -> tuple[str, str] | None:
+    """Tell whose booster a file is: its library, and the class of MLServer's that serves it."""
+    ending = PurePosixPath(file.path).suffix
+    if ending in {".ubj", ".json", ".xgb"}:
+        return _XGBOOST
+    if ending == ".cbm":
+        return "catboost", "mlserver_catboost.CatboostModel"
+    if ending in {".txt", ".lgb", ".bst"}:
+        with file.source.open("rb") as stream:
+            is_text = stream.read(5) == b"tree\n"
+        return _LIGHTGBM if is_text else _XGBOOST if ending == ".bst" else None
+    return None
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -141,4 +162,4 @@ def outputs(body: bytes, bill: Bill) -> Any:  # noqa: ANN401 - any JSON value
     return oip.rows(body, bill.model.signature)
 
 
-SERVER = Server(NAME, needs, listen, ask, outputs)
+SERVER = Server(NAME, needs, listen, ask, outputs, takes="either")
