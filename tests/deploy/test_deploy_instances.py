@@ -17,7 +17,7 @@ from lading.core.endpoint import Deployment, Probe
 from lading.core.errors import DeployError, Issue
 from lading.deploy.folder import Folder
 from lading.deploy.instance import Instance
-from lading.deploy.logfile import LogFile, last_lines
+from lading.deploy.logfile import LogFile, follow, last_lines
 from lading.deploy.rollout import Record, Rollout
 from lading.deploy.target import Address, Started
 
@@ -251,6 +251,18 @@ def test_a_log_begins_anew_when_it_is_long_and_the_last_one_is_kept(tmp_path):
     assert last_lines(log.path, 3) == ["line 6", "line 7", "line 8"]
     assert {one.name for one in log.path.parent.iterdir()} == {"a.log", "a.log.1"}
     assert not last_lines(log.path, 0)
+
+
+def test_a_log_is_followed_beyond_its_new_beginning(tmp_path):
+    log = LogFile(tmp_path / "blue-1.log", most_bytes=20)
+    log.write(b"before it was followed\n")
+    lines = follow(tmp_path, None)
+    writer = threading.Timer(0.5, lambda: [log.write(f"line {n}\n".encode()) for n in (1, 2)])
+    writer.start()
+    assert [next(lines), next(lines)] == ["[blue-1] line 1", "[blue-1] line 2"]
+    writer.join()
+    LogFile(tmp_path / "blue-2.log").write(b"another\n")
+    assert next(lines) == "[blue-2] another"
 
 
 def test_what_a_killed_supervisor_left_behind_is_taken_away(tmp_path):

@@ -185,7 +185,7 @@ def test_who_has_no_key_is_refused_and_a_key_that_was_made_anew_opens_nothing(wo
 def test_a_deployment_is_replaced_and_goes_back_without_a_failed_request(work):
     with Traffic(work) as answers:
         given = Given(overrides=("environment=swap:2",), name="blue", endpoint_name="my-endpoint")
-        assert deployments.update(work.context, given)["provisioning_state"] == "succeeded"
+        assert deployments.update(work.context, given)["provisioning_state"] == "Succeeded"
         broken = Given(overrides=("environment=swap:broken",), name="blue", endpoint_name="my-endpoint")
         with pytest.raises(DeployError, match="nothing to load"):
             deployments.update(work.context, broken)

@@ -112,7 +112,7 @@ class DeploymentState:
         """Return it as JSON values."""
         return {
             **typed.to_json(self.deployment),
-            "provisioning_state": self.state,
+            "provisioning_state": self.state.capitalize(),
             "reason": self.reason,
             "instances": [typed.to_json(one) for one in self.instances],
         }

@@ -76,13 +76,15 @@ class _Tail:
     def __init__(self, path: Path, offset: int) -> None:
         self._path = path
         self._offset = offset
+        self._number = path.stat().st_ino if offset else 0
         self._rest = b""
 
     def lines(self) -> list[str]:
         try:
-            size = self._path.stat().st_size
-            if size < self._offset:
-                self._offset = 0
+            number = self._path.stat().st_ino
+            if self._number not in {0, number}:
+                self._offset = 0  # it has begun anew
+            self._number = number
             with self._path.open("rb") as stream:
                 stream.seek(self._offset)
                 data = stream.read()

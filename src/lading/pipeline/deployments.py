@@ -167,10 +167,10 @@ def _wait(context: Context, endpoint: str, name: str) -> None:
             if told.get(one["name"]) != line:
                 told[one["name"]] = line
                 context.events(Event("deploy", "stage", f"{one['name']}: {line}"))
-        if found["provisioning_state"] == "failed":
+        if found["provisioning_state"] == "Failed":
             fix = f"its whole log: lading deployment get-logs -n {name} -e {endpoint}"
             raise DeployError(Issue(f"deployment {name!r}", found["reason"], fix))
-        if found["provisioning_state"] == "succeeded":
+        if found["provisioning_state"] == "Succeeded":
             ready = sum(one["state"] == "ready" for one in found["instances"])
             context.events(Event("deploy", "stage", f"{name}: {ready} of {found['instance_count']} ready"))
             return

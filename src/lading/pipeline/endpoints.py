@@ -135,7 +135,7 @@ def list_endpoints(context: Context) -> list[dict[str, Any]]:
 def _shown(endpoint: Mapping[str, Any]) -> dict[str, Any]:
     """Add what Azure tells of an endpoint."""
     root = url(endpoint["host"], endpoint["port"], "http")
-    state = "failed" if endpoint["trouble"] else "succeeded"
+    state = "Failed" if endpoint["trouble"] else "Succeeded"
     uris = {"scoring_uri": f"{root}/score", "openapi_uri": f"{root}/swagger.json"}
     return {**endpoint, **uris, "provisioning_state": state}
 

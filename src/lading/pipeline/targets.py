@@ -11,7 +11,7 @@ from typing import IO
 from lading import servers
 from lading.core.assets import PREFIX, AssetReference
 from lading.core.endpoint import Deployment
-from lading.core.errors import DeployError, Issue
+from lading.core.errors import DeployError, VerifyError
 from lading.core.server import NATIVE
 from lading.deploy import Address, Started, Target
 from lading.pipeline import delivery, shelf
@@ -100,10 +100,11 @@ def check(context: Context, deployment: Deployment) -> list[str]:
     """Find out before anything is started whether a target works; return what there is to be warned of."""
     package = shelf.find(context, str(deployment.package))
     kind = None if deployment.target == "machine" else deployment.target
+    image = package.image
     try:
-        context.sandbox(package.image.layers, kind, platform=package.image.platform, user=user(package.image))
-    except OSError as error:
-        raise DeployError(Issue(f"target {deployment.target!r}", str(error))) from error
+        context.sandbox(image.layers, kind, platform=image.platform, user=user(image))
+    except VerifyError as error:
+        raise DeployError(*error.issues) from error
     server = package.bill.server.name
     if server == NATIVE or not deployment.egress:
         return []
