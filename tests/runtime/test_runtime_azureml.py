@@ -225,3 +225,60 @@ def test_a_response_says_nothing_of_how_it_is_sent(serve):
         assert (status, body, headers["content-length"], headers["x-own"]) == (404, b"x", "1", "é")
         assert "transfer-encoding" not in headers
         assert [served.ask("POST", "/score", one)[0] for one in (b"status", b"name")] == [500, 500]
+
+
+DRIVEN = {
+    "score.py": """
+        import logging
+        import main as driver_module
+
+        def init():
+            logging.getLogger("mine").info("init has begun")
+            driver_module.begun = True
+
+        def run(data):
+            raise RuntimeError("the driver's is not called")
+    """,
+    "main.py": """
+        import os
+        from helper import SHOUT
+
+        def run(anything: dict, request_headers: dict):
+            root = os.environ["AML_APP_ROOT"]
+            return [begun, type(anything).__name__, request_headers["x-of-mine"], SHOUT, root]
+    """,
+    "lib/helper.py": "SHOUT = 'a'",
+    "swagger3.json": '{"openapi": "3.0.0", "info": {"title": "my own"}}',
+}  # fmt: skip
+
+
+def test_a_package_in_azures_words_is_served_as_there(serve):
+    environ = {"AZUREML_ENTRY_SCRIPT": "score.py", "AZUREML_SOURCE_DIRECTORY": "lib"}
+    with serve(entry="score.py", files=DRIVEN, environ=environ) as served:
+        root = str(served.log_path.parent / "code")
+        status, body, _ = served.ask("POST", "/score", b"{}", {"X-Of-Mine": "b"})
+        assert (status, json.loads(body)) == (200, [True, "str", "b", "a", root])
+        assert served.get("/")[:2] == (200, b"Healthy")
+        assert json.loads(served.get("/swagger.json?version=3")[1])["info"]["title"] == "my own"
+        assert json.loads(served.get("/swagger.json")[1])["swagger"] == "2.0"
+        assert re.search(r"\d I \[\d+\] mine - init has begun", served.log)
+
+
+def test_a_run_that_reads_json_itself_is_given_text(serve):
+    code = """
+        import json
+        def run(data):
+            return json.loads(data)["data"]
+    """
+    with serve(entry="score.py", files={"score.py": code}) as served:
+        assert served.post({"data": [1]}, "/score") == (200, [1])
+        assert served.post(b'{"data"', "/score")[0] == 400
+
+
+def test_the_answer_to_a_run_that_takes_too_long_elsewhere_is_504(serve):
+    code = "import time\ndef run(data):\n    time.sleep(data)\n    return 'done'\n"
+    with serve(entry="score.py", files={"score.py": code}, environ={"SCORING_TIMEOUT_MS": "200"}) as served:
+        pid = served.worker_pid()
+        assert served.post(20)[0] == 504
+        assert served.predictions(0.01) == "done"
+        assert served.worker_pid() == pid, "it was interrupted, not ended"

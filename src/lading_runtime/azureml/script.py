@@ -24,6 +24,7 @@ from lading_runtime.typed.call import HEADERS
 from lading_runtime.worker import inputs
 
 _MOST_LINES = 200
+_LOG_FORMAT = "%(asctime)s %(levelname).1s [%(process)d] %(name)s - %(message)s"
 _JSON = "application/json"
 _ANY = {"input": {}, "output": {}, "media": ["*/*"]}
 
@@ -54,6 +55,13 @@ def prepare(folder: str) -> None:
     for one in (root, *([os.path.join(root, source)] if source else [])):  # noqa: PTH118
         if one not in sys.path:
             sys.path.append(one)
+
+
+def show_logs() -> None:
+    """Have what a script logs from INFO on printed, as Azure's server does, unless the script sees to it."""
+    logging: Any = sys.modules.get("logging")
+    if is_azures() and logging is not None and not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
 
 
 def tell_of(folder: str) -> None:

@@ -46,6 +46,7 @@ def load(path: str, options: Mapping[str, Any]) -> answering.Routine:
     modules.install()
     module = _import(place)
     function, begin, batch = _find(module, file, name, path)
+    script.show_logs()
     runner = answering.Runner(function)
     if begin is not None:
         try:

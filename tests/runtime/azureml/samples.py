@@ -62,6 +62,14 @@ CASES = {
         StandardPythonParameterType({"x": NumpyParameterType(np.array([1])), "y": "z"}),
         [{"x": [1.5, 2], "y": 3}, {"y": 1}, {"x": 1}],
     ),
+    "automl": (
+        StandardPythonParameterType({"data": PandasParameterType(FRAME[["a", "b"]])}),
+        [{"data": [{"a": 1, "b": 2}]}, {"data": 1}, {"other": 1}, [1]],
+    ),
+    "methods": (
+        StandardPythonParameterType({"method": StandardPythonParameterType("predict")}),
+        [{"method": "x"}, {"method": 1}],
+    ),
     "nested list": (StandardPythonParameterType([NumpyParameterType(np.array([1]))]), [[[1], [2]]]),
 }  # fmt: skip
 
