@@ -74,7 +74,7 @@ async def _wanted(model: Model, request: Request) -> Input:
     routine = model.routine
     if routine is not None and routine.takes_request:
         return routines.read(routine, request, "")
-    if request.method == "HEAD":
+    if request.method == "HEAD" and model.is_azures:
         raise Refusal(405, "Method not allowed")
     if request.method == "POST":
         if routine is not None and routine.by_name:
