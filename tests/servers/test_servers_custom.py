@@ -55,6 +55,7 @@ def test_an_images_own_entry_point_runs_with_the_model_where_azure_ml_mounts_it(
     shown = lading.json("show", "times:1")
     assert shown["bill"]["server"]["routes"]["readiness"] == "/ready"
     assert not shown["bill"]["environment"]["packages"]
+    lading("rebuild", "times:1", "--check")
     assert "listens on 9001 alone" in lading.fails(2, "serve", "times:1", "--port", "9002")
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -70,12 +71,12 @@ def test_an_authors_own_handler_is_in_the_archive(model, tmp_path):
     (tmp_path / "code" / "parts").mkdir(parents=True)
     (tmp_path / "code" / "parts" / "own.py").write_text("")
     (tmp_path / "code" / "own.py").write_text(HANDLER)
-    facts = as_files(model, code=tmp_path / "code")
-    _, files = archive(PackageSpec(name="net", entry="own.py:handle"), facts)
+    facts = as_files(model, code=tmp_path / "code", entry="own.py:handle")
+    _, files = archive(PackageSpec(name="net"), facts)
     assert {"own.py", "parts/own.py"} <= set(files)
     assert json.loads(files["MAR-INF/MANIFEST.json"])["model"]["handler"] == "own.py:handle"
     with pytest.raises(SpecError, match=r"'none\.py', which is not in the code"):
-        SERVER.needs(PackageSpec(entry="none.py"), facts)
+        SERVER.needs(PackageSpec(), replace(facts, entry="none.py"))
 
 
 def test_an_archive_is_taken_as_it_is(tmp_path):
@@ -96,7 +97,7 @@ def test_several_files_of_pytorchs_are_refused(tmp_path):
 
 
 @pytest.mark.network
-def test_the_real_server_answers_with_an_authors_handler(packed, model, tmp_path):
+def test_the_real_server_answers_with_an_authors_handler(lading, packed, model, tmp_path):
     wheels = tmp_path / "wheels"
     Wheelsmith(wheels).wheel("torch", "99.0", source=TORCH)
     (tmp_path / "code").mkdir()
@@ -105,3 +106,4 @@ def test_the_real_server_answers_with_an_authors_handler(packed, model, tmp_path
     spec |= {"requirements": ["torch==99.0"], "indexes": {"find_links": [str(wheels)]}}
     report = packed("net", {**spec, "example": {"inputs": [1, 2], "outputs": [3, 6]}})["report"]
     assert (report["matched"], report["passed"]) == (2, True)
+    lading("rebuild", "net:1", "--check")

@@ -111,10 +111,11 @@ def test_a_file_that_is_none_of_onnx_is_refused(tmp_path, broken):
 
 @pytest.mark.network
 def test_an_image_that_starts_as_tritons_does_is_asked_by_the_graphs_own_names(
-    packed, image, graph, tmp_path
+    lading, packed, image, graph, tmp_path
 ):
     base = image("triton", {"opt/tritonserver/bin/tritonserver": SCRIPT})
     example = {"inputs": FLOWERS[:3].tolist(), "outputs": [0, 1, 2]}
     made = packed("iris", {"model": str(graph), "base": base, "server": "triton", "example": example})
     assert made["report"]["matched"] == 3
+    lading("rebuild", "iris:1", "--check")
     assert json.dumps(made).count("onnxruntime") == 0

@@ -68,7 +68,7 @@ def is_known(path: Path, *, code: Path | None = None, entry: str | None = None) 
     )
 
 
-def as_files(path: Path, *, code: Path | None = None) -> ModelFacts:
+def as_files(path: Path, *, code: Path | None = None, entry: str | None = None) -> ModelFacts:
     """Take a model's files as they are, for a server that knows what they mean; raise ModelError.
 
     What MLflow or ONNX says of inputs and outputs is read; nothing is required.
@@ -78,10 +78,11 @@ def as_files(path: Path, *, code: Path | None = None) -> ModelFacts:
     request = Request(path, code)
     if mlflow.recognise(request):
         found = mlflow.inspect(request)
-        found = replace(found, requirements=(), requirements_file=None, modules=(), missing=(), code=code)
+        found = replace(found, requirements=(), requirements_file=None, modules=(), missing=())
+        found = replace(found, code=code, entry=entry)
     else:
         files = request.files if path != code else ()
-        found = ModelFacts(path, "files", "files", "files", files=files, code=code)
+        found = ModelFacts(path, "files", "files", "files", files=files, code=code, entry=entry)
     graphs = [one for one in found.files if one.path.endswith(".onnx")]
     return replace(found, signature=onnx.signature(graphs[0].source)) if len(graphs) == 1 else found
 

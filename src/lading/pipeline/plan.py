@@ -62,7 +62,7 @@ def inspect(what: PackageSpec) -> ModelFacts:
         raise SpecError(Issue("model", "nothing is named", "set 'model' or 'code', or name a path"))
     takes = servers.find(what.server).takes
     if takes == "files" or (takes == "either" and not model.is_known(root, code=what.code, entry=what.entry)):
-        return model.as_files(root, code=what.code)
+        return model.as_files(root, code=what.code, entry=what.entry)
     # another server than ours brings MLflow, or the author's own code, to load a model with
     loader = what.loader if what.server == NATIVE else "mlflow"
     return model.inspect(root, code=what.code, entry=what.entry, loader=loader)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lading.core.bases import BaseName
 from lading.core.bill import Bill
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue
@@ -62,6 +63,8 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
         version=bill.version,
         description=bill.description,
         tags=bill.tags,
+        # there are servers that are in an image or nowhere
+        base=BaseName("image", bill.environment.base) if bill.environment.base_digest else None,
         server=bill.server.name,
         server_settings=bill.server.settings,
         mode=bill.model.mode,

@@ -132,7 +132,7 @@ def _archive(name: str, spec: PackageSpec, facts: ModelFacts) -> bytes:
         root = facts.code if facts.code.is_dir() else facts.code.parent
         code = sorted(facts.code.rglob("*.py")) if facts.code.is_dir() else [facts.code]
         contents |= {one.relative_to(root).as_posix(): one.read_bytes() for one in code}
-        handler = spec.entry or facts.entry or ("handler.py" if facts.code.is_dir() else facts.code.name)
+        handler = facts.entry or ("handler.py" if facts.code.is_dir() else facts.code.name)
         if handler.partition(":")[0] not in contents:
             raise SpecError(
                 Issue("entry", f"got {handler!r}, which is not in the code", "name the handler's file")
