@@ -61,11 +61,11 @@ def packed(lading, tmp_path_factory):
     """Pack a spec once; return what packing told."""
     done = {}
 
-    def pack(name, spec):
+    def pack(name, spec, *options):
         if name not in done:
             folder = tmp_path_factory.mktemp("specs")
             (folder / "lading.yaml").write_text(json.dumps({"name": name, **spec}))
-            done[name] = lading.json("pack", folder, "-t", f"{name}:1")
+            done[name] = lading.json("pack", folder, "-t", f"{name}:1", *options)
         return done[name]
 
     return pack
