@@ -30,11 +30,11 @@ _START_S, _HEALTH_S, _STOP_S, _POLL_S = 600.0, 10.0, 10.0, 0.02
 _AFTER_S = 1.0
 """How long what has closed its connection may take to end."""
 _WORDS = 2000
+_PARQUET = {".parquet", ".pqt"}
 _CONTENT_TYPES = {
     ".csv": "text/csv",
     ".json": "application/json",
-    ".parquet": "application/vnd.apache.parquet",
-    ".pqt": "application/vnd.apache.parquet",
+    **dict.fromkeys(_PARQUET, "application/vnd.apache.parquet"),
 }
 
 
@@ -73,6 +73,8 @@ def score(context: Context, text: str, wanted: Wanted, *, log: IO[bytes] | None 
             Issue("--append", "got 'summary', which is for batch scoring scripts", "leave it out")
         )
     placed = scoring.place(wanted.data)
+    if name == NATIVE and any(one.suffix.lower() in _PARQUET for one in placed.files.values()):
+        package = shelf.original(context, package)  # a compiled form has no library that reads it
     batches = scoring.mini_batches(placed.files, wanted.mini_batch_size)
     plan = scoring.plan(batches, package.image.descriptor.digest, wanted.appends)
     journal = scoring.Journal(wanted.output, plan, appends=wanted.appends, restart=wanted.restart)
@@ -206,7 +208,7 @@ class _Native:
             here = self.files[path]
             kind = _CONTENT_TYPES.get(here.suffix.lower())
             if kind is None:
-                expected = ", ".join(_CONTENT_TYPES)
+                expected = ", ".join(sorted(_CONTENT_TYPES))
                 raise scoring.FailedError(f"{here.name}: got {here.suffix!r}, expected {expected}")
             answer = self.package.post("/invocations", here.read_bytes(), kind)
             if answer.status != _OK:
