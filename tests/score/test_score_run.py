@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lading.core.errors import SpecError, VerifyError
-from lading.score import FailedError, Journal, Rows, mini_batches, place, plan, run
+from lading.score import FailedError, Journal, Rows, lend, mini_batches, place, plan, run
 
 
 class Lengths:
@@ -157,6 +157,22 @@ def test_what_is_no_data_is_told_all_at_once(tmp_path):
         place([tmp_path / "empty"])
     with pytest.raises(SpecError, match="names nothing"):
         place([])
+
+
+@pytest.mark.parametrize("hidden", ["", "sub", "sub/a.txt"])
+def test_files_that_their_owner_alone_may_read_are_copied_for_the_sandboxs_user(tmp_path, hidden):
+    (folder := tmp_path / "data").mkdir()
+    (folder / "sub").mkdir()
+    (folder / "sub" / "a.txt").write_text("a")
+    placed = place([folder])
+    assert lend(placed, tmp_path / "copy") is placed
+    (folder / hidden).chmod(0o700)
+    lent = lend(placed, tmp_path / "copy")
+    assert lent.mounts == {"/var/lading-data": tmp_path / "copy"}
+    assert (tmp_path / "copy" / "sub" / "a.txt").read_text() == "a"
+    assert lend(place([tmp_path / "copy"]), tmp_path / "again").mounts == {
+        "/var/lading-data": tmp_path / "copy"
+    }
 
 
 def test_the_journal_is_json_lines(data, tmp_path):

@@ -80,7 +80,8 @@ def score(context: Context, text: str, wanted: Wanted, *, log: IO[bytes] | None 
     journal = scoring.Journal(wanted.output, plan, appends=wanted.appends, restart=wanted.restart)
     keep = wanted.output.parent if wanted.appends else wanted.output
     with temporary_folder() as world, journal:
-        package_here = _Started(context, package, wanted, placed, world, log)
+        lent = scoring.lend(placed, world / "data")
+        package_here = _Started(context, package, wanted, lent, world, log)
         scorer = _Native(package_here, placed.files) if name == NATIVE else _Batch(package_here, keep)
         try:
             return scoring.run(

@@ -1,6 +1,6 @@
 """Files and a scorer in, an output file out: batch by batch, resumable."""
 
-from lading.score.batches import MiniBatch, Placed, mini_batches, place, plan
+from lading.score.batches import MiniBatch, Placed, lend, mini_batches, place, plan
 from lading.score.journal import Journal
 from lading.score.run import ANY_NUMBER, FailedError, Rows, Scorer, Tally, run
 
@@ -13,6 +13,7 @@ __all__ = [
     "Rows",
     "Scorer",
     "Tally",
+    "lend",
     "mini_batches",
     "place",
     "plan",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -34,8 +35,39 @@ class Placed:
     files: Mapping[str, Path]
 
 
+def lend(placed: Placed, folder: Path) -> Placed:
+    """Copy files to `folder` where some are links, or not for every user to read: the sandbox has its own."""
+    if all(map(_is_readable, {*placed.files.values(), *_folders(placed)})):
+        return placed
+    for path, one in placed.files.items():
+        copy = folder / PurePosixPath(path).relative_to(DATA)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(one, copy)
+        copy.chmod(0o644)
+    for one in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        one.chmod(0o755)
+    return Placed({DATA: folder}, placed.files)
+
+
+def _folders(placed: Placed) -> Iterator[Path]:
+    """Yield the folders that are mounted, and those below them that hold files."""
+    for root in placed.mounts.values():
+        if root.is_dir():
+            yield root
+            for one in placed.files.values():
+                yield from (below for below in one.parents if below.is_relative_to(root))
+
+
+def _is_readable(path: Path) -> bool:
+    mode = path.stat().st_mode
+    if path.is_dir():
+        return mode & 0o005 == 0o005
+    return bool(mode & 0o004) and not path.is_symlink()  # it may lead out of what is mounted
+
+
 def place(data: Sequence[Path]) -> Placed:
     """Find the files of one folder, or some files; raise SpecError where there are none, or two of a name."""
+    data = [one.absolute() for one in data]
     folders = [one for one in data if one.is_dir()]
     if folders and len(data) > 1:
         raise SpecError(Issue("--data", "got a folder among others, expected one folder or files"))
