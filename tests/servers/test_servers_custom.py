@@ -8,6 +8,7 @@ import pytest
 from lading.core.errors import SpecError
 from lading.core.model import ModelFacts
 from lading.core.spec import PackageSpec, Route, ServerSettings
+from lading.pipeline.plan import inspect
 from lading.servers import find
 
 SERVER = find("custom")
@@ -78,6 +79,16 @@ def test_a_command_takes_the_place_of_an_images_own_and_no_python_is_added(
     }
     assert shown["bill"]["environment"]["interpreter"] == ""
     assert "has no Python" in lading.fails(6, "verify", "bare:1")
+
+
+def test_a_models_own_examples_are_not_asked_of_an_image_of_ones_own(tmp_path):
+    (tmp_path / "MLmodel").write_text(
+        "flavors: {python_function: {loader_module: m, python_version: 3.11.2}, onnx: {onnx_version: 1.16.0}}\n"
+        "saved_input_example_info: {serving_input_path: example.json, type: dataframe}\n"
+    )
+    (tmp_path / "example.json").write_text('{"dataframe_split": {"columns": ["a"], "data": [[1]]}}')
+    assert inspect(PackageSpec(model=tmp_path, server="mlflow")).examples
+    assert inspect(PackageSpec(model=tmp_path, server="custom")).examples == ()
 
 
 def test_what_is_missing_is_told_all_at_once():

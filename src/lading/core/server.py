@@ -89,6 +89,8 @@ class Server:
     """Whether the body of a readiness route that answers 200 says so, too."""
     is_told_port: bool = True
     """Whether `listen` has it listen on another port than its own."""
+    is_asked_examples: bool = True
+    """Whether the examples that a model brings are asked of it; else only those that the author gives."""
     takes: Literal["models", "files", "either"] = "models"
     """What is inspected as one of Python's, or files that the server alone knows the meaning of; or the first
     where it is one."""

@@ -60,9 +60,12 @@ def inspect(what: PackageSpec) -> ModelFacts:
     root = what.model or what.code
     if root is None:
         raise SpecError(Issue("model", "nothing is named", "set 'model' or 'code', or name a path"))
-    takes = servers.find(what.server).takes
-    if takes == "files" or (takes == "either" and not model.is_known(root, code=what.code, entry=what.entry)):
-        return model.as_files(root, code=what.code, entry=what.entry)
+    server = servers.find(what.server)
+    is_known = server.takes != "either" or model.is_known(root, code=what.code, entry=what.entry)
+    if server.takes == "files" or not is_known:
+        facts = model.as_files(root, code=what.code, entry=what.entry)
+        # what an image of one's own understands nobody else knows
+        return facts if server.is_asked_examples else replace(facts, examples=())
     # another server than ours brings MLflow, or the author's own code, to load a model with
     loader = what.loader if what.server == NATIVE else "mlflow"
     return model.inspect(root, code=what.code, entry=what.entry, loader=loader)

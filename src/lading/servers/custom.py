@@ -64,4 +64,4 @@ def listen(_: str, __: int) -> Listening:
     return Listening()
 
 
-SERVER = Server(NAME, needs, listen, takes="files", is_told_port=False)
+SERVER = Server(NAME, needs, listen, takes="files", is_told_port=False, is_asked_examples=False)

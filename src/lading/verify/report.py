@@ -92,7 +92,9 @@ def check(
             ready_s = time.monotonic() - started_s
         checks = [*seen, ready]
         if ready.passed:
-            checks += _predictions(asker, examples, events) or unrecorded(bill, drift, asker, running)
+            checks += _predictions(asker, examples, events) or unrecorded(
+                bill, drift, asker if server.is_asked_examples else None, running
+            )
         peak_bytes = running.peak_memory_bytes()
     finally:
         stopped_s = time.monotonic()

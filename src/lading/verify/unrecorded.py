@@ -60,11 +60,11 @@ class Asker(Protocol):
         ...
 
 
-def checks(bill: Bill, drift: Sequence[str], asker: Asker, running: Running) -> Iterator[Check]:
-    """Send a made-up row to a server that runs, and judge what came of it."""
-    example = made_up(bill)
+def checks(bill: Bill, drift: Sequence[str], asker: Asker | None, running: Running) -> Iterator[Check]:
+    """Send a made-up row to a server that runs, and judge what came of it; None may not be asked."""
+    example = made_up(bill) if asker else None
     apart = "; ".join(drift)
-    if example is None:
+    if example is None or asker is None:
         detail = "no examples are recorded: the model loads"
         yield Check("predictions", passed=True, detail=detail)
         yield Check(
