@@ -83,7 +83,7 @@ def test_a_command_takes_the_place_of_an_images_own_and_no_python_is_added(
 
 def test_a_models_own_examples_are_not_asked_of_an_image_of_ones_own(tmp_path):
     (tmp_path / "MLmodel").write_text(
-        "flavors: {python_function: {loader_module: m, python_version: 3.11.2}, onnx: {onnx_version: 1.16.0}}\n"
+        "flavors: {python_function: {loader_module: m}, onnx: {onnx_version: 1.16.0}}\n"
         "saved_input_example_info: {serving_input_path: example.json, type: dataframe}\n"
     )
     (tmp_path / "example.json").write_text('{"dataframe_split": {"columns": ["a"], "data": [[1]]}}')
