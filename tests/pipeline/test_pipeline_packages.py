@@ -56,7 +56,8 @@ def folder(tmp_path_factory):
 def environ(tmp_path_factory):
     """Variables that name a configuration, which declares a registry."""
     config = tmp_path_factory.mktemp("config") / "config.toml"
-    config.write_text(f'[registries]\nteam = "{tmp_path_factory.mktemp("shared")}"\n')
+    shared = tmp_path_factory.mktemp("shared")
+    config.write_text(f'[registries]\nteam = "{shared}"\nremote = "registry.example.com/ml"\n')
     return {"LADING_CONFIG": str(config)}
 
 
@@ -177,6 +178,44 @@ inferencing_server:
     given = compose(context, folder, text).spec.server_settings
     assert given.command == ("serve", "--port", "8501", "a b")
     assert (given.liveness, given.scoring) == (Route(8501, "/live"), Route(8501, "/v1"))
+
+
+INPUTS = """\
+target_environment: azureml://registries/remote/environments/x
+inferencing_server: {type: lading}
+inputs:
+- type: uri_folder
+  mode: ReadOnlyMount
+  mount_path: words
+  path: {input_path_type: path_version, resource_name: iris, resource_version: 1}
+- {type: uri_file, mode: Copy, mount_path: /data/flat, path: "azureml:flat-iris@latest"}
+- {type: uri_file, path: {input_path_type: url, url: "file://FOLDER/conda.yml"}}
+"""
+
+
+def test_inputs_are_brought_whichever_way_they_are_named(context, folder):
+    made = compose(context, folder, INPUTS.replace("FOLDER", str(folder)))
+    found = [(one.path, one.mode, one.source.name, one.sources) for one in made.spec.inputs]
+    assert found == [
+        ("/var/azureml-app/words", "download", "model", ()),
+        ("/data/flat", "copy", "iris.joblib", ()),
+        ("/var/azureml-app/inputs/conda.yml", "download", "conda.yml", ()),
+    ]
+    assert [one.reference for one in made.spec.used[1:]] == ["azureml:iris:1", "azureml:flat-iris:1"]
+    assert made.package.inputs[1].path.resource_id == "azureml:flat-iris:1"
+    # what lies in no registry is pushed beside the image
+    assert made.spec.model_sources == ("oci://registry.example.com/ml/packages/x",)
+
+
+def test_every_input_that_cannot_be_had_is_told(context, folder):
+    text = INPUTS.replace("uri_folder", "uri_file").replace("flat-iris", "gone").replace("file:", "s3:")
+    with pytest.raises(SpecError) as caught:
+        compose(context, folder, text)
+    assert [(one.where, one.what.partition(": ")[0]) for one in caught.value.issues] == [
+        ("inputs[0].type", "got uri_file, and it is a folder"),
+        ("inputs[1].path", "data 'gone@latest'"),
+        ("inputs[2].path", "inputs[2]"),
+    ]
 
 
 @pytest.mark.network

@@ -76,8 +76,8 @@ def test_inputs_are_assets_by_id_or_version_and_urls(context, author, shop):
     assert spec.inputs[2].sources == (f"{shop.url}words.txt",)
     assert [(one.role, one.reference) for one in spec.used] == [
         ("model", "azureml:m:1"),
-        ("input", "azureml:words:1"),
-        ("input", "azureml:m:1"),
+        ("inputs[0]", "azureml:words:1"),
+        ("inputs[1]", "azureml:m:1"),
     ]
 
 

@@ -45,6 +45,8 @@ class Outside:
     routes: Mapping[str, str]
     """`liveness`, `readiness`, `scoring`."""
     notes: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What the container has to be told."""
     is_pushed: bool = False
     """Whether the image is there already."""
 
@@ -101,7 +103,16 @@ def look(context: Context, package: str, image: str | None) -> Outside:
     reference = Reference(where.registry, where.repository, where.tag, found.descriptor.digest)
     version = name.tag or where.tag or "1"
     called = name.repository.rpartition("/")[2]
-    return Outside(called, version, reference, bill.server.port, routes, _notes(bill), where == there)
+    return Outside(
+        called,
+        version,
+        reference,
+        bill.server.port,
+        routes,
+        _notes(bill),
+        _variables(bill, reference),
+        where == there,
+    )
 
 
 def ml(
@@ -132,6 +143,7 @@ def ml(
             "name": deployment,
             "endpoint_name": endpoint,
             "environment": f"azureml:{outside.name}:{outside.version}",
+            **({"environment_variables": dict(outside.variables)} if outside.variables else {}),
             "instance_type": instance_type,
             "instance_count": instance_count,
             "request_settings": {"request_timeout_ms": 60000},
@@ -155,6 +167,7 @@ def app_service(outside: Outside, package: str, *, app: str, group: str, plan: s
         "WEBSITES_PORT": str(outside.port),
         "WEBSITES_CONTAINER_START_TIME_LIMIT": str(_START_S),
         "WEBSITES_ENABLE_APP_SERVICE_STORAGE": "false",
+        **outside.variables,
     }
     told = " ".join(f"{key}={value}" for key, value in settings.items())
     where = f"-g {shlex.quote(group)} -n {shlex.quote(app)}"
@@ -217,7 +230,12 @@ def _push(outside: Outside, package: str) -> tuple[str, ...]:
 
 def _notes(bill: Bill) -> tuple[str, ...]:
     """Say what has to be known of a package whose model is fetched at start."""
-    mode: Any = getattr(bill.model, "mode", "copy")
-    if mode == "copy":
+    if bill.model.mode == "copy":
         return ()
     return ("the model is downloaded at start: the platform has to let the container reach its source",)
+
+
+def _variables(bill: Bill, image: Reference) -> dict[str, str]:
+    """Tell a package whose model has no source of its own that it lies beside the image."""
+    is_told = bill.model.mode == "copy" or bill.model.sources
+    return {} if is_told else {"LADING_MODEL_SOURCE": f"oci://{image.registry}/{image.repository}"}

@@ -22,6 +22,7 @@ from lading.pipeline.assets import Found
 from lading.pipeline.context import Context, in_full, keeping
 from lading.pipeline.pack import Packed, pack
 from lading.pipeline.packaging import Composed, compose, repository
+from lading.pipeline.supplied import IMAGES
 from lading.spec.azureml import package as azure
 from lading.spec.azureml import text
 from lading.spec.azureml.package import ModelPackage
@@ -34,8 +35,6 @@ from lading.workspace.workspace import How
 AZURE_SCORING = "/score"
 KEY = "package"
 """What an environment's document has of the package that it is."""
-IMAGES = "packages/"
-"""What the repositories of images begin with, where assets are kept in an OCI registry."""
 
 _WRITTEN = (
     "base_environment_source",

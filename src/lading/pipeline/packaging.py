@@ -60,8 +60,10 @@ def compose(
     used = [_used("model", found), *([_used("environment", base)] if base else []), *besides]
     mode = package.model_configuration.delivery if package.model_configuration else "download"
     root = assets.root(assets.materialise(context, found), found.asset)
+    name = repository(package.target.name)
+    sources = supplied.sources(found) or supplied.beside(context, package.target, name)
     spec = PackageSpec(
-        name=repository(package.target.name),
+        name=name,
         tags=package.tags,
         model=root,
         code=code,
@@ -69,7 +71,7 @@ def compose(
         server=server.type or "",
         server_settings=_settings(package, found.asset, base.asset if base else None, root),
         mode=mode,
-        model_sources=supplied.sources(found) if mode == "download" else (),
+        model_sources=sources if mode == "download" else (),
         inputs=inputs,
         environment_variables=package.environment_variables,
         examples=examples,
@@ -77,6 +79,7 @@ def compose(
     )
     resolved = replace(
         package,
+        inputs=supplied.named(package.inputs, besides),
         inferencing_server=replace(server, code_configuration=named),
         base_environment_source=replace(package.base_environment_source, resource_id=str(base.reference))
         if base and package.base_environment_source

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from lading.core.assets import AssetKind, Used, tag_of
+from lading.core.assets import AssetKind, AssetReference, Used, tag_of
 from lading.core.digest import Digest
 from lading.core.errors import Issue, LadingError, SpecError
 from lading.core.spec import Indexes, Input
@@ -15,6 +17,8 @@ from lading.pipeline.context import Context
 from lading.spec.azureml import package as azure
 from lading.spec.azureml.package import InputPath, ModelPackage
 
+IMAGES = "packages/"
+"""What the repositories of images begin with, where assets are kept in an OCI registry."""
 _APP = "/var/azureml-app"
 """What a relative mount path of an input begins at."""
 _KINDS: tuple[AssetKind, ...] = ("data", "model")
@@ -30,6 +34,26 @@ def sources(found: Found) -> tuple[str, ...]:
     tag = tag_of(found.asset.name, found.asset.version)
     digest = shelf.store.resolve(there.with_tag(tag)).digest
     return (f"oci://{there.registry}/{there.repository}@{digest}",)
+
+
+def beside(context: Context, target: AssetReference, name: str) -> tuple[str, ...]:
+    """Tell where files are that are pushed beside an image, if its target lies in a registry of OCI's."""
+    place, _ = assets.where(context, target)
+    if place is None or place.repository is None:
+        return ()
+    path = "/".join(filter(None, (place.repository.path, IMAGES + name)))
+    return (f"oci://{place.repository.registry}/{path}",)
+
+
+def named(inputs: Sequence[azure.Input], used: Sequence[Used]) -> tuple[azure.Input, ...]:
+    """Name inputs by what was found."""
+    found = {one.role: one.reference for one in used}
+    return tuple(
+        replace(one, path=InputPath("path_id", resource_id=reference))
+        if (reference := found.get(f"inputs[{number}]"))
+        else one
+        for number, one in enumerate(inputs)
+    )
 
 
 def inputs(context: Context, package: ModelPackage) -> tuple[tuple[Input, ...], tuple[Used, ...]]:
@@ -68,7 +92,7 @@ def _input(context: Context, one: azure.Input, where: str) -> tuple[Input, Used 
     folder = assets.materialise(context, asset)
     is_whole = asset.asset.kind == "data" and one.type == "uri_folder"
     source = folder if is_whole else assets.root(folder, asset.asset)
-    used = Used("input", str(asset.reference), asset.asset.content)
+    used = Used(where, str(asset.reference), asset.asset.content)
     return _made(one, source, sources(asset), asset.asset.name), used
 
 
