@@ -92,9 +92,7 @@ def check(
             ready_s = time.monotonic() - started_s
         checks = [*seen, ready]
         if ready.passed:
-            checks += _predictions(asker, examples, events) or unrecorded(
-                bill, drift, asker if server.is_asked_examples else None, running
-            )
+            checks += _predictions(asker, examples, events) or unrecorded(bill, drift, asker.unasked, running)
         peak_bytes = running.peak_memory_bytes()
     finally:
         stopped_s = time.monotonic()
@@ -163,6 +161,11 @@ class _Asker:
     bill: Bill
     timeout_s: float
     replay: _Replay
+
+    @property
+    def unasked(self) -> _Asker | None:
+        """Itself, None where a server may be asked nothing but what an author gives."""
+        return self if self.server.is_asked_examples else None
 
     def ask(self, example: Example) -> object:
         """Return the predictions for an example; raise NoAnswerError for anything else."""
