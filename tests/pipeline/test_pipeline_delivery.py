@@ -77,7 +77,11 @@ def test_a_model_is_fetched_at_start_and_lies_in_no_layer(lading, project, shop,
     assert holds(lading.home, made["digest"], MORE)
     assert "made again: the same bytes" in lading("rebuild", "spoken:1", "--check")
 
-    lading("push", "spoken:1", f"{registry.host}/spoken:1")
+    shown = lading("show", "spoken:1")
+    assert f"fetched at start from {shop.url}m/" in shown
+    assert "input        /data/more, 12 B" in shown
+    pushed = lading.run("push", "spoken:1", f"{registry.host}/spoken:1")
+    assert f"LADING_MODEL_SOURCE=oci://{registry.host}/spoken" in pushed.stderr
     fetched = hashlib.sha256(b"fetched").hexdigest()
     url = f"http://{registry.host}/v2/spoken/blobs/sha256:{fetched}"
     with urllib.request.urlopen(url) as answer:

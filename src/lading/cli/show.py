@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lading import pipeline
 from lading.cli.console import Common, Console, size
-from lading.core.bill import BilledEnvironment, BilledRequirement
+from lading.core.bill import Bill, BilledEnvironment, BilledRequirement
 from lading.core.platform import Platform
 from lading.core.signature import Field
 
@@ -60,6 +60,7 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
         yield f"  {bill.description}"
     yield ""
     yield f"model        {model.flavour}, {size(sum(one.size_bytes for one in model.files))}"
+    yield from _fetched(bill)
     for note in model.notes:
         yield f"             {note}"
     for title, fields in (
@@ -86,11 +87,27 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     yield "             " + ", ".join(f"{one.name} {one.version}" for one in bill.server.packages)
     if bill.code:
         yield f"code         {bill.code.entry}"
+    yield from _inputs(bill)
     yield from _served_by(found)
     yield f"layers       {len(found.image.layers)}, the largest:"
     for layer in sorted(found.image.layers, key=lambda one: -one.descriptor.size_bytes)[:5]:
         yield f"             {size(layer.descriptor.size_bytes):>7}  {layer.title}"
     yield f"verified     {_verified(found)}"
+
+
+def _fetched(bill: Bill) -> Iterator[str]:
+    if bill.model.mode == "download":
+        yield f"             fetched at start from {_sources(bill.model.sources)}"
+
+
+def _inputs(bill: Bill) -> Iterator[str]:
+    for one in bill.inputs:
+        come = f", fetched at start from {_sources(one.sources)}" if one.mode == "download" else ""
+        yield f"input        {one.path}, {size(sum(file.size_bytes for file in one.files))}{come}"
+
+
+def _sources(sources: Sequence[str]) -> str:
+    return ", ".join(sources) or "where it was pushed to: LADING_MODEL_SOURCE=oci://HOST/PATH says where"
 
 
 def _served_by(found: pipeline.Package) -> Iterator[str]:

@@ -158,6 +158,8 @@ def _model(pair: tuple[BilledModel, BilledModel]) -> Iterator[Change]:
     saved = "the model was saved by another version"
     yield from _values("saved by", pair, lambda it: {one: getattr(it, one) for one in origin}, "no", saved)
     yield from _values("model file", pair, lambda it: _files(it.files), "maybe", _MAY)
+    otherwise = "it is fetched otherwise, and is the same"
+    yield from _values("model", pair, lambda it: {"mode": it.mode, "sources": [*it.sources]}, "no", otherwise)
     yield from _served_by(*pair)
     yield from _values("risk", pair, lambda it: {one.name: one.why for one in it.risks}, "no", _SAME)
 
@@ -186,6 +188,9 @@ def _own(pair: tuple[Bill, Bill]) -> Iterator[Change]:
     yield from entry
     yield from _values("code", pair, lambda it: _files(it.code.files if it.code else ()), "maybe", _MAY)
     yield from _values("asset", pair, lambda it: _files(it.assets), "maybe", _MAY)
+    yield from _values(
+        "input", pair, lambda it: {one.path: _files(one.files) for one in it.inputs}, "maybe", _MAY
+    )
 
 
 def _files(files: Sequence[BilledFile]) -> dict[str, Any]:

@@ -221,6 +221,14 @@ def lend(context: Context, bill: Bill) -> Lent:
     return Lent({CACHE: LENT}, {f"{LENT}/{one.key}": cache / one.key for one in parts})
 
 
+def advise(context: Context, bill: Bill, target: Reference) -> None:
+    """Tell what a start needs to know where a package was pushed to another place than its bill names."""
+    there = f"oci://{target.registry}/{target.repository}"
+    if any(_is_pushed(one) and there not in one.sources for one in _parts(bill)):
+        what = f"what it fetches at start was pushed with it: start it with {SOURCE}={there}"
+        context.events(Event("push", "warning", what))
+
+
 def folder(context: Context) -> Path:
     """Return the cache of models on this machine."""
     return context.settings.cache / "models"

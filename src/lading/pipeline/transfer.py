@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
-from lading.core.errors import IntegrityError, Issue, RegistryError, SpecError
+from lading.core.errors import IntegrityError, Issue, LadingError, RegistryError, SpecError
 from lading.core.platform import Platform
 from lading.core.ports import BlobSource, Event, Store
 from lading.core.reference import Reference
-from lading.pipeline import places, platforms
+from lading.pipeline import delivery, places, platforms, shelf
 from lading.pipeline.context import Context, in_full, keeping
 from lading.pipeline.mend import dropping_damaged
 from lading.store import RegistryStore, documents
@@ -67,6 +67,8 @@ def push(context: Context, text: str, destination: str | None, *, plain_http: bo
     with context.registry(target, plain_http=plain_http) as remote:
         moved = send(context, descriptor, remote, target)
         remote.tag(in_full(target), descriptor)
+    with suppress(LadingError):  # another image than a package
+        delivery.advise(context, shelf.find(context, str(descriptor.digest)).bill, target)
     return moved
 
 
