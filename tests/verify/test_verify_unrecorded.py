@@ -41,6 +41,7 @@ def test_a_model_that_drifted_and_no_longer_predicts_fails_however_healthy_it_is
     (failed,) = [one for one in report.checks if not one.passed]
     assert failed.name == "predictions"
     assert "answers 500" in failed.detail
+    assert GONE in failed.detail
     assert DRIFT[0] in failed.detail
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from lading.verify.client import NoAnswerError
 UNPROVED = "unproved"
 """The check whose detail is a warning: nothing recorded was compared."""
 _MOST_VALUES = 1 << 20
+_LOG_S = 0.5
 _VALUES: dict[str, Any] = {
     "boolean": False,
     "integer": 0,
@@ -47,6 +49,8 @@ _DTYPES = {
 }
 _OF_LIBRARIES = re.compile(r"\b(?:ModuleNotFoundError|ImportError)\b")
 _OF_VERSIONS = re.compile(r"\b(?:AttributeError|TypeError|NameError|NotImplementedError)\b")
+_RAISED = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception): .*$", re.MULTILINE)
+"""The last line of a traceback in a log."""
 _RECORD = (
     "record what it is to answer with 'example:' in lading.yaml, or save the model with an input example"
 )
@@ -75,19 +79,28 @@ def checks(bill: Bill, drift: Sequence[str], asker: Asker | None, running: Runni
     try:
         asker.ask(example)
     except NoAnswerError as error:
-        told = f"{error}\n{running.output()[before:]}"
-        broken = _OF_LIBRARIES.search(told) or (drift and _OF_VERSIONS.search(told))
-        what = f"no examples are recorded, and a row made up by the signature fails: {error}"
+        raised = _raised(running, before)
+        said = f"{error} ({raised[:300]})" if raised and raised not in str(error) else str(error)
+        broken = _OF_LIBRARIES.search(said) or (drift and _OF_VERSIONS.search(said))
+        what = f"no examples are recorded, and a row made up by the signature fails: {said}"
         if broken:
             yield Check("predictions", passed=False, detail=f"{what}; {apart}" if apart else what)
             return
         yield Check("predictions", passed=True, detail="no examples are recorded: the model loads")
-        detail = f"nothing was predicted: a row made up by the signature was refused, {error}"
+        detail = f"nothing was predicted: a row made up by the signature was refused, {said}"
         yield Check(UNPROVED, passed=True, detail=_join(detail, apart))
         return
     yield Check("predictions", passed=True, detail="no examples are recorded: a made-up row is answered")
     if drift:
         yield Check(UNPROVED, passed=True, detail=_join("no recorded prediction was compared", apart))
+
+
+def _raised(running: Running, before: int) -> str:
+    """Find in what a server has written since how its traceback ends; it may arrive later than the answer."""
+    until_s = time.monotonic() + _LOG_S
+    while not (found := _RAISED.findall(running.output()[before:])) and time.monotonic() < until_s:
+        time.sleep(_LOG_S / 10)
+    return str(found[-1]) if found else ""
 
 
 def _join(what: str, apart: str) -> str:
