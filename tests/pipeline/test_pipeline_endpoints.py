@@ -21,12 +21,13 @@ from lading.pipeline import deployments, endpoints
 from lading.pipeline.endpoints import Given
 from running import Lading
 
+pytestmark = pytest.mark.network
 ROUTINE = """
 import time
 
 def run(data):
     if "sleep" in str(data):
-        time.sleep(1.0)
+        time.sleep(5.0)
     if "fail" in str(data):
         raise ValueError("no")
     return {"version": "%s"}
@@ -247,7 +248,7 @@ def instance_of(work):
 
 def test_traffic_is_split_pinned_mirrored_and_taken_away(work):
     given = Given(
-        overrides=("environment=swap:2", "request_settings.request_timeout_ms=500"),
+        overrides=("environment=swap:2", "request_settings.request_timeout_ms=2500"),
         name="green",
         endpoint_name="my-endpoint",
     )
