@@ -46,6 +46,7 @@ class Operation(NamedTuple):
     summary: str
     body: str = ""
     answer: str = ""
+    error: str = "Error"
     is_cog: bool = False
     """Whether it answers with a prediction's state: 202 before it is done, 422 for an input that is none."""
 
@@ -66,7 +67,7 @@ _OIP = "Predict (Open Inference Protocol)"
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/invocations", "post"): Operation(_PREDICT, "Predict (MLflow, SageMaker)", "Invocation", "Predictions"),
     ("/predict", "post"): Operation(_PREDICT, "Predict, as /invocations does", "Invocation", "Predictions"),
-    ("/score", "post"): Operation(_PREDICT, "Predict (Azure ML)", "Score", "ServiceOutput"),
+    ("/score", "post"): Operation(_PREDICT, "Predict (Azure ML)", "Score", "ServiceOutput", "ErrorResponse"),
     ("/predictions", "post"): Operation(
         _PREDICT, "Predict (Cog)", "PredictionRequest", "PredictionResponse", is_cog=True
     ),
@@ -159,6 +160,7 @@ def schemas(model: Model) -> dict[str, Json]:
         "InferAnswer": _INFER_ANSWER,
         "Anything": {},
         **named,
+        "ErrorResponse": _object({"message": {"type": "string"}}),
         "Error": _object({name: {"type": "string"} for name in ("error", "error_code", "message")}),
     }
 
@@ -283,7 +285,10 @@ def _operation(model: Model, pattern: str, method: str, operation: Operation) ->
         }
         described["responses"]["202"] = later
     for status in statuses:
-        described["responses"][str(status)] = {"description": _ERRORS[status], "content": _json("Error")}
+        described["responses"][str(status)] = {
+            "description": _ERRORS[status],
+            "content": _json(operation.error),
+        }
     return described
 
 
