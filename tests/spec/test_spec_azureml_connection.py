@@ -43,7 +43,15 @@ def test_azures_own_file_is_read_and_its_secret_kept_apart(parse):
 
 
 @pytest.mark.parametrize(
-    "text", ["${FEED_PAT}", "'${{FEED_PAT}}'", "'${{ env.FEED_PAT }}'", "'${env:FEED_PAT}'"]
+    "text",
+    [
+        "${FEED_PAT}",
+        "${{FEED_PAT}}",
+        "${{ env.FEED_PAT }}",
+        "'${{FEED_PAT}}'",
+        "'${{ env.FEED_PAT }}'",
+        "'${env:FEED_PAT}'",
+    ],
 )
 def test_a_variable_stands_for_a_secret(parse, text):
     draft = parse(FEED.format(pat=text))

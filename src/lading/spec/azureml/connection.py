@@ -6,6 +6,7 @@ the variable NAME. No message quotes what stands below `credentials`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -67,6 +68,8 @@ _REASONS = {
 }
 _KINDS = frozenset(get_args(_CredentialType))
 _LEAST_LENGTH = 3
+_WORKFLOWS = re.compile(r"\$\{\{\s*(?:env[.:])?([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+"""A variable as workflow files write it, which elsewhere is a template's placeholder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def parse(
     written: str, path: Path | None, overrides: Sequence[str] = (), events: Events = ignore
 ) -> ConnectionDraft:
     """Read the text of the file at `path`; raise SpecError with every issue, none of which has a secret."""
-    reader = text.Reader(path, overrides)
+    written = _WORKFLOWS.sub(r"${\1}", written)
+    reader = text.Reader(path, [_WORKFLOWS.sub(r"${\1}", one) for one in overrides])
     try:
         found = reader.read(written, File)
         _check(found, reader)
