@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -314,6 +315,47 @@ packages = st.builds(
 def test_a_package_that_is_dumped_is_read_back_without_loss(found):
     folder = Path("/folder")
     assert package.parse(package.dump(found, folder), folder / "package.yml") == found
+
+
+LINES = [
+    *EXTERNAL.splitlines(keepends=True),
+    "inputs:\n- {type: uri_file, path: {input_path_type: url, url: x}}\n",
+    "environment_variables: {A: 1}\n",
+    *(
+        "{{X}}",
+        "&a ",
+        "*a",
+        "file:package.yml",
+        "[",
+        "}",
+        "- ",
+        "\n",
+        "  ",
+        "? ",
+        "|",
+        "\x00",
+        "<<: ",
+        "1e9",
+        "'",
+    ),
+]
+OVERRIDES = [
+    "tags.a=x",
+    "inputs[0].type=",
+    "inputs[9].x=1",
+    "a..b=x",
+    "=",
+    "[0]=x",
+    "tags=[",
+    "tags={a: {{X}}}",
+]
+
+
+@given(st.lists(st.sampled_from(LINES)).map("".join), st.lists(st.sampled_from(OVERRIDES), max_size=2))
+def test_whatever_the_text_it_is_a_package_or_its_issues_are_told(text, overrides):
+    with contextlib.suppress(SpecError):
+        found = package.parse(text, Path("/folder/package.yml"), overrides)
+        assert package.parse(package.dump(found), Path("/folder/package.yml")) == found
 
 
 def test_a_dump_lies_in_its_folder(folder):
