@@ -91,6 +91,12 @@ def test_the_real_server_runs_the_script_in_azures_layout(served):
     assert (status, document["message"][:32]) == (400, "Input cannot be decoded as UTF-8")
 
 
+def test_it_listens_where_it_is_told_to_alone(served):
+    elsewhere = served.replace("127.0.0.1", "127.0.0.2")
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(elsewhere, timeout=5)
+
+
 def test_what_the_image_says_fits_the_server(lading, online):
     bill = lading.json("show", online)["bill"]
     assert bill["server"]["port"] == 5001

@@ -11,6 +11,17 @@ from lading.servers.azureml_layout import lay_out
 NAME = "azureml_online"
 DISTRIBUTION = "azureml-inference-server-http"
 PORT = 5001
+_GUNICORN = "/opt/lading/azureml/gunicorn.conf.py"
+_HOST = "LADING_HOST"
+# the server says `--bind 0.0.0.0:PORT` to gunicorn, which wins over what a configuration says of itself
+_ON_HOST = f"""\
+import os
+
+def on_starting(server):
+    host = os.environ["{_HOST}"]
+    host = "[%s]" % host if ":" in host else host
+    server.cfg.set("bind", [one.replace("0.0.0.0", host) for one in server.cfg.settings["bind"].get()])
+""".encode()
 
 
 def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
@@ -25,16 +36,16 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
         routes={"liveness": "/", "readiness": "/", "scoring": "/score"},
         modules=("azureml_inference_server_http",),
         variables=layout.variables,
-        files=layout.files,
+        files={**layout.files, _GUNICORN: _ON_HOST},
         model_path=layout.model_path,
         code_path=layout.code_path,
         working_directory=str(layout.script.parent),
     )
 
 
-def listen(_: str, port: int) -> Listening:
-    """Say it by an argument, which wins over the image's own; it listens on every address."""
-    return Listening(("--port", str(port)))
+def listen(host: str, port: int) -> Listening:
+    """Say the port by an argument, which wins over the image's own, and the host to gunicorn below it."""
+    return Listening(("--port", str(port)), {_HOST: host, "GUNICORN_CMD_ARGS": f"--config {_GUNICORN}"})
 
 
 SERVER = Server(NAME, needs, listen, azureml_requests.ask)

@@ -58,6 +58,7 @@ def load(path):
     for folder in (os.environ.get("AML_APP_ROOT"), os.path.dirname(path)):
         if folder and folder not in sys.path:
             sys.path.insert(0, folder)
+    os.chdir(os.path.dirname(path))
     name = os.path.splitext(os.path.basename(path))[0]
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
