@@ -25,6 +25,7 @@ from lading_runtime.download.wanted import LINKS, Wanted
 
 CACHE = "LADING_MODEL_CACHE"
 _NO_LOCKS = {errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL}
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _TURN_S = 0.2
 _WRITABLE = f"let it be writable for the package's user, or name another with {CACHE}"
 
@@ -48,7 +49,11 @@ def provide(
             if not _is_right(final, wanted):
                 _fetch(final, wanted, environ, progress, is_alone=is_alone)
     except OSError as error:
-        raise FetchError(f"{error.filename or cache}: {error.strerror}", _WRITABLE, final=True) from error
+        what = f"{error.filename or cache}: {error.strerror}"
+        if error.errno in _NOT_OURS and environ.get(CACHE):
+            tell(f"{what}; {_WRITABLE}; until then nothing is kept from one start to the next")
+            return provide(wanted, {**environ, CACHE: ""}, progress, tell)
+        raise FetchError(what, _WRITABLE, final=True) from error
     return final
 
 
