@@ -7,7 +7,10 @@ the command line's process, which would import MLflow a second time and hand no 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
+
+from packaging.version import InvalidVersion, Version
 
 from lading.core.bill import Bill
 from lading.core.errors import Issue, SpecError
@@ -19,6 +22,7 @@ from lading.servers.recorded import table
 
 NAME = "mlflow"
 PORT = 8080
+_FASTAPI, _WITHOUT_ROUTE = Version("2.21"), Version("3.12")
 _SCRIPT = f"{SERVING}/serve_mlflow.py"
 _TEXT = b'''"""Start MLflow's scoring server in this process."""
 
@@ -40,14 +44,14 @@ os.execv(sys.executable, [sys.executable, "-m", *command])
 '''
 
 
-def needs(_: PackageSpec, facts: ModelFacts) -> ServerNeeds:
+def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
     """Return what it needs to serve an MLflow model; SpecError for another."""
     if facts.format != "mlflow":
         what = f"got a model of format {facts.format!r}, expected an MLflow model folder"
         raise SpecError(Issue("server", what, "save it with mlflow.<flavour>.save_model, or take 'lading'"))
     return ServerNeeds(
         name=NAME,
-        requirements=("mlflow",),
+        requirements=("mlflow", *_beside(spec.server_settings.version, facts.saved_with)),
         entrypoint=(PYTHON, _SCRIPT),
         port=PORT,
         routes={"liveness": "/ping", "readiness": "/ping", "scoring": "/invocations"},
@@ -61,6 +65,16 @@ def needs(_: PackageSpec, facts: ModelFacts) -> ServerNeeds:
         },
         files={_SCRIPT: _TEXT},
     )
+
+
+def _beside(asked: str | None, saved_with: Sequence[str]) -> tuple[str, ...]:
+    """Return what MLflow forgot to ask for: its server used `app.route`, which Starlette 1 no longer has."""
+    saved = next((one for one in saved_with if one.startswith("mlflow==")), "")
+    try:
+        version = Version(asked or saved.removeprefix("mlflow=="))
+    except InvalidVersion:
+        return ()
+    return ("starlette<1",) if _FASTAPI <= version < _WITHOUT_ROUTE else ()
 
 
 def listen(host: str, port: int) -> Listening:
