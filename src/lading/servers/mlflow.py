@@ -18,7 +18,7 @@ from lading.core.model import ModelFacts
 from lading.core.server import Ask, Listening, Server, ServerNeeds
 from lading.core.spec import PackageSpec
 from lading.servers.layout import MODEL, PYTHON, SERVING
-from lading.servers.recorded import table
+from lading.servers.recorded import AZURE, table
 
 NAME = "mlflow"
 PORT = 8080
@@ -85,9 +85,11 @@ def listen(host: str, port: int) -> Listening:
 def ask(inputs: Any, bill: Bill) -> Ask:  # noqa: ANN401 - any JSON value
     """Send MLflow's own forms as they stand, and plain rows as a frame or a tensor."""
     body = inputs
-    read = table(inputs, bill.model.signature) if isinstance(inputs, list) else None
+    is_own = isinstance(inputs, dict) and AZURE not in inputs
+    read = None if is_own else table(inputs, bill.model.signature)
     if read and read.columns:
         body = {"dataframe_split": {"columns": list(read.columns), "data": list(read.rows)}}
+        body |= {"params": dict(read.params)} if read.params else {}
     elif read:
         body = {"inputs": list(read.rows)}
     return Ask(bill.server.routes["scoring"], json.dumps(body).encode())

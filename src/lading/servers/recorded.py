@@ -10,6 +10,8 @@ from lading.core.signature import Signature
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 """The keys of MLflow's scoring protocol, of which a body has exactly one."""
+AZURE = "input_data"
+"""The key of Azure ML's own scoring of MLflow models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,14 @@ class Table:
 
 
 def table(inputs: object, signature: Signature | None) -> Table | None:
-    """Read a body of `/invocations`; None where it is no table but the model's own kind of object.
+    """Read a body of `/invocations`, or of Azure ML's `/score`; None where it is no table but the model's own kind of object.
 
     Rows without names get those of the signature, where it names as many columns.
     """
     if isinstance(inputs, list):
         return _of_rows(inputs, {}, signature)
+    if isinstance(inputs, Mapping) and AZURE in inputs:
+        inputs = _as_mlflow(inputs)
     if not isinstance(inputs, Mapping) or len(found := [one for one in FORMS if one in inputs]) != 1:
         return None
     form, value = found[0], inputs[found[0]]
@@ -39,6 +43,13 @@ def table(inputs: object, signature: Signature | None) -> Table | None:
     if form == "inputs" and isinstance(value, Mapping):
         return _of_columns(value, params)
     return _of_rows(value, params, signature) if isinstance(value, list) else None
+
+
+def _as_mlflow(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say a body of Azure ML's as one of MLflow's: `input_data` is a frame, named columns or rows."""
+    value = inputs[AZURE]
+    is_frame = isinstance(value, Mapping) and "data" in value and "columns" in value
+    return {"dataframe_split" if is_frame else "inputs": value, "params": inputs.get("params")}
 
 
 def _of_rows(rows: list[Any], params: Mapping[str, Any], signature: Signature | None) -> Table:
