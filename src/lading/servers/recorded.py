@@ -24,7 +24,7 @@ class Table:
 
 
 def table(inputs: object, signature: Signature | None) -> Table | None:
-    """Read a body of `/invocations`, or of Azure ML's `/score`; None where it is no table but the model's own kind of object.
+    """Read a body of `/invocations` or Azure ML's `/score`; None where it is the model's own kind of object.
 
     Rows without names get those of the signature, where it names as many columns.
     """
