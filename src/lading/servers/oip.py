@@ -80,9 +80,17 @@ def named(body: bytes) -> dict[str, list[Any]]:
 def _outputs(body: bytes) -> list[Any]:
     answer = json.loads(body)
     outputs = answer.get("outputs") if isinstance(answer, Mapping) else None
-    if not isinstance(outputs, list) or not outputs:
+    if not isinstance(outputs, list) or not outputs or not all(map(_is_output, outputs)):
         raise ValueError("no outputs")
     return outputs
+
+
+def _is_output(one: object) -> bool:
+    match one:
+        case {"name": str(), "shape": list(shape), "data": list()}:
+            return all(isinstance(size, int) and size >= 0 for size in shape)
+        case _:
+            return False
 
 
 def _input(name: str, values: list[Any], field: Field | None) -> dict[str, Any]:
