@@ -44,6 +44,7 @@ class Supervisor:
         self._served: dict[str, Served] = {}
         self._going: list[Served] = []
         self._world = Path()
+        self._trouble = ""
 
     def run(self) -> None:
         """Serve until an order or a signal ends it; return at once where another supervisor does."""
@@ -93,8 +94,14 @@ class Supervisor:
                     served.step()
                 except (LadingError, OSError) as error:
                     # a full disk, for one: what runs goes on, and the next step may do
-                    self._events(Event("endpoint", "warning", f"{served.endpoint.name}: {error}"))
+                    self._tell(f"{served.endpoint.name}: {error}")
             self._going = [one for one in self._going if one.instances() and not _is_over(one)]
+
+    def _tell(self, trouble: str) -> None:
+        """Warn, once for as long as it is the same."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._events(Event("endpoint", "warning", trouble))
 
     def _close(self) -> None:
         going = [*self._served.values(), *self._going]
