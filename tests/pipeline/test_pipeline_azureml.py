@@ -1,7 +1,6 @@
 """Azure ML's servers as they are: packed, laid out, verified, served and scored by."""
 
 import json
-import signal
 import urllib.error
 import urllib.request
 
@@ -68,10 +67,12 @@ def online(lading, tmp_path_factory):
 def served(lading, online):
     port = free_port()
     process = lading.start("serve", online, "--port", port)
-    wait_for(f"http://127.0.0.1:{port}/", process)
-    yield f"http://127.0.0.1:{port}"
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 def status_of(url, body):
