@@ -5,6 +5,9 @@ import re
 
 import pytest
 
+from lading_runtime.front import cors
+from lading_runtime.front.messages import Request
+
 ROW = [5.1, 3.5, 1.4, 0.2]
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -282,3 +285,23 @@ def test_the_answer_to_a_run_that_takes_too_long_elsewhere_is_504(serve):
         assert served.post(20)[0] == 504
         assert served.predictions(0.01) == "done"
         assert served.worker_pid() == pid, "it was interrupted, not ended"
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "allowed", "vary"),
+    [
+        ("*", "https://a.example", "https://a.example", "Origin"),
+        ("*", None, "*", None),
+        ("https://a.example", "HTTPS://A.EXAMPLE", "HTTPS://A.EXAMPLE", None),
+        ("https://a.example", None, "https://a.example", None),
+        ("https://a.example", "https://a.example.evil", None, None),
+        (r"https://.*\.a\.example$", "https://b.a.example", "https://b.a.example", "Origin"),
+        (r"https://.*\.a\.example$", "https://b.a.example.evil", None, None),
+        (r"https://.*\.a\.example$", None, None, None),
+        ("https://b.example,https://a.example", None, "https://a.example", "Origin"),
+    ],
+)
+def test_origins_are_matched_as_flask_cors_matches_them(origins, origin, allowed, vary):
+    given = {b"origin": origin.encode()} if origin else {}
+    found = cors.read({"AML_CORS_ORIGINS": origins}).headers(Request(given, b""))
+    assert (found.get("access-control-allow-origin"), found.get("vary")) == (allowed, vary)

@@ -30,8 +30,8 @@ class Origins(NamedTuple):
         if not origin:  # no browser asks
             if self.is_open:
                 return {"access-control-allow-origin": "*"}
-            only = {"access-control-allow-origin": self.literal[0]} if len(self.literal) == 1 else {}
-            return {**found, **only}
+            first = min(self.literal, default="")
+            return {**found, "access-control-allow-origin": first} if first else {}
         found["access-control-allow-origin"] = origin
         asked = request.headers.get(b"access-control-request-method", b"").decode("latin-1").upper()
         if request.method == "OPTIONS" and asked and asked in _METHODS:
