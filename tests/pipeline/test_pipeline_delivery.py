@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from engines import free_port
+from lading import settings
 from lading.core.bill import BilledFile, cache_key
 from lading.core.digest import Digest
 from lading.core.errors import SpecError
 from lading.core.model import ModelFacts, ModelFile
 from lading.core.reference import Reference
 from lading.core.spec import Input, PackageSpec
-from lading.pipeline import delivery
+from lading.pipeline import care, delivery
+from lading.pipeline.context import Context
 from lading_runtime.download.wanted import File, Wanted
 from running import post, wait_for
 
@@ -169,6 +171,23 @@ def test_a_model_without_a_source_is_fetched_from_where_the_package_is_named_for
 def test_a_form_of_a_model_that_is_not_in_the_image_is_refused():
     with pytest.raises(SpecError, match="the form would be in the image"):
         settled(compile="onnx")
+
+
+def test_what_is_lent_is_not_cleared_meanwhile(tmp_path):
+    data = b"words"
+    with Context(settings.load({}, home=tmp_path)) as context:
+        kept = BilledFile("words.txt", len(data), Digest.of(data))
+        folder = delivery.folder(context) / cache_key([kept])
+        folder.mkdir(parents=True)
+        (folder / "words.txt").write_bytes(data)
+        context.hold(folder)
+        with Context(settings.load({}, home=tmp_path)) as other:
+            freed = care.collect(other, older_than_s=0, caches=True, dry_run=False)
+        assert [str(folder) in one for one in freed.spared] == [True]
+        assert folder.is_dir()
+    with Context(settings.load({}, home=tmp_path)) as other:
+        care.collect(other, older_than_s=0, caches=True, dry_run=False)
+    assert not folder.exists()
 
 
 def test_what_has_no_files_is_copied():

@@ -97,8 +97,8 @@ def _cached(folder: Path) -> Iterator[tuple[str, Path]]:
         if path.name == "downloads":
             for part in _listed(path):
                 yield from ((_KINDS.get(part.name, part.name), one) for one in _listed(part))
-        elif path.name == "unpacked":
-            yield from (("unpacked", one) for one in _listed(path))
+        elif path.name in {"unpacked", "models"}:
+            yield from ((path.name.removesuffix("s"), one) for one in _listed(path))
         else:
             yield path.name, path
 
@@ -111,8 +111,8 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _is_unused(kind: str, path: Path, diff_ids: set[str]) -> bool:
-    """Tell whether nobody has touched a download, or an unpacked layer that is in no store, for a week."""
-    if kind not in {"download", "unfinished download", "unpacked"} or path.name in diff_ids:
+    """Tell whether nobody has touched a download, a model or an unpacked layer in no store for a week."""
+    if kind not in {"download", "unfinished download", "unpacked", "model"} or path.name in diff_ids:
         return False
     with suppress(FileNotFoundError):
         limit_s = _STALE_S if path.name.startswith(".") else CACHED_FOR_S

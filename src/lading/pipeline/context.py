@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, wraps
 from pathlib import Path
@@ -61,11 +63,23 @@ class Context:
         self.offline = offline
         self._fetches: dict[Indexes, HttpFetch] = {}
         self._opened: list[HttpFetch | RegistryStore] = []
+        self._held: dict[Path, int] = {}
 
     def close(self) -> None:
         """Close connections; a later call opens new ones."""
         for one in self._opened:
             one.close()
+        for descriptor in self._held.values():
+            os.close(descriptor)
+        self._held.clear()
+
+    def hold(self, folder: Path) -> None:
+        """Keep a folder of a cache from being cleared as long as this context is open."""
+        if folder not in self._held:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            self._held[folder] = descriptor
 
     def __enter__(self) -> Context:  # noqa: PYI034 Self needs Python 3.11
         """Return itself."""

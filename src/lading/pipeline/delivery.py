@@ -218,6 +218,9 @@ def lend(context: Context, bill: Bill) -> Lent:
     missing = [one for one in parts if not _is_there(cache / one.key, one)]
     if missing:
         bring(context, bill)
+    for one in parts:
+        context.hold(cache / one.key)
+        os.utime(cache / one.key)
     return Lent({CACHE: LENT}, {f"{LENT}/{one.key}": cache / one.key for one in parts})
 
 
