@@ -106,6 +106,16 @@ def test_a_path_that_leads_out_of_an_asset_is_refused(path):
         Asset.from_json(asset.to_json(), "asset")
 
 
+@pytest.mark.parametrize(
+    ("paths", "size", "said"),
+    [("aa", 1, "'a' twice"), (("a", "a/b"), 1, "'a' is a file"), ("a", -1, "got -1")],
+)
+def test_files_that_cannot_lie_beside_each_other_are_refused(paths, size, said):
+    asset = Asset("model", "m", "1", files=tuple(AssetFile(one, Digest.of(b"a"), size) for one in paths))
+    with pytest.raises(IntegrityError, match=said):
+        Asset.from_json(asset.to_json(), "asset")
+
+
 def test_what_may_be_edited_is_not_content():
     asset = Asset("model", "m", "1", document={"type": "custom_model"})
     edited = Asset(

@@ -214,3 +214,17 @@ def test_a_copy_has_the_same_content_and_is_made_once(workspace, folder, tmp_pat
     assert (copied.how, copied.asset.content, copied.asset.tags) == ("created", asset.content, {"a": "b"})
     assert shared.get(refer("other:7")) == copied.asset
     assert workspace.copy(asset, shared, name="other", version="7").how == "reused"
+
+
+def test_an_asset_under_a_name_that_is_not_its_own_is_refused(tmp_path, folder):
+    workspace = local(tmp_path / "store")
+    made = create(workspace, folder).asset
+    workspace.label(made.reference, "prod")
+    shelf = workspace.shelf_of("model")
+    shelf.write(made, "iris-model..2")
+    shelf.write(made, "other...prod")
+    with pytest.raises(IntegrityError, match="iris-model:1, which is not what the tag says"):
+        workspace.get(refer("iris-model:2"))
+    with pytest.raises(IntegrityError, match="is not what the tag says"):
+        shelf.read("other...prod")
+    assert workspace.get(refer("iris-model@prod")) == made

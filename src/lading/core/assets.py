@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
@@ -150,11 +151,7 @@ class Asset:
     def from_json(cls, document: object, where: str) -> Asset:
         """Read what `to_json` wrote; raise IntegrityError for anything else, and for paths that lead away."""
         asset = typed.from_json(cls, document, where)
-        issues = [
-            Issue(where, f"got the path {one.path!r}, expected one below the asset")
-            for one in asset.files
-            if not is_below(one.path)
-        ]
+        issues = _file_problems(asset.files, where)
         for what, word in (("name", asset.name), ("version", asset.version)):
             if problem := word_problem(word, what):
                 issues.append(Issue(where, problem))
@@ -197,6 +194,30 @@ def is_below(path: str) -> bool:
     """Tell whether a relative path stays below the folder that it is relative to."""
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
+
+
+def _file_problems(files: tuple[AssetFile, ...], where: str) -> list[Issue]:
+    """Tell what cannot be written: paths that lead away, stand twice or below a file, and negative sizes."""
+    paths = [one.path for one in files]
+    known = set(paths)
+    issues = [
+        Issue(where, f"got the path {one!r}, expected one below the asset")
+        for one in paths
+        if not is_below(one)
+    ]
+    if len(known) < len(paths):
+        twice = next(one for one, other in pairwise(sorted(paths)) if one == other)
+        issues.append(Issue(where, f"got the path {twice!r} twice"))
+    issues += [
+        Issue(where, f"got the path {one!r}, and {str(above)!r} is a file")
+        for one in paths
+        for above in PurePosixPath(one).parents
+        if str(above) in known
+    ]
+    issues += [
+        Issue(where, f"got {one.size_bytes} bytes for {one.path!r}") for one in files if one.size_bytes < 0
+    ]
+    return issues
 
 
 def plural(kind: AssetKind) -> str:

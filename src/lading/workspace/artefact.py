@@ -83,6 +83,11 @@ class Shelf:
         asset = Asset.from_json(document, where)
         if asset.kind != self.kind:
             raise IntegrityError(Issue(where, f"got one of kind {asset.kind!r}, expected {self.kind!r}"))
+        # a registry could answer with another asset under this name
+        name, _, rest = tag.partition("..")
+        if asset.name != name or (asset.version != rest and not rest.startswith(".")):
+            what = f"got {asset.name}:{asset.version}, which is not what the tag says"
+            raise IntegrityError(Issue(where, what, "create the asset again"))
         return asset
 
     def write(self, asset: Asset, tag: str) -> None:
