@@ -7,6 +7,7 @@ only for what takes longer than a second.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 SandboxKind = Literal["unshare", "bwrap", "podman", "docker"]
 _PATIENCE_S = 1.0
 _FRAME_S = 0.1
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""All but tab and the ends of lines."""
 
 
 @Parameter(name="*")
@@ -84,6 +87,7 @@ class Console:
 
     def line(self, text: str) -> None:
         """Print a line for people, above any bar."""
+        text = tame(text)
         if self._progress:
             self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -92,7 +96,7 @@ class Console:
     def result(self, text: str, document: Any) -> None:  # noqa: ANN401 - any JSON value
         """Print the result: text for people, or the document with `--json`."""
         self.close()
-        print(json.dumps(document, indent=2, default=str) if self.common.json else text, flush=True)
+        print(json.dumps(document, indent=2, default=str) if self.common.json else tame(text), flush=True)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], document: Any) -> None:  # noqa: ANN401
         """Print aligned columns, or the document with `--json`."""
@@ -135,6 +139,15 @@ class Console:
             # twelve digits of a digest, so that the bar has room
             amount=f"{amount} {event.text.removeprefix('sha256:')[:12] if is_digest else event.text}"[:60],
         )
+
+
+def tame(text: str) -> str:
+    r"""Write out what would command a terminal: texts of others are printed too.
+
+    >>> tame("a\x1b[2Jb\n")
+    'a\\x1b[2Jb\n'
+    """
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def _bars() -> Progress:
