@@ -59,6 +59,45 @@ def test_an_environment_is_no_package(here):
     assert "azureml:plain:1: is an environment, and no package" in said
 
 
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"image": "debian:bookworm", "package": {"digest": "x"}}, None),
+        ({}, "azureml:odd:1: has neither an image nor a build context"),
+        (
+            {"image": "debian:bookworm", "conda_file": {"dependencies": [{"pip": ["-r /etc/passwd"]}]}},
+            "azureml:odd:1: its conda_file includes another file: '-r /etc/passwd'",
+        ),
+    ],
+)
+def test_an_environment_that_others_wrote_does_no_harm(here, document, said):
+    lading, folder = here
+    with Context(settings.load(home=folder / "home")) as context:
+        assets.create(context, AssetDraft("environment", "odd", document=document))
+    assert lading.json("package", "list") == []
+    if said:
+        sets = ["--set", "target_environment=p", "base_environment_source.resource_id=azureml:odd:1"]
+        script = folder / "code/score.py"
+        script.parent.mkdir()
+        script.write_text("def init(): pass\n\n\ndef run(data): return data\n")
+        path = write(
+            folder,
+            "inferencing_server:\n  type: lading\n  code_configuration: {code: code, scoring_script: score.py}\n",
+        )
+        assert said in lading.fails(2, "package", "create", "-f", path, "-m", "words:1", *sets)
+
+
+def test_a_text_of_others_commands_no_terminal(here):
+    lading, folder = here
+    with Context(settings.load(home=folder / "home")) as context:
+        assets.create(
+            context, AssetDraft("environment", "odd", description="a\x1b[2Jb", document={"image": "x"})
+        )
+    said = lading("environment", "show", "odd:1")
+    assert "a\\x1b[2Jb" in said
+    assert "\x1b" not in said
+
+
 def test_nothing_of_azure_is_called(here):
     lading, _ = here
     assert "add --dry-run" in lading.fails(9, "deploy", "azureml", "iris:1")

@@ -90,6 +90,12 @@ def test_an_environment_without_a_context_cannot_be_built(context):
         building.built(context, found)
 
 
+def test_only_a_dockerfile_of_the_context_is_built(context, tmp_path):
+    found = environment(context, tmp_path, "FROM scratch\n", build={"dockerfile_path": "../../secret"})
+    with pytest.raises(SpecError, match=r"there is no '../../secret' in its build context"):
+        building.built(context, found)
+
+
 @pytest.mark.slow
 def test_docker_builds_where_it_alone_is_there(context, tmp_path, docker, monkeypatch):
     monkeypatch.setattr(builders, "TOOLS", builders.TOOLS[2:])

@@ -66,6 +66,7 @@ def test_overrides_come_before_validation(folder):
     ("text", "said"),
     [
         ("name: m\n", "path: is missing"),
+        ('name: m\npath: ""\n', "asset.yml:2:7: path: got an empty text"),
         ("name: m\npath: nowhere\n", "asset.yml:2:7: path: No such file or directory: nowhere"),
         ("name: m\npath: model\ntype: onnx_model\n", "got 'onnx_model', expected 'custom_model'"),
         ("nmae: m\npath: model\n", "asset.yml:1:1: nmae: unknown key\n  fix: did you mean 'name'?"),
@@ -115,6 +116,14 @@ def test_a_build_context_is_what_is_uploaded(folder):
         ("name: e\nimage: x/y:1\nbuild: {path: context}\n", "should be provided not both"),
         ("name: e\nimage: x/y:1\nconda_file: no.yaml\n", "No such file or directory: no.yaml"),
         ("name: e\nimage: x/y:1\nconda_file: {name: c}\n", "has no list of 'dependencies'"),
+        (
+            "name: e\nimage: x/y:1\nconda_file: {dependencies: [{pip: [-r more.txt]}]}\n",
+            "asset.yml:3:13: conda_file: '-r more.txt' includes another file",
+        ),
+        (
+            "name: e\nbuild: {path: context, dockerfile_path: ../model}\n",
+            "got '../model', expected a path below",
+        ),
         (CONDA, "It looks like you are trying to specify a conda file for the --file/-f argument"),
         ("name: e\nbuild: {path: nowhere}\n", "No such file or directory: nowhere"),
         ("name: e\nbuild: {path: model}\n", "there is no 'Dockerfile' in model"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lading.core.bases import BaseName
 from lading.core.errors import Issue, SpecError
@@ -25,9 +25,12 @@ def built(context: Context, found: Found) -> BaseName:
     document = asset.document.get("build")
     if not isinstance(document, dict) or not asset.files:
         raise SpecError(Issue(str(found.reference), "has no build context"))
+    dockerfile = str(PurePosixPath(str(document.get("dockerfile_path") or "Dockerfile")))
+    if dockerfile not in {one.path for one in asset.files}:
+        raise SpecError(Issue(str(found.reference), f"there is no {dockerfile!r} in its build context"))
     folder = context.settings.cache / "built" / asset.content.hex
     if not folder.is_dir():
-        _build(context, found, str(document.get("dockerfile_path") or "Dockerfile"), folder)
+        _build(context, found, dockerfile, folder)
     noted = json.loads((folder / "built.json").read_text())
     return BaseName.parse(f"{noted['form']}:{folder / noted['archive']}", Path.cwd())
 

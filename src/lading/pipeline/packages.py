@@ -154,8 +154,14 @@ def listed(
 
 
 def is_package(asset: Asset) -> bool:
-    """Tell whether an environment was made by `create`."""
-    return asset.kind == "environment" and KEY in asset.document
+    """Tell whether an environment was made by `create`, with all that is read of it."""
+    package = asset.document.get(KEY)
+    if asset.kind != "environment" or not isinstance(package, dict):
+        return False
+    server = package.get("inferencing_server")
+    texts = (package.get("model"), package.get("digest"), asset.document.get("image"))
+    is_whole = all(isinstance(one, str) for one in texts) and isinstance(server, dict)
+    return is_whole and isinstance(server.get("type"), str)
 
 
 @keeping

@@ -20,6 +20,7 @@ from lading.pipeline import assets, building, supplied
 from lading.pipeline.assets import Found
 from lading.pipeline.context import Context
 from lading.spec.azureml import package as azure
+from lading.spec.azureml.environment import included
 from lading.spec.azureml.package import InferenceConfiguration, InferencingServer, ModelPackage
 from lading.spec.azureml.text import Place
 
@@ -194,8 +195,12 @@ def _on(context: Context, spec: PackageSpec, base: Found) -> PackageSpec:
     if "build" in document:
         return replace(spec, base=building.built(context, base))
     image, conda = document.get("image"), document.get("conda_file")
-    if image:
-        spec = replace(spec, base=BaseName.parse(str(image), Path.cwd()))
+    if not image:
+        raise SpecError(Issue(str(base.reference), "has neither an image nor a build context"))
+    spec = replace(spec, base=BaseName.parse(str(image), Path.cwd()))
+    if lines := included(conda):
+        # it would be read of this machine
+        raise SpecError(Issue(str(base.reference), f"its conda_file includes another file: {lines[0]!r}"))
     if conda is not None:
         spec = replace(spec, requirements=_conda_file(context, conda))
     return spec

@@ -6,19 +6,21 @@ complained of here at once. Law: `parse(dump(draft, folder), path) == draft`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from lading.core import typed as nouns
-from lading.core.assets import AssetDraft
+from lading.core.assets import AssetDraft, is_below
 from lading.core.errors import Issue, SpecError
 from lading.core.ports import Event, Events, ignore
 from lading.spec.azureml import text
 from lading.spec.azureml.text import Place
 from lading.spec.typed import read_text
 
+_INCLUDE = re.compile(r"-[rc]|--(?:requirement|constraint)\b")
 _CONDA_KEYS = {"channels", "dependencies"}
 _ROUTES = ("liveness_route", "readiness_route", "scoring_route")
 _MAX_PORT = 65535
@@ -198,6 +200,9 @@ def _check_build(build: Build, reader: text.Reader) -> None:
         reader.complain("build.path", f"{str(build.path)!r} is not on this machine", fix)
     elif not build.path.path.is_dir():
         reader.complain("build.path", f"No such file or directory: {build.path}")
+    elif not is_below(build.dockerfile_path or "Dockerfile"):
+        what = f"got {build.dockerfile_path!r}, expected a path below the context"
+        reader.complain("build.dockerfile_path", what, "write dockerfile_path: NAME, relative to the context")
     elif not (build.path.path / (build.dockerfile_path or "Dockerfile")).is_file():
         what = f"there is no {build.dockerfile_path or 'Dockerfile'!r} in {build.path}"
         reader.complain("build.dockerfile_path", what, "write dockerfile_path: NAME, relative to the context")
@@ -240,6 +245,17 @@ def _check_conda(conda: Mapping[str, Any] | None, reader: text.Reader) -> None:
     if conda is not None and not isinstance(conda.get("dependencies"), list):
         what = "has no list of 'dependencies'"
         reader.complain("conda_file", what, "as conda has it: dependencies: [python=3.11, {pip: [...]}]")
+    for line in included(conda):
+        what = f"{line!r} includes another file, and an environment keeps this one alone"
+        reader.complain("conda_file", what, "write what it says in its place")
+
+
+def included(conda: Mapping[str, Any] | None) -> list[str]:
+    """List the lines below `pip` that include other files, which an environment cannot take along."""
+    found = conda.get("dependencies") if isinstance(conda, Mapping) else None
+    below = [one.get("pip") for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+    lines = [str(line).strip() for one in below if isinstance(one, list) for line in one]
+    return [line for line in lines if _INCLUDE.match(line)]
 
 
 def _refuse_conda_file(reader: text.Reader) -> None:

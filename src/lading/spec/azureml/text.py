@@ -163,6 +163,9 @@ class Reader(typed.Reader):
             )
             return super()._scalar(_unquoted(node) if is_quoted else node, kind, path)
         text = cast("str", super()._scalar(node, str, path))
+        if not text:
+            # it would be the folder of the file, with all that lies there
+            raise self._fail(node, path, "got an empty text, expected a path", "write '.' for this folder")
         if (_URI.match(text) or text.startswith(_ARM)) and not _is_file(node):
             return Place(text)
         local = (
