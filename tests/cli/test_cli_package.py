@@ -80,10 +80,8 @@ def test_an_environment_that_others_wrote_does_no_harm(here, document, said):
         script = folder / "code/score.py"
         script.parent.mkdir()
         script.write_text("def init(): pass\n\n\ndef run(data): return data\n")
-        path = write(
-            folder,
-            "inferencing_server:\n  type: lading\n  code_configuration: {code: code, scoring_script: score.py}\n",
-        )
+        code = "{code: code, scoring_script: score.py}"
+        path = write(folder, f"inferencing_server: {{type: lading, code_configuration: {code}}}\n")
         assert said in lading.fails(2, "package", "create", "-f", path, "-m", "words:1", *sets)
 
 
