@@ -159,9 +159,9 @@ def is_package(asset: Asset) -> bool:
     if asset.kind != "environment" or not isinstance(package, dict):
         return False
     server = package.get("inferencing_server")
-    texts = (package.get("model"), package.get("digest"), asset.document.get("image"))
-    is_whole = all(isinstance(one, str) for one in texts) and isinstance(server, dict)
-    return is_whole and isinstance(server.get("type"), str)
+    kind = server.get("type") if isinstance(server, dict) else None
+    texts = (package.get("model"), package.get("digest"), asset.document.get("image"), kind)
+    return all(isinstance(one, str) for one in texts)
 
 
 @keeping
