@@ -1,8 +1,7 @@
-"""What the groups of assets have in common: how one is named, where it is, and how it is told."""
+"""What commands on assets have in common: how one is named, where it is, and how it is told."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from lading import pipeline
 from lading.cli.console import Console, size
 from lading.core.assets import Asset, AssetKind, AssetReference
 from lading.core.errors import Issue, SpecError
-from lading.pipeline import assets, packages
+from lading.pipeline import assets
 
 File = Annotated[Path | None, Parameter(name=["--file", "-f"], help="The YAML file, as Azure ML has it.")]
 Set = Annotated[
@@ -123,141 +122,14 @@ def tell_created(console: Console, made: pipeline.Created, where: Where) -> None
     how = {"reused": "reused: the same content was there", "updated": "edited: the same content was there"}
     told = how.get(made.how, "created")
     console.result(
-        "  ".join(filter(None, (f"{asset.name}:{asset.version}", asset.content.short, _amount(asset), told))),
+        "  ".join(filter(None, (f"{asset.name}:{asset.version}", asset.content.short, amount(asset), told))),
         {**document(asset, registry=where.registry_name), "how": made.how},
     )
 
 
-def show(reference: AssetReference, where: Where, console: Console) -> int:
-    """Print an asset."""
-    with opened(console, where) as context:
-        found = assets.resolve(context, reference, reference.kind)
-        labels = [
-            label
-            for label, version in found.workspace.labels(reference.kind, found.asset.name).items()
-            if version == found.asset.version
-        ]
-    console.result(
-        "\n".join(_lines(found.asset, labels)), document(found.asset, labels, found.reference.registry)
-    )
-    return 0
-
-
-def list_(
-    kind: AssetKind, name: str | None, where: Where, console: Console, *, archived_only: bool, all_: bool
-) -> int:
-    """Print assets: the latest of each name, or the versions of one."""
-    which: pipeline.Which = "archived" if archived_only else "all" if all_ else "active"
-    with opened(console, where) as context:
-        found = place(context, where).listed(kind, name, which=which)
-    rows = [
-        [
-            one.name,
-            one.version,
-            str(one.document.get("type") or one.document.get("image") or ""),
-            size(one.size_bytes) if one.files else "",
-            one.created[:19].replace("T", " "),
-            "archived" if one.archived else "",
-        ]
-        for one in found
-    ]
-    header = ["NAME", "VERSION", "TYPE" if kind == "model" else "IMAGE", "SIZE", "CREATED", ""]
-    console.table(header, rows, [document(one, registry=where.registry_name) for one in found])
-    return 0
-
-
-def archive(reference: AssetReference, where: Where, console: Console, *, archived: bool) -> int:
-    """Hide a version, or all of a name; or show them again."""
-    with opened(console, where) as context:
-        workspace = assets.place_of(context, reference, writing=True)
-        if reference.label:
-            reference = reference.at(workspace.get(reference).version)
-        changed = workspace.archive(reference.kind, reference.name, reference.version, archived=archived)
-    names = [f"{each.name}:{each.version}" for each in changed]
-    word = "archived" if archived else "restored"
-    console.result(f"{word} {', '.join(names)}" if names else f"is {word} already", names)
-    return 0
-
-
-def update(
-    reference: AssetReference,
-    settings: Sequence[str],
-    removals: Sequence[str],
-    where: Where,
-    console: Console,
-) -> int:
-    """Edit what of a version may be edited."""
-    with opened(console, where) as context:
-        workspace = assets.place_of(context, reference, writing=True)
-        asset = workspace.edit(pipeline.edition(workspace.get(reference), settings, removals))
-    console.result(f"{asset.name}:{asset.version}  edited", document(asset, registry=where.registry_name))
-    return 0
-
-
-def label(reference: AssetReference, word: str, where: Where, console: Console, *, remove: bool) -> int:
-    """Give a version a label, or take it away."""
-    with opened(console, where) as context:
-        workspace = assets.place_of(context, reference, writing=True)
-        if remove:
-            workspace.unlabel(reference.kind, reference.name, word)
-        else:
-            workspace.label(reference, word)
-        labels = workspace.labels(reference.kind, reference.name)
-    told = ", ".join(f"{key} → {version}" for key, version in labels.items()) or "no labels"
-    console.result(f"{reference.name}: {told}", labels)
-    return 0
-
-
-def share(
-    reference: AssetReference,
-    to: str,
-    console: Console,
-    *,
-    name: str | None,
-    version: str | None,
-    where: Where,
-) -> int:
-    """Copy a version into a registry."""
-    with opened(console, where) as context:
-        found = assets.resolve(context, reference, reference.kind)
-        made = packages.share(context, found, to, name=name, version=version)
-    tell_created(console, made, Where(registry_name=to))
-    return 0
-
-
-def delete(reference: AssetReference, where: Where, console: Console) -> int:
-    """Forget a version."""
-    if reference.version is None and reference.label is None:
-        raise SpecError(Issue(reference.kind, "no version is named", "give -v VERSION"))
-    with opened(console, where) as context:
-        gone = assets.place_of(context, reference, writing=True).delete(reference)
-    console.result(f"deleted {gone.name}:{gone.version}", [f"{gone.name}:{gone.version}"])
-    return 0
-
-
-def _amount(asset: Asset) -> str:
+def amount(asset: Asset) -> str:
+    """Say how large the files of an asset are; nothing where it has none."""
     if not asset.files:
         return ""
     count = len(asset.files)
     return f"{size(asset.size_bytes)} in {count} {'file' if count == 1 else 'files'}"
-
-
-def _lines(asset: Asset, labels: Sequence[str]) -> Iterator[str]:
-    archived = "archived" if asset.archived else ""
-    head = (f"{asset.name}:{asset.version}", asset.content.short, _amount(asset), archived)
-    yield "  ".join(filter(None, head))
-    if asset.description:
-        yield f"  {asset.description}"
-    yield ""
-    rows = {
-        **asset.document,
-        "labels": ", ".join(labels),
-        "tags": ", ".join(f"{key}={value}" for key, value in asset.tags.items()),
-        "properties": ", ".join(f"{key}={value}" for key, value in asset.properties.items()),
-        "created": asset.created[:19].replace("T", " "),
-    }
-    for key, value in rows.items():
-        if value:
-            yield f"{key:<16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-    for file in asset.files:
-        yield f"{'file':<16} {size(file.size_bytes):>7}  {file.digest.short}  {file.path}"

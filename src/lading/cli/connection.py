@@ -32,7 +32,7 @@ def create(
     secret_env: str | None = None,
     secret_stdin: Annotated[bool, Parameter(negative="")] = False,
     insecure_storage: Annotated[bool, Parameter(negative="")] = False,
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> int:
     """Keep who you are at a Python feed, a git server or a container registry.
 
@@ -89,7 +89,7 @@ def _read() -> str:
     return secret
 
 
-def show(*, name: One, common: GroupCommon = GroupCommon()) -> int:  # noqa: B008 - frozen
+def show(*, name: One, common: GroupCommon = GroupCommon()) -> int:
     """Show a connection, and where its secret is kept; never the secret.
 
     For example:
@@ -105,7 +105,7 @@ def show(*, name: One, common: GroupCommon = GroupCommon()) -> int:  # noqa: B00
     return 0
 
 
-def list_(*, common: GroupCommon = GroupCommon()) -> int:  # noqa: B008 - frozen
+def list_(*, common: GroupCommon = GroupCommon()) -> int:
     """List the connections.
 
     For example:
@@ -120,7 +120,7 @@ def list_(*, common: GroupCommon = GroupCommon()) -> int:  # noqa: B008 - frozen
     return 0
 
 
-def delete(*, name: One, common: GroupCommon = GroupCommon()) -> int:  # noqa: B008 - frozen
+def delete(*, name: One, common: GroupCommon = GroupCommon()) -> int:
     """Forget a connection, and its secret where lading had it kept.
 
     For example:

@@ -20,7 +20,7 @@ def run(
     plain_http: Annotated[bool, Parameter(negative="")] = False,
     plain_http_source: Annotated[bool, Parameter(negative="")] = False,
     plain_http_destination: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Copy an image from one registry to another, with what is attached to it, without landing on disk.
 

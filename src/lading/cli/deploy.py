@@ -31,8 +31,8 @@ def azureml(
     instance_count: int = 1,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path(),
     dry_run: DryRun = False,
-    where: Where = Where(),  # noqa: B008 - frozen
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    where: Where = Where(),
+    common: GroupCommon = GroupCommon(),
 ) -> int:
     """Write the YAML that puts a package on a managed online endpoint of Azure ML, image and all.
 
@@ -80,8 +80,8 @@ def app_service(
     resource_group: Annotated[str, Parameter(name=["--resource-group", "-g"])] = "my-group",
     plan: Annotated[str, Parameter(name=["--plan", "-p"])] = "my-plan",
     dry_run: DryRun = False,
-    where: Where = Where(),  # noqa: B008 - frozen
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    where: Where = Where(),
+    common: GroupCommon = GroupCommon(),
 ) -> int:
     """Print the settings with which Azure App Service runs a package's image, and the commands.
 

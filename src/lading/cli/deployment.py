@@ -39,7 +39,7 @@ def create(
     ] = False,
     no_wait: Annotated[bool, Parameter(negative="")] = False,
     workspace: Workspace = None,
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> None:
     """Create a deployment and wait until it answers; one that is there is changed without a gap.
 
@@ -65,7 +65,7 @@ def create(
     _print(console, found)
 
 
-def show(*, name: Name, endpoint_name: EndpointName, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
+def show(*, name: Name, endpoint_name: EndpointName, common: GroupCommon = GroupCommon()) -> None:
     """Show a deployment and the state of each of its instances.
 
     For example:
@@ -80,7 +80,7 @@ def show(*, name: Name, endpoint_name: EndpointName, common: GroupCommon = Group
     _print(console, deployments.show(context, endpoint_name, name))
 
 
-def list_(*, endpoint_name: Maybe = None, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
+def list_(*, endpoint_name: Maybe = None, common: GroupCommon = GroupCommon()) -> None:
     """List the deployments of an endpoint, or all of them.
 
     For example:
@@ -116,7 +116,7 @@ def update(
     target: TargetKind | None = None,
     no_wait: Annotated[bool, Parameter(negative="")] = False,
     workspace: Workspace = None,
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> None:
     """Change a deployment, instance by instance, so that no request fails; one that fails goes back.
 
@@ -144,7 +144,7 @@ def delete(
     name: Name,
     endpoint_name: EndpointName,
     yes: Annotated[bool, Parameter(alias="-y", negative="")] = False,
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> None:
     """Delete a deployment that has no traffic; what is being answered is.
 
@@ -170,7 +170,7 @@ def get_logs(
     lines: Annotated[int, Parameter(alias="-l")] = 50,
     instance: str | None = None,
     follow: Annotated[bool, Parameter(alias="-f", negative="")] = False,
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> None:
     """Print what a deployment's instances wrote last.
 

@@ -21,7 +21,7 @@ def run(
     *,
     fail_if: Literal["differ", "maybe", "yes"] | None = None,
     platform: str | None = None,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Tell what differs between two packages, and whether a client would notice.
 

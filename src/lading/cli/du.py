@@ -6,7 +6,7 @@ from lading import pipeline
 from lading.cli.console import Common, Console, size
 
 
-def run(*, common: Common = Common()) -> int:  # noqa: B008 - frozen
+def run(*, common: Common = Common()) -> int:
     """Tell what the store and the caches take, and what of it packages share.
 
     A package's own bytes are those that no other needs: what removing it, then `lading gc`, would free.

@@ -25,7 +25,7 @@ def create(
     set_: Set = (),
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(alias="-p")] = 0,
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> None:
     """Create an endpoint, or change the one of that name.
 
@@ -47,7 +47,7 @@ def create(
     _print(console, endpoints.create_endpoint(context, given, host=host, port=port))
 
 
-def show(*, name: Name, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
+def show(*, name: Name, common: GroupCommon = GroupCommon()) -> None:
     """Show an endpoint, its traffic and its deployments.
 
     For example:
@@ -61,7 +61,7 @@ def show(*, name: Name, common: GroupCommon = GroupCommon()) -> None:  # noqa: B
     _print(console, endpoints.show_endpoint(context, name))
 
 
-def list_(*, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
+def list_(*, common: GroupCommon = GroupCommon()) -> None:
     """List the endpoints.
 
     For example:
@@ -84,7 +84,7 @@ def update(
     traffic: Annotated[str | None, Parameter(alias="-r")] = None,
     mirror_traffic: str | None = None,
     set_: Set = (),
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> None:
     """Change an endpoint: its traffic, what is mirrored, its tags.
 
@@ -113,7 +113,7 @@ def delete(
     *,
     name: Name,
     yes: Annotated[bool, Parameter(alias="-y", negative="")] = False,
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> None:
     """Delete an endpoint and its deployments; what is being answered is.
 
@@ -139,7 +139,7 @@ def invoke(
         str | None, Parameter(name=["--deployment-name", "--deployment", "-d"])
     ] = None,
     content_type: str = "application/json",
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> None:
     """Send a request to an endpoint and print the answer.
 
@@ -165,7 +165,7 @@ def invoke(
     sys.stdout.buffer.flush()
 
 
-def get_credentials(*, name: Name, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
+def get_credentials(*, name: Name, common: GroupCommon = GroupCommon()) -> None:
     """Print the keys of an endpoint, as JSON.
 
     For example:
@@ -185,7 +185,7 @@ def regenerate_keys(
     *,
     name: Name,
     key_type: Literal["primary", "secondary"] = "primary",
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> None:
     """Make a key of an endpoint anew; the one before it opens nothing any more.
 
@@ -205,7 +205,7 @@ def regenerate_keys(
 def up(
     *,
     foreground: Annotated[bool, Parameter(negative="")] = False,
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> None:
     """Serve every endpoint that there is: after this machine has been started anew, for one.
 
@@ -226,7 +226,7 @@ def up(
     console.result(f"supervisor: process {found['process_id']}", found)
 
 
-def down(*, common: GroupCommon = GroupCommon()) -> None:  # noqa: B008 - frozen
+def down(*, common: GroupCommon = GroupCommon()) -> None:
     """End all instances and the supervisor; endpoints stay, and are served again by the next command.
 
     For example:

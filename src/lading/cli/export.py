@@ -24,7 +24,7 @@ def run(
     docker_archive: Annotated[bool, Parameter(negative="")] = False,
     platform: str | None = None,
     force: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Write a package as an OCI layout folder, an OCI archive or a docker-archive.
 

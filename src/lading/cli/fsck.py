@@ -17,7 +17,7 @@ def run(
     /,
     *,
     repair: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Check every byte of the store: blobs against their names, names against what is there, and the caches.
 

@@ -15,7 +15,7 @@ def run(
     cache: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     older_than_s: float = 3600.0,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Free the space that nothing needs any more.
 

@@ -19,7 +19,7 @@ def run(
     *,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     force: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Write a commented lading.yaml for a model.
 

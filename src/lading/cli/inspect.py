@@ -13,8 +13,8 @@ def run(
     model: Path | None = None,
     /,
     *,
-    what: What = What(),  # noqa: B008 - frozen
-    common: Common = Common(),  # noqa: B008 - frozen
+    what: What = What(),
+    common: Common = Common(),
 ) -> int:
     """Tell what a model is and needs, without loading it.
 

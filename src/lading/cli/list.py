@@ -17,7 +17,7 @@ def run(
     /,
     *,
     plain_http: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """List the packages in the store, or the tags of a repository in a registry.
 

@@ -20,8 +20,8 @@ def run(
     offline: Annotated[bool, Parameter(negative="")] = False,
     check: Annotated[bool, Parameter(negative="")] = False,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    what: What = What(),  # noqa: B008 - frozen
-    common: Common = Common(),  # noqa: B008 - frozen
+    what: What = What(),
+    common: Common = Common(),
 ) -> int:
     """Resolve a model's environment and pin every byte of it.
 

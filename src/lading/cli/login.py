@@ -20,7 +20,7 @@ def run(
     username: Annotated[str | None, Parameter(alias="-u")] = None,
     password_stdin: Annotated[bool, Parameter(negative="")] = False,
     plain_http: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Log in to a registry: the login is tried, then kept where Docker, podman and skopeo find it too.
 

@@ -6,7 +6,7 @@ from lading import pipeline
 from lading.cli.console import Common, Console
 
 
-def run(registry: str, /, *, common: Common = Common()) -> int:  # noqa: B008 - frozen
+def run(registry: str, /, *, common: Common = Common()) -> int:
     """Forget the login for a registry, in every file and credential helper that knows one.
 
     For example:

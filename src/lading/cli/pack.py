@@ -24,8 +24,8 @@ def run(
     verify: bool = True,
     no_compile: Annotated[bool, Parameter(negative="")] = False,
     sandbox: SandboxKind | None = None,
-    what: What = What(),  # noqa: B008 - frozen
-    common: Common = Common(),  # noqa: B008 - frozen
+    what: What = What(),
+    common: Common = Common(),
 ) -> int:
     """Turn a model into a sealed, verified package.
 

@@ -9,13 +9,20 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli import assets as shown
+from lading.cli import verbs
 from lading.cli.assets import File, Name, One, Reference, Set, Where
 from lading.cli.console import Console, GroupCommon, SandboxKind, size
 from lading.core.assets import AssetReference
 from lading.core.errors import Issue, SpecError
 from lading.pipeline import packages
+
+_PACKAGES = verbs.Group(
+    "environment", "a package", "iris-pkg", stays="; its image keeps its name, until lading rm takes it"
+)
+archive = verbs.archive(_PACKAGES)
+restore = verbs.restore(_PACKAGES)
+delete = verbs.delete(_PACKAGES)
 
 
 @Parameter(name="*")
@@ -42,7 +49,7 @@ def create(
     set_: Set = (),
     how: How = How(),
     workspace: Annotated[str | None, Parameter(name=["--workspace", "--workspace-name", "-w"])] = None,
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> int:
     """Package a model with its inference server, and keep it as an environment that serves by itself.
 
@@ -62,13 +69,13 @@ def create(
 
 
 def show(
-    package: Reference = None,
+    asset: Reference = None,
     /,
     *,
-    one: One = One(),  # noqa: B008 - frozen
+    one: One = One(),
     yaml: Annotated[bool, Parameter(negative="")] = False,
-    where: Where = Where(),  # noqa: B008 - frozen
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    where: Where = Where(),
+    common: GroupCommon = GroupCommon(),
 ) -> int:
     """Show a package: model, base environment, server, routes and image, each as it was resolved.
 
@@ -83,7 +90,7 @@ def show(
     """
     console = Console(common)
     with shown.opened(console, where) as context:
-        found = packages.find(context, one.reference("environment", package, where))
+        found = packages.find(context, one.reference("environment", asset, where))
     text = packages.written(found) if yaml else "\n".join(_lines(packages.shown(found)))
     console.result(text.rstrip("\n"), packages.shown(found))
     return 0
@@ -92,10 +99,9 @@ def show(
 def list_(
     *,
     name: Name = None,
-    archived_only: Annotated[bool, Parameter(negative="")] = False,
-    include_archived: Annotated[bool, Parameter(negative="")] = False,
-    where: Where = Where(),  # noqa: B008 - frozen
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    listed: verbs.Listed = verbs.Listed(),
+    where: Where = Where(),
+    common: GroupCommon = GroupCommon(),
 ) -> int:
     """List the packages, each by its latest version, or the versions of one.
 
@@ -104,15 +110,11 @@ def list_(
         lading package list
 
         lading package list -n iris-pkg --include-archived
-
-    Args:
-        archived_only: List what is archived.
-        include_archived: List what is archived too.
     """
     console = Console(common)
-    which: pipeline.Which = "archived" if archived_only else "all" if include_archived else "active"
     with shown.opened(console, where) as context:
-        found = packages.listed(shown.place(context, where), name, registry=where.registry_name, which=which)
+        workspace = shown.place(context, where)
+        found = packages.listed(workspace, name, registry=where.registry_name, which=listed.which)
     documents = [packages.shown(one) for one in found]
     rows = [
         [
@@ -128,57 +130,6 @@ def list_(
     ]
     console.table(["NAME", "VERSION", "MODEL", "SERVER", "MODE", "CREATED", ""], rows, documents)
     return 0
-
-
-def archive(
-    package: Reference = None,
-    /,
-    *,
-    one: One = One(),  # noqa: B008 - frozen
-    where: Where = Where(),  # noqa: B008 - frozen
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
-) -> int:
-    """Hide a version of a package, or all of them, from lists and from @latest.
-
-    For example:
-
-        lading package archive -n iris-pkg -v 1
-    """
-    return shown.archive(_reference(one, package, where), where, Console(common), archived=True)
-
-
-def restore(
-    package: Reference = None,
-    /,
-    *,
-    one: One = One(),  # noqa: B008 - frozen
-    where: Where = Where(),  # noqa: B008 - frozen
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
-) -> int:
-    """Show what was archived again.
-
-    For example:
-
-        lading package restore -n iris-pkg -v 1
-    """
-    return shown.archive(_reference(one, package, where), where, Console(common), archived=False)
-
-
-def delete(
-    package: Reference = None,
-    /,
-    *,
-    one: One = One(),  # noqa: B008 - frozen
-    where: Where = Where(),  # noqa: B008 - frozen
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
-) -> int:
-    """Forget a version of a package; its image keeps its name, until lading rm takes it.
-
-    For example:
-
-        lading package delete -n iris-pkg -v 1
-    """
-    return shown.delete(_reference(one, package, where), where, Console(common))
 
 
 def make(
@@ -212,10 +163,6 @@ def make(
         f"{asset.name}:{asset.version}  {made.packed.digest}  {amount}  {made.image}{told}", made.to_json()
     )
     return 0
-
-
-def _reference(one: One, package: str | None, where: Where) -> AssetReference:
-    return one.reference("environment", package, where)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

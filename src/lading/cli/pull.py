@@ -18,7 +18,7 @@ def run(
     tag: Annotated[tuple[str, ...], Parameter(alias="-t", negative="")] = (),
     platform: str | None = None,
     plain_http: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Pull a package, or any image, from a registry, with what is attached to it.
 

@@ -16,7 +16,7 @@ def run(
     /,
     *,
     plain_http: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Push a package to a registry, with its bill and reports.
 

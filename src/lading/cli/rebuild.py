@@ -22,7 +22,7 @@ def run(
     offline: Annotated[bool, Parameter(negative="")] = False,
     verify: bool = True,
     sandbox: SandboxKind | None = None,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Make a package again from its own bill and lock, and compare digests.
 

@@ -17,7 +17,7 @@ def create(
     set_: Set = (),
     name: Name = None,
     at: str | None = None,
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> int:
     """Declare a registry: a name for a path in an OCI registry, or for a folder, where assets are shared.
 
@@ -41,7 +41,7 @@ def create(
 def show(
     *,
     name: Annotated[str, Parameter(name=["--name", "-n"])],
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> int:
     """Show where a registry is.
 
@@ -59,7 +59,7 @@ def show(
 
 def list_(
     *,
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> int:
     """List the registries that are declared.
 
@@ -76,7 +76,7 @@ def list_(
 def delete(
     *,
     name: Annotated[str, Parameter(name=["--name", "-n"])],
-    common: GroupCommon = GroupCommon(),  # noqa: B008 - frozen
+    common: GroupCommon = GroupCommon(),
 ) -> int:
     """Forget where a registry is; what is in it stays.
 

@@ -6,7 +6,7 @@ from lading import pipeline
 from lading.cli.console import Common, Console
 
 
-def run(package: str, /, *packages: str, common: Common = Common()) -> int:  # noqa: B008 - frozen
+def run(package: str, /, *packages: str, common: Common = Common()) -> int:
     """Remove packages: by name that name alone, by digest all its names. `lading gc` then frees the space.
 
     For example:

@@ -26,7 +26,7 @@ def run(
     platform: str | None = None,
     no_compile: Annotated[bool, Parameter(negative="")] = False,
     detach: Annotated[bool, Parameter(alias="-d", negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Run a package in docker, podman or lading's sandbox, and follow its log.
 

@@ -50,7 +50,7 @@ def run(
     restart: Annotated[bool, Parameter(negative="")] = False,
     sandbox: SandboxKind | None = None,
     platform: str | None = None,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Score files with a package, in mini batches, as Azure ML's batch deployments do.
 

@@ -25,7 +25,7 @@ def run(
     repository: Annotated[bool, Parameter(negative="")] = False,
     no_compile: Annotated[bool, Parameter(negative="")] = False,
     lenient: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Run one or more packages and answer requests on this machine.
 

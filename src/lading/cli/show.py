@@ -18,7 +18,7 @@ def run(
     /,
     *,
     platform: str | None = None,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Show the bill of a package: model, environment, server, layers, and how it was verified.
 

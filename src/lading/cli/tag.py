@@ -6,7 +6,7 @@ from lading import pipeline
 from lading.cli.console import Common, Console
 
 
-def run(package: str, name: str, /, *names: str, common: Common = Common()) -> int:  # noqa: B008 - frozen
+def run(package: str, name: str, /, *names: str, common: Common = Common()) -> int:
     """Give a package a further name.
 
     For example:

@@ -6,7 +6,7 @@ from lading import pipeline
 from lading.cli.console import Common, Console
 
 
-def run(name: str, /, *names: str, common: Common = Common()) -> int:  # noqa: B008 - frozen
+def run(name: str, /, *names: str, common: Common = Common()) -> int:
     """Take a name from a package; what the package is made of stays until `lading gc`.
 
     For example:

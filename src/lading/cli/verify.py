@@ -13,7 +13,7 @@ def run(
     *,
     sandbox: SandboxKind | None = None,
     platform: str | None = None,
-    common: Common = Common(),  # noqa: B008 - frozen
+    common: Common = Common(),
 ) -> int:
     """Run a package in a sandbox and replay its recorded predictions.
 
