@@ -245,7 +245,7 @@ def test_a_package_is_an_environment_that_serves_by_itself(context, environ, fol
     outer = environment.load(tmp_path / "environment.yml")
     assert outer.document["image"] == f"registry.example.com/team/iris@{made.packed.digest}"
     assert outer.document["inference_config"] == asset.document["inference_config"]
-    deployed, _ = deployment.load(tmp_path / "deployment.yml")
+    deployed = deployment.load(tmp_path / "deployment.yml")
     assert (deployed.environment, deployed.instance_count) == ("azureml:iris-pkg:1", 2)
     assert plan.commands[0] == "lading push iris-pkg:1 registry.example.com/team/iris:2"
     told = azure.app_service(outside, "iris-pkg:1", app="a", group="g", plan="p")

@@ -69,28 +69,31 @@ def refused(load, path, *overrides):
 
 
 def test_an_endpoint_of_azure_is_read_and_what_changes_nothing_is_told(file):
-    found, warnings = endpoint.load(file(ENDPOINT))
+    warnings = []
+    found = endpoint.load(file(ENDPOINT), events=warnings.append)
     assert found.endpoint().traffic == {"blue": 90, "green": 10}
     assert found.tags == {"stage": "1"}
-    assert [one.what.partition(":")[0] for one in warnings] == ["public_network_access", "identity"]
-    assert [one.where.rpartition("file.yml:")[2] for one in warnings] == ["5:24", "6:11"]
+    told = [one.text.rpartition("file.yml:")[2].split(": ")[:2] for one in warnings]
+    assert told == [["5:24", "public_network_access"], ["6:11", "identity"]]
 
 
 def test_a_deployment_of_azure_is_read_and_what_changes_nothing_is_told(file, tmp_path):
-    found, warnings = deployment.load(file(DEPLOYMENT))
+    warnings = []
+    found = deployment.load(file(DEPLOYMENT), events=warnings.append)
     assert found.requests == RequestSettings(3000, 2)
     assert found.liveness_probe == Probe(1, 5, 3, 1, 3)
     assert found.readiness_probe == Probe(failure_threshold=2)
     assert found.environment_variables == {"WORKER_COUNT": "2", "DEBUG": "True"}
     assert found.code_configuration.code == str(tmp_path.parents[1] / "model-1" / "onlinescoring")
     assert found.data_collector.collections["model_inputs"].enabled == "true"
-    told = {one.what.partition(":")[0] for one in warnings}
+    told = {one.text.split(": ")[1] for one in warnings}
     assert told >= {"instance_type", "app_insights_enabled", "scale_settings", "data_collector", "resources"}
     assert "request_settings.max_queue_wait_ms" in told
 
 
 def test_what_is_not_said_is_as_azure_has_it(file):
-    found, warnings = deployment.load(file("name: blue\nendpoint_name: mine\n"))
+    warnings = []
+    found = deployment.load(file("name: blue\nendpoint_name: mine\n"), events=warnings.append)
     assert (found.requests, found.instance_count) == (RequestSettings(5000, 1), 1)
     assert found.liveness_probe == found.readiness_probe == Probe(10, 10, 2, 1, 30)
     assert not found.app_insights_enabled
@@ -99,8 +102,8 @@ def test_what_is_not_said_is_as_azure_has_it(file):
 
 @pytest.mark.parametrize(("load", "text"), [(endpoint.load, ENDPOINT), (deployment.load, DEPLOYMENT)])
 def test_what_was_read_is_written_back_without_loss(load, text, file):
-    found, _ = load(file(text))
-    assert load(file(dump(found)))[0] == found
+    found = load(file(text))
+    assert load(file(dump(found))) == found
 
 
 def test_every_mistake_is_told_with_its_place_and_the_way_out(file):

@@ -33,8 +33,7 @@ def create(
     `all_traffic`: it has all of it once it answers. Raises DeployError, with the last that an instance wrote,
     where it does not come up.
     """
-    found, warnings = deployment_file.load(given.file, given.all())
-    endpoints.tell(context, warnings)
+    found = deployment_file.load(given.file, given.all(), context.events)
     known = {one["name"]: one for one in _listed(context, str(found.endpoint_name))}
     before = known.get(found.name or "")
     target = target or (before["target"] if before else "machine")
@@ -53,8 +52,7 @@ def update(
     if given.file is not None:
         return create(context, given, target=target, wait=wait)
     before = _found(context, given.endpoint_name, given.name)
-    found, warnings = deployment_file.load(None, given.all(), deployment_file.of(before))
-    endpoints.tell(context, warnings)
+    found = deployment_file.load(None, given.all(), context.events, known=deployment_file.of(before))
     return _put(context, _deployment(context, found, target or before.target, before), wait=wait)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,7 @@ def create_endpoint(context: Context, given: Given, *, host: str = _HOST, port: 
 
     One that is there keeps its address, its keys and, where the file has none, its traffic.
     """
-    found, warnings = endpoint_file.load(given.file, given.all())
-    tell(context, warnings)
+    found = endpoint_file.load(given.file, given.all(), context.events)
     endpoint = found.endpoint(host, port)
     known = next((one for one in list_endpoints(context) if one["name"] == endpoint.name), None)
     if known is None:
@@ -96,15 +95,15 @@ def update_endpoint(
     """
     name = given.name
     if given.file is not None:
-        name = endpoint_file.load(given.file, given.all())[0].name
+        name = endpoint_file.load(given.file, given.all()).name
     before = typed.from_json(Endpoint, show_endpoint(context, _named(name)), "endpoint")
     more = [
         f"{key}={{{', '.join(f'{one}: {share}' for one, share in shares.items())}}}"
         for key, shares in (("traffic", traffic), ("mirror_traffic", mirror_traffic))
         if shares is not None
     ]
-    found, warnings = endpoint_file.load(given.file, [*given.all(), *more], endpoint_file.of(before))
-    tell(context, warnings)
+    known = endpoint_file.of(before)
+    found = endpoint_file.load(given.file, [*given.all(), *more], context.events, known=known)
     return _change(context, _with_traffic(found.endpoint(), before))
 
 
@@ -221,12 +220,6 @@ def _named(name: str | None) -> str:
     if name is None:
         raise SpecError(Issue("name", "is missing", "give --name NAME, or --file FILE"))
     return name
-
-
-def tell(context: Context, warnings: Sequence[Issue]) -> None:
-    """Tell of what a file says in vain."""
-    for one in warnings:
-        context.events(Event("endpoint", "warning", str(one)))
 
 
 def ask(context: Context, order: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value

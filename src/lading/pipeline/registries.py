@@ -9,7 +9,7 @@ from pathlib import Path
 from lading import settings as configuration
 from lading.core.assets import word_problem
 from lading.core.errors import Issue, SpecError
-from lading.core.ports import Event, Events, ignore
+from lading.core.ports import Events, ignore
 from lading.settings import Place, Settings
 from lading.spec.azureml import registry
 
@@ -37,9 +37,7 @@ def create(
 ) -> Declared:
     """Remember where a registry is; SpecError where that is no place, or another is declared by the name."""
     given = [f"{key}={value}" for key, value in (("name", name), ("at", at)) if value is not None]
-    found, warnings = registry.load(file, [*overrides, *given])
-    for warning in warnings:
-        events(Event("spec", "warning", str(warning)))
+    found = registry.load(file, [*overrides, *given], events)
     assert found.name is not None  # load insists
     assert found.at is not None
     if problem := word_problem(found.name, "name"):

@@ -24,7 +24,7 @@ from lading.core.connection import (
     variable_in,
 )
 from lading.core.errors import Issue, SpecError
-from lading.core.ports import Event, Events, ignore
+from lading.core.ports import Events, ignore
 from lading.spec.azureml import text
 from lading.spec.typed import read_text
 
@@ -119,12 +119,10 @@ def parse(
     try:
         found = reader.read(written, File)
         _check(found, reader)
-        reader.finish()
+        reader.finish(events)
     except SpecError as error:
         secrets = sorted({*_written_secrets(written), *_overriding(overrides)}, key=len, reverse=True)
         raise SpecError(*(_without(one, secrets) for one in error.issues)) from None
-    for warning in reader.warnings:
-        events(Event("spec", "warning", str(warning)))
     return _draft(found)
 
 

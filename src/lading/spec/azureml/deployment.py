@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from lading.core.endpoint import Deployment, Probe, RequestSettings
-from lading.core.errors import Issue
+from lading.core.ports import Events, ignore
 from lading.spec.azureml.endpoint import check_name
 from lading.spec.azureml.environment import Environment
 from lading.spec.azureml.model import Model
@@ -170,20 +170,20 @@ def of(deployment: Deployment) -> OnlineDeployment:
 
 
 def load(
-    path: Path | None, overrides: Sequence[str] = (), known: OnlineDeployment | None = None
-) -> tuple[OnlineDeployment, list[Issue]]:
-    """Read a file, else what is known, and what is given besides; return what is only warned of, too.
-
-    Raises SpecError with every issue.
-    """
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    events: Events = ignore,
+    *,
+    known: OnlineDeployment | None = None,
+) -> OnlineDeployment:
+    """Read a file, else what is known, and what is given besides; raise SpecError with every issue."""
     reader = Reader(path, overrides)
     text = read_text(path) if path else dump(known) if known else ""
     found = reader.read(text, OnlineDeployment)
     _check(found, reader)
-    for key, why in found.not_applied():
-        reader.warn(key, f"is not applied: {why}")
-    reader.finish()
-    return found, reader.warnings
+    reader.pass_over(found.not_applied())
+    reader.finish(events)
+    return found
 
 
 def _check(found: OnlineDeployment, reader: Reader) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lading.core.endpoint import AuthMode, Endpoint
-from lading.core.errors import Issue
+from lading.core.ports import Events, ignore
 from lading.spec.azureml.text import Reader, dump
 from lading.spec.typed import read_text
 
@@ -75,20 +75,20 @@ def of(endpoint: Endpoint) -> OnlineEndpoint:
 
 
 def load(
-    path: Path | None, overrides: Sequence[str] = (), known: OnlineEndpoint | None = None
-) -> tuple[OnlineEndpoint, list[Issue]]:
-    """Read a file, else what is known, and what is given besides; return what is only warned of, too.
-
-    Raises SpecError with every issue.
-    """
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    events: Events = ignore,
+    *,
+    known: OnlineEndpoint | None = None,
+) -> OnlineEndpoint:
+    """Read a file, else what is known, and what is given besides; raise SpecError with every issue."""
     reader = Reader(path, overrides)
     text = read_text(path) if path else dump(known) if known else ""
     found = reader.read(text, OnlineEndpoint)
     check(found, reader)
-    for key, why in found.not_applied():
-        reader.warn(key, f"is not applied: {why}")
-    reader.finish()
-    return found, reader.warnings
+    reader.pass_over(found.not_applied())
+    reader.finish(events)
+    return found
 
 
 def check(found: OnlineEndpoint, reader: Reader) -> None:

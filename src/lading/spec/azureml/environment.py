@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 from lading.core import typed as nouns
 from lading.core.assets import AssetDraft, is_below
 from lading.core.errors import Issue, SpecError
-from lading.core.ports import Event, Events, ignore
+from lading.core.ports import Events, ignore
 from lading.spec.azureml import text
 from lading.spec.azureml.text import Place
 from lading.spec.typed import read_text
@@ -130,9 +130,7 @@ def parse(
     found = _with(found, given)
     conda = _conda(found, reader)
     _check(found, reader)
-    reader.finish()
-    for warning in reader.warnings:
-        events(Event("spec", "warning", str(warning)))
+    reader.finish(events)
     return found.draft(conda, path)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lading.core.assets import AssetDraft
-from lading.core.ports import Event, Events, ignore
+from lading.core.ports import Events, ignore
 from lading.spec.azureml import text
 from lading.spec.azureml.text import Place
 from lading.spec.typed import read_text
@@ -86,9 +86,7 @@ def parse(
         reader.complain("path", "is missing", "write path: FILE-OR-FOLDER, or give --path")
     if found.datastore:
         reader.warn("datastore", "is not applied: the files are kept in the workspace itself")
-    reader.finish()
-    for warning in reader.warnings:
-        events(Event("spec", "warning", str(warning)))
+    reader.finish(events)
     return found.draft(path)
 
 

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from lading.core.assets import AssetReference
 from lading.core.errors import SpecError
-from lading.core.ports import Event, Events, ignore
+from lading.core.ports import Events, ignore
 from lading.spec.azureml import text
 from lading.spec.azureml.text import Place
 from lading.spec.typed import read_text
@@ -159,9 +159,7 @@ def parse(
     """Read the text of the file at `path`, None where it is all in the overrides; raise SpecError."""
     reader = text.Reader(path, overrides)
     package = _Checker(reader).package(reader.read(written, _Document))
-    reader.finish()
-    for warning in reader.warnings:
-        events(Event("spec", "warning", str(warning)))
+    reader.finish(events)
     return package
 
 

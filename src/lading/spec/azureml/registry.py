@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lading.core.errors import Issue
+from lading.core.ports import Events, ignore
 from lading.spec.azureml.text import Reader
 from lading.spec.typed import read_text
 
@@ -45,8 +45,8 @@ class Registry:
     identity: Any = None
 
 
-def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Registry, list[Issue]]:
-    """Read a file, and what is given besides; return what is only warned of, too. Raises SpecError."""
+def load(path: Path | None, overrides: Sequence[str] = (), events: Events = ignore) -> Registry:
+    """Read a file, and what is given besides; raise SpecError with every issue."""
     reader = Reader(path, overrides)
     found = reader.read(read_text(path) if path else "", Registry)
     if not reader.issues:
@@ -55,8 +55,6 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Registry, li
         if found.at is None:
             fix = "write at: registry.example.com/path, or give --at"
             reader.complain("at", "is missing: where the registry is", fix)
-    for key in _NOT_APPLIED:
-        if getattr(found, key):
-            reader.warn(key, "is not applied: there is no such thing here")
-    reader.finish()
-    return found, reader.warnings
+    reader.pass_over((key, "there is no such thing here") for key in _NOT_APPLIED if getattr(found, key))
+    reader.finish(events)
+    return found

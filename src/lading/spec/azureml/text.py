@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_origin
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, get_origin
 import yaml
 
 from lading.core.errors import Issue, SpecError, without_secrets
+from lading.core.ports import Event, Events, ignore
 from lading.spec import typed
 
 if TYPE_CHECKING:
@@ -64,10 +65,17 @@ class Reader(typed.Reader):
         where = self.places.get(path) or self.places.get(path.split(".", maxsplit=1)[0]) or self.file
         self.warnings.append(Issue(where, without_secrets(f"{path}: {what}"), fix))
 
-    def finish(self) -> None:
-        """Raise SpecError with every issue, if there is one."""
+    def pass_over(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Warn of keys that change nothing here, each with the reason."""
+        for key, why in keys:
+            self.warn(key, f"is not applied: {why}")
+
+    def finish(self, events: Events = ignore) -> None:
+        """Raise SpecError with every issue, if there is one; else tell of what is tolerated."""
         if self.issues:
             raise SpecError(*self.issues_in_order())
+        for warning in self.warnings:
+            events(Event("spec", "warning", str(warning)))
 
     def _compose(self, text: str) -> yaml.Node:
         node = super()._compose(_PLACEHOLDER.sub(rf"{_OPENED}\1{_CLOSED}", text))
