@@ -15,7 +15,7 @@ from lading_runtime import log
 from lading_runtime.endpoint.deployment import Deployment
 from lading_runtime.front.access import Access
 from lading_runtime.front.messages import Refusal, Response
-from lading_runtime.front.trace import see, traceparent
+from lading_runtime.front.trace import names_of
 
 _SCORE = b"/score"
 _PINS = b"azureml-model-deployment"
@@ -177,8 +177,6 @@ def _url(url: bytes, deployment: Deployment) -> bytes:
 
 def _named(response: Response, headers: Mapping[bytes, bytes]) -> Response:
     """Give an answer that is no deployment's the names that a server gives its own."""
-    seen = see(headers, "")
-    names = {"x-request-id": seen.request_id, "x-ms-request-id": seen.request_id}
-    if seen.parent is not None:
-        names["traceparent"] = traceparent(seen.trace_id, seen.parent.span_id, seen.parent.flags)
-    return response._replace(headers={**names, **(response.headers or {})})
+    names = names_of(headers)
+    azures = {"x-ms-request-id": names["x-request-id"]}
+    return response._replace(headers={**names, **azures, **(response.headers or {})})

@@ -108,6 +108,15 @@ def _given(headers: Mapping[bytes, bytes]) -> str:
     return given.decode() if _ID.fullmatch(given) else ""
 
 
+def names_of(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return the headers by which an answer that is no model's is known."""
+    seen = see(headers, "")
+    names = {"x-request-id": seen.request_id}
+    if seen.parent is not None:
+        names["traceparent"] = traceparent(seen.trace_id, seen.parent.span_id, seen.parent.flags)
+    return names
+
+
 def parse(traceparent: bytes, tracestate: bytes = b"") -> Parent | None:
     """Read `traceparent` strictly; None for what is invalid, whose `tracestate` is worth nothing either."""
     match = _PARENT.fullmatch(traceparent)

@@ -16,7 +16,7 @@ import msgspec
 from lading_runtime import log
 from lading_runtime.front.messages import Refusal, Request, Response, encode
 from lading_runtime.front.metrics import CONTENT_TYPE, OPEN_METRICS
-from lading_runtime.front.trace import see, traceparent
+from lading_runtime.front.trace import names_of
 from lading_runtime.router import merge
 from lading_runtime.router.fleet import Fleet
 from lading_runtime.router.upstream import Upstream
@@ -212,11 +212,7 @@ async def _got(
 
 def _named(response: Response, headers: Mapping[bytes, bytes]) -> Response:
     """Give the answer of no package the names that a package's server gives its own."""
-    seen = see(headers, "")
-    names = {"x-request-id": seen.request_id}
-    if seen.parent is not None:
-        names["traceparent"] = traceparent(seen.trace_id, seen.parent.span_id, seen.parent.flags)
-    return response._replace(headers={**names, **(response.headers or {})})
+    return response._replace(headers={**names_of(headers), **(response.headers or {})})
 
 
 def _below(headers: Mapping[bytes, bytes], path: str, inner: str) -> Mapping[bytes, bytes]:
