@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
+from lading.core.files import describe
 from lading.core.model import NEVER_PACKAGED, ModelFile
 
 _OWN = re.compile(r"lading\.yaml|lading\.lock|pylock(\.[^.]+)?\.toml")
@@ -26,7 +27,7 @@ def list_files(root: Path) -> tuple[ModelFile, ...]:
         return (ModelFile(root.name, root.resolve(), root.stat().st_size),)
     real = root.resolve()
     issues: list[Issue] = []
-    files = [one for one in _entries(real, real, issues) if one is not None]
+    files = list(_entries(real, real, issues))
     if len(files) > _MOST_FILES:
         issues.append(Issue(str(root), f"holds more than {_MOST_FILES} files", "point to the model alone"))
     if not files and not issues:
@@ -36,7 +37,7 @@ def list_files(root: Path) -> tuple[ModelFile, ...]:
     return tuple(sorted(files, key=lambda one: one.path))
 
 
-def _entries(folder: Path, root: Path, issues: list[Issue]) -> Iterator[ModelFile | None]:
+def _entries(folder: Path, root: Path, issues: list[Issue]) -> Iterator[ModelFile]:
     try:
         with os.scandir(folder) as scanned:
             entries = sorted(scanned, key=lambda entry: entry.name)
@@ -50,34 +51,13 @@ def _entries(folder: Path, root: Path, issues: list[Issue]) -> Iterator[ModelFil
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _entries(Path(entry.path), root, issues)
+            continue
+        path = Path(entry.path)
+        found = describe(path, root, _shown(path, root), _shown(path, root))
+        if isinstance(found, Issue):
+            issues.append(found)
         else:
-            yield _file(Path(entry.path), root, issues)
-
-
-def _file(path: Path, root: Path, issues: list[Issue]) -> ModelFile | None:
-    """Describe a file; add an issue and return None where it cannot be packaged."""
-    shown = _shown(path, root)
-    source = Path(os.path.realpath(path))  # Path.resolve raises for a link to itself
-    try:
-        shown.encode("utf-8")
-        status = source.stat()
-    except UnicodeEncodeError:
-        issues.append(Issue(repr(shown), "the name is no UTF-8", "rename the file"))
-        return None
-    except OSError as error:
-        issues.append(Issue(shown, f"cannot be read: {error.strerror}", "remove it, or mend the link"))
-        return None
-    problem = None
-    if not source.is_relative_to(root):
-        problem = (f"a link out of the folder, to {str(source)!r}", "put the file itself there (cp -L)")
-    elif not stat.S_ISREG(status.st_mode):
-        problem = ("neither a file nor a link to one", "remove it, or put the file itself there")
-    elif not os.access(source, os.R_OK):
-        problem = ("may not be read", "change its permissions")
-    if problem:
-        issues.append(Issue(shown, *problem))
-        return None
-    return ModelFile(shown, source, status.st_size)
+            yield found
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from lading.core.errors import Issue, SpecError
+from lading.core.files import describe
 from lading.core.model import NEVER_PACKAGED, ModelFile
 
 IGNORE_FILES = (".amlignore", ".gitignore")
@@ -34,7 +35,7 @@ def list_files(root: Path, *, keeps_name: bool = True) -> tuple[ModelFile, ...]:
     real = root.resolve()
     issues: list[Issue] = []
     before = f"{real.name}/" if keeps_name and real.name else ""
-    found = [ModelFile(before + path, *one) for path, one in _entries(real, real, _ignored(real), issues)]
+    found = list(_entries(real, real, before, _ignored(real), issues))
     if len(found) > _MOST_FILES:
         what = f"holds more than {_MOST_FILES} files"
         issues.append(
@@ -66,8 +67,8 @@ def _ignored(root: Path) -> GitIgnoreSpec:
 
 
 def _entries(
-    folder: Path, root: Path, ignored: GitIgnoreSpec, issues: list[Issue]
-) -> Iterator[tuple[str, tuple[Path, int]]]:
+    folder: Path, root: Path, before: str, ignored: GitIgnoreSpec, issues: list[Issue]
+) -> Iterator[ModelFile]:
     try:
         with os.scandir(folder) as scanned:
             entries = sorted(scanned, key=lambda entry: entry.name)
@@ -83,30 +84,10 @@ def _entries(
         if ignored.match_file(f"{below}/" if is_folder else below):
             continue
         if is_folder:
-            yield from _entries(path, root, ignored, issues)
-        elif described := _describe(path, root, issues):
-            yield below, described
-
-
-def _describe(path: Path, root: Path, issues: list[Issue]) -> tuple[Path, int] | None:
-    source = Path(os.path.realpath(path))  # Path.resolve raises for a link to itself
-    try:
-        str(path).encode("utf-8")
-        status = source.stat()
-    except UnicodeEncodeError:
-        issues.append(Issue(repr(str(path)), "the name is no UTF-8", "rename the file"))
-        return None
-    except OSError as error:
-        issues.append(Issue(str(path), f"cannot be read: {error.strerror}", "remove it, or mend the link"))
-        return None
-    problem = None
-    if not source.is_relative_to(root):
-        problem = (f"a link out of the folder, to {str(source)!r}", "put the file itself there (cp -L)")
-    elif not stat.S_ISREG(status.st_mode):
-        problem = ("neither a file nor a link to one", "remove it, or put the file itself there")
-    elif not os.access(source, os.R_OK):
-        problem = ("may not be read", "change its permissions")
-    if problem:
-        issues.append(Issue(str(path), *problem))
-        return None
-    return source, status.st_size
+            yield from _entries(path, root, before, ignored, issues)
+            continue
+        found = describe(path, root, before + below, str(path))
+        if isinstance(found, Issue):
+            issues.append(found)
+        else:
+            yield found
