@@ -26,6 +26,8 @@ def shelf(smith):
     smith.wheel("mlflow", "2.9.0", "gunicorn<24")
     smith.wheel("ancient", "1.0", "gunicorn<2")
     smith.wheel("numpy", "2.0.0")
+    smith.wheel("setuptools", "80.9.0")
+    smith.wheel("setuptools", "82.0.0")
     return smith
 
 
@@ -64,6 +66,22 @@ def test_a_server_that_was_pushed_back_is_told_with_the_reason(ask, lock_of):
     assert warnings == [
         "front-http 1.0.0 was taken, newest is 1.5.1, because mlflow==2.8.1 needs gunicorn<22"
     ]
+
+
+def test_what_an_old_release_imports_and_does_not_require_is_there(ask, lock_of):
+    found, _ = lock_of(ask("mlflow==2.8.1", server=FRONT))  # it imports pkg_resources, as gunicorn 20 does
+    assert found["setuptools"] == "80.9.0"
+    found, _ = lock_of(ask("numpy", server=FRONT))
+    assert "setuptools" not in found
+
+
+def test_what_an_old_release_imports_and_cannot_be_had_is_told(ask, lock_of):
+    found, warnings = lock_of(ask("gunicorn==20.1.0", "setuptools>=82", server=FRONT))
+    assert found["setuptools"] == "82.0.0"
+    assert (
+        "gunicorn 20.1.0 needs setuptools<81, which cannot be had beside the rest: it may not start"
+        in warnings
+    )
 
 
 def test_a_python_that_pushes_a_server_back_is_the_reason(ask, lock_of):

@@ -26,6 +26,7 @@ from lading.lock import (
     provided,
     server_version,
     sources,
+    unsaid,
     wheels,
 )
 from lading.lock.accelerators import Torch
@@ -191,6 +192,9 @@ class _Resolver:
         for _ in range(_MOST_BUILDS):
             answer = self.uv.compile(demand_for(asked, limits), target)
             if answer.solved:
+                asked, answer, missing = unsaid.added(asked, limits, target, self.uv, answer)
+                if missing:
+                    self._warn(missing)
                 if back := server_version.Look(asked, limits, target, self.uv).back(answer):
                     self._warn(back)
                 return answer
