@@ -25,7 +25,15 @@ Tags = Annotated[
     tuple[str, ...], Parameter(negative="", consume_multiple=True, help="KEY=VALUE; may be repeated.")
 ]
 Name = Annotated[str | None, Parameter(name=["--name", "-n"], help="Its name.")]
+Named = Annotated[str, Parameter(name=["--name", "-n"], help="Its name.")]
 Version = Annotated[str | None, Parameter(name=["--version", "-v"], help="Its version; default: the next.")]
+WorkspaceName = Annotated[
+    str | None,
+    Parameter(
+        name=["--workspace", "--workspace-name", "-w"],
+        help="Declared name, registry/path or folder; default: this machine's store.",
+    ),
+]
 Reference = Annotated[
     str | None, Parameter(help="NAME:VERSION, NAME@LABEL, or another reference of Azure's.")
 ]
@@ -36,13 +44,7 @@ Reference = Annotated[
 class Where:
     """Where assets are kept."""
 
-    workspace: Annotated[
-        str | None,
-        Parameter(
-            name=["--workspace", "--workspace-name", "-w"],
-            help="Declared name, registry/path or folder; default: this machine's store.",
-        ),
-    ] = None
+    workspace: WorkspaceName = None
     registry_name: Annotated[str | None, Parameter(help="A declared registry, for a workspace.")] = None
 
 

@@ -9,14 +9,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lading import pipeline
-from lading.cli.assets import File, Name, Set
+from lading.cli.assets import File, Name, Named, Set
 from lading.cli.console import Console, GroupCommon
 from lading.core.errors import Issue, SpecError
 from lading.pipeline import connections
 
 _GIVEN = "GIVEN"
 """What stands for a secret that is handed on apart from the words."""
-One = Annotated[str, Parameter(name=["--name", "-n"], help="Its name.")]
 
 
 def create(
@@ -89,7 +88,7 @@ def _read() -> str:
     return secret
 
 
-def show(*, name: One, common: GroupCommon = GroupCommon()) -> int:
+def show(*, name: Named, common: GroupCommon = GroupCommon()) -> int:
     """Show a connection, and where its secret is kept; never the secret.
 
     For example:
@@ -120,7 +119,7 @@ def list_(*, common: GroupCommon = GroupCommon()) -> int:
     return 0
 
 
-def delete(*, name: One, common: GroupCommon = GroupCommon()) -> int:
+def delete(*, name: Named, common: GroupCommon = GroupCommon()) -> int:
     """Forget a connection, and its secret where lading had it kept.
 
     For example:

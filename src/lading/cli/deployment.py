@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from lading import pipeline
-from lading.cli.assets import File, Set
+from lading.cli.assets import File, Name, Named, Set, WorkspaceName
 from lading.cli.console import Console, GroupCommon
-from lading.cli.endpoint import Name, confirm
+from lading.cli.endpoint import begin, confirm
 from lading.pipeline import deployments
 from lading.pipeline.endpoints import Given
 
 EndpointName = Annotated[str, Parameter(name=["--endpoint-name", "--endpoint", "-e"])]
 Maybe = Annotated[str | None, Parameter(name=["--endpoint-name", "--endpoint", "-e"])]
-Workspace = Annotated[
-    str | None,
-    Parameter(
-        name=["--workspace", "--workspace-name", "-w"],
-        help="Where packages, models and environments are found; default: this machine's store.",
-    ),
-]
 TargetKind = Literal["machine", "docker", "podman"]
 
 
@@ -38,7 +29,7 @@ def create(
         bool, Parameter(name=["--package-model", "--with-package"], negative="")
     ] = False,
     no_wait: Annotated[bool, Parameter(negative="")] = False,
-    workspace: Workspace = None,
+    workspace: WorkspaceName = None,
     common: GroupCommon = GroupCommon(),
 ) -> None:
     """Create a deployment and wait until it answers; one that is there is changed without a gap.
@@ -59,13 +50,13 @@ def create(
         package_model: Package the file's model, code and environment, which is always done here.
         no_wait: Do not wait until it answers.
     """
-    console, context = _open(common, workspace)
+    console, context = begin(common, workspace)
     given = Given(file, set_, name, endpoint_name)
     found = deployments.create(context, given, target=target, all_traffic=all_traffic, wait=not no_wait)
     _print(console, found)
 
 
-def show(*, name: Name, endpoint_name: EndpointName, common: GroupCommon = GroupCommon()) -> None:
+def show(*, name: Named, endpoint_name: EndpointName, common: GroupCommon = GroupCommon()) -> None:
     """Show a deployment and the state of each of its instances.
 
     For example:
@@ -73,10 +64,9 @@ def show(*, name: Name, endpoint_name: EndpointName, common: GroupCommon = Group
         lading deployment show -n blue -e my-endpoint
 
     Args:
-        name: Its name.
         endpoint_name: The endpoint that it belongs to.
     """
-    console, context = _open(common)
+    console, context = begin(common)
     _print(console, deployments.show(context, endpoint_name, name))
 
 
@@ -90,7 +80,7 @@ def list_(*, endpoint_name: Maybe = None, common: GroupCommon = GroupCommon()) -
     Args:
         endpoint_name: The endpoint; default: every one.
     """
-    console, context = _open(common)
+    console, context = begin(common)
     found = deployments.list_all(context, endpoint_name)
     rows = [
         (
@@ -109,13 +99,13 @@ def list_(*, endpoint_name: Maybe = None, common: GroupCommon = GroupCommon()) -
 def update(
     *,
     file: File = None,
-    name: Annotated[str | None, Parameter(alias="-n")] = None,
+    name: Name = None,
     endpoint_name: Maybe = None,
     instance_count: int | None = None,
     set_: Set = (),
     target: TargetKind | None = None,
     no_wait: Annotated[bool, Parameter(negative="")] = False,
-    workspace: Workspace = None,
+    workspace: WorkspaceName = None,
     common: GroupCommon = GroupCommon(),
 ) -> None:
     """Change a deployment, instance by instance, so that no request fails; one that fails goes back.
@@ -127,13 +117,12 @@ def update(
         lading deployment update -n blue -e my-endpoint --instance-count 3
 
     Args:
-        name: Its name.
         endpoint_name: The endpoint that it belongs to.
         instance_count: How many instances there are to be.
         target: Where instances run: machine (sandboxes), docker or podman.
         no_wait: Do not wait until it is done.
     """
-    console, context = _open(common, workspace)
+    console, context = begin(common, workspace)
     more = [] if instance_count is None else [f"instance_count={instance_count}"]
     given = Given(file, (*set_, *more), name, endpoint_name)
     _print(console, deployments.update(context, given, target=target, wait=not no_wait))
@@ -141,7 +130,7 @@ def update(
 
 def delete(
     *,
-    name: Name,
+    name: Named,
     endpoint_name: EndpointName,
     yes: Annotated[bool, Parameter(alias="-y", negative="")] = False,
     common: GroupCommon = GroupCommon(),
@@ -153,11 +142,10 @@ def delete(
         lading deployment delete -n blue -e my-endpoint --yes
 
     Args:
-        name: Its name.
         endpoint_name: The endpoint that it belongs to.
         yes: Do not ask first.
     """
-    console, context = _open(common)
+    console, context = begin(common)
     confirm(f"deployment {name!r} of {endpoint_name!r}", yes=yes)
     deployments.delete(context, endpoint_name, name)
     console.result(f"deleted {name}", {"deleted": name})
@@ -165,7 +153,7 @@ def delete(
 
 def get_logs(
     *,
-    name: Name,
+    name: Named,
     endpoint_name: EndpointName,
     lines: Annotated[int, Parameter(alias="-l")] = 50,
     instance: str | None = None,
@@ -181,25 +169,17 @@ def get_logs(
         lading deployment logs -n blue -e my-endpoint --follow
 
     Args:
-        name: Its name.
         endpoint_name: The endpoint that it belongs to.
         lines: How many lines of each instance; default: 50.
         instance: One instance, such as blue-1; default: all of them.
         follow: Go on with what comes, until interrupted.
     """
-    _, context = _open(common)
+    _, context = begin(common)
     for line in deployments.logs(context, endpoint_name, name, lines=lines, instance=instance, follow=follow):
         print(line, flush=True)
 
 
 logs = get_logs
-
-
-def _open(common: GroupCommon, workspace: str | None = None) -> tuple[Console, pipeline.Context]:
-    console, settings = Console(common), common.settings()
-    if workspace:
-        settings = replace(settings, workspace=workspace)
-    return console, pipeline.Context(settings, console.event)
 
 
 def _ready(found: dict[str, Any]) -> int:

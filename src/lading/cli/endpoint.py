@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from lading import pipeline
-from lading.cli.assets import File, Set
+from lading.cli.assets import File, Name, Named, Set
 from lading.cli.console import Console, GroupCommon
 from lading.core.errors import Issue, SpecError
 from lading.pipeline import endpoints
-
-Name = Annotated[str, Parameter(alias="-n")]
 
 
 def create(
@@ -41,23 +40,20 @@ def create(
         host: Address to listen on; default: 127.0.0.1, this machine alone.
         port: Port to listen on; default: any that is free, and the same from then on.
     """
-    console, context = _open(common)
+    console, context = begin(common)
     more = [f"auth_mode={auth_mode}"] if auth_mode else []
     given = endpoints.Given(file, (*set_, *more), name)
     _print(console, endpoints.create_endpoint(context, given, host=host, port=port))
 
 
-def show(*, name: Name, common: GroupCommon = GroupCommon()) -> None:
+def show(*, name: Named, common: GroupCommon = GroupCommon()) -> None:
     """Show an endpoint, its traffic and its deployments.
 
     For example:
 
         lading endpoint show -n my-endpoint
-
-    Args:
-        name: Its name.
     """
-    console, context = _open(common)
+    console, context = begin(common)
     _print(console, endpoints.show_endpoint(context, name))
 
 
@@ -68,7 +64,7 @@ def list_(*, common: GroupCommon = GroupCommon()) -> None:
 
         lading endpoint list
     """
-    console, context = _open(common)
+    console, context = begin(common)
     found = endpoints.list_endpoints(context)
     rows = [
         (one["name"], one["scoring_uri"], _shares(one["traffic"]), str(len(one["deployments"])))
@@ -79,7 +75,7 @@ def list_(*, common: GroupCommon = GroupCommon()) -> None:
 
 def update(
     *,
-    name: Annotated[str | None, Parameter(alias="-n")] = None,
+    name: Name = None,
     file: File = None,
     traffic: Annotated[str | None, Parameter(alias="-r")] = None,
     mirror_traffic: str | None = None,
@@ -95,11 +91,10 @@ def update(
         lading endpoint update -n my-endpoint --mirror-traffic "green=10"
 
     Args:
-        name: Its name.
         traffic: Shares in per cent; a deployment that is not named has none.
         mirror_traffic: A deployment and the share, 50 % at most, of which it is sent copies.
     """
-    console, context = _open(common)
+    console, context = begin(common)
     found = endpoints.update_endpoint(
         context,
         endpoints.Given(file, set_, name),
@@ -111,7 +106,7 @@ def update(
 
 def delete(
     *,
-    name: Name,
+    name: Named,
     yes: Annotated[bool, Parameter(alias="-y", negative="")] = False,
     common: GroupCommon = GroupCommon(),
 ) -> None:
@@ -122,10 +117,9 @@ def delete(
         lading endpoint delete -n my-endpoint --yes
 
     Args:
-        name: Its name.
         yes: Do not ask first.
     """
-    console, context = _open(common)
+    console, context = begin(common)
     confirm(f"endpoint {name!r} and its deployments", yes=yes)
     endpoints.delete_endpoint(context, name)
     console.result(f"deleted {name}", {"deleted": name})
@@ -133,7 +127,7 @@ def delete(
 
 def invoke(
     *,
-    name: Name,
+    name: Named,
     request_file: Annotated[Path, Parameter(alias="-r")],
     deployment_name: Annotated[
         str | None, Parameter(name=["--deployment-name", "--deployment", "-d"])
@@ -150,12 +144,11 @@ def invoke(
         lading endpoint invoke -n my-endpoint -r sample-request.json --deployment green
 
     Args:
-        name: Its name.
         request_file: What to send; - is standard input.
         deployment_name: The deployment that is to answer, whatever its traffic.
         content_type: What the request is; default: application/json.
     """
-    _, context = _open(common)
+    _, context = begin(common)
     try:
         body = sys.stdin.buffer.read() if str(request_file) == "-" else request_file.read_bytes()
     except OSError as error:
@@ -165,17 +158,14 @@ def invoke(
     sys.stdout.buffer.flush()
 
 
-def get_credentials(*, name: Name, common: GroupCommon = GroupCommon()) -> None:
+def get_credentials(*, name: Named, common: GroupCommon = GroupCommon()) -> None:
     """Print the keys of an endpoint, as JSON.
 
     For example:
 
         lading endpoint get-credentials -n my-endpoint
-
-    Args:
-        name: Its name.
     """
-    console, context = _open(common)
+    console, context = begin(common)
     found = endpoints.keys(context, name)
     document = {"primaryKey": found["primary"], "secondaryKey": found["secondary"]}
     console.result("\n".join(f"{key}: {value}" for key, value in document.items()), document)
@@ -183,7 +173,7 @@ def get_credentials(*, name: Name, common: GroupCommon = GroupCommon()) -> None:
 
 def regenerate_keys(
     *,
-    name: Name,
+    name: Named,
     key_type: Literal["primary", "secondary"] = "primary",
     common: GroupCommon = GroupCommon(),
 ) -> None:
@@ -194,10 +184,9 @@ def regenerate_keys(
         lading endpoint regenerate-keys -n my-endpoint --key-type secondary
 
     Args:
-        name: Its name.
         key_type: primary or secondary; default: primary.
     """
-    console, context = _open(common)
+    console, context = begin(common)
     endpoints.regenerate_key(context, name, key_type)
     console.result(f"the {key_type} key of {name} is new", {"name": name, "key_type": key_type})
 
@@ -218,7 +207,7 @@ def up(
     Args:
         foreground: Be the supervisor, for a service manager that keeps it running.
     """
-    console, context = _open(common)
+    console, context = begin(common)
     if foreground:
         endpoints.supervise(context)
         return
@@ -233,7 +222,7 @@ def down(*, common: GroupCommon = GroupCommon()) -> None:
 
         lading endpoint down
     """
-    console, context = _open(common)
+    console, context = begin(common)
     was_up = endpoints.down(context)
     console.result("ended" if was_up else "nothing ran", {"ended": was_up})
 
@@ -248,9 +237,12 @@ def confirm(what: str, *, yes: bool) -> None:
         raise SpecError(Issue("--yes", "nothing was deleted"))
 
 
-def _open(common: GroupCommon) -> tuple[Console, pipeline.Context]:
-    console = Console(common)
-    return console, pipeline.Context(common.settings(), console.event)
+def begin(common: GroupCommon, workspace: str | None = None) -> tuple[Console, pipeline.Context]:
+    """Return what prints, and what a command works on."""
+    console, settings = Console(common), common.settings()
+    if workspace:
+        settings = replace(settings, workspace=workspace)
+    return console, pipeline.Context(settings, console.event)
 
 
 def _parse(option: str, text: str) -> dict[str, int]:

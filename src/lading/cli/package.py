@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from lading.cli import assets as shown
 from lading.cli import verbs
-from lading.cli.assets import File, Name, One, Reference, Set, Where
+from lading.cli.assets import File, Name, One, Reference, Set, Where, WorkspaceName
 from lading.cli.console import Console, GroupCommon, SandboxKind, size
 from lading.core.assets import AssetReference
 from lading.core.errors import Issue, SpecError
@@ -48,7 +48,7 @@ def create(
     file: File = None,
     set_: Set = (),
     how: How = How(),
-    workspace: Annotated[str | None, Parameter(name=["--workspace", "--workspace-name", "-w"])] = None,
+    workspace: WorkspaceName = None,
     common: GroupCommon = GroupCommon(),
 ) -> int:
     """Package a model with its inference server, and keep it as an environment that serves by itself.
@@ -63,7 +63,6 @@ def create(
 
     Args:
         model: NAME:VERSION, NAME@LABEL, or another reference of Azure's.
-        workspace: Declared name, registry/path or folder; default: this machine's store.
     """
     return make(model, file, set_, how, Console(common), where=Where(workspace))
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
-from lading.cli.assets import File, Name, Set
+from lading.cli.assets import File, Name, Named, Set
 from lading.cli.console import Console, GroupCommon
 from lading.pipeline import registries
 
@@ -40,7 +36,7 @@ def create(
 
 def show(
     *,
-    name: Annotated[str, Parameter(name=["--name", "-n"])],
+    name: Named,
     common: GroupCommon = GroupCommon(),
 ) -> int:
     """Show where a registry is.
@@ -48,9 +44,6 @@ def show(
     For example:
 
         lading registry show -n team
-
-    Args:
-        name: Its name.
     """
     found = registries.show(common.settings(), name)
     Console(common).result(f"{found.name}  {found.at}", found.to_json())
@@ -75,7 +68,7 @@ def list_(
 
 def delete(
     *,
-    name: Annotated[str, Parameter(name=["--name", "-n"])],
+    name: Named,
     common: GroupCommon = GroupCommon(),
 ) -> int:
     """Forget where a registry is; what is in it stays.
@@ -83,9 +76,6 @@ def delete(
     For example:
 
         lading registry delete -n team
-
-    Args:
-        name: Its name.
     """
     found = registries.delete(common.settings(), name)
     Console(common).result(f"forgot {found.name}, which stays at {found.at}", found.to_json())

@@ -10,7 +10,19 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lading import pipeline
-from lading.cli.assets import Name, One, Reference, Set, Where, amount, document, opened, place, tell_created
+from lading.cli.assets import (
+    Name,
+    One,
+    Reference,
+    Set,
+    Where,
+    WorkspaceName,
+    amount,
+    document,
+    opened,
+    place,
+    tell_created,
+)
 from lading.cli.console import Console, GroupCommon, size
 from lading.core.assets import Asset, AssetKind
 from lading.core.errors import Issue, SpecError
@@ -293,7 +305,7 @@ def share(group: Group) -> Verb:
         one: One = One(),
         share_with_name: str | None = None,
         share_with_version: str | None = None,
-        workspace: Annotated[str | None, Parameter(name=["--workspace", "--workspace-name", "-w"])] = None,
+        workspace: WorkspaceName = None,
         common: GroupCommon = GroupCommon(),
     ) -> int:
         """Copy a version of {a_name} into a registry.
@@ -306,7 +318,6 @@ def share(group: Group) -> Verb:
             registry_name: The declared registry that it is copied to.
             share_with_name: Its name there; default: its own.
             share_with_version: Its version there; default: its own.
-            workspace: Where it is; default: this machine's store.
         """
         console, where = Console(common), Where(workspace)
         reference = one.reference(group.kind, asset, where)
