@@ -248,6 +248,12 @@ def test_a_mistake_is_told_with_its_place(text, complaint, folder):
     assert found.startswith(complaint)
 
 
+def test_an_input_that_cannot_be_read_gives_no_other_its_number(folder):
+    inputs = "inputs:\n- azureml:x:1\n- {path: {input_path_type: path_version, resource_name: x}}\n"
+    found = refused(f"target_environment: x\ninferencing_server: {{type: triton}}\n{inputs}", folder)
+    assert found == ["package.yml:4:3: inputs[0]: got 'azureml:x:1', expected keys and values"]
+
+
 def test_code_that_is_not_there_is_told(folder):
     server = (
         "inferencing_server: {{type: azureml_online, code_configuration: {{code: {}, scoring_script: {}}}}}\n"

@@ -63,6 +63,7 @@ def azureml(
         deployment=name,
         instance_type=instance_type,
         instance_count=instance_count,
+        folder=output,
     )
     paths = azure.write(plan, output)
     console.result(

@@ -116,13 +116,25 @@ def look(context: Context, package: str, image: str | None) -> Outside:
 
 
 def ml(
-    outside: Outside, package: str, *, endpoint: str, deployment: str, instance_type: str, instance_count: int
+    outside: Outside,
+    package: str,
+    *,
+    endpoint: str,
+    deployment: str,
+    instance_type: str,
+    instance_count: int,
+    folder: Path = Path(),
 ) -> Plan:
-    """Plan a managed online deployment of Azure ML, which takes the image as it is."""
-    for what, word in (("endpoint", endpoint), ("deployment", deployment)):
-        if not _NAME.match(word) or not _LEAST_NAME <= len(word) <= _MOST_NAME:
-            told = f"got {word!r}, expected 3 to {_MOST_NAME} letters, digits and '-', a letter first"
-            raise SpecError(Issue(f"--{what}-name", told))
+    """Plan a managed online deployment of Azure ML, which takes the image as it is; files go to `folder`."""
+    issues = [
+        Issue(flag, f"got {word!r}, expected 3 to {_MOST_NAME} letters, digits and '-', a letter first")
+        for flag, word in (("--endpoint-name", endpoint), ("--name", deployment))
+        if not _NAME.match(word) or not _LEAST_NAME <= len(word) <= _MOST_NAME
+    ]
+    if instance_count < 1:
+        issues.append(Issue("--instance-count", f"got {instance_count}, expected 1 or more"))
+    if issues:
+        raise SpecError(*issues)
     route = {f"{key}_route": {"port": outside.port, "path": outside.routes[key]} for key in _ROUTES}
     probe = {"initial_delay": 10, "period": 10, "timeout": 5, "failure_threshold": _START_S // 10}
     files = {
@@ -151,11 +163,12 @@ def ml(
             "readiness_probe": probe,
         },
     }
+    told = {name.removesuffix(".yml"): shlex.quote(str(folder / name)) for name in files}
     commands = (
         *_push(outside, package),
-        "az ml environment create -f environment.yml",
-        "az ml online-endpoint create -f endpoint.yml",
-        "az ml online-deployment create -f deployment.yml --all-traffic",
+        f"az ml environment create -f {told['environment']}",
+        f"az ml online-endpoint create -f {told['endpoint']}",
+        f"az ml online-deployment create -f {told['deployment']} --all-traffic",
         f"az ml online-endpoint invoke -n {endpoint} -r sample-request.json",
     )
     return Plan({name: text.dump_plain(one) for name, one in files.items()}, commands, notes=outside.notes)

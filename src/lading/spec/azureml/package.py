@@ -218,12 +218,15 @@ class _Checker:
         if found.model_configuration:
             self._mode("model_configuration", found.model_configuration.mode)
             self._mount_path("model_configuration", found.model_configuration.mount_path)
+        # one that could not be read is missing, and the numbers of those behind it would be others
+        is_whole = all(not _INPUT.match(one.what) for one in self.reader.issues)
+        inputs = found.inputs if is_whole else ()
         return ModelPackage(
             self._target(found),
             found.base_environment_source,
             self._server(found.inferencing_server),
             found.model_configuration,
-            tuple(self._input(f"inputs[{number}]", one) for number, one in enumerate(found.inputs)),
+            tuple(self._input(f"inputs[{number}]", one) for number, one in enumerate(inputs)),
             {name: value or "" for name, value in found.environment_variables.items()},
             found.tags,
         )
@@ -356,6 +359,7 @@ class _Checker:
         return replace(path, input_path_type=kind)
 
 
+_INPUT = re.compile(r"inputs\[\d+\]: ")
 _OF_PATHS: Mapping[PathType, tuple[str, ...]] = {
     "path_id": ("resource_id",),
     "url": ("url",),
