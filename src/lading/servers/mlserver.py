@@ -66,11 +66,7 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
         command=("start", _FOLDER),
         port=HTTP,
         more_ports=(GRPC, METRICS),
-        routes={
-            "liveness": "/v2/health/live",
-            "readiness": "/v2/health/ready",
-            "scoring": f"/v2/models/{name}/infer",
-        },
+        routes=oip.routes(name),
         modules=("mlserver.cli", runtime.implementation.rpartition(".")[0]),
         variables={
             "MLSERVER_HOST": "0.0.0.0",  # noqa: S104 - in a container

@@ -31,6 +31,15 @@ _OF_COLUMNS = {
 }
 
 
+def routes(name: str) -> dict[str, str]:
+    """Return where a server of the protocol says how it is, and scores by the model of a name."""
+    return {
+        "liveness": "/v2/health/live",
+        "readiness": "/v2/health/ready",
+        "scoring": f"/v2/models/{name}/infer",
+    }
+
+
 def columns(read: Table, signature: Signature | None) -> list[dict[str, Any]]:
     """Write a named table as one input for each column."""
     fields = {one.name: one for one in signature.inputs} if signature else {}

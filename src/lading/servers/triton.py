@@ -50,11 +50,7 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
         command=(f"--model-repository={repository}", *_options(spec)),
         port=HTTP,
         more_ports=(GRPC, METRICS),
-        routes={
-            "liveness": "/v2/health/live",
-            "readiness": "/v2/health/ready",
-            "scoring": f"/v2/models/{name}/infer",
-        },
+        routes=oip.routes(name),
         variables={"AZUREML_MODEL_DIR": model_places(spec)[0]},
         files=files,
         model_path=path,
