@@ -19,16 +19,14 @@ from lading.core.bill import Bill
 from lading.core.errors import Issue, LadingError, SpecError
 from lading.core.platform import Platform
 from lading.core.reference import Reference
-from lading.core.server import NATIVE
 from lading.pipeline import packages, shelf
 from lading.pipeline.context import Context
 from lading.pipeline.packaging import repository
 from lading.spec.azureml import text
+from lading.spec.azureml.endpoint import LENGTH, name_problem
 
 _SCHEMAS = "https://azuremlschemas.azureedge.net/latest"
 _PLATFORM = Platform("linux", "amd64")
-_NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
-_LEAST_NAME, _MOST_NAME = 3, 32
 _ROUTES = ("liveness", "readiness", "scoring")
 _START_S = 600
 
@@ -93,9 +91,7 @@ def look(context: Context, package: str, image: str | None) -> Outside:
         fix = f"say where it is pushed: --image {example}"
         raise SpecError(Issue(package, "is in no registry that Azure could pull from", fix))
     bill = found.bill
-    routes = dict(bill.server.routes)
-    if bill.server.name == NATIVE:
-        routes["scoring"] = packages.AZURE_SCORING
+    routes = packages.routes_of(bill)
     missing = [one for one in _ROUTES if one not in routes]
     if missing:
         what = f"its server {bill.server.name!r} has no route for {', '.join(missing)}"
@@ -127,9 +123,9 @@ def ml(
 ) -> Plan:
     """Plan a managed online deployment of Azure ML, which takes the image as it is; files go to `folder`."""
     issues = [
-        Issue(flag, f"got {word!r}, expected 3 to {_MOST_NAME} letters, digits and '-', a letter first")
+        Issue(flag, problem)
         for flag, word in (("--endpoint-name", endpoint), ("--name", deployment))
-        if not _NAME.match(word) or not _LEAST_NAME <= len(word) <= _MOST_NAME
+        if (problem := name_problem(word))
     ]
     if instance_count < 1:
         issues.append(Issue("--instance-count", f"got {instance_count}, expected 1 or more"))
@@ -204,8 +200,8 @@ def endpoint_name(name: str) -> str:
     ('team-a-iris', 'model-7b')
     """
     words = re.sub(r"[^a-zA-Z0-9]+", "-", name).strip("-")
-    words = words if len(words) >= _LEAST_NAME and words[0].isalpha() else f"model-{words}"
-    return words[:_MOST_NAME].rstrip("-")
+    words = words if len(words) >= LENGTH[0] and words[0].isalpha() else f"model-{words}"
+    return words[: LENGTH[-1]].rstrip("-")
 
 
 def write(plan: Plan, folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from lading.core import typed
 from lading.core.assets import Asset, AssetDraft, AssetReference
+from lading.core.bill import Bill
 from lading.core.digest import Digest
 from lading.core.errors import Issue, RegistryError, SpecError
 from lading.core.ports import Events, Store
@@ -32,7 +33,6 @@ from lading.workspace import Created as Kept
 from lading.workspace import Which, Workspace
 from lading.workspace.workspace import How
 
-AZURE_SCORING = "/score"
 KEY = "package"
 """What an environment's document has of the package that it is."""
 
@@ -221,6 +221,11 @@ def shown(found: Found) -> dict[str, Any]:
     }
 
 
+def routes_of(bill: Bill) -> dict[str, str]:
+    """Return where a package's server answers whoever speaks Azure ML's contract, as the native one does."""
+    return {**bill.server.routes, **({"scoring": "/score"} if bill.server.name == NATIVE else {})}
+
+
 @contextmanager
 def _images(context: Context, target: AssetReference) -> Iterator[tuple[Store, Reference]]:
     """Open where the images of a package's target are kept, and name their repository."""
@@ -242,9 +247,7 @@ def _document(context: Context, composed: Composed, packed: Packed, name: Refere
     bill = shelf.find(context, str(packed.digest)).bill
     settings = bill.server.settings
     routes = {}
-    paths = dict(bill.server.routes)
-    if bill.server.name == NATIVE:
-        paths["scoring"] = AZURE_SCORING  # it speaks every contract; who names an environment speaks Azure's
+    paths = routes_of(bill)
     for key, given in (
         ("liveness", settings.liveness),
         ("readiness", settings.readiness),

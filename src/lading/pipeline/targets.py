@@ -14,15 +14,13 @@ from lading.core.endpoint import Deployment
 from lading.core.errors import DeployError, VerifyError
 from lading.core.server import NATIVE
 from lading.deploy import Address, Started, Target
-from lading.pipeline import delivery, shelf
+from lading.pipeline import delivery, packages, shelf
 from lading.pipeline.context import Context
 from lading.pipeline.publish import free_port
 from lading.pipeline.run import command, on_socket, user
 
 _SOCKET = "s"
 _HOST = "127.0.0.1"
-_WAY = "/score"
-"""Where the native server takes Azure's requests; its bill names MLflow's route."""
 # who may ask, and where it listens, is the endpoint's affair
 _OURS = (
     "LADING_TOKEN",
@@ -64,9 +62,8 @@ class Sandboxes:
         env |= {**shelf.identity(package, *_served_as(deployment)), **_settings(deployment), **lent.env}
         running = opened.start(argv, env=env, tmp=folder, network=not is_apart, mounts=lent.mounts)
         running.follow(log)
-        routes = bill.server.routes
-        scoring = _WAY if bill.server.name == NATIVE else routes["scoring"]
-        return Started(running, address, routes["liveness"], routes["readiness"], scoring)
+        routes = packages.routes_of(bill)
+        return Started(running, address, routes["liveness"], routes["readiness"], routes["scoring"])
 
 
 def _served_as(deployment: Deployment) -> tuple[str, str]:

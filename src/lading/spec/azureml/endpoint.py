@@ -14,7 +14,8 @@ from lading.spec.azureml.text import Reader, dump
 from lading.spec.typed import read_text
 
 _NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
-_LENGTH = range(3, 33)
+LENGTH = range(3, 33)
+"""Of the name of an endpoint, or of a deployment."""
 _MOST_MIRRORED = 50
 _ELSEWHERE = "there is no such thing on this machine"
 
@@ -115,7 +116,7 @@ def check_name(reader: Reader, key: str, name: str | None) -> None:
 
 def name_problem(name: str) -> str | None:
     """Say why a text cannot name an endpoint or a deployment; None where it can."""
-    if _NAME.match(name) and len(name) in _LENGTH:
+    if _NAME.match(name) and len(name) in LENGTH:
         return None
     expected = "3 to 32 letters, digits and '-', a letter first and no '-' last"
     return f"got {name[:60]!r}, expected {expected}"
