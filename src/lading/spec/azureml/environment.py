@@ -16,6 +16,7 @@ from lading.core import typed as nouns
 from lading.core.assets import AssetDraft, is_below
 from lading.core.errors import Issue, SpecError
 from lading.core.ports import Events, ignore
+from lading.core.spec import Route
 from lading.spec.azureml import text
 from lading.spec.azureml.text import Place
 from lading.spec.typed import read_text
@@ -24,14 +25,6 @@ _INCLUDE = re.compile(r"-[rc]|--(?:requirement|constraint)\b")
 _CONDA_KEYS = {"channels", "dependencies"}
 _ROUTES = ("liveness_route", "readiness_route", "scoring_route")
 _MAX_PORT = 65535
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where an image answers one kind of question."""
-
-    port: int
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
