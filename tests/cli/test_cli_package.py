@@ -7,6 +7,8 @@ from lading.core.assets import AssetDraft
 from lading.pipeline import Context, assets
 from running import Inside
 
+WHOLE = {"digest": "x", "model": "azureml:m:1", "inferencing_server": {"type": "lading"}}
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch, capsys):
@@ -63,6 +65,8 @@ def test_an_environment_is_no_package(here):
     ("document", "said"),
     [
         ({"image": "debian:bookworm", "package": {"digest": "x"}}, None),
+        ({"image": "x", "package": {**WHOLE, "model_configuration": 5}}, None),
+        ({"image": "x", "inference_config": {"scoring_route": 5}, "package": WHOLE}, None),
         ({}, "azureml:odd:1: has neither an image nor a build context"),
         (
             {"image": "debian:bookworm", "conda_file": {"dependencies": [{"pip": ["-r /etc/passwd"]}]}},
@@ -83,6 +87,17 @@ def test_an_environment_that_others_wrote_does_no_harm(here, document, said):
         code = "{code: code, scoring_script: score.py}"
         path = write(folder, f"inferencing_server: {{type: lading, code_configuration: {code}}}\n")
         assert said in lading.fails(2, "package", "create", "-f", path, "-m", "words:1", *sets)
+
+
+def test_routes_of_an_environment_that_are_none_are_told(here):
+    lading, folder = here
+    document = {"image": "debian:bookworm", "inference_config": {"scoring_route": "x"}}
+    with Context(settings.load(home=folder / "home")) as context:
+        assets.create(context, AssetDraft("environment", "odd", document=document))
+    sets = ["target_environment=p", "inferencing_server.type=custom"]
+    sets.append("base_environment_source.resource_id=azureml:odd:1")
+    said = lading.fails(2, "package", "create", "-m", "words:1", "--set", *sets)
+    assert "environment odd:1: its inference_config has other than routes of a port and a path" in said
 
 
 def test_a_text_of_others_commands_no_terminal(here):

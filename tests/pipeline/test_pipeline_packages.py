@@ -239,7 +239,7 @@ def test_a_package_is_an_environment_that_serves_by_itself(context, environ, fol
 
     outside = azure.look(context, "iris-pkg:1", "registry.example.com/team/iris:2")
     flags = {"deployment": "blue", "instance_type": "X", "folder": tmp_path}
-    plan = azure.ml(outside, "iris-pkg:1", endpoint="flowers", instance_count=2, **flags)
+    plan = azure.ml(outside, endpoint="flowers", instance_count=2, **flags)
     azure.write(plan, tmp_path)
     outer = environment.load(tmp_path / "environment.yml")
     assert outer.document["image"] == f"registry.example.com/team/iris@{made.packed.digest}"
@@ -249,9 +249,12 @@ def test_a_package_is_an_environment_that_serves_by_itself(context, environ, fol
     assert plan.commands[0] == "lading push iris-pkg:1 registry.example.com/team/iris:2"
     assert plan.commands[1] == f"az ml environment create -f {tmp_path / 'environment.yml'}"
     with pytest.raises(SpecError, match=r"--endpoint-name: got 'a'(.|\n)*--instance-count: got 0"):
-        azure.ml(outside, "iris-pkg:1", endpoint="a", instance_count=0, **flags)
-    told = azure.app_service(outside, "iris-pkg:1", app="a", group="g", plan="p")
+        azure.ml(outside, endpoint="a", instance_count=0, **flags)
+    told = azure.app_service(outside, app="a", group="g", plan="p")
     assert told.settings["WEBSITES_PORT"] == "8080"
+    outside = azure.look(context, "azureml:iris-pkg@latest", "registry.example.com/team/iris:2")
+    told = azure.app_service(outside, app="a", group="g", plan="p")
+    assert told.commands[0] == f"lading push {made.packed.digest} registry.example.com/team/iris:2"
     with pytest.raises(SpecError, match="is in no registry that Azure could pull from"):
         azure.look(context, "iris-pkg:1", None)
 

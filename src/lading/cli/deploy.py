@@ -55,10 +55,9 @@ def azureml(
     console = Console(common)
     _insist(dry_run=dry_run)
     with shown.opened(console, where) as context:
-        outside = azure.look(context, package, image)
+        outside = azure.look(context, _reference(package, where), image)
     plan = azure.ml(
         outside,
-        package,
         endpoint=endpoint_name or azure.endpoint_name(outside.name),
         deployment=name,
         instance_type=instance_type,
@@ -99,10 +98,14 @@ def app_service(
     console = Console(common)
     _insist(dry_run=dry_run)
     with shown.opened(console, where) as context:
-        outside = azure.look(context, package, image)
-    found = azure.app_service(outside, package, app=name, group=resource_group, plan=plan)
+        outside = azure.look(context, _reference(package, where), image)
+    found = azure.app_service(outside, app=name, group=resource_group, plan=plan)
     console.result("\n".join(_lines(found)).strip(), found.to_json())
     return 0
+
+
+def _reference(package: str, where: Where) -> str:
+    return str(shown.One().reference("environment", package, where)) if where.registry_name else package
 
 
 def _insist(*, dry_run: bool) -> None:

@@ -47,6 +47,8 @@ class Outside:
     """What the container has to be told."""
     is_pushed: bool = False
     """Whether the image is there already."""
+    source: str = ""
+    """What `lading push` takes it by: its name in the store, or its digest."""
 
     @property
     def tagged(self) -> str:
@@ -108,12 +110,12 @@ def look(context: Context, package: str, image: str | None) -> Outside:
         _notes(bill),
         _variables(bill, reference),
         where == there,
+        package if any(str(one) == package for one, _ in context.store.tags()) else digest,
     )
 
 
 def ml(
     outside: Outside,
-    package: str,
     *,
     endpoint: str,
     deployment: str,
@@ -161,7 +163,7 @@ def ml(
     }
     told = {name.removesuffix(".yml"): shlex.quote(str(folder / name)) for name in files}
     commands = (
-        *_push(outside, package),
+        *_push(outside),
         f"az ml environment create -f {told['environment']}",
         f"az ml online-endpoint create -f {told['endpoint']}",
         f"az ml online-deployment create -f {told['deployment']} --all-traffic",
@@ -170,7 +172,7 @@ def ml(
     return Plan({name: text.dump_plain(one) for name, one in files.items()}, commands, notes=outside.notes)
 
 
-def app_service(outside: Outside, package: str, *, app: str, group: str, plan: str) -> Plan:
+def app_service(outside: Outside, *, app: str, group: str, plan: str) -> Plan:
     """Plan a web app of App Service, which is told the port, and where its health is asked."""
     settings = {
         "WEBSITES_PORT": str(outside.port),
@@ -184,7 +186,7 @@ def app_service(outside: Outside, package: str, *, app: str, group: str, plan: s
     created = f"-p {shlex.quote(plan)} --deployment-container-image-name {outside.tagged}"
     url = f"https://{app}.azurewebsites.net{outside.routes['scoring']}"
     commands = (
-        *_push(outside, package),
+        *_push(outside),
         f"az webapp create {where} {created}",
         f"az webapp config appsettings set {where} --settings {told}",
         f"az webapp config set {where} --always-on true --generic-configurations {shlex.quote(health)}",
@@ -233,8 +235,8 @@ def _find(context: Context, package: str) -> tuple[Reference, str, Reference]:
     return name, str(digest), Reference(image.registry, image.repository, found.asset.version)
 
 
-def _push(outside: Outside, package: str) -> tuple[str, ...]:
-    return () if outside.is_pushed else (f"lading push {package} {outside.tagged}",)
+def _push(outside: Outside) -> tuple[str, ...]:
+    return () if outside.is_pushed else (f"lading push {outside.source} {outside.tagged}",)
 
 
 def _notes(bill: Bill) -> tuple[str, ...]:

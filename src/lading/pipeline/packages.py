@@ -35,6 +35,7 @@ from lading.workspace.workspace import How
 
 KEY = "package"
 """What an environment's document has of the package that it is."""
+_OBJECTS = ("model_configuration", "base_environment_source", "environment_variables")
 
 _WRITTEN = (
     "base_environment_source",
@@ -159,9 +160,14 @@ def is_package(asset: Asset) -> bool:
     if asset.kind != "environment" or not isinstance(package, dict):
         return False
     server = package.get("inferencing_server")
-    kind = server.get("type") if isinstance(server, dict) else None
-    texts = (package.get("model"), package.get("digest"), asset.document.get("image"), kind)
-    return all(isinstance(one, str) for one in texts)
+    known = server if isinstance(server, dict) else {}
+    texts = (package.get("model"), package.get("digest"), asset.document.get("image"), known.get("type"))
+    routes = asset.document.get("inference_config", {})
+    objects = [package.get(key, {}) for key in _OBJECTS] + [known.get("code_configuration", {}), routes]
+    is_whole = all(isinstance(one, str) for one in texts) and all(isinstance(one, dict) for one in objects)
+    return is_whole and all(
+        isinstance(one, dict) and {"port", "path"} <= one.keys() for one in routes.values()
+    )
 
 
 @keeping

@@ -137,14 +137,23 @@ def _problems(server: InferencingServer, model: Asset, base: Asset | None) -> li
     return issues
 
 
+def _routes_of(base: Asset) -> Mapping[str, azure.Route]:
+    """Read the routes of an environment, which others may have written."""
+    try:
+        found = dict(base.document.get("inference_config") or {}).items()
+        return {name: azure.Route(int(one["port"]), str(one["path"])) for name, one in found}
+    except (TypeError, ValueError, KeyError) as error:
+        what = "its inference_config has other than routes of a port and a path"
+        raise SpecError(Issue(f"environment {base.name}:{base.version}", what)) from error
+
+
 def _routes(given: InferenceConfiguration | None, base: Asset | None) -> Mapping[str, azure.Route | None]:
     """Take each route from the package, else from the base environment; a missing port from another route."""
-    there: Mapping[str, Any] = (base.document.get("inference_config") if base else None) or {}
+    there = _routes_of(base) if base else {}
     found: dict[str, azure.Route | None] = {}
     for name in _ROUTES:
         own = getattr(given, name) if given else None
-        theirs = there.get(name)
-        found[name] = own or (azure.Route(theirs.get("port"), theirs.get("path")) if theirs else None)
+        found[name] = own or there.get(name)
     port = next((one.port for one in reversed(found.values()) if one and one.port), None)
     return {name: one and replace(one, port=one.port or port) for name, one in found.items()}
 
