@@ -20,6 +20,7 @@ from lading.verify.client import Answer, Client, NoAnswerError
 from lading.verify.compare import Difference, differences, predictions, rows
 from lading.verify.conform import misfits
 from lading.verify.unrecorded import checks as unrecorded
+from lading.verify.words import last_words
 
 SOCKET = "lading.sock"
 _POLL_S, _POLL_LONGEST_S = 0.005, 0.1
@@ -144,11 +145,11 @@ def _wait_until_ready(running: Running, asker: _Asker, deadline_s: float, health
                 return Check("ready", passed=True, detail=f"{route} answers 200")
             last = f"{route} answers {answer.status}: {_text(answer)}"
         if (status := running.poll()) is not None:
-            detail = f"the server ended with {status} before it was ready: {_last_lines(running)}"
+            detail = f"the server ended with {status} before it was ready: {last_words(running.output())}"
             return Check("ready", passed=False, detail=detail)
         time.sleep(pause_s)
         pause_s = min(pause_s * 1.2, _POLL_LONGEST_S)
-    detail = f"not ready in time: {last}; its last words: {_last_lines(running)}"
+    detail = f"not ready in time: {last}; its last words: {last_words(running.output())}"
     return Check("ready", passed=False, detail=detail)
 
 
@@ -263,7 +264,3 @@ def _is_whole(found: Sequence[Difference]) -> bool:
 
 def _text(answer: Answer) -> str:
     return answer.body[:500].decode(errors="replace")
-
-
-def _last_lines(running: Running) -> str:
-    return " | ".join(running.output().strip().splitlines()[-5:])[-1500:] or "nothing"
