@@ -95,6 +95,12 @@ def test_without_a_script_the_way_out_is_named():
     assert "expected a scoring script with init() and run()" in str(caught.value)
 
 
+def test_a_script_without_init_is_told_to_have_one(tmp_path):
+    facts = ModelFacts(Path("m"), "python", None, None, code=tmp_path, entry="score.py:run")
+    with pytest.raises(SpecError, match=r"define init\(\) in score.py"):
+        needs(facts)
+
+
 COLUMNS = (Field("long", "a"), Field("string", "b"))
 NAMED = (
     Field("tensor", "a", dtype="float32", shape=(-1, 2)),

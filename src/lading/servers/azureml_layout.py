@@ -53,7 +53,11 @@ def lay_out(spec: PackageSpec, facts: ModelFacts, script_of_mlflow: str = ONLINE
         )
     if facts.code is None or facts.entry is None or ":" in facts.entry:
         what = f"got {facts.entry!r}, expected a scoring script with init() and run()"
-        raise SpecError(Issue("entry", what, "set 'code' and 'entry: score.py'"))
+        file, _, routine = (facts.entry or "").partition(":")
+        fix = "set 'code' and 'entry: score.py'"
+        if facts.code is not None and routine == "run":
+            fix = f"define init() in {file}, which this server calls first; the server 'lading' needs none"
+        raise SpecError(Issue("entry", what, fix))
     code = f"{APP}/{facts.code.name if facts.code.is_dir() else 'code'}"
     if code == f"{APP}/azureml-models":
         code = f"{APP}/code"
