@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import threading
@@ -359,6 +360,17 @@ def test_instances_run_in_podman_and_come_back_there(work):
     assert work.ask(headers=pinned)[0] == 200
     deployments.delete(work.context, "my-endpoint", "pod")
     work.wait(lambda: not subprocess.run(listed, check=True, capture_output=True).stdout)
+
+
+def test_whoever_has_the_port_instead_is_told_no_key(work):
+    port = endpoints.show_endpoint(work.context, "my-endpoint")["port"]
+    endpoints.down(work.context)
+    with socket.create_server(("127.0.0.1", port)) as stranger:
+        with pytest.raises(DeployError, match=f"cannot listen on 127.0.0.1:{port}"):
+            endpoints.invoke(work.context, "my-endpoint", b"{}")
+        stranger.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            stranger.accept()
 
 
 def test_the_last_endpoint_takes_the_supervisor_with_it(work):

@@ -65,7 +65,7 @@ def list_(*, common: GroupCommon = GroupCommon()) -> None:
         lading endpoint list
     """
     console, context = begin(common)
-    found = endpoints.list_endpoints(context)
+    found = endpoints.look(context)
     rows = [
         (one["name"], one["scoring_uri"], _shares(one["traffic"]), str(len(one["deployments"])))
         for one in found

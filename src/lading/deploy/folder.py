@@ -7,15 +7,17 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lading.core import canonical, typed
 from lading.core.digest import Digest
 from lading.core.endpoint import Endpoint
+from lading.core.errors import IntegrityError, Issue, LadingError
 from lading.deploy.rollout import Record
 
+KEYS = ("primary", "secondary")
 _PREFIX = "lading-endpoints-"
 _LONGEST = 107 - len("/xxxxxxxxxxxxxxxx/s")
 
@@ -45,16 +47,32 @@ class Folder:
         """Say where the supervisor and the routers write."""
         return self.root / "supervisor.log"
 
-    def endpoints(self) -> Iterator[tuple[Endpoint, dict[str, str], dict[str, Record]]]:
-        """Read every endpoint with its keys and deployments."""
+    def endpoints(
+        self, damaged: Callable[[Issue], None] | None = None
+    ) -> Iterator[tuple[Endpoint, dict[str, str], dict[str, Record]]]:
+        """Read every endpoint with its keys and deployments.
+
+        What cannot be read is told to `damaged` and left out, keys too; without it, LadingError or OSError.
+        """
         for path in sorted((self.root / "endpoints").glob("*/endpoint.json")):
-            endpoint = typed.from_json(Endpoint, _read(path), str(path))
-            keys = _read(path.with_name("keys.json"))
-            found = {
-                one.stem: typed.from_json(Record, _read(one), str(one))
-                for one in sorted(path.parent.glob("deployments/*.json"))
-            }
-            yield endpoint, keys, found
+            name = path.parent.name
+            with _telling(path, f"lading endpoint delete -n {name} --yes", damaged):
+                endpoint = typed.from_json(Endpoint, _read(path), str(path))
+                keys: dict[str, str] = {}
+                with _telling(path.with_name("keys.json"), None, damaged):
+                    keys = _keys(path.with_name("keys.json"))
+                found: dict[str, Record] = {}
+                for one in sorted(path.parent.glob("deployments/*.json")):
+                    with _telling(one, f"lading deployment delete -n {one.stem} -e {name} --yes", damaged):
+                        found[one.stem] = typed.from_json(Record, _read(one), str(one))
+                yield endpoint, keys, found
+
+    def has(self, endpoint: str, deployment: str | None = None) -> bool:
+        """Tell whether there are files of an endpoint, or of a deployment, damaged or not."""
+        known = {one.parent.name for one in (self.root / "endpoints").glob("*/endpoint.json")}
+        if deployment is None or endpoint not in known:
+            return endpoint in known
+        return deployment in {one.stem for one in self._of(endpoint).glob("deployments/*.json")}
 
     def packages(self) -> set[Digest]:
         """List what deployments run, and would go back to."""
@@ -128,6 +146,28 @@ class Folder:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def _telling(path: Path, forget: str | None, damaged: Callable[[Issue], None] | None) -> Iterator[None]:
+    """Tell of a file that cannot be read, and how to be rid of it."""
+    try:
+        yield
+    except (LadingError, OSError) as error:
+        if damaged is None:
+            raise
+        what = error.issues[0].what if isinstance(error, LadingError) else error.strerror or str(error)
+        back = f"put it back while all is down (lading endpoint down), or forget it: {forget}"
+        fix = back if forget else "keys are made anew: lading endpoint get-credentials"
+        damaged(Issue(str(path), f"cannot be read: {what}", fix))
+
+
+def _keys(path: Path) -> dict[str, str]:
+    """Read keys: an empty one would be everybody's."""
+    keys = _read(path)
+    if not isinstance(keys, dict) or not all(isinstance(keys.get(one), str) and keys[one] for one in KEYS):
+        raise IntegrityError(Issue(str(path), f"has no {' and '.join(KEYS)} key"))
+    return {one: keys[one] for one in KEYS}
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401 - any JSON value

@@ -57,7 +57,7 @@ class Served:
             listening = listen(host, port)
         except (OSError, OverflowError) as error:
             what = f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}"
-            fix = "end what listens there, or give the endpoint another: lading endpoint update --port"
+            fix = "end what listens there, or create it with another: --port, or none for any that is free"
             raise DeployError(Issue(f"endpoint {self.endpoint.name!r}", what, fix)) from error
         self.endpoint = replace(self.endpoint, port=int(listening.getsockname()[1]))
         self._router = Router(listening, self._folder.supervisor_log, self._drained, self._router_died)

@@ -18,7 +18,7 @@ from lading.core.endpoint import Deployment, Endpoint
 from lading.core.errors import DeployError, Issue, LadingError, RegistryError, SpecError
 from lading.core.ports import Event, Events
 from lading.deploy.control import Control
-from lading.deploy.folder import Folder
+from lading.deploy.folder import KEYS, Folder
 from lading.deploy.rollout import Record
 from lading.deploy.served import Served, new_key
 from lading.deploy.target import Target
@@ -26,7 +26,6 @@ from lading.deploy.target import Target
 _LOOK_S = 0.2
 _STOP_S = 40.0
 _LOOKS = 10
-_KEYS = ("primary", "secondary")
 
 
 class Supervisor:
@@ -61,10 +60,11 @@ class Supervisor:
 
     def _serve(self, lock: int) -> None:
         self._world = self._folder.world()
-        for endpoint, keys, records in self._folder.endpoints():
-            served = self._new(endpoint, keys)
+        for endpoint, keys, records in self._folder.endpoints(lambda issue: self._tell(str(issue))):
+            served = self._new(endpoint, keys or self._new_keys(endpoint.name))
             for record in records.values():
                 served.add(record)
+        self._step()  # nobody is told that all is well before each port was looked for
         control = Control(self._folder.root, self._obey)
         control.start()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -132,6 +132,11 @@ class Supervisor:
         self._served[endpoint.name] = served
         return served
 
+    def _new_keys(self, endpoint: str) -> dict[str, str]:
+        keys = {name: new_key() for name in KEYS}
+        self._folder.write_keys(endpoint, keys)
+        return keys
+
     def _obey(self, order: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
         orders: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
             "hello": lambda _: {"version": self._version, "process_id": os.getpid()},
@@ -171,13 +176,16 @@ class Supervisor:
             fix = f"change it: lading endpoint update --name {endpoint.name}"
             raise SpecError(Issue(f"endpoint {endpoint.name!r}", "is there already", fix))
         self._refuse_unknown(endpoint, {})
-        served = self._new(endpoint, {name: new_key() for name in _KEYS})
+        if self._folder.has(endpoint.name):
+            fix = f"forget it first: lading endpoint delete -n {endpoint.name} --yes"
+            raise SpecError(Issue(f"endpoint {endpoint.name!r}", "is there, in files that are damaged", fix))
+        served = self._new(endpoint, self._new_keys(endpoint.name))
         try:
             served.listen()
-            self._folder.write_keys(endpoint.name, served.keys)
             self._folder.write_endpoint(served.endpoint)
         except BaseException:
             del self._served[endpoint.name]
+            self._folder.forget_endpoint(endpoint.name)
             served.close()
             raise
         return typed.to_json(served.endpoint)
@@ -205,6 +213,9 @@ class Supervisor:
             raise SpecError(*issues)
 
     def _delete_endpoint(self, order: Mapping[str, Any]) -> None:
+        if order["name"] not in self._served and self._folder.has(order["name"]):
+            self._folder.forget_endpoint(order["name"])  # what is damaged is not served
+            return
         served = self._find(order["name"])
         del self._served[order["name"]]
         self._folder.forget_endpoint(order["name"])
@@ -224,7 +235,9 @@ class Supervisor:
             rollout.want(deployment, all_traffic=all_traffic)
 
     def _delete_deployment(self, order: Mapping[str, Any]) -> None:
-        served, name = self._deployment(order), order["name"]
+        name, of = order["name"], order["endpoint"]
+        is_damaged = name not in self._find(of).rollouts and self._folder.has(of, name)
+        served = self._find(of) if is_damaged else self._deployment(order)
         endpoint = served.endpoint
         if share := endpoint.traffic.get(name):
             what = f"has {share} % of the traffic of {endpoint.name!r}"
@@ -237,14 +250,15 @@ class Supervisor:
         served.endpoint = typed.from_json(Endpoint, changed, "endpoint")
         self._folder.write_endpoint(served.endpoint)
         self._folder.forget_deployment(endpoint.name, name)
-        served.drop(name)
+        if not is_damaged:
+            served.drop(name)
 
     def _state(self, _: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{**typed.to_json(one.endpoint), **one.state()} for _, one in sorted(self._served.items())]
 
     def _new_key(self, order: Mapping[str, Any]) -> None:
         served = self._find(order["name"])
-        if order["key"] not in _KEYS:
+        if order["key"] not in KEYS:
             raise SpecError(Issue("key", f"got {order['key']!r}, expected primary or secondary"))
         keys = {**served.keys, order["key"]: new_key()}
         self._folder.write_keys(order["name"], keys)

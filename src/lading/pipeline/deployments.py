@@ -71,12 +71,13 @@ def list_all(context: Context, endpoint: str | None) -> list[dict[str, Any]]:
     """Tell of every deployment, or every one of an endpoint."""
     if endpoint is not None:
         return _listed(context, endpoint)
-    return [one for each in endpoints.list_endpoints(context) for one in _with_shares(each)]
+    return [one for each in endpoints.look(context) for one in _with_shares(each)]
 
 
 def delete(context: Context, endpoint: str, name: str) -> None:
     """Delete a deployment that has no traffic; what is being answered is."""
-    show(context, endpoint, name)
+    if not endpoints.folder(context).has(endpoint, name):
+        show(context, endpoint, name)
     endpoints.ask(context, {"do": "delete deployment", "endpoint": endpoint, "name": name})
 
 

@@ -131,6 +131,14 @@ def list_endpoints(context: Context) -> list[dict[str, Any]]:
     return [_shown(one) for one in found]
 
 
+def look(context: Context) -> list[dict[str, Any]]:
+    """Tell of every endpoint, and warn of those that are damaged."""
+    found = list_endpoints(context)
+    for one in damaged(context):
+        context.events(Event("endpoint", "warning", str(one)))
+    return found
+
+
 def _shown(endpoint: Mapping[str, Any]) -> dict[str, Any]:
     """Add what Azure tells of an endpoint."""
     root = url(endpoint["host"], endpoint["port"], "http")
@@ -146,12 +154,22 @@ def show_endpoint(context: Context, name: str) -> dict[str, Any]:
         if one["name"] == name:
             return one
     known = ", ".join(one["name"] for one in found) or "none"
-    raise RegistryError(Issue(f"endpoint {name!r}", f"there is no such endpoint; there are: {known}"))
+    issue = Issue(f"endpoint {name!r}", f"there is no such endpoint; there are: {known}")
+    raise RegistryError(issue, *damaged(context))
+
+
+def damaged(context: Context) -> list[Issue]:
+    """List the files of endpoints that cannot be read, so that they are not served."""
+    issues: list[Issue] = []
+    for _ in folder(context).endpoints(issues.append):
+        pass
+    return issues
 
 
 def delete_endpoint(context: Context, name: str) -> None:
     """Delete an endpoint and its deployments; what is being answered is. The last ends the supervisor."""
-    show_endpoint(context, name)
+    if not folder(context).has(name):
+        show_endpoint(context, name)
     ask(context, {"do": "delete endpoint", "name": name})
     if not folder(context).has_endpoints():
         down(context)
@@ -189,6 +207,8 @@ def invoke(
 ) -> Answer:
     """Send a request to an endpoint; DeployError where it is not answered well, with what there is to do."""
     found = show_endpoint(context, name)
+    if found["trouble"]:  # whoever listens there instead is not told a key
+        raise DeployError(Issue(f"endpoint {name!r}", found["trouble"], "end what listens there"))
     headers = {"content-type": content_type, "authorization": f"Bearer {keys(context, name)['primary']}"}
     headers |= {PINS: deployment} if deployment else {}
     connection = http.client.HTTPConnection(_near(found["host"]), found["port"], timeout=_ANSWER_S)
@@ -198,7 +218,7 @@ def invoke(
         response = connection.getresponse()
         answer = Answer(response.status, response.read(), {k.lower(): v for k, v in response.headers.items()})
     except (OSError, http.client.HTTPException) as error:
-        raise DeployError(Issue(where, f"has not answered: {error}", found["trouble"] or None)) from error
+        raise DeployError(Issue(where, f"has not answered: {error}")) from error
     finally:
         connection.close()
     if answer.status < 300:
