@@ -89,6 +89,11 @@ def test_an_environment_that_others_wrote_does_no_harm(here, document, said):
         assert said in lading.fails(2, "package", "create", "-f", path, "-m", "words:1", *sets)
 
 
+def test_an_empty_reference_is_told_as_one(here):
+    lading, _ = here
+    assert "environment '': is no reference" in lading.fails(2, "package", "show", "")
+
+
 def test_routes_of_an_environment_that_are_none_are_told(here):
     lading, folder = here
     document = {"image": "debian:bookworm", "inference_config": {"scoring_route": "x"}}

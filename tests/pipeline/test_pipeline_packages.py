@@ -252,6 +252,8 @@ def test_a_package_is_an_environment_that_serves_by_itself(context, environ, fol
         azure.ml(outside, endpoint="a", instance_count=0, **flags)
     told = azure.app_service(outside, app="a", group="g", plan="p")
     assert told.settings["WEBSITES_PORT"] == "8080"
+    noted = azure.look(context, "iris-pkg:1", "localhost:5000/iris:1").notes
+    assert noted[-1] == "localhost:5000 is this machine: Azure cannot pull from it"
     outside = azure.look(context, "azureml:iris-pkg@latest", "registry.example.com/team/iris:2")
     told = azure.app_service(outside, app="a", group="g", plan="p")
     assert told.commands[0] == f"lading push {made.packed.digest} registry.example.com/team/iris:2"

@@ -64,7 +64,7 @@ class One:
             raise SpecError(Issue(kind, what, "give -n NAME -v VERSION, or NAME:VERSION"))
         if self.version and self.label:
             raise SpecError(Issue(kind, "got a version and a label, expected one of them"))
-        found = AssetReference.parse(asset or f"{self.name}", kind)
+        found = AssetReference.parse(f"{self.name}" if asset is None else asset, kind)
         if self.version or self.label:
             found = replace(found, version=self.version, label=self.label)
             found = AssetReference.parse(str(found), kind)

@@ -22,8 +22,10 @@ from lading.core.reference import Reference
 from lading.pipeline import packages, shelf
 from lading.pipeline.context import Context
 from lading.pipeline.packaging import repository
+from lading.servers.azureml_batch import NAME as BATCH
 from lading.spec.azureml import text
 from lading.spec.azureml.endpoint import LENGTH, name_problem
+from lading.store.registry_api import is_loopback
 
 _SCHEMAS = "https://azuremlschemas.azureedge.net/latest"
 _PLATFORM = Platform("linux", "amd64")
@@ -107,7 +109,7 @@ def look(context: Context, package: str, image: str | None) -> Outside:
         reference,
         bill.server.port,
         routes,
-        _notes(bill),
+        _notes(bill, where),
         _variables(bill, reference),
         where == there,
         package if any(str(one) == package for one, _ in context.store.tags()) else digest,
@@ -239,11 +241,18 @@ def _push(outside: Outside) -> tuple[str, ...]:
     return () if outside.is_pushed else (f"lading push {outside.source} {outside.tagged}",)
 
 
-def _notes(bill: Bill) -> tuple[str, ...]:
-    """Say what has to be known of a package whose model is fetched at start."""
-    if bill.model.mode == "copy":
-        return ()
-    return ("the model is downloaded at start: the platform has to let the container reach its source",)
+def _notes(bill: Bill, where: Reference) -> tuple[str, ...]:
+    """Say what has to be known before a platform is trusted with a package."""
+    found = []
+    if bill.model.mode != "copy":
+        found.append(
+            "the model is downloaded at start: the platform has to let the container reach its source"
+        )
+    if is_loopback(where.registry or ""):
+        found.append(f"{where.registry} is this machine: Azure cannot pull from it")
+    if bill.server.name == BATCH:
+        found.append('its script scores mini batches: a request has to bring files, {"files": {NAME: TEXT}}')
+    return tuple(found)
 
 
 def _variables(bill: Bill, image: Reference) -> dict[str, str]:
