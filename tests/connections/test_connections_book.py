@@ -24,8 +24,9 @@ def home(tmp_path):
 
 
 @pytest.fixture
-def ring(tmp_path):
-    """A keyring of this test's own."""
+def ring(tmp_path, monkeypatch):
+    """A keyring of this test's own, which its user has named."""
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyrings.alt.file.PlaintextKeyring")
     before = keyring.get_keyring()
     mine = PlaintextKeyring()
     mine.file_path = str(tmp_path / "elsewhere" / "ring.cfg")
@@ -46,6 +47,15 @@ def no_ring():
 
 def everything_in(folder):
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_keyring_that_is_a_file_in_clear_is_not_taken_unless_it_is_named(home, ring, monkeypatch):
+    monkeypatch.delenv("PYTHON_KEYRING_BACKEND")
+    monkeypatch.setattr(keyring.core, "load_config", lambda: None)  # what this machine's user has named
+    with pytest.raises(RegistryError, match="a file in clear") as caught:
+        Safe(home, {}).keep(ConnectionDraft(FEED, SECRET))
+    assert "--insecure-storage" in caught.value.issues[0].fix
+    assert SECRET.encode() not in everything_in(home.parent)
 
 
 def test_a_secret_goes_to_the_keyring_and_into_no_file_of_ours(home, ring):

@@ -62,6 +62,7 @@ class Safe:
             write_private(self._file(kept), draft.secret)
             return kept
         where = f"connection {connection.name!r}"
+        _refuse_clear(where)
         _asked(where, "set_password", _SERVICE, key, draft.secret)
         if _asked(where, "get_password", _SERVICE, key) != draft.secret:
             raise RegistryError(Issue(where, "the keyring does not keep what it is given", _ELSEWHERE))
@@ -78,6 +79,20 @@ class Safe:
 
     def _file(self, connection: Connection) -> Path:
         return self.home / _FOLDER / connection.key
+
+
+def _refuse_clear(where: str) -> None:
+    """Refuse a keyring that is a file in clear, where nobody has named it: keyrings.alt falls back to one."""
+    try:
+        from keyring import core
+    except ImportError:
+        return  # asking it says so
+    backend = core.get_keyring()
+    parts = getattr(backend, "backends", None) or [backend]  # a chain writes to its first
+    if type(parts[0]).__name__ != "PlaintextKeyring" or core.load_env() or core.load_config():
+        return
+    what = "there is no keyring of the operating system's here, and the library's own is a file in clear"
+    raise RegistryError(Issue(where, what, _ELSEWHERE))
 
 
 def _asked(where: str, function: str, *arguments: str) -> Any:  # noqa: ANN401 - as keyring has it
