@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from lading.core.digest import Digest
 from lading.core.endpoint import Deployment, Endpoint
 from lading.core.errors import IntegrityError
 from lading.deploy.folder import Folder
+from lading.deploy.logfile import LogFile
 from lading.deploy.rollout import Record
 
 KEYS = {"primary": "a", "secondary": "b"}
@@ -67,3 +70,27 @@ def test_what_is_not_there_is_not_there(folder):
     assert not folder.has("first", "red")
     assert not folder.has("../endpoints/first")
     assert not folder.has("third", "blue")
+
+
+def test_what_is_written_meanwhile_does_not_bring_logs_back(folder):
+    is_over = threading.Event()
+    log = LogFile(folder.log("first", "blue", "blue-1"))
+
+    def write():
+        while not is_over.is_set():
+            log.write(b"still there\n")
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(10):
+            log.path.parent.mkdir(parents=True, exist_ok=True)
+            for number in range(2, 100):  # removing them takes a while, in which the first comes back
+                folder.log("first", "blue", f"blue-{number}").write_bytes(b"there\n")
+            folder.forget_deployment("first", "blue")
+            assert list((folder.root / "logs" / "first").iterdir()) == []
+    finally:
+        is_over.set()
+        for writer in writers:
+            writer.join()

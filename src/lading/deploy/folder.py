@@ -100,12 +100,12 @@ class Folder:
         """Forget an endpoint, its deployments and their logs."""
         (self._of(name) / "endpoint.json").unlink(missing_ok=True)
         for folder in (self._of(name), self.root / "logs" / name):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
     def forget_deployment(self, endpoint: str, name: str) -> None:
         """Forget a deployment and its logs."""
         (self._of(endpoint) / "deployments" / f"{name}.json").unlink(missing_ok=True)
-        shutil.rmtree(self.logs(endpoint, name), ignore_errors=True)
+        _remove(self.logs(endpoint, name))
 
     def world(self) -> Path:
         """Make the folder in which instances lie, and take away one that a killed supervisor left.
@@ -146,6 +146,14 @@ class Folder:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, whatever those that are being ended still write to files in it."""
+    gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    with contextlib.suppress(OSError):
+        folder.replace(gone)  # from here on nothing comes back at its old path
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 @contextlib.contextmanager
