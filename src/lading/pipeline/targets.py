@@ -19,6 +19,7 @@ from lading.pipeline.context import Context
 from lading.pipeline.publish import free_port
 from lading.pipeline.run import command, on_socket, user
 
+_AZURES = "azureml_online"
 _SOCKET = "s"
 _HOST = "127.0.0.1"
 # who may ask, and where it listens, is the endpoint's affair
@@ -59,7 +60,8 @@ class Sandboxes:
             listening = server.listen(_HOST, address.port)
             argv, env = [*argv, *listening.arguments], {**env, **listening.variables}
         lent = delivery.lend(self.context, bill)
-        env |= {**shelf.identity(package, *_served_as(deployment)), **_settings(deployment), **lent.env}
+        settings = _settings(deployment, bill.server.name)
+        env |= {**shelf.identity(package, *_served_as(deployment)), **settings, **lent.env}
         running = opened.start(argv, env=env, tmp=folder, network=not is_apart, mounts=lent.mounts)
         running.follow(log)
         routes = packages.routes_of(bill)
@@ -75,13 +77,16 @@ def _served_as(deployment: Deployment) -> tuple[str, str]:
     return name, version
 
 
-def _settings(deployment: Deployment) -> dict[str, str]:
+def _settings(deployment: Deployment, server: str) -> dict[str, str]:
     given = {
         name: value for name, value in deployment.environment_variables.items() if not name.startswith(_OURS)
     }
     # whoever asks is told by the endpoint, which gives up first
     timeout_s = deployment.request_settings.request_timeout_ms / 1000 + 1
-    return {"LADING_REQUEST_TIMEOUT_S": f"{timeout_s:g}", "LADING_GRPC_PORT": "0", **given}
+    ours = {"LADING_REQUEST_TIMEOUT_S": f"{timeout_s:g}", "LADING_GRPC_PORT": "0"}
+    if server == _AZURES:  # its one worker would be busy with what nobody waits for
+        ours["SCORING_TIMEOUT_MS"] = f"{timeout_s * 1000:.0f}"
+    return {**ours, **given}
 
 
 def all_targets(context: Context) -> Mapping[str, Target]:
