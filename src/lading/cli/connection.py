@@ -119,12 +119,20 @@ def list_(*, common: GroupCommon = GroupCommon()) -> int:
     return 0
 
 
-def delete(*, name: Named, common: GroupCommon = GroupCommon()) -> int:
+def delete(
+    *,
+    name: Named,
+    yes: Annotated[bool, Parameter(alias="-y", negative="")] = False,  # noqa: ARG001 - nothing is asked
+    common: GroupCommon = GroupCommon(),
+) -> int:
     """Forget a connection, and its secret where lading had it kept.
 
     For example:
 
         lading connection delete -n feed
+
+    Args:
+        yes: Taken, as az has it; nothing is asked.
     """
     console = Console(common)
     with pipeline.Context(common.settings(), console.event) as context:
