@@ -302,7 +302,7 @@ def test_a_package_that_does_not_load_is_named_with_what_it_wrote_last(lading, p
     assert "the last that it wrote: " in error
     with pytest.raises(InferenceServerException) as refused:
         triton.load_model("broken:1")
-    told = "its server ended with status 1: the model did not load: RuntimeError: out of paper"
+    told = "its server ended with status 3: the model did not load: RuntimeError: out of paper"
     assert told in str(refused.value)
     assert "score.py" not in str(refused.value)
     assert "the last that it wrote" not in str(refused.value)

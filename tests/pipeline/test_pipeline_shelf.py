@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from lading.store import LayoutStore
 from models import write_iris
 from running import Lading
 
@@ -18,9 +19,10 @@ def shelf(lading, tmp_path_factory):
     lading("pack", folder, "-t", "iris:shelf", "--no-verify")
     own = Lading(tmp_path_factory.mktemp("shelf") / "home")
     shutil.copytree(lading.home / "store", own.home / "store")
-    for name in own.json("list"):
-        if name["name"] != "iris:shelf":
-            own("rm", name["name"])
+    store = LayoutStore(own.home / "store")
+    for name, _ in list(store.tags()):  # packages, and assets of workspaces
+        if str(name) != "iris:shelf":
+            store.untag(name)
     return own
 
 

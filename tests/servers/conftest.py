@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import shutil
 import tarfile
 import urllib.error
 import urllib.request
@@ -91,9 +92,10 @@ def serve(lading):
 
 
 @pytest.fixture(scope="session")
-def image(debian_image):
+def image(debian_image, tmp_path_factory):
     """Lay files upon the image of Debian's Python; return what a spec names as its base."""
-    store = LayoutStore(debian_image)
+    layout = shutil.copytree(debian_image, tmp_path_factory.mktemp("images") / "layout")
+    store = LayoutStore(layout)
 
     def blob(media_type, data):
         return Descriptor(media_type, documents.write(store, data), len(data)).to_json()
@@ -114,7 +116,7 @@ def image(debian_image):
         manifest["config"] = blob(CONFIG, canonical.encode(config))
         made = Descriptor.from_json(blob(below.media_type, canonical.encode(manifest)))
         store.tag(Reference.parse(f"{name}:1"), made)
-        return f"oci:{debian_image}:{name}:1"
+        return f"oci:{layout}:{name}:1"
 
     return make
 
