@@ -200,7 +200,7 @@ def test_what_a_deployment_runs_is_kept_without_a_name(own):
     digest = Digest.parse(lading.json("show", "echo:1")["digest"])
     folder = Folder(lading.home / "endpoints")
     folder.write_endpoint(Endpoint("my-endpoint"))
-    folder.write_keys("my-endpoint", {})
+    folder.write_keys("my-endpoint", {"primary": "one", "secondary": "two"})
     folder.write_deployment(Record(Deployment("blue", "my-endpoint", "echo:1", digest)))
     lading("rm", "echo:1")
     age(lading.home / "store")

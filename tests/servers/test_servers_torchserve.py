@@ -96,6 +96,7 @@ def test_several_files_of_pytorchs_are_refused(tmp_path):
         SERVER.needs(PackageSpec(), as_files(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_the_real_server_answers_with_an_authors_handler(lading, packed, model, tmp_path):
     wheels = tmp_path / "wheels"
