@@ -188,6 +188,15 @@ def test_one_that_is_stopped_at_once_is_gone_at_once(open_sandbox, tmp, kind):
     wait_for(lambda: not marked(marker), 5)
 
 
+def test_one_that_has_no_handler_for_sigterm_is_not_waited_for(open_sandbox, tmp):
+    code = "import time; open('/tmp/ready', 'w').close(); time.sleep(1000)"
+    with running(open_sandbox(), code, tmp) as one:
+        wait_for((tmp / "ready").exists)
+        begun = time.monotonic()
+        one.stop(40)
+        assert time.monotonic() - begun < 20
+
+
 def test_a_process_that_ignores_sigterm_is_killed_with_its_children(open_sandbox, tmp, unpacked):
     marker = f"lading-test-{os.getpid()}-{time.monotonic_ns()}"
     code = f"""

@@ -110,7 +110,8 @@ def _watch(command: int, order: dict[str, Any]) -> tuple[int, Any]:
     poll.register(0, select.POLLIN)
     while ended not in (ready := dict(poll.poll())):
         if 0 in ready and not os.read(0, 1 << 16):
-            stop(command, signal.SIGKILL)
+            for process in {target, command}:  # bubblewrap's child, which may not yet end with it
+                stop(process, signal.SIGKILL)
             break
     _, wait_status, usage = os.wait4(command, 0)
     if "engine" in order:

@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +22,8 @@ _PIPE_BYTES = 4096
 _LOOK_S = 0.5
 _copying = threading.Lock()
 _KILL_S = 10.0
+_ASK_S = 0.1
+_SIGTERM = 1 << (signal.SIGTERM - 1)
 # -S and -I: start in 10 ms, from nothing but the standard library
 _SCRIPT = "import sys; sys.path.append(sys.argv[1]); import cell; cell.main(*map(int, sys.argv[2:]))"
 
@@ -150,14 +154,31 @@ class Cell:
         return status
 
     def stop(self, timeout_s: float = 10.0) -> int:
-        """Send SIGTERM, and SIGKILL to everything inside after `timeout_s`; return the exit status."""
+        """Send SIGTERM, and SIGKILL to everything inside after `timeout_s`; return the exit status.
+
+        What has no handler for SIGTERM, a server that has just begun for one, would be ended by it anywhere
+        but as process 1, for which the kernel drops it (pid_namespaces(7)): it is killed at once.
+        """
         self._is_ending = True
+        deadline_s = time.monotonic() + timeout_s
         if self._watcher.poll() is None:
             self.peak_memory_bytes()
-            self._watcher.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._watcher.wait(timeout_s)
+            # asked once: Python takes its handlers back while it ends
+            if not _is_deaf(self._first(deadline_s)):
+                self._watcher.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._watcher.wait(max(0.0, deadline_s - time.monotonic()))
         return self._end()
+
+    def _first(self, deadline_s: float) -> int:
+        """Return the host's number of process 1 inside, 0 where there is none; wait for that of an engine."""
+        if self._main_process is None:
+            return next((one for one in _family(self._watcher.pid) if _is_first(one)), 0)
+        while not (process := self._main_process()) and self._watcher.poll() is None:
+            if time.monotonic() + _ASK_S > deadline_s:
+                break
+            time.sleep(_ASK_S)
+        return process
 
     def _end(self) -> int:
         """Close the lifeline, which kills whatever still runs; reap; return the exit status."""
@@ -241,9 +262,27 @@ def _parents() -> dict[int, int]:
 
 
 def _high_water_bytes(process: int) -> int:
-    """Return VmHWM (proc_pid_status(5))."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) << 10
-    return 0
+    return int((_status(process).get("VmHWM") or ["0"])[0]) << 10
+
+
+def _is_first(process: int) -> bool:
+    """Tell whether it is process 1 of a pid namespace below ours."""
+    numbers = _status(process).get("NSpid", [])
+    return len(numbers) > 1 and numbers[-1] == "1"
+
+
+def _is_deaf(process: int) -> bool:
+    """Tell whether a process neither handles SIGTERM, nor blocks nor ignores it; not of one that is gone."""
+    status = _status(process) if process else {}
+    masks = [status[name] for name in ("SigCgt", "SigIgn", "SigBlk") if status.get(name)]
+    return bool(masks) and not any(int(mask[0], 16) & _SIGTERM for mask in masks)
+
+
+def _status(process: int) -> dict[str, list[str]]:
+    """Read what the kernel tells of a process (proc_pid_status(5)); nothing of one that is gone."""
+    try:
+        text = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    rows = (line.partition(":") for line in text.splitlines())
+    return {name: words.split() for name, _, words in rows}
