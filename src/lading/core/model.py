@@ -19,15 +19,15 @@ NEVER_PACKAGED = frozenset(
 )
 """Names of files and folders that lie beside a model or its code, and are left out of every package."""
 
-Origin = Literal["pickle", "mlflow", "spec", "installed"]
+Origin = Literal["pickle", "file", "mlflow", "spec", "installed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """A PEP 508 requirement and where it was learnt.
 
-    `pickle`: the file names the library; `mlflow`: the model's own requirements; `spec`: the author's;
-    `installed`: the version found in the environment that packs.
+    `pickle`, `file`: the model's file names the library; `mlflow`: the model's own requirements; `spec`: the
+    author's; `installed`: the version found in the environment that packs.
     """
 
     text: str
@@ -63,11 +63,11 @@ class ModelFacts:
     root: Path
     """The file or folder given."""
     format: str
-    """`sklearn`, `mlflow` or `python`."""
+    """The name of a row of `lading.model.formats`: `sklearn`, `mlflow`, `xgboost`, …"""
     flavour: str
     """What it is, for people: `sklearn RandomForestClassifier`."""
     loader: str
-    """The module of `lading_runtime.loaders` that loads it."""
+    """The module of `lading_runtime.loaders` that loads it, or, dotted, one of the model's environment."""
     loader_options: Mapping[str, Any] = field(default_factory=dict)
     """JSON values; paths in it are relative to the model's folder in the package."""
     files: tuple[ModelFile, ...] = ()

@@ -47,7 +47,7 @@ from lading.lock.wheels import Found, Tally
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-_TOLD = {"pickle", "installed"}
+_TOLD = {"pickle", "file", "installed"}
 """Origins of requirements that no author has written."""
 _MOST_BUILDS = 50
 

@@ -17,7 +17,8 @@ from lading.lock.question import Question
 if TYPE_CHECKING:
     from packaging.requirements import Requirement as Parsed
 
-_LEARNT = ("pickle", "installed")
+_TOLD = ("pickle", "file")
+_LEARNT = (*_TOLD, "installed")
 
 
 def settled(question: Question, lock: Lock, *, python_told: bool, missing: bool) -> Iterator[Question]:
@@ -65,7 +66,7 @@ def _agree(told: Requirement, locked: Requirement) -> bool:
     if told == locked:
         return True
     one, other = _parsed(told), _parsed(locked)
-    if told.origin == locked.origin == "pickle" or (one.marker, one.url) != (other.marker, other.url):
+    if told.origin == locked.origin in _TOLD or (one.marker, one.url) != (other.marker, other.url):
         return False
     if told.origin == locked.origin:
         # the files leave it open; another major version tells of another training

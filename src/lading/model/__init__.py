@@ -1,6 +1,7 @@
 """Files of a model go in, `ModelFacts` come out; nothing of the model is executed, imported or unpickled."""
 
-from lading.model.formats import as_files, inspect, is_known
+from lading.model.formats import Format, as_files, inspect, is_known
 from lading.model.refusal import refuse
+from lading.model.request import Request
 
-__all__ = ["as_files", "inspect", "is_known", "refuse"]
+__all__ = ["Format", "Request", "as_files", "inspect", "is_known", "refuse"]

@@ -1,18 +1,25 @@
-"""The formats of models: one row and one file each. A path goes in, `ModelFacts` come out."""
+"""The formats of models: one row and one file each. A path goes in, `ModelFacts` come out.
+
+Whoever has a format of their own registers a `Format` by an entry point of the group `lading.formats`.
+"""
 
 from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts
 from lading.core.spec import LoaderWay
 from lading.model import mlflow, onnx, routine, sklearn
 from lading.model.request import Request
-from lading.model.sniff import is_pickled
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,9 @@ FORMATS = (
     Format("mlflow", mlflow.recognise, mlflow.inspect),
     Format("sklearn", sklearn.recognise, sklearn.inspect),
 )
-"""The first that recognises a model inspects it."""
+"""The first that recognises a model inspects it; then those of others are asked, by name."""
+GROUP = "lading.formats"
+"""The group of entry points, each a `Format`."""
 
 _EXPECTED = (
     "expected an MLflow model folder, a scikit-learn estimator saved by pickle, joblib or cloudpickle, "
@@ -51,9 +60,12 @@ def inspect(
     if issues:
         raise ModelError(*issues)
     request = Request(path, code, entry, loader)
-    for form in FORMATS:
-        if form.recognise(request):
-            return form.inspect(request)
+    form = _recognised(request)
+    if form is not None:
+        return form.inspect(request)
+    if path.is_file():
+        # it is no pickle either: this says why
+        return sklearn.inspect(request)
     raise ModelError(Issue(str(path), "no model in a format known here", _EXPECTED))
 
 
@@ -61,11 +73,31 @@ def is_known(path: Path, *, code: Path | None = None, entry: str | None = None) 
     """Tell whether `inspect` has a format for a model; True where it will say what is wrong with the path."""
     if any(_missing("model", path)) or any(_missing("code", code)):
         return True
-    request = Request(path, code, entry)
-    # a single file is always looked at as a pickle, to say why it is none
-    return any(map(is_pickled, request.files)) or any(
-        form.recognise(request) for form in FORMATS if form.name != "sklearn"
-    )
+    return _recognised(Request(path, code, entry)) is not None
+
+
+def _recognised(request: Request) -> Format | None:
+    """Return the format of a model: others' own are asked, and imported, where none of ours is."""
+    return next((form for form in chain(FORMATS, _of_others()) if form.recognise(request)), None)
+
+
+def _of_others() -> Iterator[Format]:
+    """Load the formats that installed distributions bring, by name; raise ModelError where one is broken."""
+    import importlib.metadata
+
+    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda one: one.name):
+        try:
+            found = entry.load()
+        except Exception as error:
+            raise ModelError(_broken(entry, f"cannot be loaded: {error}")) from error
+        if not isinstance(found, Format):
+            raise ModelError(_broken(entry, f"is a {type(found).__name__}, expected a lading.model.Format"))
+        yield found
+
+
+def _broken(entry: EntryPoint, what: str) -> Issue:
+    where = f"format {entry.name!r} of {entry.dist.name if entry.dist else 'a distribution'}"
+    return Issue(where, what, "mend the distribution that brings it, or uninstall it")
 
 
 def as_files(path: Path, *, code: Path | None = None, entry: str | None = None) -> ModelFacts:

@@ -17,6 +17,7 @@ from lading.core.signature import Signature
 from lading.model import mlflow_environment, mlflow_lean, saved, skops
 from lading.model.distributions import distribution_of
 from lading.model.documents import parse_json, read_yaml
+from lading.model.flavour import SKLEARN, Flavour, Lean
 from lading.model.mlflow_example import read_examples
 from lading.model.mlflow_requirements import FRAMEWORKS, framework_version, merged, pinned, told_requirements
 from lading.model.request import Request
@@ -136,7 +137,7 @@ def _native(
     method = str(pyfunc.get("predict_fn") or "predict")
     options: dict[str, Any] = {"file": file.path, "method": method}
     library = pinned(FRAMEWORKS[flavour], framework_version(flavour, settings))
-    always = () if flavour == "sklearn" else (mlflow_lean.SKLEARN,)
+    always = () if flavour == "sklearn" else (SKLEARN,)
     slim = "mlflow is not needed to serve it"
     if form == "skops":
         found = skops.inspect(file)
@@ -206,7 +207,7 @@ def _other(
     if source:
         why = "the model is Python code, which is run to load it"
         risks.append(Risk("MLmodel", Path(str(source)).name, why))
-    given = mlflow_lean.Flavour(
+    given = Flavour(
         settings, pyfunc, files, _signature(document), document, frozenset(asked), frozenset(unfollowed)
     )
     lean = None if request.loader == "mlflow" else mlflow_lean.find(flavour, given)
@@ -214,7 +215,7 @@ def _other(
         modules.add(str(pyfunc.get("loader_module") or "mlflow.pyfunc"))
         method = str(pyfunc.get("predict_fn") or "predict")
         # MLflow finds it by itself; those who hold answers against the signature have to know
-        lean = mlflow_lean.Lean("pyfunc", {"method": method} if method != "predict" else {})
+        lean = Lean("pyfunc", {"method": method} if method != "predict" else {})
         note = f"{flavour} is loaded by mlflow"
     else:
         modules.update(filter(None, (FRAMEWORKS.get(flavour, "").replace("-", "_"),)))

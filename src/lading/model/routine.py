@@ -16,12 +16,12 @@ from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, Requirement, Risk
 from lading.model.code import FirstParty, imports_of, parse
 from lading.model.distributions import distribution_of, installed_requirements
+from lading.model.plain import requirements_beside
 from lading.model.request import Request
 from lading.model.saved import joined
 from lading.model.sklearn import (
     follow_data,
     notes_of,
-    requirements_beside,
     requirements_of,
     risks_of,
     saved_with,

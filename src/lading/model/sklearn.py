@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Risk
@@ -16,6 +15,7 @@ from lading.model.code import FirstParty
 from lading.model.compression import open_source
 from lading.model.distributions import Found, installed_version, pickled_requirements
 from lading.model.estimator import Estimator, describe
+from lading.model.plain import requirements_beside
 from lading.model.request import Request
 from lading.model.sniff import could_be_loaded, is_pickled, reads_as_pickle
 from lading.model.walk import Walked, walk
@@ -44,7 +44,7 @@ class Pickled:
 
 def recognise(request: Request) -> bool:
     """Tell whether the path is, or holds, a pickled file."""
-    return request.path.is_file() or any(map(is_pickled, request.files))
+    return any(map(is_pickled, request.files))
 
 
 def follow(file: ModelFile, first_party: FirstParty) -> Pickled:
@@ -208,9 +208,3 @@ def notes_of(pickled: Pickled) -> tuple[str, ...]:
     if pickled.serialization == "joblib":
         notes.append(f"joblib, compressed by {pickled.compressor}" if pickled.compressor else "joblib")
     return tuple(notes)
-
-
-def requirements_beside(path: Path) -> Path | None:
-    """Find the author's own list of requirements in the model's folder, as MLflow prefers them."""
-    candidates = (path / "requirements.txt", path / "conda.yaml") if path.is_dir() else ()
-    return next((candidate for candidate in candidates if candidate.is_file()), None)

@@ -126,15 +126,15 @@ def warm(model: Loaded) -> float | None:
 
 
 def load(job: Mapping[str, Any]) -> Loaded:
-    """Load a model by the loader that the bill names."""
+    """Load a model by the loader that the bill names: one of ours, or a dotted module of its environment."""
     name = str(job["loader"])
-    if not name.isidentifier():
-        message = f"got loader {name!r}, expected a module of lading_runtime.loaders"
+    if not all(part.isidentifier() for part in name.split(".")):
+        message = f"got loader {name!r}, expected a module"
         raise ValueError(message)
     code = job.get("code") or {}
     if code.get("path"):
         sys.path.insert(0, str(code["path"]))
-    loader = importlib.import_module(f"lading_runtime.loaders.{name}")
+    loader = importlib.import_module(name if "." in name else f"lading_runtime.loaders.{name}")
     loaded: Loaded = loader.load(str(job["path"]), {**job["options"], "code": code})
     return loaded
 
