@@ -120,3 +120,17 @@ def test_nothing_of_azure_is_called(here):
     lading, _ = here
     assert "add --dry-run" in lading.fails(9, "deploy", "azureml", "iris:1")
     assert "is not in the store" in lading.fails(8, "deploy", "app-service", "iris:1", "-n", "x", "--dry-run")
+
+
+def test_a_model_that_is_code_is_packaged_where_its_author_is_trusted(here):
+    lading, folder = here
+    (folder / "echo").mkdir()
+    (folder / "echo/echo.py").write_text("")
+    (folder / "echo/requirements.txt").write_text("mlflow\n")
+    flavor = "{loader_module: mlflow.pyfunc.loaders.code_model, model_code_path: /home/me/echo.py}"
+    (folder / "echo/MLmodel").write_text(f"flavors: {{python_function: {flavor}}}\n")
+    lading("model", "create", "-n", "echo", "--type", "mlflow_model", "--path", folder / "echo")
+    asked = ["-m", "echo:1", "--set", "target_environment=pkg", "inferencing_server.type=lading", "--offline"]
+    assert "if you trust this one: --allow-unsafe echo.py" in lading.fails(3, "package", "create", *asked)
+    # the base is what is missing then, of which nothing is in a fresh cache
+    assert "not in the cache" in lading.fails(8, "package", "create", *asked, "--allow-unsafe", "echo.py")

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from lading.cli.assets import File, Name, Named, Set, WorkspaceName
 from lading.cli.console import Console, GroupCommon
 from lading.cli.endpoint import begin, confirm
+from lading.cli.options import AllowUnsafe
 from lading.pipeline import deployments
 from lading.pipeline.endpoints import Given
 
@@ -29,6 +30,7 @@ def create(
         bool, Parameter(name=["--package-model", "--with-package"], negative="")
     ] = False,
     no_wait: Annotated[bool, Parameter(negative="")] = False,
+    allow_unsafe: AllowUnsafe = (),
     workspace: WorkspaceName = None,
     common: GroupCommon = GroupCommon(),
 ) -> None:
@@ -51,7 +53,7 @@ def create(
         no_wait: Do not wait until it answers.
     """
     console, context = begin(common, workspace)
-    given = Given(file, set_, name, endpoint_name)
+    given = Given(file, set_, name, endpoint_name, allow_unsafe)
     found = deployments.create(context, given, target=target, all_traffic=all_traffic, wait=not no_wait)
     _print(console, found)
 
@@ -105,6 +107,7 @@ def update(
     set_: Set = (),
     target: TargetKind | None = None,
     no_wait: Annotated[bool, Parameter(negative="")] = False,
+    allow_unsafe: AllowUnsafe = (),
     workspace: WorkspaceName = None,
     common: GroupCommon = GroupCommon(),
 ) -> None:
@@ -124,7 +127,7 @@ def update(
     """
     console, context = begin(common, workspace)
     more = [] if instance_count is None else [f"instance_count={instance_count}"]
-    given = Given(file, (*set_, *more), name, endpoint_name)
+    given = Given(file, (*set_, *more), name, endpoint_name, allow_unsafe)
     _print(console, deployments.update(context, given, target=target, wait=not no_wait))
 
 

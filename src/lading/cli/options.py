@@ -13,6 +13,10 @@ from lading.core.bases import BaseName
 from lading.core.platform import Platform
 from lading.core.spec import CondaWay, Indexes, LoaderWay, Mode, PackageSpec
 
+AllowUnsafe = Annotated[
+    tuple[str, ...], Parameter(negative="", help="Accept this global of the pickle, as module.name.")
+]
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
@@ -54,9 +58,7 @@ class What:
             negative="", help="Where it is downloaded from: oci://, https://, s3://, …; may be repeated."
         ),
     ] = ()
-    allow_unsafe: Annotated[
-        tuple[str, ...], Parameter(negative="", help="Accept this global of the pickle, as module.name.")
-    ] = ()
+    allow_unsafe: AllowUnsafe = ()
 
     def spec(self, target: Path | None) -> PackageSpec:
         """Read the spec of a model, a spec file or the current folder, then apply these options."""

@@ -13,6 +13,7 @@ from lading.cli import assets as shown
 from lading.cli import verbs
 from lading.cli.assets import File, Name, One, Reference, Set, Where, WorkspaceName
 from lading.cli.console import Console, GroupCommon, SandboxKind, size
+from lading.cli.options import AllowUnsafe
 from lading.core.assets import AssetReference
 from lading.core.errors import Issue, SpecError
 from lading.pipeline import packages
@@ -40,6 +41,7 @@ class How:
     offline: Annotated[bool, Parameter(negative="", help="Use what is cached, reach no network.")] = False
     verify: Annotated[bool, Parameter(help="Run the package in a sandbox before it is kept.")] = True
     sandbox: Annotated[SandboxKind | None, Parameter(help="Where to verify.")] = None
+    allow_unsafe: AllowUnsafe = ()
 
 
 def create(
@@ -154,6 +156,7 @@ def make(
             upgrade=how.upgrade,
             verify=how.verify,
             sandbox=how.sandbox,
+            allow_unsafe=how.allow_unsafe,
         )
     asset = made.environment.asset
     told = {"reused": "  reused: the same package was there", "updated": "  edited"}.get(made.how, "")

@@ -33,8 +33,8 @@ class Deployable(NamedTuple):
     digest: Digest
 
 
-def find(context: Context, found: OnlineDeployment) -> Deployable:
-    """Find the package that a file names, or make one of what else it names.
+def find(context: Context, found: OnlineDeployment, allow_unsafe: tuple[str, ...] = ()) -> Deployable:
+    """Find the package that a file names, or make one of what else it names, and what is allowed of it.
 
     Raises SpecError where it names too little, and what packaging raises.
     """
@@ -44,7 +44,7 @@ def find(context: Context, found: OnlineDeployment) -> Deployable:
         what = "has no model, so environment has to name a package, as NAME:VERSION"
         fix = "name one, or give a model with its environment"
         raise SpecError(Issue(f"deployment {found.name!r}", what, fix))
-    return _made(context, found)
+    return _made(context, found, allow_unsafe)
 
 
 def _named(context: Context, name: str) -> Deployable:
@@ -61,7 +61,7 @@ def _named(context: Context, name: str) -> Deployable:
     return Deployable(str(package.reference), packages.bring(context, package))
 
 
-def _made(context: Context, found: OnlineDeployment) -> Deployable:
+def _made(context: Context, found: OnlineDeployment, allow_unsafe: tuple[str, ...]) -> Deployable:
     """Package what a file names, as Azure does with `--package-model`: here there is no other way."""
     name = f"{found.endpoint_name}-{found.name}"
     model = _model(context, found, name)
@@ -84,7 +84,7 @@ def _made(context: Context, found: OnlineDeployment) -> Deployable:
         model_configuration=ModelConfiguration("copy", place),
         environment_variables=found.environment_variables,
     )
-    made = packages.create(context, package, model.reference)
+    made = packages.create(context, package, model.reference, allow_unsafe=allow_unsafe)
     context.events(Event("deploy", "stage", f"{found.name}: packaged as {made.environment.reference}"))
     return Deployable(str(made.environment.reference), packages.bring(context, made.environment))
 

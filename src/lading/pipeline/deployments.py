@@ -37,7 +37,7 @@ def create(
     known = {one["name"]: one for one in _listed(context, str(found.endpoint_name))}
     before = known.get(found.name or "")
     target = target or (before["target"] if before else "machine")
-    deployment = _deployment(context, found, target)
+    deployment = _deployment(context, found, target, allow_unsafe=given.allow_unsafe)
     return _put(context, deployment, all_traffic=all_traffic, wait=wait)
 
 
@@ -53,7 +53,8 @@ def update(
         return create(context, given, target=target, wait=wait)
     before = _found(context, given.endpoint_name, given.name)
     found = deployment_file.load(None, given.all(), context.events, known=deployment_file.of(before))
-    return _put(context, _deployment(context, found, target or before.target, before), wait=wait)
+    deployment = _deployment(context, found, target or before.target, before, allow_unsafe=given.allow_unsafe)
+    return _put(context, deployment, wait=wait)
 
 
 def show(context: Context, endpoint: str, name: str) -> dict[str, Any]:
@@ -117,13 +118,18 @@ def _found(context: Context, endpoint: str | None, name: str | None) -> Deployme
 
 
 def _deployment(
-    context: Context, found: OnlineDeployment, target: TargetName, before: Deployment | None = None
+    context: Context,
+    found: OnlineDeployment,
+    target: TargetName,
+    before: Deployment | None = None,
+    *,
+    allow_unsafe: tuple[str, ...] = (),
 ) -> Deployment:
     """Find what a file names; raise where it is not there, or cannot run there."""
     if before is not None and found.environment == before.environment and found.model is None:
         environment, package = before.environment, before.package  # whatever its name means by now
     else:
-        environment, package = deployable.find(context, found)
+        environment, package = deployable.find(context, found, allow_unsafe)
     deployment = Deployment(
         name=str(found.name),
         endpoint_name=str(found.endpoint_name),

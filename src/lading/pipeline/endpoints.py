@@ -31,6 +31,8 @@ class Given:
     overrides: tuple[str, ...] = ()
     name: str | None = None
     endpoint_name: str | None = None
+    allow_unsafe: tuple[str, ...] = ()
+    """What a model that is packaged first may name."""
 
     def all(self) -> list[str]:
         """Return every override."""

@@ -108,6 +108,7 @@ def create(
     upgrade: bool = False,
     verify: bool = True,
     sandbox: str | None = None,
+    allow_unsafe: tuple[str, ...] = (),
 ) -> Created:
     """Package a model, and keep the package as the environment that the description names.
 
@@ -117,7 +118,8 @@ def create(
     target = package.target
     workspace = assets.place_of(context, target, writing=True)
     composed = compose(context, package, model, examples=examples)
-    packed = pack(context, composed.spec, names=None, upgrade=upgrade, verify=verify, sandbox=sandbox)
+    spec = replace(composed.spec, allow_unsafe=allow_unsafe)
+    packed = pack(context, spec, names=None, upgrade=upgrade, verify=verify, sandbox=sandbox)
     with _images(context, target) as (store, name):
         if store is not context.store:
             transfer.send(context, packed.descriptor, store, name)
