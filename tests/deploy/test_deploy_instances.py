@@ -150,6 +150,9 @@ def test_what_ends_or_cannot_be_started_or_is_too_slow_says_why(begin):
     one, _ = begin([sys.executable, "-c", "print('no such model'); raise SystemExit(3)"])
     wait(lambda: one.has_failed)
     assert one.state().reason == "it ended with status 3\n    no such model"
+    one, _ = begin([sys.executable, "-c", "print('begun')\n1 / 0"])
+    wait(lambda: one.has_failed)
+    assert one.state().reason.startswith("it ended with status 1: ZeroDivisionError: division by zero (")
     one, _ = begin(None)
     wait(lambda: one.has_failed)
     assert one.state().reason == "it could not be started: target: is full"

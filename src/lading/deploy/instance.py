@@ -13,6 +13,7 @@ from typing import IO, cast
 from lading.core.endpoint import Deployment, InstanceState
 from lading.core.errors import LadingError
 from lading.core.ports import Running
+from lading.core.words import raised
 from lading.deploy.logfile import LogFile
 from lading.deploy.probe import is_well
 from lading.deploy.target import Started, Target
@@ -132,7 +133,7 @@ class Instance:
             ready, live = self.deployment.readiness_probe, self.deployment.liveness_probe
             status = started.running.poll()
             if status is not None:
-                return f"it ended with status {status}{_last(started.running)}"
+                return f"it ended with status {status}{_last(started.running, is_first=is_first)}"
             now = time.monotonic()
             if now >= look_at:
                 if is_well(started.address, started.readiness, ready.timeout):
@@ -151,14 +152,14 @@ class Instance:
                 look_at = time.monotonic() + pause_s
             limit_s = ready.initial_delay + ready.period * ready.failure_threshold
             if is_first and now - begun > limit_s:
-                return f"it was not ready within {limit_s} s{_last(started.running)}"
+                return f"it was not ready within {limit_s} s{_last(started.running, is_first=True)}"
             # as with a startup probe: what loads for long is not ended for that
             if now >= live_at and not is_first:
                 is_live = is_well(started.address, started.liveness, live.timeout)
                 live_failures = 0 if is_live else live_failures + 1
                 if live_failures >= live.failure_threshold:
                     what = f"{started.liveness} has not answered well {live_failures} times in a row"
-                    return f"{what}{_last(started.running)}"
+                    return f"{what}{_last(started.running, is_first=False)}"
                 live_at = time.monotonic() + live.period
         return "it was told to end"
 
@@ -168,7 +169,10 @@ class Instance:
             self._changed()
 
 
-def _last(running: Running) -> str:
-    """Quote what it wrote last."""
-    lines = [line for line in running.output().splitlines() if line.strip()][-_LAST_LINES:]
+def _last(running: Running, *, is_first: bool) -> str:
+    """Quote the error of a first start, or else what it wrote last: later ones may be of any request."""
+    output = running.output()
+    if is_first and (error := raised(output)):
+        return f": {error}"
+    lines = [line for line in output.splitlines() if line.strip()][-_LAST_LINES:]
     return "".join(f"\n    {line}" for line in lines) if lines else "; it wrote nothing"

@@ -15,12 +15,12 @@ from lading.core.ports import Event, Events, Running, Sandbox, ignore
 from lading.core.report import Check, Report
 from lading.core.server import Server
 from lading.core.spec import Example
+from lading.core.words import last_words
 from lading.verify import probe
 from lading.verify.client import Answer, Client, NoAnswerError
 from lading.verify.compare import Difference, differences, predictions, rows
 from lading.verify.conform import misfits
 from lading.verify.unrecorded import checks as unrecorded
-from lading.verify.words import last_words
 
 SOCKET = "lading.sock"
 _POLL_S, _POLL_LONGEST_S = 0.005, 0.1

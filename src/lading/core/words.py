@@ -17,6 +17,11 @@ _CHARACTERS = 1500
 
 def last_words(output: str) -> str:
     """Return the error that began the last traceback, and where; without one, the last lines."""
+    return raised(output) or " | ".join(output.strip().splitlines()[-_LINES:])[-_CHARACTERS:] or "nothing"
+
+
+def raised(output: str) -> str | None:
+    """Return the error that began the last traceback, and where; None where there is none."""
     lines = output.strip().splitlines()
     starts = [number for number, line in enumerate(lines) if line.endswith(_TRACE)]
     if starts:
@@ -32,4 +37,4 @@ def last_words(output: str) -> str:
                 place = f" ({frame['file']}, line {frame['line']})"
             elif line[:1].strip() and _RAISED.match(line):
                 return f"{line}{place}"[:_CHARACTERS]
-    return " | ".join(lines[-_LINES:])[-_CHARACTERS:] or "nothing"
+    return None

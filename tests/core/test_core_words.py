@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lading.verify.words import last_words
+from lading.core.words import last_words
 
 CHAIN = """Server Settings
 2026-11-26 02:14:52,162 E [22] azmlinfsrv - User's init function failed
