@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts
@@ -92,7 +92,30 @@ def _of_others() -> Iterator[Format]:
             raise ModelError(_broken(entry, f"cannot be loaded: {error}")) from error
         if not isinstance(found, Format):
             raise ModelError(_broken(entry, f"is a {type(found).__name__}, expected a lading.model.Format"))
-        yield found
+        yield Format(
+            found.name, _careful(entry, found.recognise, object), _careful(entry, found.inspect, ModelFacts)
+        )
+
+
+def _careful(
+    entry: EntryPoint, function: Callable[[Request], Any], expected: type
+) -> Callable[[Request], Any]:
+    """Have what a format of others fails by told as theirs; a ModelError is about the model."""
+
+    def call(request: Request) -> Any:  # noqa: ANN401 - what the format returns
+        try:
+            found = function(request)
+        except ModelError:
+            raise
+        except Exception as error:
+            what = f"fails with {type(error).__name__}: {error}"
+            raise ModelError(_broken(entry, what)) from error
+        if not isinstance(found, expected):
+            what = f"gives a {type(found).__name__}, expected {expected.__module__}.{expected.__name__}"
+            raise ModelError(_broken(entry, what))
+        return found
+
+    return call
 
 
 def _broken(entry: EntryPoint, what: str) -> Issue:
