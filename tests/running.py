@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import forking
 from lading.cli.main import main
 
 LADING = [sys.executable, "-m", "lading"]
@@ -24,10 +25,11 @@ class Lading:
         self.env = {**os.environ, "LADING_HOME": str(home), "NO_COLOR": "1"}
 
     def run(self, *arguments, cwd=None, env=None):
-        command = [*LADING, *map(str, arguments)]
-        return subprocess.run(
-            command, check=False, capture_output=True, text=True, cwd=cwd, env={**self.env, **(env or {})}
-        )
+        command, env = [*map(str, arguments)], {**self.env, **(env or {})}
+        if forking.can_run(env):
+            return subprocess.CompletedProcess(command, *forking.run(command, env, cwd))
+        command = [*LADING, *command]
+        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd, env=env)
 
     def __call__(self, *arguments, cwd=None, env=None):
         """Run a command that must succeed; return what it printed."""
