@@ -318,3 +318,18 @@ def test_a_lock_says_which_conda_package_a_requirement_stands_for(smith, ask, lo
         "Python 3.11 is chosen, and the requirements are for Python 3.10",
         "the requirements are for osx-arm64, and not for linux/amd64",
     ]
+
+
+def test_what_is_installed_here_gives_way_to_what_the_author_lists(smith, ask, lock_of, tmp_path):
+    smith.wheel("app", "1.0", "lib<2")
+    for version in ("1.0", "2.0"):
+        smith.wheel("lib", version)
+    (tmp_path / "requirements.txt").write_text("app\n")
+    here = (Requirement("lib==2.0", "installed"),)
+    told = []
+    question = replace(ask(), requirements=here, requirements_file=tmp_path / "requirements.txt")
+    (part,) = lock_of(question, events=lambda event: told.append(event.text)).platforms
+    assert names(part.model) == ["app 1.0", "lib 1.0"]
+    assert any("installed here are lib==2.0" in one for one in told)
+    with pytest.raises(LockError, match=r"lib==2\.0"):
+        lock_of(replace(question, requirements=(*here, Requirement("app", "spec")), requirements_file=None))

@@ -12,7 +12,7 @@ from lading.lock.places import ResolveBase
 from lading.lock.question import Question
 from lading.lock.resolve import resolve
 from lading.lock.settle import settled
-from lading.lock.sources import surroundings
+from lading.lock.sources import pythons, surroundings
 
 __all__ = [
     "BringPython",
@@ -31,6 +31,7 @@ __all__ = [
     "drift_of_bill",
     "is_fresh",
     "kept",
+    "pythons",
     "read",
     "resolve",
     "settled",

@@ -81,7 +81,7 @@ def resolve(
     path = question.requirements_file
     read = sources.load(path, environ, solves=question.conda == "solve")
     _tell(question, read, events)
-    allows = _allowing(read)
+    allows = sources.allowing(read)
     chosen = _choose(question, read, allows)
     requirements = _requirements(question, read, events)
     uv = Uv.configured(
@@ -189,9 +189,12 @@ class _Resolver:
         asked, links = self._checked_out(asked, place, target)
         constraints = (*self.read.constraints, *provided.constraints(there, folder))
         limits = Demand({}, constraints, self.read.prereleases, links, unemitted=tuple(there))
+        pinned = asked
         for _ in range(_MOST_BUILDS):
             answer = self.uv.compile(demand_for(asked, limits), target)
             if answer.solved:
+                if asked != pinned:
+                    self._warn(_unlike(pinned, asked))
                 asked, answer, missing = unsaid.added(asked, limits, target, self.uv, answer)
                 if missing:
                     self._warn(missing)
@@ -199,6 +202,9 @@ class _Resolver:
                     self._warn(back)
                 return answer
             built = [one for one in self._built(answer.text, place, target) if one not in limits.find_links]
+            if not built and self.read.requirements and asked == pinned != _unpinned(asked):
+                asked = _unpinned(asked)
+                continue
             if not built:
                 break
             limits = replace(limits, find_links=(*limits.find_links, *built))
@@ -260,22 +266,6 @@ class _Resolver:
         if issues := [issue for one in asked for issue in wheels.not_among(found, one.text, one.who, target)]:
             raise LockError(*issues)
         return found
-
-
-def _allowing(read: Sources) -> Callable[[str], bool]:
-    """Tell which minor versions of Python the requirements file is for; LockError where it says no range."""
-    if read.requires_python is None:
-        return lambda _: True
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        allowed = SpecifierSet(read.requires_python)
-    except InvalidSpecifier as error:
-        raise LockError(
-            Issue("requires-python", f"got {read.requires_python!r}, expected versions")
-        ) from error
-    # the patch release is the base's affair: any of a minor version will do
-    return lambda minor: allowed.contains(f"{minor}.99")
 
 
 def _choose(question: Question, read: Sources, allows: Callable[[str], bool]) -> Chosen:
@@ -351,6 +341,18 @@ def _environments(
 
 def _places(spec: Indexes, file: Indexes) -> Indexes:
     return Indexes(spec.url or file.url, (*spec.extra, *file.extra), (*spec.find_links, *file.find_links))
+
+
+def _unpinned(asked: tuple[Asked, ...]) -> tuple[Asked, ...]:
+    """Take away the versions that are installed here, for what the author has not listed."""
+    return tuple(
+        replace(one, text=sources.name_of(one.text)) if one.origin == "installed" else one for one in asked
+    )
+
+
+def _unlike(pinned: tuple[Asked, ...], asked: tuple[Asked, ...]) -> str:
+    names = ", ".join(one.text for one, left in zip(pinned, asked, strict=True) if one != left)
+    return f"installed here are {names}, which do not go with the requirements: their versions are left open"
 
 
 def _versions_of(name: str, told: prose.Prose) -> str:

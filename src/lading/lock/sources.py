@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,6 +79,31 @@ def load(path: Path | None, environ: Mapping[str, str], *, solves: bool = False)
     listing = Listing()
     Reader(listing, environ).file(path)
     return _sources(listing)
+
+
+def allowing(read: Sources) -> Callable[[str], bool]:
+    """Tell which minor versions of Python the requirements file is for; LockError where it says no range."""
+    if read.requires_python is None:
+        return lambda _: True
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        allowed = SpecifierSet(read.requires_python)
+    except InvalidSpecifier as error:
+        raise LockError(
+            Issue("requires-python", f"got {read.requires_python!r}, expected versions")
+        ) from error
+    # the patch release is the base's affair: any of a minor version will do
+    return lambda minor: allowed.contains(f"{minor}.99")
+
+
+def pythons(
+    path: Path | None, environ: Mapping[str, str], *, solves: bool
+) -> tuple[str | None, Callable[[str], bool]]:
+    """Return the Python that a file names, and what tells which minor versions (`3.11`) it is for."""
+    is_telling = path is not None and path.suffix in {".toml", ".yaml", ".yml"} and path.is_file()
+    read = load(path, environ, solves=solves) if is_telling else Sources()
+    return read.python, allowing(read)
 
 
 class Surroundings(NamedTuple):

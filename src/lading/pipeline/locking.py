@@ -152,7 +152,7 @@ def _is_fresh(
     """Tell whether a lock answers a question, whatever is installed here; say which versions it prefers."""
     if locks.is_fresh(lock, question):
         return True
-    python_told = bool(what.python or facts.python)
+    python_told = plan.python_told(context, what, facts)
     asked = locks.settled(question, lock, python_told=python_told, missing=bool(facts.missing))
     if not any(locks.is_fresh(lock, one) for one in asked):
         return False

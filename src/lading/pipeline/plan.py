@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,7 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
         requirements_file=file,
         requirements_file_origin="spec" if what.requirements is not None else of_model,
         without=() if facts.loader == "pyfunc" or what.server != NATIVE else _SAVING_TOOLS,
-        python=what.python or _python(facts),
+        python=_python(context, what, facts),
         base=str(what.base) if what.base else None,
         base_digest=_base_digest(context, what.base),
         indexes=what.indexes,
@@ -171,13 +171,32 @@ def _refuse_credentials(what: PackageSpec) -> None:
         raise SpecError(*(Issue("indexes", one, CREDENTIALS_FIX) for one in found))
 
 
-def _python(facts: ModelFacts) -> str | None:
-    """Take the Python that saved the model; else, when its versions are those installed here, this one."""
-    if facts.python:
-        return ".".join(facts.python.split(".")[:2])
-    if any(one.origin == "installed" for one in facts.requirements):
-        return f"{sys.version_info.major}.{sys.version_info.minor}"
-    return None
+def python_told(context: Context, what: PackageSpec, facts: ModelFacts) -> bool:
+    """Tell whether the author, his requirements or the model's files say which Python."""
+    return bool(what.python or facts.python or _pythons(context, what, facts)[0])
+
+
+def _python(context: Context, what: PackageSpec, facts: ModelFacts) -> str | None:
+    """Take the author's word, in his requirements too, which are then left to say it (None).
+
+    Else the Python that saved the model; else, when its versions are those installed here and its own
+    requirements leave it open, this one.
+    """
+    saved = ".".join(facts.python.split(".")[:2]) if facts.python else None
+    is_installed = any(one.origin == "installed" for one in facts.requirements)
+    here = f"{sys.version_info.major}.{sys.version_info.minor}" if is_installed else None
+    likely = saved or here
+    if what.python or likely is None or (saved and what.requirements is None):
+        return what.python or likely
+    named, allows = _pythons(context, what, facts)
+    return likely if named is None and allows(likely) else None
+
+
+def _pythons(
+    context: Context, what: PackageSpec, facts: ModelFacts
+) -> tuple[str | None, Callable[[str], bool]]:
+    file = _requirements_file(what, facts)
+    return locks.pythons(file, context.environ, solves=what.conda == "solve")
 
 
 def name(what: PackageSpec) -> str:
