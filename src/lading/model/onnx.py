@@ -6,13 +6,12 @@ Protocol buffers' wire format is walked (onnx.proto3); of the weights nothing bu
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
 from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
 from lading.core.signature import Field, Signature
+from lading.model.protobuf import Span, fields, number, part, parts, text
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _GRAPH, _INITIALIZER, _INPUT, _OUTPUT = 7, 5, 11, 12
 _NAME, _TYPE, _TENSOR = 1, 2, 1
 _TENSOR_NAME = 8
@@ -33,8 +32,6 @@ _DTYPES = {
 }
 """TensorProto.DataType, as far as numpy and the serving protocols have it."""
 
-_Span = tuple[int, int]
-
 
 def signature(path: Path) -> Signature:
     """Read the graph's inputs and outputs; raise ModelError where the file is none of ONNX's.
@@ -49,83 +46,33 @@ def signature(path: Path) -> Signature:
 
 
 def _of_graph(data: mmap.mmap) -> Signature:
-    graph = _part(data, (0, len(data)), _GRAPH)
+    graph = part(data, (0, len(data)), _GRAPH)
     if graph is None:
         raise ValueError("it has no graph")
-    parts = list(_parts(data, graph))
-    weights = {_text(data, span, _TENSOR_NAME) for number, span in parts if number == _INITIALIZER}
-    inputs = (_field(data, span) for number, span in parts if number == _INPUT)
-    outputs = (_field(data, span) for number, span in parts if number == _OUTPUT)
+    found = list(parts(data, graph))
+    weights = {text(data, span, _TENSOR_NAME) for key, span in found if key == _INITIALIZER}
+    inputs = (_field(data, span) for key, span in found if key == _INPUT)
+    outputs = (_field(data, span) for key, span in found if key == _OUTPUT)
     return Signature(tuple(one for one in inputs if one.name not in weights), tuple(outputs))
 
 
-def _field(data: mmap.mmap, span: _Span) -> Field:
-    name, kind = _text(data, span, _NAME), _part(data, span, _TYPE)
-    tensor = _part(data, kind, _TENSOR) if kind else None
+def _field(data: mmap.mmap, span: Span) -> Field:
+    name, kind = text(data, span, _NAME), part(data, span, _TYPE)
+    tensor = part(data, kind, _TENSOR) if kind else None
     if tensor is None:
         return Field("any", name)
     code, shape = 0, None
-    for number, value in _fields(data, tensor):
-        if number == 1 and isinstance(value, int):
+    for key, value in fields(data, tensor):
+        if key == 1 and isinstance(value, int):
             code = value
-        elif number == 2 and isinstance(value, tuple):
-            shape = tuple(_size(data, one) for _, one in _parts(data, value))
+        elif key == 2 and isinstance(value, tuple):
+            shape = tuple(_size(data, one) for _, one in parts(data, value))
     if code not in _DTYPES:
         raise ValueError(f"{name!r} has the element type {code}")
     return Field("tensor", name, dtype=_DTYPES[code], shape=shape if shape is not None else (-1,))
 
 
-def _size(data: mmap.mmap, span: _Span) -> int:
+def _size(data: mmap.mmap, span: Span) -> int:
     """Return a dimension; -1 where it is open."""
-    return next(
-        (value for number, value in _fields(data, span) if number == 1 and isinstance(value, int)), -1
-    )
-
-
-def _text(data: mmap.mmap, span: _Span, wanted: int) -> str:
-    found = _part(data, span, wanted)
-    return data[found[0] : found[1]].decode() if found else ""
-
-
-def _part(data: mmap.mmap, span: _Span, wanted: int) -> _Span | None:
-    return next((one for number, one in _parts(data, span) if number == wanted), None)
-
-
-def _parts(data: mmap.mmap, span: _Span) -> Iterator[tuple[int, _Span]]:
-    """List the fields of a message that have a length, by number, with where they lie."""
-    for number, value in _fields(data, span):
-        if isinstance(value, tuple):
-            yield number, value
-
-
-def _fields(data: mmap.mmap, span: _Span) -> Iterator[tuple[int, int | _Span]]:
-    at, end = span
-    while at < end:
-        key, at = _varint(data, at)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, at = _varint(data, at)
-            yield number, value
-        elif wire == _BYTES:
-            size, at = _varint(data, at)
-            if size > end - at:
-                raise ValueError("a field is longer than what holds it")
-            yield number, (at, at + size)
-            at += size
-        elif wire in {_FIXED64, _FIXED32}:
-            at += 8 if wire == _FIXED64 else 4
-        else:
-            raise ValueError(f"got wire type {wire}")
-
-
-def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("got a number of more than 64 bits")
+    found = number(data, span, 1)
+    return -1 if found is None else found
