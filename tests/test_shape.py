@@ -29,6 +29,7 @@ STAGES = (
     "deploy",
     "workspace",
     "connections",
+    "scan",
 )
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -40,6 +41,7 @@ MAY_IMPORT = {
     "http": {"core"},
     **{stage: {"core"} for stage in STAGES},
     **{stage: {"core", "http"} for stage in ("fetch", "store")},
+    "scan": {"core", "model"},  # it follows pickles by the same walk
     "settings": {"core"},
     "pipeline": {"lading", "core", "settings", *STAGES},
     "cli": {"lading", "core", "settings", "pipeline"},

@@ -147,3 +147,29 @@ def _is_name(operand: Operand) -> bool:
     if not isinstance(operand, tuple) or not all(isinstance(one, str) for one in operand):
         return False
     return all(part.isidentifier() for one in operand for part in one.split("."))
+
+
+class _Start:
+    """The first bytes of something longer."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.is_used_up = False
+
+    def read(self, _: int, /) -> bytes:
+        data, self._data = self._data, b""
+        self.is_used_up = not data
+        return data
+
+    def skip(self, _: int, /) -> bool:
+        self.is_used_up = True
+        return False
+
+
+def may_be_pickle(start: bytes) -> bool:
+    """Tell whether what begins so could be a pickle that does anything, as far as its beginning tells."""
+    stream = _Start(start)
+    try:
+        return _has_magic(start) or _calls_something(Source(stream, ""))
+    except ModelError:
+        return stream.is_used_up

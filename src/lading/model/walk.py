@@ -12,6 +12,7 @@ import _compat_pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lading.core.errors import Issue, ModelError
 from lading.core.model import Risk
 from lading.model.allowlist import CONSTRUCTIBLE, OWN_CLASS, OWN_FUNCTION, allowed_names
 from lading.model.arrays import RawArray, build_array, build_dtype, raw_array
@@ -79,6 +80,23 @@ def walk(source: Source, *, first_party: FirstParty | None = None) -> Walked:
     if not source.at_end():
         raise source.refused("there are bytes behind the end of the pickle", "save the model again, alone")
     return walked
+
+
+def walk_leniently(source: Source, *, first_party: FirstParty | None = None) -> tuple[Walked, Issue | None]:
+    """Follow pickles, one behind the other, as far as they can be followed; tell what ended that, if any.
+
+    For a report: what it returns with an issue is no verdict that a file is safe.
+    """
+    walked = Walked()
+    try:
+        while True:
+            machine = _Machine(source, walked, first_party or FirstParty(), joblib=True)
+            walked.top = machine.run()
+            walked.protocol = machine.protocol
+            if source.at_end():
+                return walked, None
+    except ModelError as error:
+        return walked, error.issues[0]
 
 
 class _Machine(Stack):

@@ -16,6 +16,7 @@ from lading.pipeline.plan import facts_json, init, inspect, plan
 from lading.pipeline.rebuild import Checked, check, rebuild
 from lading.pipeline.remote import tags
 from lading.pipeline.run import verify_package
+from lading.pipeline.scanning import look_for_code, sarif
 from lading.pipeline.score import Wanted as WantedScores
 from lading.pipeline.score import score
 from lading.pipeline.serve import serve, serve_several
@@ -61,6 +62,7 @@ __all__ = [
     "login",
     "logout",
     "look",
+    "look_for_code",
     "model_draft",
     "pack",
     "plan",
@@ -69,6 +71,7 @@ __all__ = [
     "rebuild",
     "remove",
     "run_package",
+    "sarif",
     "schema",
     "score",
     "serve",

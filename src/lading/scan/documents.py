@@ -1,0 +1,97 @@
+"""Configurations and documents that name code, or are code: pieces in, findings out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from lading.core.errors import ModelError
+from lading.core.scan import Finding
+from lading.model.documents import read_yaml
+from lading.scan import rules
+from lading.scan.piece import Piece
+
+_LONGEST_BYTES = 32 << 20
+_NATIVE = {
+    b"\x7fELF": "a library or program of Linux",
+    b"MZ": "a library or program of Windows",
+    b"\xcf\xfa\xed\xfe": "a library or program of macOS",
+    b"\xca\xfe\xba\xbe": "a program of macOS, or a class of Java",
+}
+_ENTITY = re.compile(rb"<!(DOCTYPE[^>]*\[|ENTITY)", re.IGNORECASE)
+_WIDE_ENTITY = re.compile(rb"<\0!\0(D\0O\0C\0T\0Y\0P\0E|E\0N\0T\0I\0T\0Y)|\0<\0!\0(D\0O\0C|E\0N\0T)")
+
+
+def of_code(piece: Piece) -> Iterator[Finding]:
+    """Tell what is compiled for a machine, or for Python."""
+    start = piece.start(8)
+    for magic, what in _NATIVE.items():
+        if start.startswith(magic) and (len(magic) > 2 or piece.last.endswith((".dll", ".exe", ".pyd"))):
+            yield Finding(rules.CODE, piece.file, piece.name, piece.last, what)
+    if piece.last.endswith((".pyc", ".pyo")) and start[2:4] == b"\r\n":
+        yield Finding(rules.CODE, piece.file, piece.name, piece.last, "byte code of Python, marshalled")
+
+
+def of_xml(piece: Piece) -> Iterator[Finding]:
+    """Tell of entities, in the part of a document that may declare some."""
+    head = piece.start(1 << 20)
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith((b"<?xml", b"<!DOCTYPE", b"<!ENTITY", b"<PMML")) and _ENTITY.search(head):
+        why = "declares entities: whoever parses it may be made to read files, or to ask a server"
+        yield Finding(rules.XML_ENTITY, piece.file, piece.name, "DOCTYPE", why)
+    if head.startswith((b"\xff\xfe<\0", b"\xfe\xff\0<", b"<\0?\0", b"\0<\0?")) and _WIDE_ENTITY.search(head):
+        yield Finding(rules.XML_ENTITY, piece.file, piece.name, "DOCTYPE", "declares entities, in UTF-16")
+
+
+def of_json(piece: Piece) -> Iterator[Finding]:
+    """Tell what code a configuration of Transformers' names."""
+    if not piece.last.endswith(".json") or piece.size_bytes > _LONGEST_BYTES:
+        return
+    try:
+        document = json.loads(piece.path.read_bytes())
+    except (ValueError, RecursionError):
+        return
+    auto_map = document.get("auto_map") if isinstance(document, dict) else None
+    for name in sorted(_strings(auto_map)):
+        why = "code that Transformers runs where trust_remote_code is set"
+        yield Finding(rules.REMOTE_CODE, piece.file, piece.name, name, why)
+    pipelines = document.get("custom_pipelines") if isinstance(document, dict) else None
+    for name, one in pipelines.items() if isinstance(pipelines, dict) else ():
+        if isinstance(one, dict) and isinstance(one.get("impl"), str):
+            why = f"code of the pipeline {name!r}, run where trust_remote_code is set"
+            yield Finding(rules.REMOTE_CODE, piece.file, piece.name, one["impl"], why)
+
+
+def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _strings(one)
+
+
+def of_mlflow(piece: Piece) -> Iterator[Finding]:
+    """Tell what Python code an MLmodel has MLflow run."""
+    if piece.last != "MLmodel":
+        return
+    try:
+        flavors = read_yaml(piece.path, piece.name).get("flavors")
+    except ModelError as error:
+        yield Finding(rules.UNREADABLE, piece.file, error.issues[0].where, piece.last, error.issues[0].what)
+        return
+    pyfunc = flavors.get("python_function") if isinstance(flavors, dict) else None
+    if not isinstance(pyfunc, dict):
+        return
+    source = pyfunc.get("model_code_path")
+    loader = str(pyfunc.get("loader_module") or "")
+    if source:
+        why = "the model is Python code, which is run to load it"
+        yield Finding(rules.MLFLOW_CODE, piece.file, piece.name, str(source), why)
+    if loader and loader.partition(".")[0] != "mlflow":
+        why = "a module that the model names is imported to load it"
+        yield Finding(rules.MLFLOW_CODE, piece.file, piece.name, loader, why)
+    if pyfunc.get("code"):
+        why = "a folder of Python code is put on the import path"
+        yield Finding(rules.MLFLOW_CODE, piece.file, piece.name, str(pyfunc["code"]), why)

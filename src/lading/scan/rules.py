@@ -1,0 +1,39 @@
+"""The kinds of findings."""
+
+from __future__ import annotations
+
+from lading.core.scan import Rule
+
+PICKLE = Rule(
+    "pickle-name", "error", "A pickle names what is not on the list of what is safe to name while loading."
+)
+UNREADABLE = Rule("unreadable", "error", "What cannot be followed to its end may hide anything.")
+KERAS_CODE = Rule(
+    "keras-code", "error", "A Keras model brings code: a Lambda layer or a marshalled function."
+)
+KERAS_CUSTOM = Rule("keras-custom-object", "warning", "A Keras model names a class that is not Keras' own.")
+TENSORFLOW_OP = Rule("tensorflow-op", "error", "A TensorFlow graph reads or writes files, or calls Python.")
+ONNX_OP = Rule("onnx-custom-op", "warning", "An ONNX graph needs an operator from a library of its own.")
+TORCH_OP = Rule("torchscript-op", "error", "A TorchScript program reads or writes files.")
+CODE = Rule("compiled-code", "warning", "Compiled code: a library, a program or Python's byte code.")
+REMOTE_CODE = Rule("remote-code", "warning", "A configuration names code that is run with trust_remote_code.")
+MLFLOW_CODE = Rule("mlflow-code", "note", "An MLflow model brings Python code that is run to load it.")
+XML_ENTITY = Rule("xml-entity", "error", "An XML document declares entities, which can read files.")
+SECOND_OPINION = Rule("second-opinion", "error", "Another scanner found something.")
+DENIED = Rule("denied", "error", "The policy denies it.")
+
+RULES = (
+    PICKLE,
+    UNREADABLE,
+    KERAS_CODE,
+    KERAS_CUSTOM,
+    TENSORFLOW_OP,
+    ONNX_OP,
+    TORCH_OP,
+    CODE,
+    REMOTE_CODE,
+    MLFLOW_CODE,
+    XML_ENTITY,
+    SECOND_OPINION,
+    DENIED,
+)

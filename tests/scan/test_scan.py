@@ -1,0 +1,206 @@
+"""What could run code is found in whatever it hides in; what is fine passes."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import pickle
+import struct
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections import OrderedDict
+
+import joblib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from lading.core.digest import Digest
+from lading.core.errors import ModelError
+from lading.core.ports import ignore
+from lading.core.scan import Policy
+from lading.scan import scan
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("true",)
+
+
+EVIL = pickle.dumps(Evil())
+OBJECTS = np.array([Evil()], dtype=object)
+SYSTEM = f"{os.system.__module__}.system"
+
+
+def zipped(data, name="inner.pkl", **options):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", **options) as archive:
+        archive.writestr(name, data)
+        archive.writestr("readme.txt", "hello")
+    return out.getvalue()
+
+
+def tarred(data, mode="w"):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode, format=tarfile.GNU_FORMAT) as archive:
+        entry = tarfile.TarInfo("inner")
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
+def array(value):
+    out = io.BytesIO()
+    np.save(out, value, allow_pickle=True)
+    return out.getvalue()
+
+
+def zstd(data):
+    if sys.version_info >= (3, 14):
+        from compression import zstd as library
+    else:
+        from backports import zstd as library
+    return library.compress(data)
+
+
+def look(path, policy=None):
+    return scan(path, policy or Policy(), second_opinion=False, events=ignore)
+
+
+HIDES = {
+    "plain": EVIL,
+    "protocol 0": pickle.dumps(Evil(), 0),
+    "behind another pickle": pickle.dumps([1, 2]) + EVIL,
+    "zip": zipped(EVIL),
+    "zip, deflated": zipped(EVIL, compression=zipfile.ZIP_DEFLATED),
+    "zip, by another name": zipped(EVIL, name="weights/0.bin"),
+    "zip in zip": zipped(zipped(EVIL), name="model.dat"),
+    "zip behind a pickle": pickle.dumps({}) + zipped(EVIL),
+    "tar": tarred(EVIL),
+    "tar.gz": tarred(EVIL, "w:gz"),
+    "tar.xz": tarred(EVIL, "w:xz"),
+    "gzip": gzip.compress(EVIL),
+    "gzip of zip": gzip.compress(zipped(EVIL)),
+    "bz2": bz2.compress(EVIL),
+    "xz": lzma.compress(EVIL),
+    "lzma": lzma.compress(EVIL, format=lzma.FORMAT_ALONE),
+    "zlib": zlib.compress(EVIL),
+    "zstd": zstd(EVIL),
+    "npy": array(OBJECTS),
+    "npz": zipped(array(OBJECTS), name="a.npy"),
+    "joblib array": None,
+}
+
+
+@pytest.mark.parametrize("way", HIDES)
+def test_a_call_is_found_wherever_it_hides(tmp_path, way):
+    file = tmp_path / "model.bin"
+    data = HIDES[way]
+    joblib.dump({"a": OBJECTS}, file) if data is None else file.write_bytes(data)
+    found = look(file)
+    assert not found.passed
+    assert SYSTEM in {one.name for one in found.findings}
+    assert all(one.file == "model.bin" for one in found.findings)
+    assert found.digests == {"model.bin": Digest.of(file.read_bytes())}
+
+
+def test_what_is_fine_passes(tmp_path):
+    model = LogisticRegression().fit(np.eye(4), [0, 1, 0, 1])
+    for name, compress in (("plain", 0), ("zlib", 3), ("xz", ("xz", 3)), ("lz4", ("lz4", 1))):
+        joblib.dump(model, tmp_path / f"{name}.joblib", compress=compress)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    (tmp_path / "ordered.pickle").write_bytes(pickle.dumps(OrderedDict(a=1)))
+    np.savez(tmp_path / "arrays.npz", a=np.zeros((100, 100)), b=np.array(["x"]))
+    np.savez_compressed(tmp_path / "small.npz", a=np.arange(1000))
+    (tmp_path / "weights.tar").write_bytes(tarred(array(np.zeros(9))))
+    (tmp_path / "notes.json").write_text('{"auto_map": null}')
+    (tmp_path / "model.pmml").write_text('<?xml version="1.0"?><PMML version="4.4"/>')
+    (tmp_path / "empty.pkl").touch()
+    found = look(tmp_path)
+    assert found.passed, found.findings
+    assert found.files == 12
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_end_in_a_verdict(tmp_path_factory, data):
+    file = tmp_path_factory.mktemp("any") / "x"
+    file.write_bytes(data + b".")
+    look(file)
+
+
+def encrypted():
+    data = bytearray(zipped(EVIL))
+    entry = data.find(b"PK\x01\x02")
+    data[entry + 8] |= 1
+    return bytes(data)
+
+
+def deep():
+    data = EVIL
+    for _ in range(12):
+        data = zipped(data)
+    return data
+
+
+UNREADABLE = {
+    "7-Zip": b"7z\xbc\xaf\x27\x1c" + bytes(40),
+    "RAR": b"Rar!\x1a\x07\x00" + bytes(40),
+    "marked as encrypted": encrypted(),
+    "cut short": EVIL[:-3],
+    "begins as a zip": zipped(EVIL)[:-30],
+    "archives within archives": deep(),
+    "header": b"\x93NUMPY\x01\x00" + struct.pack("<H", 9) + b"{'descr':",
+    "implausible": zipped(b"\x80\x04" + bytes(1 << 20), compression=zipfile.ZIP_DEFLATED),
+}
+
+
+@pytest.mark.parametrize("way", UNREADABLE)
+def test_what_cannot_be_followed_fails(tmp_path, way):
+    file = tmp_path / "model.bin"
+    file.write_bytes(UNREADABLE[way])
+    assert not look(file).passed
+
+
+def test_configurations_and_compiled_code_are_told(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "modeling.Net"}}))
+    (tmp_path / "native.so").write_bytes(b"\x7fELF" + bytes(60))
+    (tmp_path / "module.pyc").write_bytes(b"\xa7\x0d\x0d\x0a" + bytes(12))
+    (tmp_path / "model.pmml").write_text(
+        '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///b">]><a/>'
+    )
+    (tmp_path / "MLmodel").write_text("flavors: {python_function: {loader_module: mine, code: code}}\n")
+    found = look(tmp_path)
+    by_rule = {}
+    for one in found.findings:
+        by_rule.setdefault(one.rule.id, []).append(one.file)
+    assert by_rule == {
+        "compiled-code": ["module.pyc", "native.so"],
+        "mlflow-code": ["MLmodel", "MLmodel"],
+        "remote-code": ["config.json"],
+        "xml-entity": ["model.pmml"],
+    }
+
+
+def test_a_policy_allows_and_denies_by_global_and_by_digest(tmp_path):
+    (tmp_path / "evil.pkl").write_bytes(EVIL)
+    (tmp_path / "fine.pkl").write_bytes(pickle.dumps(OrderedDict(a=1)))
+    evil, fine = (Digest.of((tmp_path / name).read_bytes()) for name in ("evil.pkl", "fine.pkl"))
+    assert look(tmp_path, Policy(allow_globals=(SYSTEM,))).passed
+    assert look(tmp_path, Policy(allow_digests=(evil,))).passed
+    assert not look(tmp_path, Policy(allow_globals=(SYSTEM,), deny_globals=("posix.*", "nt.*"))).passed
+    denied = look(tmp_path, Policy(allow_digests=(evil,), deny_digests=(fine,)))
+    assert [(one.rule.id, one.file) for one in denied.findings] == [("denied", "fine.pkl")]
+    denied = look(tmp_path, Policy(allow_digests=(evil,), deny_globals=("collections.*",)))
+    assert [(one.rule.id, one.name) for one in denied.findings] == [("denied", "collections.OrderedDict")]
+
+
+def test_nothing_to_scan_is_told(tmp_path):
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ModelError):
+            look(path)
