@@ -175,3 +175,11 @@ def test_an_environment_is_read_as_it_was_written(tmp_path_factory, given_, depe
         )
     draft = AssetDraft("environment", **given_, document=document, file=folder / "e.yml")
     assert environment.parse(environment.dump(draft, folder), folder / "e.yml") == draft
+
+
+def test_what_azure_prints_of_an_asset_is_its_file(folder):
+    printed = "id: azureml:/subscriptions/s\nlatest_version: 3\ncreation_context: {created_by: me}\n"
+    text = f"name: m\npath: model\n{printed}job_name: j\n"
+    assert model.parse(text, folder / "m.yml").name == "m"
+    assert environment.parse(f"name: e\nimage: x\n{printed}", folder / "e.yml").name == "e"
+    assert "job_name: unknown key" in refused(environment, "name: e\nimage: x\njob_name: j\n", folder)

@@ -140,3 +140,15 @@ def test_a_name_is_taken_exactly_where_azure_takes_it(name):
         and name.replace("-", "").isalnum()
     )
     assert (endpoint.name_problem(name) is None) == is_azures
+
+
+def test_what_azure_prints_is_read_and_a_deployment_s_name_may_have_an_underscore(tmp_path):
+    printed = "id: azureml:/subscriptions/s\nprovisioning_state: Succeeded\n"
+    (tmp_path / "e.yml").write_text(f"name: hello-packages\n{printed}scoring_uri: https://x\nkind: Managed\n")
+    assert endpoint.load(tmp_path / "e.yml").name == "hello-packages"
+    text = f"name: regular_deployment\nendpoint_name: hello-packages\nenvironment: azureml:e:1\n{printed}"
+    (tmp_path / "d.yml").write_text(text)
+    assert deployment.load(tmp_path / "d.yml").name == "regular_deployment"
+    (tmp_path / "d.yml").write_text(text.replace("regular_", "_"))
+    with pytest.raises(SpecError, match="got '_deployment'"):
+        deployment.load(tmp_path / "d.yml")

@@ -37,6 +37,12 @@ def test_amlignore_wins_over_gitignore_and_neither_is_kept(tmp_path):
     assert paths(tmp_path / "m") == ["m/b.tmp", "m/c"]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_pattern(tmp_path):
+    write(tmp_path, "m/a.log", "m/c")
+    (tmp_path / "m" / ".amlignore").write_text("*.log\n", encoding="utf-8-sig")
+    assert paths(tmp_path / "m") == ["m/c"]
+
+
 def test_secrets_by_custom_and_caches_are_left_out(tmp_path):
     write(tmp_path, "m/.env", "m/__pycache__/x.pyc", "m/.git/config", "m/a")
     assert paths(tmp_path / "m") == ["m/a"]

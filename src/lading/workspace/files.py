@@ -60,7 +60,7 @@ def _ignored(root: Path) -> GitIgnoreSpec:
         path = root / name
         if path.is_file():
             try:
-                return GitIgnoreSpec.from_lines(path.read_text(encoding="utf-8").splitlines())
+                return GitIgnoreSpec.from_lines(path.read_text(encoding="utf-8-sig").splitlines())
             except (ValueError, OSError) as error:
                 raise SpecError(Issue(str(path), f"cannot be read: {error}")) from error
     return GitIgnoreSpec.from_lines([])

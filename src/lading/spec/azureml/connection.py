@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import ClassVar, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 import yaml
@@ -94,6 +94,9 @@ class Credentials:
 @dataclass(frozen=True, slots=True)
 class File:
     """The file, as it is written."""
+
+    PRINTED: ClassVar = frozenset({"id", "creation_context"})
+    """Keys that Azure prints of one and passes over when it reads them."""
 
     name: str | None = None
     type: _Type | None = None

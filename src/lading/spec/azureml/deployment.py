@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from lading.core.endpoint import Deployment, Probe, RequestSettings
 from lading.core.ports import Events, ignore
@@ -94,6 +94,9 @@ class DataCollector:
 @dataclass(frozen=True)
 class OnlineDeployment:
     """The file, as it is written."""
+
+    PRINTED: ClassVar = frozenset({"id", "creation_context", "provisioning_state"})
+    """Keys that Azure prints of one and passes over when it reads them."""
 
     name: str | None = None
     endpoint_name: str | None = None
@@ -187,7 +190,7 @@ def load(
 
 
 def _check(found: OnlineDeployment, reader: Reader) -> None:
-    check_name(reader, "name", found.name)
+    check_name(reader, "name", found.name, also="_")  # `regular_deployment` of Azure's examples
     check_name(reader, "endpoint_name", found.endpoint_name)
     if found.instance_count < 0:
         reader.complain("instance_count", f"got {found.instance_count}, expected 0 or more")

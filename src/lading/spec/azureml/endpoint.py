@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lading.core.endpoint import AuthMode, Endpoint
 from lading.core.ports import Events, ignore
@@ -23,6 +23,11 @@ _ELSEWHERE = "there is no such thing on this machine"
 @dataclass(frozen=True)
 class OnlineEndpoint:
     """The file, as it is written."""
+
+    PRINTED: ClassVar = frozenset(
+        {"id", "kind", "location", "provisioning_state", "scoring_uri", "openapi_uri"}
+    )
+    """Keys that Azure prints of one and passes over when it reads them."""
 
     name: str | None = None
     auth_mode: AuthMode = "key"
@@ -104,10 +109,10 @@ def check(found: OnlineEndpoint, reader: Reader) -> None:
         reader.complain("mirror_traffic", problem)
 
 
-def check_name(reader: Reader, key: str, name: str | None) -> None:
-    """Complain of a name that is missing, or none."""
+def check_name(reader: Reader, key: str, name: str | None, *, also: str = "-") -> None:
+    """Complain of a name that is missing, or none; what is `also` in it counts as a hyphen."""
     if name is not None:
-        if problem := name_problem(name):
+        if (problem := name_problem(name)) and name_problem(name.replace(also, "-")):
             reader.complain(key, problem)
     elif not reader.issues:
         option = f"--{key.replace('_', '-')}"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from lading.core import typed as nouns
 from lading.core.assets import AssetDraft, is_below
@@ -47,6 +47,9 @@ class Build:
 @dataclass(frozen=True, slots=True)
 class Environment:
     """The file, as it is written."""
+
+    PRINTED: ClassVar = frozenset({"id", "creation_context", "latest_version", "intellectual_property"})
+    """Keys that Azure prints of one and passes over when it reads them."""
 
     name: str | None = None
     version: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lading.core.assets import AssetDraft
 from lading.core.ports import Events, ignore
@@ -30,6 +30,11 @@ _ELSEWHERE = {
 @dataclass(frozen=True, slots=True)
 class Model:
     """The file, as it is written."""
+
+    PRINTED: ClassVar = frozenset(
+        {"id", "creation_context", "latest_version", "intellectual_property", "job_name", "utc_time_created"}
+    )
+    """Keys that Azure prints of one and passes over when it reads them."""
 
     name: str | None = None
     version: str | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lading.core.ports import Events, ignore
 from lading.spec.azureml.text import Reader
@@ -29,6 +29,9 @@ _NOT_APPLIED = (
 @dataclass(frozen=True, slots=True)
 class Registry:
     """The file, as it is written."""
+
+    PRINTED: ClassVar = frozenset({"id", "kind", "sku", "discovery_url", "mlflow_registry_uri"})
+    """Keys that Azure prints of one and passes over when it reads them."""
 
     name: str | None = None
     at: str | None = None

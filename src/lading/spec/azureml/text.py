@@ -129,6 +129,10 @@ class Reader(typed.Reader):
         with self._inside(node, path) as root:
             return super()._dataclass(root, kind, path, depth)
 
+    def _is_passed_over(self, kind: Any, key: str) -> bool:  # noqa: ANN401
+        """Let what `az … show` prints of an asset be its file, as Azure does."""
+        return key in getattr(kind, "PRINTED", ())
+
     def _entries(self, node: yaml.Node, kind: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
         if not _is_file(node):
             yield from super()._entries(node, kind, path, depth)
