@@ -358,7 +358,7 @@ def test_an_example_that_is_not_in_the_folder_is_refused(key, path, folder, writ
         ("pickled_model: model.pkl", "pickled_model: ../../secret.pkl", "which is not in the folder"),
         ("cloudpickle", "telepathy", "serialization_format 'telepathy'"),
         ("flavors:", "flavors: }{", "MLmodel:1: no YAML"),
-        ('"type": "double"', '"type": "dubble"', "got type 'dubble'"),
+        ('"type": "double"', '"type": "dubble"', "got 'dubble', expected one of"),
         ('"type": "double"', '"type" "double"', "signature.inputs: no JSON"),
     ],
 )

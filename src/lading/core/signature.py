@@ -43,7 +43,8 @@ class Field:
         if self.type == "tensor":
             document["tensor-spec"] = {"dtype": self.dtype, "shape": list(self.shape or ())}
         else:
-            document["required"] = self.required
+            # MLflow refuses `false` without a name, and reads null
+            document["required"] = None if self.name is None and not self.required else self.required
         if self.name is not None:
             document["name"] = self.name
         return document

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lading.core import grammar
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
 from lading.core.signature import Signature
 from lading.model import mlflow_environment, mlflow_lean, saved, skops
 from lading.model.distributions import distribution_of
-from lading.model.documents import parse_json, read_yaml
+from lading.model.documents import read_yaml
 from lading.model.flavour import SKLEARN, Flavour, Lean
 from lading.model.mlflow_example import read_examples
 from lading.model.mlflow_requirements import FRAMEWORKS, framework_version, merged, pinned, told_requirements
@@ -258,9 +259,6 @@ def _signature(document: Mapping[str, Any]) -> Signature | None:
     written = document.get("signature")
     if not isinstance(written, dict):
         return None
-    parts = {}
-    for key in ("inputs", "outputs", "params"):
-        value = written.get(key)
-        parts[key] = parse_json(value, f"MLmodel: signature.{key}") if isinstance(value, str) else value
-    signature = Signature.from_json(parts)
+    parts = {key: written.get(key) for key in grammar.PARTS}
+    signature = grammar.read(parts, "MLmodel: signature")
     return signature if signature.inputs or signature.outputs or signature.params else None

@@ -7,20 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from lading.core.datatypes import OIP
 from lading.core.signature import Field, Signature
 from lading.servers.recorded import Table
 
-DATATYPES = {
-    "bool": "BOOL",
-    **{f"{sign}int{bits}": f"{sign.upper()}INT{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
-    "float16": "FP16",
-    "float32": "FP32",
-    "float64": "FP64",
-    "str": "BYTES",
-    "bytes": "BYTES",
-    "object": "BYTES",
-}
-"""numpy's names → the protocol's."""
 _OF_COLUMNS = {
     "boolean": "BOOL",
     "integer": "INT32",
@@ -58,7 +48,7 @@ def tensor(rows: Sequence[Any], field: Field | None, name: str) -> dict[str, Any
         if not flat or not all(isinstance(one, list) for one in flat):
             break
         flat = list(chain.from_iterable(flat))
-    datatype = DATATYPES.get(field.dtype or "", "") if field else ""
+    datatype = OIP.get(field.dtype or "", "") if field else ""
     return {"name": name, "shape": shape, "datatype": datatype or infer(flat), "data": flat}
 
 

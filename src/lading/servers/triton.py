@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lading.core.bill import Bill
+from lading.core.datatypes import OIP
 from lading.core.errors import Issue, SpecError
 from lading.core.model import ModelFacts
 from lading.core.server import Ask, Listening, Server, ServerNeeds
@@ -108,7 +109,7 @@ def _configured(name: str, backend: str, path: str | None, signature: Signature 
 
 
 def _tensor(kind: str, field: Field) -> str:
-    datatype = oip.DATATYPES[field.dtype or "float32"]
+    datatype = OIP[field.dtype or "float32"]
     datatype = "STRING" if datatype == "BYTES" else datatype
     dims = ", ".join(map(str, field.shape or (1,)))
     return f"{kind} [ {{ name: {json.dumps(field.name)} data_type: TYPE_{datatype} dims: [ {dims} ] }} ]"
