@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lading import spec
 from lading.core.errors import SpecError
 from lading.core.platform import Platform
+from lading.core.signature import Field, Signature
 from lading.spec.schema import SHIPPED
 
 FULL = """\
@@ -31,6 +32,7 @@ indexes:
 code: src
 entry: score.py:run
 server: lading
+signature: {inputs: [{type: double, name: size}], params: [{name: top, type: long, default: 3}]}
 environment_variables: {LEVEL: 3}
 assets: [labels.txt]
 example:
@@ -64,10 +66,30 @@ def test_every_key_is_read(folder):
     assert read.requirements == ("scikit-learn==1.9.1", "numpy")
     assert read.indexes.find_links == (str(folder / "wheels"),)
     assert read.environment_variables == {"LEVEL": "3"}
+    assert read.signature == Signature((Field("double", "size"),), (), (Field("long", "top", default=3),))
     assert read.platforms == (Platform("linux", "amd64"), Platform("linux", "arm64"))
     (example,) = read.examples
     assert example.inputs == {"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"], [2.5, None]]}}
     assert (example.outputs, example.tolerance) == ([0, 1], 0.5)
+
+
+def test_a_signature_may_lie_in_a_file(folder):
+    (folder / "signature.json").write_text('{"signature": {"inputs": [{"type": "long", "name": "a"}]}}')
+    read = spec.parse("signature: signature.json", folder / "lading.yaml")
+    assert read.signature == Signature((Field("long", "a"),))
+    (folder / "signature.json").write_text('{"inputs": [{"type": "lang"}]}')
+    assert "signature.json: signature.inputs[0].type: got 'lang'" in complaints(
+        "signature: signature.json", folder
+    )
+
+
+def test_what_is_wrong_with_a_signature_is_told_at_its_place():
+    text = "signature:\n  inputs:\n    - {type: long, name: a}\n    - {type: lang}\n  params: [{name: p}]\n"
+    told = complaints(text)
+    assert "lading.yaml:4:14: signature.inputs[1].type: got 'lang', expected one of boolean" in told
+    assert "did you mean 'long'?" in told
+    assert "lading.yaml:5:12: signature.params[0]: has no 'type'" in told
+    assert "signature: says nothing" in complaints("signature: {}")
 
 
 def test_an_empty_file_is_a_spec(tmp_path):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from lading.core.assets import Used
 from lading.core.bases import BaseName
 from lading.core.platform import Platform
+from lading.core.signature import Signature
 
 PYTHONS = tuple(f"3.{minor}" for minor in range(8, 15))
 """The Pythons that a package may have: a base's own, or one that is added to it."""
@@ -168,6 +169,8 @@ class PackageSpec:
     """`file.py` (init/run), `file.py:function` or `file.py:Class`, relative to `code`."""
     server: str = "lading"
     server_settings: ServerSettings = ServerSettings()
+    signature: Signature | None = None
+    """What the author says of inputs, outputs and parameters: it wins over what the model tells."""
     mode: Mode = "copy"
     model_sources: tuple[str, ...] = ()
     """Where a model that is not in the image is fetched from at start, the first that has it.

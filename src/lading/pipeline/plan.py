@@ -56,7 +56,15 @@ def plan(target: Path | None) -> PackageSpec:
 
 
 def inspect(what: PackageSpec) -> ModelFacts:
-    """Read the model's facts; raise ModelError, and SpecError where nothing is named."""
+    """Read the model's facts; raise ModelError, and SpecError where nothing is named.
+
+    A signature that the author wrote is the model's.
+    """
+    facts = _inspect(what)
+    return facts if what.signature is None else replace(facts, signature=what.signature)
+
+
+def _inspect(what: PackageSpec) -> ModelFacts:
     root = what.model or what.code
     if root is None:
         raise SpecError(Issue("model", "nothing is named", "set 'model' or 'code', or name a path"))

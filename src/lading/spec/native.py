@@ -36,6 +36,7 @@ from lading.core.spec import (
 from lading.spec import server
 from lading.spec.inputs import InputText, inputs, sources
 from lading.spec.server import ServerText
+from lading.spec.signature import signature
 from lading.spec.typed import Reader, read_text
 
 FILE_NAME = "lading.yaml"
@@ -116,6 +117,11 @@ class Document:
         "where it is downloaded from: oci://HOST/PATH, https://, s3://, gs://, az:// or file://, with a / at "
         "the end for a folder; default: where the package is pushed to",
     ] = None
+    signature: Annotated[
+        Any,
+        "inputs, outputs and params, each a list in MLflow's grammar, or a .json or .yaml file of them; "
+        "default: what the model tells",
+    ] = None
     inputs: Annotated[tuple[InputText, ...], "further files and folders, copied or downloaded"] = ()
     assets: Annotated[tuple[str, ...], "further files and folders, found in /opt/lading/assets"] = ()
     example: Annotated[
@@ -185,6 +191,7 @@ class _Checker:
             server=asked.type,
             server_settings=server.settings(asked, self.reader),
             environment_variables=text.environment_variables,
+            signature=signature(text.signature, self.reader, self._path),
             mode=text.mode,
             model_sources=sources(text.model_source),
             inputs=tuple(inputs(text.inputs, self._path)),
