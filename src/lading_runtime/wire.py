@@ -20,6 +20,8 @@ LIMIT_BYTES = 4 << 30
 QUERY = "?"
 """Among parameters: those of the request's target, as they came, which no parameter is called."""
 JSON = "JSON"
+UNNAMED = "input-0"
+"""What the one tensor is called that has no name of its own."""
 # so many parts of an answer may be under way before their reader has taken the first
 WINDOW = 16
 Buffer = Union[bytes, bytearray, memoryview]  # noqa: UP007 - evaluated under Python 3.8 too

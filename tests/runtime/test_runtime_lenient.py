@@ -122,3 +122,21 @@ def test_a_server_may_be_lenient(serve):
         table = {"columns": ["long", "boolean"], "data": [[1.7, "abc"], [3, ""]]}
         expected = [{"long": 1, "boolean": True}, {"long": 3, "boolean": False}]
         assert served.predictions({"dataframe_split": table}) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "content", "expected"),
+    [
+        ([{"a": 1}], "array", [("input-0", "JSON", [1], [{"a": 1}])]),
+        ([["a", 1], ["b", 2.5]], "array", [("input-0", "JSON", [2, 2], ["a", "1", "b", "2.5"])]),
+        ({"a": [1, 2], "b": 3.5}, "tensors", [("a", "INT64", [2], [1, 2]), ("b", "FP64", [], [3.5])]),
+    ],
+)
+def test_what_is_open_to_any_type_is_given_arrays_as_azures_script_makes_them(data, content, expected):
+    made = forms.read(read(None), {"input_data": data}, is_open=True)
+    assert made.content == content
+    got = [
+        (entry["name"], entry["datatype"], entry["shape"], list(_values(entry["datatype"], memoryview(one))))
+        for entry, one in made.tensors
+    ]
+    assert got == expected

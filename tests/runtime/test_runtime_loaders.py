@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from lading_runtime import wire
 from lading_runtime.loaders import estimators
 from lading_runtime.loaders import pickle as pickle_loader
+from lading_runtime.loaders.table import Table
 from lading_runtime.worker import fork, inputs, results
 
 
@@ -307,3 +308,20 @@ def test_a_forest_of_several_outputs_is_left_as_it_is(iris):
     model = RandomForestClassifier(3, random_state=0).fit(iris.to_numpy(), targets)
     estimators.quicken(model)
     assert "predict_proba" not in vars(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [("a", "tensors", "dict"), ("a", "array", "dict"), ("input-0", "array", "ndarray")],
+)
+def test_a_model_of_ones_own_is_given_a_tensor_that_has_a_name_by_name(name, content, expected):
+    asked = request(content, [(name, "FP64", [1, 2], np.zeros((1, 2)).tobytes(), None)])
+    assert Table(lambda data: type(data).__name__, by_name=True).predict(asked) == expected
+    assert Table(lambda data: type(data).__name__).predict(asked) == "ndarray"
+
+
+def test_a_column_of_objects_stays_one_and_null_is_nan_in_it():
+    column = ("c", "JSON", [4], b'["1", 1, true, null]', {"type": "object"})
+    frame = request("frame", [column]).frame()
+    assert frame["c"].dtype == object
+    assert [type(one) for one in frame["c"]] == [str, int, bool, float]

@@ -195,7 +195,8 @@ class Form:
             if checked and _are_numbers(values):
                 raise Refused(f"{self._kind} does not take numbers as column {entry['name']!r}")
             if index in self._as_they_are:
-                return _with_gaps(values) if self._gaps_are_nan else values
+                is_object = entry["parameters"].get("type") == "object"
+                return _with_gaps(values, is_object=is_object) if is_object or self._gaps_are_nan else values
             numbers = list(map(_number, values))
             return to_single(numbers) if self._is_single else numbers
         cells: array[Any] = array(code)
@@ -233,9 +234,9 @@ class Form:
         return [where.get(name, 0) for name in self._names]  # any will do for one that is ignored
 
 
-def _with_gaps(values: list[Any]) -> list[Any]:
-    """Make null NaN, as pandas does, where there is text beside it."""
-    if None in values and any(type(one) is str for one in values):
+def _with_gaps(values: list[Any], *, is_object: bool) -> list[Any]:
+    """Make null NaN, as pandas does, where there is text beside it or the column is one of objects."""
+    if None in values and (is_object or any(type(one) is str for one in values)):
         return [float("nan") if one is None else one for one in values]
     return values
 

@@ -155,6 +155,8 @@ def _keeps_types(model: Model) -> bool:
 
 
 _LINES = {media.LINES, *media.SAME}
+_OPEN = frozenset({"pyfunc", "python_model", "module"})
+"""Loaders of models that take any type there is, where no signature names one."""
 _FILES: Mapping[str, Callable[[Model, bytes], Input]] = {media.NPY: _npy, media.NPZ: _npz}
 _PARQUET = "application/vnd.apache.parquet"
 _ARCHIVE = media.NPZ.encode()
@@ -177,4 +179,5 @@ def of_document(model: Model, document: Any, *, lists: bool = False) -> Input:
     """Read a JSON value, for a model that takes tables."""
     if lists and isinstance(document, list):
         document = {"data": document}
-    return forms.read(model.schema, document, lenient=model.settings.lenient)
+    is_open = model.bill.model["loader"] in _OPEN and not model.schema.columns and not model.schema.tensors
+    return forms.read(model.schema, document, lenient=model.settings.lenient, is_open=is_open)

@@ -33,12 +33,15 @@ _RANGES = {
     for datatype, bits in ((f"{sign}INT{size}", size) for sign in ("", "U") for size in (8, 16, 32, 64))
 }
 FLOATS = ("FP32", "FP64")
+OBJECT = "object"
+"""Texts, numbers and truths that stay what they are; null is NaN."""
 _EXPECTED = {
     "BOOL": "true or false",
     "FP32": "a number that a float can hold",
     "FP64": "a number that a double can hold",
     **{name: f"a whole number from {low} to {high}" for name, (low, high) in _RANGES.items()},
     "string": "a string",
+    OBJECT: "a string",
     "binary": "a base64 string",
     "datetime": "an ISO 8601 date or time between 1677 and 2262, of whole nanoseconds",
 }
@@ -61,7 +64,7 @@ class Misfit(ValueError):  # noqa: N818 - not an error of ours: a value that doe
 
 
 def pack(kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
-    """Cast values to a datatype, or to `string`, `binary` or `datetime`.
+    """Cast values to a datatype, or to `string`, `binary`, `datetime` or OBJECT.
 
     Raises Misfit, which names one, where a value does not fit. null is NaN among floats, and stays null among
     strings, binaries and datetimes, where NaN is null.
@@ -80,7 +83,7 @@ def pack(kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
         values = [_unwrapped(kind, value) for value in values]
     if float in kinds:  # pandas, and so MLflow's own clients, write NaN for a text that is missing
         values = [None if value != value else value for value in values]  # noqa: PLR0124
-    _require(kind, values, {str, _NULL})
+    _require(kind, values, {str, _NULL} if kind != OBJECT else {str, int, float, bool, _NULL})
     if kind == "datetime":
         values = _each(kind, values, _iso)
     elif kind == "binary":

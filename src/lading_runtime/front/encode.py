@@ -14,8 +14,8 @@ from operator import itemgetter
 from typing import Any, NamedTuple, Optional
 
 from lading_runtime import wire
-from lading_runtime.front.cast import Misfit, infer, pack
-from lading_runtime.front.lenient import coerce
+from lading_runtime.front.cast import OBJECT, Misfit, infer, pack
+from lading_runtime.front.lenient import AZURE, coerce, taken_by_azure
 from lading_runtime.front.messages import Refusal, invalid, listed, quote, shown
 from lading_runtime.front.schema import NESTED, Column, Columns, Schema, Tensor, pack_column
 from lading_runtime.front.tensors import MAX_DIMENSIONS
@@ -24,6 +24,8 @@ from lading_runtime.front.tensors import MAX_DIMENSIONS
 _MAX_GAPS = 10
 _MAX_FILLED_CELLS = 10_000_000
 _LISTS = {list}
+# what the worker has to know of JSON values
+_TOLD = frozenset({"binary", "datetime", OBJECT})
 FILE = "file"
 """A frame in a file that the worker reads, with the types that it has there."""
 
@@ -169,6 +171,20 @@ def array(schema: Schema, data: Sequence[Any]) -> Input:
     return Input("array", [(wire.tensor("input-0", datatype, shape, buffer), buffer)])
 
 
+def arrays(data: Sequence[Any] | Mapping[str, Any]) -> Input:
+    """Encode what numpy makes of a list, or of an object's values: numbers beside text are text."""
+    named = data if isinstance(data, dict) else {"input-0": data}
+    made = []
+    for name, value in named.items():
+        shape, flat = flatten(value)
+        kinds = set(map(type, flat))
+        if str in kinds and kinds <= {str, int, float, bool}:
+            flat = list(map(str, flat))
+        datatype, buffer = pack_values(name, infer(flat), flat)
+        made.append((wire.tensor(name, datatype, shape, buffer), buffer))
+    return Input("tensors" if named is data else "array", made)
+
+
 def flatten(data: Any) -> tuple[list[int], list[Any]]:
     """Return the shape of nested lists and their values, row by row; refuse ragged ones."""
     shape = []
@@ -259,8 +275,10 @@ def _frame(columns: Sequence[Column], cells: Sequence[Sequence[Any]]) -> Input:
     tensors = []
     for column, values in zip(columns, cells):  # noqa: B905 - one list of cells was made per column
         kind = column.kind or infer(values)
+        if column.lenient == AZURE:
+            kind = taken_by_azure(kind, values)
         datatype, buffer = pack_column(column, kind, values)
-        parameters = {"type": kind} if kind in {"binary", "datetime"} else None
+        parameters = {"type": kind} if kind in _TOLD else None
         tensors.append((wire.tensor(column.name, datatype, [len(values)], buffer, parameters), buffer))
     return Input("frame", tensors)
 

@@ -24,11 +24,12 @@ _BY_NUMPY = {"instances", "inputs"}
 _TENSOR = {"name", "shape", "datatype"}
 
 
-def read(schema: Schema, document: Any, *, lenient: bool = False) -> Input:
+def read(schema: Schema, document: Any, *, lenient: bool = False, is_open: bool = False) -> Input:
     """Read an object with one of the KEYS, and `params` (or `parameters`) beside it.
 
     `lenient`: cast values as MLflow's own server does, by pandas or by numpy, whatever is lost. `input_data`
-    is always cast as Azure ML's server does.
+    is always cast as Azure ML's server does; a model that `is_open` to any type is given arrays of it, those
+    of an object by name, as there.
     """
     if not isinstance(document, dict):
         raise Refusal(400, f"got {shown(document)}, expected an object with one of {list(KEYS)}")
@@ -39,6 +40,9 @@ def read(schema: Schema, document: Any, *, lenient: bool = False) -> Input:
         got = shown(document["signature_name"])
         raise Refusal(400, f"signature_name: got {got}, expected '{SIGNATURE}', the one that the model has")
     if given[0] == "input_data":  # Azure ML's: its own server loses what does not fit
+        data = document["input_data"]
+        if is_open and isinstance(data, (list, dict)) and data and not is_split(data):
+            return with_params(schema, encode.arrays(data), document)
         schema = schema.leniently(NUMPY if schema.tensors else AZURE)
     elif lenient:
         schema = schema.leniently(NUMPY if given[0] in _BY_NUMPY else PANDAS)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from lading_runtime.front.cast import FLOATS
+from lading_runtime.front.cast import FLOATS, OBJECT
 from lading_runtime.wire import JSON
 
 PANDAS, NUMPY, AZURE = STYLES = ("pandas", "numpy", "azure")
@@ -29,11 +29,20 @@ _LARGEST_FLOAT = 3.4028235677973366e38  # what rounds to infinity as a float
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - numpy's times have no zone
 
 
+def taken_by_azure(kind: str, values: Sequence[Any]) -> str:
+    """Return what a column of Azure ML's `input_data` is packed as: no text is made, or decoded, of a value.
+
+    MLflow's strings and binaries are columns of objects to pandas, and stay what JSON has.
+    """
+    is_as_it_is = kind == "string" or (kind == "binary" and set(map(type, values)) <= {str, _NULL})
+    return OBJECT if is_as_it_is else kind
+
+
 def coerce(kind: str, values: Sequence[Any], style: str) -> tuple[str, Sequence[Any]]:
     """Return what `cast.pack` is to pack instead of values of a kind; `style` is one of the STYLES."""
     by_numpy = style == NUMPY
-    if kind == "string" and style == AZURE:
-        return kind, _texts(values)
+    if kind == OBJECT:
+        return kind, _cells(values)
     if kind == "datetime":
         return _moments(values, by_numpy=by_numpy)
     if kind == "string" and not by_numpy:
@@ -54,13 +63,11 @@ def coerce(kind: str, values: Sequence[Any], style: str) -> tuple[str, Sequence[
     return kind, values
 
 
-def _texts(values: Sequence[Any]) -> Sequence[Any]:
-    """Print numbers and truths as a column of them prints; a null among whole numbers makes them floats."""
+def _cells(values: Sequence[Any]) -> Sequence[Any]:
+    """Return numbers as a column of them has them: a float or a null among whole ones makes them floats."""
     kinds = set(map(type, values))
     is_float = kinds <= {int, float, _NULL} and kinds != {int}
-    made = [float(one) if is_float and type(one) is int else one for one in values]
-    made = [None if one != one else one for one in made]  # noqa: PLR0124 - NaN is no text
-    return [str(one) if type(one) in {int, float, bool} else one for one in made]
+    return [_or(one, float) if is_float and type(one) is int else one for one in values]
 
 
 def _is_nan(values: Sequence[Any]) -> bool:

@@ -23,7 +23,8 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
     function = getattr(model, str(options.get("predict") or "predict"))
     known = inspect.signature(function).parameters
     takes_params = "params" in known
-    return Table(_with(function) if takes_params else function, takes_params=takes_params, by_columns=True)
+    given = _with(function) if takes_params else function
+    return Table(given, takes_params=takes_params, by_columns=True, by_name=True)
 
 
 def _with(function: Any) -> Any:

@@ -90,7 +90,7 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
     if hasattr(model, "load_context"):
         model.load_context(context)
     if options.get("code_file") and callable(model):
-        return Table(lambda data: model(_as_hinted(data, _hint(model, 0))), by_columns=True)
+        return Table(lambda data: model(_as_hinted(data, _hint(model, 0))), by_columns=True, by_name=True)
     function = getattr(model, str(options.get("predict") or "predict"))
     known = inspect.signature(function).parameters
     takes_context = "context" in known or len([name for name in known if name != "params"]) > 1
@@ -102,7 +102,7 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
         given = _as_hinted(data, hint)
         return function(context, given, **more) if takes_context else function(given, **more)
 
-    return Table(predict, takes_params=True, by_columns=True)
+    return Table(predict, takes_params=True, by_columns=True, by_name=True)
 
 
 def _hint(function: Callable[..., Any], position: int) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
+from lading_runtime import wire
 from lading_runtime.worker import inputs, results
 
 
@@ -29,15 +30,17 @@ class Table:
         batches: bool = False,
         takes_params: bool = False,
         by_columns: bool = False,
+        by_name: bool = False,
     ) -> None:
         """`batches` says that a row's prediction does not hang on the rows beside it.
 
         `by_columns` keeps the numbers of a frame column by column, as MLflow does: what is added up in
-        another order may differ in its last digit.
+        another order may differ in its last digit. `by_name` has tensors come by name, one alone too.
         """
         self._predict = predict
         self._takes_params = takes_params
         self._by_columns = by_columns
+        self._by_name = by_name
         self._refusals = inputs.REFUSALS if batches else (ValueError,)
         self.takes_frames = inputs.has_pandas()
         self.facts = {"names": names and list(names), "width": width, "batches": batches}
@@ -56,7 +59,9 @@ class Table:
     def _data(self, request: inputs.Request) -> Any:
         if request.content == "tensors":
             arrays = request.arrays()
-            return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+            return next(iter(arrays.values())) if len(arrays) == 1 and not self._by_name else arrays
         if request.content == "frame" and self.takes_frames:
             return request.frame(by_columns=self._by_columns)
+        if self._by_name and request.content == "array" and request.names != [wire.UNNAMED]:
+            return request.arrays()  # as MLflow has it of a tensor that its signature names
         return request.array()

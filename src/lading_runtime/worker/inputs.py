@@ -9,6 +9,7 @@ import base64
 import functools
 import importlib.util
 import json
+import math
 from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,6 +30,8 @@ _DTYPES = {
 }
 
 
+_OBJECT = "object"
+"""The type of JSON values that pandas is to leave as they are, in which null is NaN."""
 FILE = "file"
 """A frame in a file, whose types are those of the file."""
 REFUSALS = (ValueError, TypeError, OverflowError)
@@ -56,6 +59,11 @@ class Request:
         """Return how many rows a table or an array has; None of what has none."""
         shape = self._tensors[0][0]["shape"] if self._tensors else ()
         return int(shape[0]) if shape else None
+
+    @property
+    def names(self) -> list[str]:
+        """Return the tensors' names."""
+        return [entry["name"] for entry, _ in self._tensors]
 
     def text(self) -> bytes:
         """Return the bytes of a `json` request, as the client sent them."""
@@ -168,8 +176,10 @@ def _array(entry: Mapping[str, Any], data: memoryview) -> Any:
         array = np.frombuffer(data, dtype).reshape(entry["shape"])
         return array if array.flags.aligned else array.copy()
     values = _values(entry, data)
-    if entry["parameters"].get("type") == "datetime":
+    kind = entry["parameters"].get("type")
+    if kind == "datetime":
         return values
+    values = _with_gaps(values) if kind == _OBJECT else values
     cells = np.empty(len(values), dtype=object)
     for index, value in enumerate(values):  # one by one: a cell may be a list itself
         cells[index] = value
@@ -197,7 +207,15 @@ def _flat(entry: Mapping[str, Any], data: memoryview) -> list[Any]:
 
 def _series(entry: Mapping[str, Any], data: memoryview) -> Any:
     """Return what pandas makes a column of; of plain lists it finds the type itself, as in training."""
+    if entry["parameters"].get("type") == _OBJECT:
+        import pandas as pd
+
+        return pd.Series(_with_gaps(_values(entry, data)), dtype=object)
     return _array(entry, data) if entry["datatype"] in _DTYPES else _values(entry, data)
+
+
+def _with_gaps(values: list[Any]) -> list[Any]:
+    return [math.nan if value is None else value for value in values]
 
 
 def _values(entry: Mapping[str, Any], data: memoryview) -> Any:
