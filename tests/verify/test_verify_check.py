@@ -95,10 +95,12 @@ def test_a_server_that_ends_is_reported_with_its_last_words(check):
 @pytest.mark.parametrize(("mode", "why"), [("hangs", "nothing listens"), ("unready", "the model is loading")])
 def test_a_server_that_never_is_ready_is_given_up(check, mode, why, monkeypatch):
     monkeypatch.setattr("lading.verify.report._STOP_S", 0.2)
-    begun = time.monotonic()
-    report = check(example(), mode=mode, timeout_s=2)
+    monkeypatch.setattr("lading.core.patience._FIRST_S", 0.5)
+    begun, told = time.monotonic(), []
+    report = check(example(), mode=mode, timeout_s=2, events=told.append)
     assert time.monotonic() - begun < 10
     assert why in failed(report)["ready"]
+    assert [one.text[:46] for one in told] == ["waiting for the server and its model to be rea"]
 
 
 @pytest.mark.parametrize("mode", ["slow", "trickles"])

@@ -87,6 +87,8 @@ class Server:
     """The body of a good answer → the predictions; ValueError where it holds none."""
     is_ready: Callable[[bytes], bool] = lambda _: True
     """Whether the body of a readiness route that answers 200 says so, too."""
+    give_up: Callable[[float], Mapping[str, str]] = lambda _: {}
+    """Seconds → variables that have it give up a request that takes longer, so that it is free for others."""
     is_told_port: bool = True
     """Whether `listen` has it listen on another port than its own."""
     is_asked_examples: bool = True

@@ -4,6 +4,7 @@ from lading.deploy.control import SilentError, ask
 from lading.deploy.daemon import end, ensure, hello
 from lading.deploy.folder import Folder
 from lading.deploy.logfile import follow, last_lines
+from lading.deploy.probe import is_well
 from lading.deploy.supervisor import Supervisor
 from lading.deploy.target import Address, Started, Target
 
@@ -19,5 +20,6 @@ __all__ = [
     "ensure",
     "follow",
     "hello",
+    "is_well",
     "last_lines",
 ]

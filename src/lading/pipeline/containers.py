@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import IO
 
-from lading import servers
 from lading.core import canonical
 from lading.core.errors import Issue, RegistryError, SpecError
 from lading.core.image import Image
@@ -19,7 +18,7 @@ from lading.pipeline import delivery, shelf, transfer
 from lading.pipeline.context import Context
 from lading.pipeline.mend import dropping_damaged
 from lading.pipeline.publish import Published, free_port, refuse_taken, url
-from lading.pipeline.run import command, temporary_folder
+from lading.pipeline.run import on_port, temporary_folder
 from lading.pipeline.serve import serve_package
 from lading.sandbox import Engine, Order
 from lading.sandbox import engine as find_engine
@@ -175,15 +174,13 @@ def _run_in_sandbox(
     environment = dict(wanted.environment or {})
     default = environment.get("LADING_PORT") or str(package.bill.server.port)
     place = _on_host(published, environment, int(default) if default.isdecimal() else 0)
-    argv, env = command(package.image)
-    if wanted.arguments:
-        argv = [*_entrypoint(package.image), *wanted.arguments]
     refuse_taken("run", place.host, place.port, _OTHER)
     context.events(Event("run", "stage", f"sandbox: {place.url(_scheme(environment))}"))
-    listening = servers.find(package.bill.server.name).listen(place.host, place.port)
-    argv += listening.arguments
-    environment = {**listening.variables, **environment}
-    return serve_package(context, package, argv, {**env, **environment}, sandbox=None, log=log)
+    argv, env = on_port(package.image, package.bill, place.host, place.port, wanted.arguments)
+    env |= environment
+    # what somebody else's arguments start may be no server
+    at = None if wanted.arguments else (place.host, place.port)
+    return serve_package(context, package, argv, env, at=at, sandbox=None, log=log)
 
 
 def _on_host(published: list[Published], environment: dict[str, str], default: int) -> Published:
@@ -270,11 +267,6 @@ def _stop_s(environment: Mapping[str, str]) -> float:
         return float(environment.get("LADING_GRACE_S", _GRACE_S)) + _PATIENCE_S
     except ValueError:
         return _GRACE_S + _PATIENCE_S
-
-
-def _entrypoint(image: Image) -> list[str]:
-    settings = canonical.decode(image.config, "image config").get("config") or {}
-    return list(settings.get("Entrypoint") or ())
 
 
 def _word(name: str) -> str:

@@ -10,6 +10,7 @@ from lading import deploy
 from lading.core import typed
 from lading.core.endpoint import Deployment, TargetName
 from lading.core.errors import DeployError, Issue, RegistryError, SpecError
+from lading.core.patience import Patience
 from lading.core.ports import Event
 from lading.pipeline import deployable, endpoints, targets
 from lading.pipeline.context import Context
@@ -165,6 +166,7 @@ def _put(
 def _wait(context: Context, endpoint: str, name: str) -> None:
     """Wait until a deployment is whole, telling of each that changes; raise DeployError where it fails."""
     told: dict[str, str] = {}
+    waiting = Patience(context.events, "deploy", f"{name} to be ready")
     while True:
         found = show(context, endpoint, name)
         for one in found["instances"]:
@@ -179,4 +181,5 @@ def _wait(context: Context, endpoint: str, name: str) -> None:
             ready = sum(one["state"] == "ready" for one in found["instances"])
             context.events(Event("deploy", "stage", f"{name}: {ready} of {found['instance_count']} ready"))
             return
+        waiting.tell(", ".join(f"{one['name']} is {one['state']}" for one in found["instances"]))
         time.sleep(_LOOK_S)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from lading.core.errors import Issue, LadingError, RegistryError, SpecError, VerifyError
+from lading.core.patience import Patience
 from lading.core.ports import Event, Running
 from lading.core.server import NATIVE
 from lading.pipeline import delivery, shelf
@@ -206,6 +207,8 @@ class Fleet:
     def _await(self, member: Member) -> None:
         client = Client(member.folder, _SOCKET)
         deadline_s = time.monotonic() + self._load_timeout_s
+        what = f"{member.reference} to be ready"
+        waiting = Patience(self._context.events, "serve", what, self._load_timeout_s)
         while not self.is_stopping:
             assert member.running
             status = member.running.poll()
@@ -220,6 +223,7 @@ class Fleet:
             if time.monotonic() > deadline_s:
                 what = f"it was not ready within {self._load_timeout_s:g} s{_reason(member.running)}"
                 raise VerifyError(Issue(member.reference, what, _why(member.running)))
+            waiting.tell()
             time.sleep(0.01)
 
     def _revive(self, member: Member) -> None:

@@ -42,8 +42,13 @@ class Published:
 
 def url(host: str, port: int, scheme: str) -> str:
     """Return where a server that listens on an address is reached from this machine."""
-    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - the same
-    return f"{scheme}://[{near}]:{port}" if ":" in near else f"{scheme}://{near}:{port}"
+    here = near(host)
+    return f"{scheme}://[{here}]:{port}" if ":" in here else f"{scheme}://{here}:{port}"
+
+
+def near(host: str) -> str:
+    """Return the host by which a server that listens on one is reached from this machine."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - as above
 
 
 def refuse_taken(where: str, host: str, port: int, fix: str) -> None:

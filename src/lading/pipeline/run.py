@@ -212,24 +212,32 @@ def attach_original(context: Context, image: Descriptor, original: Descriptor) -
     context.store.refer(descriptor)
 
 
-def command(image: Image) -> tuple[list[str], dict[str, str]]:
-    """Read from the image's config how it starts."""
+def command(image: Image, arguments: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
+    """Read from the image's config how it starts; `arguments` take the place of its own."""
     settings = canonical.decode(image.config, "image config").get("config") or {}
     env = dict(one.split("=", 1) for one in settings.get("Env") or ())
-    return [*(settings.get("Entrypoint") or ()), *(settings.get("Cmd") or ())], env
+    return [*(settings.get("Entrypoint") or ()), *(arguments or settings.get("Cmd") or ())], env
+
+
+def on_port(
+    image: Image, bill: Bill, host: str, port: int, arguments: Sequence[str] = ()
+) -> tuple[list[str], dict[str, str]]:
+    """Read how an image starts, made to listen on a port; `arguments` take the place of its own."""
+    argv, env = command(image, arguments)
+    listening = servers.find(bill.server.name).listen(host, port)
+    return [*argv, *listening.arguments], {**env, **listening.variables}
 
 
 def on_socket(image: Image, bill: Bill, socket: str) -> tuple[list[str], dict[str, str]]:
     """Read how an image starts, made to answer on a Unix socket: itself, or with a relay beside it."""
-    argv, env = command(image)
     if bill.server.name == NATIVE:
+        argv, env = command(image)
         return argv, {**env, "LADING_UDS": socket}
     if not bill.environment.interpreter:
         raise VerifyError(Issue(bill.name, _NO_PYTHON, "run it in an engine: `lading run`"))
     python = f"{bill.server.path}/bin/python"
-    listening = servers.find(bill.server.name).listen("127.0.0.1", bill.server.port)
-    relay = relayed([*argv, *listening.arguments], python=python, port=bill.server.port, socket=socket)
-    return relay, {**env, **listening.variables}
+    argv, env = on_port(image, bill, "127.0.0.1", bill.server.port)
+    return relayed(argv, python=python, port=bill.server.port, socket=socket), env
 
 
 def user(image: Image) -> str:

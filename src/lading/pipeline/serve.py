@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import IO
 
 from lading import servers
+from lading.core.bill import Bill
 from lading.core.errors import Issue, SpecError
+from lading.core.patience import Patience
 from lading.core.platform import Platform
-from lading.core.ports import Event
-from lading.pipeline import delivery, handed, shelf
+from lading.core.ports import Event, Running
+from lading.deploy import Address, is_well
+from lading.pipeline import delivery, handed, packages, shelf
 from lading.pipeline import fleet as fleet_room
 from lading.pipeline.context import Context
-from lading.pipeline.publish import refuse_taken
-from lading.pipeline.run import command, temporary_folder, user
+from lading.pipeline.publish import near, refuse_taken
+from lading.pipeline.run import on_port, temporary_folder, user
 
 _STOP_S = 30.0
 _LOAD_S = 600.0
+_LOOK_S = 10.0
 # what a user may set for a server (docs/server.md), but where it listens and what it serves
 SERVER_SETTINGS = (
     "LADING_ACCESS_LOG",
@@ -111,22 +115,21 @@ def serve(
     """
     package = _find(context, text, platform, compiled=compiled)
     _refuse_taken(host, port, grpc_port)
-    argv, env = command(package.image)
-    env |= {
-        **shelf.identity(package, *shelf.served_as(context, text, package)),
-        **server_settings(os.environ),
-    }
     server = servers.find(package.bill.server.name)
     if not server.is_told_port and port != package.bill.server.port:
         what = f"got {port}, and its server {server.name!r} listens on {package.bill.server.port} alone"
         raise SpecError(Issue("--port", what, f"--port {package.bill.server.port}, or `lading run`"))
-    listening = server.listen(host, port)
-    argv += listening.arguments
-    env |= {**listening.variables, "LADING_GRPC_PORT": str(grpc_port)}
-    env |= {"LADING_LENIENT": "1"} if lenient else {}
+    argv, env = on_port(package.image, package.bill, host, port)
+    env |= {
+        **shelf.identity(package, *shelf.served_as(context, text, package)),
+        **server_settings(os.environ),
+    }
+    env |= {"LADING_GRPC_PORT": str(grpc_port), **({"LADING_LENIENT": "1"} if lenient else {})}
     with handed.files(os.environ) as given:
         env |= given.env
-        return serve_package(context, package, argv, env, sandbox=sandbox, log=log, mounts=given.mounts)
+        return serve_package(
+            context, package, argv, env, at=(host, port), sandbox=sandbox, log=log, mounts=given.mounts
+        )
 
 
 def serve_several(
@@ -227,11 +230,15 @@ def serve_package(
     argv: Sequence[str],
     env: Mapping[str, str],
     *,
+    at: tuple[str, int] | None,
     sandbox: str | None,
     log: IO[bytes],
     mounts: Mapping[str, Path] | None = None,
 ) -> int:
-    """Run a command on a package's layers until it ends or is interrupted; return its exit status."""
+    """Run a command on a package's layers until it ends or is interrupted; return its exit status.
+
+    Tells of a wait for it to be ready, where it listens `at` an address.
+    """
     _tell_of_records(context, env)
     lent = delivery.lend(context, package.bill)
     env, mounts = {**env, **lent.env}, {**(mounts or {}), **lent.mounts}
@@ -244,11 +251,30 @@ def serve_package(
         running = opened.start(argv, env=env, tmp=tmp, network=True, mounts=mounts)
         running.follow(log)
         try:
+            if at and "LADING_TLS_CERTIFICATE" not in env and package.bill.server.routes:
+                _tell_of_wait(context, package.bill, running, at)
             return running.wait()
         except KeyboardInterrupt:
             return running.stop(_STOP_S)
         finally:
             running.stop(0)
+
+
+def _tell_of_wait(context: Context, bill: Bill, running: Running, at: tuple[str, int]) -> None:
+    """Tell every so often that it is not ready yet, until it is or ends."""
+    told = servers.find(bill.server.name).is_told_port
+    address = Address(host=near(at[0]), port=at[1] if told else bill.server.port)
+    waiting = Patience(context.events, "serve", f"{bill.name} to be ready")
+    readiness = packages.routes_of(bill)["readiness"]
+    while True:
+        try:
+            running.wait(_LOOK_S)
+        except TimeoutError:
+            if is_well(address, readiness, _LOOK_S):
+                return
+            waiting.tell()
+        else:
+            return
 
 
 def _tell_of_records(context: Context, env: Mapping[str, str]) -> None:

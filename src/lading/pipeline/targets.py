@@ -12,14 +12,13 @@ from lading import servers
 from lading.core.assets import PREFIX, AssetReference
 from lading.core.endpoint import Deployment
 from lading.core.errors import DeployError, VerifyError
-from lading.core.server import NATIVE
+from lading.core.server import NATIVE, Server
 from lading.deploy import Address, Started, Target
 from lading.pipeline import delivery, packages, shelf
 from lading.pipeline.context import Context
 from lading.pipeline.publish import free_port
-from lading.pipeline.run import command, on_socket, user
+from lading.pipeline.run import on_port, on_socket, user
 
-_AZURES = "azureml_online"
 _SOCKET = "s"
 _HOST = "127.0.0.1"
 # who may ask, and where it listens, is the endpoint's affair
@@ -55,12 +54,10 @@ class Sandboxes:
             argv, env = on_socket(image, bill, f"/tmp/{_SOCKET}")  # noqa: S108 - in its sandbox
             address = Address(socket=str(folder / _SOCKET))
         else:
-            argv, env = command(image)
             address = Address(host=_HOST, port=free_port(_HOST))
-            listening = server.listen(_HOST, address.port)
-            argv, env = [*argv, *listening.arguments], {**env, **listening.variables}
+            argv, env = on_port(image, bill, _HOST, address.port)
         lent = delivery.lend(self.context, bill)
-        settings = _settings(deployment, bill.server.name)
+        settings = _settings(deployment, server)
         env |= {**shelf.identity(package, *_served_as(deployment)), **settings, **lent.env}
         running = opened.start(argv, env=env, tmp=folder, network=not is_apart, mounts=lent.mounts)
         running.follow(log)
@@ -77,16 +74,13 @@ def _served_as(deployment: Deployment) -> tuple[str, str]:
     return name, version
 
 
-def _settings(deployment: Deployment, server: str) -> dict[str, str]:
+def _settings(deployment: Deployment, server: Server) -> dict[str, str]:
     given = {
         name: value for name, value in deployment.environment_variables.items() if not name.startswith(_OURS)
     }
     # whoever asks is told by the endpoint, which gives up first
     timeout_s = deployment.request_settings.request_timeout_ms / 1000 + 1
-    ours = {"LADING_REQUEST_TIMEOUT_S": f"{timeout_s:g}", "LADING_GRPC_PORT": "0"}
-    if server == _AZURES:  # its one worker would be busy with what nobody waits for
-        ours["SCORING_TIMEOUT_MS"] = f"{timeout_s * 1000:.0f}"
-    return {**ours, **given}
+    return {"LADING_GRPC_PORT": "0", **server.give_up(timeout_s), **given}
 
 
 def all_targets(context: Context) -> Mapping[str, Target]:

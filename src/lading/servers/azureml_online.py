@@ -48,4 +48,9 @@ def listen(host: str, port: int) -> Listening:
     return Listening(("--port", str(port)), {_HOST: host, "GUNICORN_CMD_ARGS": f"--config {_GUNICORN}"})
 
 
-SERVER = Server(NAME, needs, listen, azureml_requests.ask)
+def give_up(timeout_s: float) -> dict[str, str]:
+    """Say it by a variable: its one worker would be busy with what nobody waits for."""
+    return {"SCORING_TIMEOUT_MS": f"{timeout_s * 1000:.0f}"}
+
+
+SERVER = Server(NAME, needs, listen, azureml_requests.ask, give_up=give_up)

@@ -76,4 +76,9 @@ def listen(host: str, port: int) -> Listening:
     return Listening(variables={"LADING_HOST": host, "LADING_PORT": str(port), "LADING_GRPC_PORT": "0"})
 
 
-SERVER = Server(NATIVE, needs, listen)
+def give_up(timeout_s: float) -> dict[str, str]:
+    """Say it by a variable."""
+    return {"LADING_REQUEST_TIMEOUT_S": f"{timeout_s:g}"}
+
+
+SERVER = Server(NATIVE, needs, listen, give_up=give_up)

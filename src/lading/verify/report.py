@@ -11,6 +11,7 @@ from typing import Any
 
 from lading.core.bill import Bill
 from lading.core.digest import Digest
+from lading.core.patience import Patience
 from lading.core.ports import Event, Events, Running, Sandbox, ignore
 from lading.core.report import Check, Report
 from lading.core.server import Server
@@ -89,7 +90,8 @@ def check(
         replay = _Replay([] if answers is None else answers)
         asker = _Asker(Client(served, SOCKET), server, bill, request_timeout_s, replay)
         with probe.looking(sandbox, bill, probed, variables) as seen:
-            ready = _wait_until_ready(running, asker, started_s + timeout_s, _HEALTH_S * patience)
+            waiting = Patience(events, "verify", "the server and its model to be ready", timeout_s)
+            ready = _wait_until_ready(running, asker, waiting, started_s + timeout_s, _HEALTH_S * patience)
             ready_s = time.monotonic() - started_s
         checks = [*seen, ready]
         if ready.passed:
@@ -131,7 +133,9 @@ def _median_ms(latencies_s: Sequence[float]) -> float:
     return round(statistics.median(latencies_s or [0.0]) * 1000, 3)
 
 
-def _wait_until_ready(running: Running, asker: _Asker, deadline_s: float, health_s: float) -> Check:
+def _wait_until_ready(
+    running: Running, asker: _Asker, waiting: Patience, deadline_s: float, health_s: float
+) -> Check:
     """Ask for readiness until it is given, the server ends, or the time is over."""
     route = asker.bill.server.routes.get("readiness", "/v2/health/ready")
     pause_s, last = _POLL_S, "no time was left to ask"
@@ -147,6 +151,7 @@ def _wait_until_ready(running: Running, asker: _Asker, deadline_s: float, health
         if (status := running.poll()) is not None:
             detail = f"the server ended with {status} before it was ready: {last_words(running.output())}"
             return Check("ready", passed=False, detail=detail)
+        waiting.tell(last)
         time.sleep(pause_s)
         pause_s = min(pause_s * 1.2, _POLL_LONGEST_S)
     detail = f"not ready in time: {last}; its last words: {last_words(running.output())}"
