@@ -7,6 +7,7 @@ import pytest
 
 from lading.core.errors import SpecError
 from lading.core.model import ModelFacts
+from lading.core.signature import Field, Signature
 from lading.core.spec import PackageSpec, ServerSettings
 from lading.model import as_files, is_known
 from lading.servers import find
@@ -65,3 +66,19 @@ def test_a_text_that_is_no_booster_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(SpecError, match="a pickled estimator or a booster"):
         SERVER.needs(PackageSpec(), as_files(tmp_path / "notes.txt"))
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [("ab", ""), ("", "ab"), ("ab", "ab")])
+def test_a_signature_that_says_half_has_a_runtime_that_does_not_fail_on_it(inputs, outputs):
+    signed = Signature(tuple(map(Field, inputs)), tuple(map(Field, outputs)))
+    needs = SERVER.needs(
+        PackageSpec(name="iris"), ModelFacts(Path("m"), "mlflow", "mlflow", "pyfunc", signature=signed)
+    )
+    folder = "/opt/lading/serving/mlserver/iris"
+    settings = json.loads(needs.files[f"{folder}/model-settings.json"])
+    module, _, name = settings["implementation"].rpartition(".")
+    assert (f"{folder}/{module}.py" in needs.files) == (not (inputs and outputs))
+    assert (module, name) == ("mlserver_mlflow", "MLflowRuntime") or b"class Runtime" in needs.files[
+        f"{folder}/{module}.py"
+    ]
+    assert needs.routes["readiness"] == "/v2/models/iris/ready"

@@ -37,6 +37,28 @@ class _Runtime:
     extra: dict[str, Any]
 
 
+_MLFLOW = _Runtime("mlserver-mlflow", "mlserver_mlflow.MLflowRuntime", MODEL, {})
+_PATCHED = "lading_mlflow"
+_HALF_SIGNED = _Runtime("mlserver-mlflow", f"{_PATCHED}.Runtime", MODEL, {})
+_RUNTIME = b'''\
+"""MLServer's runtime of MLflow, which fails on a signature without inputs or without outputs."""
+
+from types import SimpleNamespace
+
+from mlserver_mlflow import MLflowRuntime
+
+
+class Runtime(MLflowRuntime):
+    def _sync_metadata(self):
+        signed = self._signature
+        if signed is None or not signed.inputs:
+            return
+        if not signed.outputs:
+            self._signature = SimpleNamespace(inputs=signed.inputs, outputs=SimpleNamespace(inputs=[]))
+        super()._sync_metadata()
+'''
+
+
 def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
     """Return what it needs to serve a model of a format that it has a runtime for; SpecError for another."""
     runtime = _runtime(facts)
@@ -66,8 +88,9 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
         command=("start", _FOLDER),
         port=HTTP,
         more_ports=(GRPC, METRICS),
-        routes=oip.routes(name),
-        modules=("mlserver.cli", runtime.implementation.rpartition(".")[0]),
+        # the server is "ready" before it has begun to load, and after it has failed to: the model is not
+        routes={**oip.routes(name), "readiness": f"/v2/models/{name}/ready"},
+        modules=("mlserver.cli", runtime.distribution.replace("-", "_")),
         variables={
             "MLSERVER_HOST": "0.0.0.0",  # noqa: S104 - in a container
             "MLSERVER_HTTP_PORT": str(HTTP),
@@ -77,6 +100,7 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
         files={
             f"{_FOLDER}/settings.json": _json(server),
             f"{_FOLDER}/{name}/model-settings.json": _json(model),
+            **({f"{_FOLDER}/{name}/{_PATCHED}.py": _RUNTIME} if runtime is _HALF_SIGNED else {}),
         },
         working_directory=_FOLDER,
     )
@@ -85,7 +109,9 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
 def _runtime(facts: ModelFacts) -> _Runtime:
     options = facts.loader_options
     if facts.format == "mlflow":
-        return _Runtime("mlserver-mlflow", "mlserver_mlflow.MLflowRuntime", MODEL, {})
+        signed = facts.signature
+        is_half = signed is not None and not (signed.inputs and signed.outputs)
+        return _HALF_SIGNED if is_half else _MLFLOW
     if facts.format == "sklearn" and options.get("serialization") != "skops":
         method = str(options.get("method") or "predict")
         extra = {} if method == "predict" else {"predict_fn": method}
