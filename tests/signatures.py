@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from lading.core.signature import SCALARS, Field, Signature
 
-names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=6)
+names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=6)
 DTYPES = ("bool", "int8", "uint16", "int32", "int64", "uint64", "float16", "float32", "float64", "str")
 OTHER_DTYPES = ("bytes", "object", "datetime64[ns]", "complex64")
 

@@ -29,6 +29,7 @@ STAGES = (
     "deploy",
     "workspace",
     "connections",
+    "signature",
     "scan",
 )
 MAX_FILE_LINES = 400

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lading_runtime.front.nested import SCALARS
+from lading_runtime.front.nested import SCALARS, VECTOR
 from lading_runtime.front.schema import DTYPES, Column, Schema, Tensor
 
 Json = dict[str, Any]
@@ -56,7 +56,7 @@ def of_spec(spec: Mapping[str, Any]) -> Json:
     if kind in SCALARS:
         return of_kind(SCALARS[kind])
     if kind in {"array", "sparkml_vector"}:
-        return {"type": "array", "items": of_spec(spec.get("items") or {})}
+        return {"type": "array", "items": of_spec(VECTOR if kind != "array" else spec.get("items") or {})}
     if kind == "map":
         return {"type": "object", "additionalProperties": of_spec(spec.get("values") or {})}
     if kind == "object":

@@ -27,6 +27,9 @@ SCALARS = {
     "datetime": "datetime",
 }
 
+VECTOR = {"type": "double"}
+"""What a Spark vector is made of."""
+
 
 def check(spec: Mapping[str, Any], value: Any, path: str = "") -> Any:
     """Return a value as MLflow's signatures have it, whose null among floats is NaN.
@@ -45,7 +48,7 @@ def check(spec: Mapping[str, Any], value: Any, path: str = "") -> Any:
     if kind in {"array", "sparkml_vector"}:
         if not isinstance(value, list):
             raise ValueError(_at(path, f"got {shown(value)}, expected a list"))
-        items = spec.get("items") or {"type": "any"}
+        items = VECTOR if kind == "sparkml_vector" else spec.get("items") or {"type": "any"}
         return [check(items, item, f"{path}[{index}]") for index, item in enumerate(value)]
     if kind == "map":
         return _check_map(spec, _object(value, path), path)

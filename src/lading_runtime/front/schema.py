@@ -115,7 +115,7 @@ class Schema(NamedTuple):
                 {
                     "name": one.get("name") or f"output-{index}",
                     "datatype": _PUBLIC.get(kind, kind),
-                    "shape": list(spec.get("shape") or [-1]),
+                    "shape": _shape(spec),
                 }
             )
         return described
@@ -146,9 +146,13 @@ def read(
 
 def _tensor(entry: Mapping[str, Any]) -> Tensor:
     spec = entry.get("tensor-spec") or {}
-    return Tensor(
-        entry.get("name"), DTYPES.get(str(spec.get("dtype")), "JSON"), list(spec.get("shape") or [-1])
-    )
+    return Tensor(entry.get("name"), DTYPES.get(str(spec.get("dtype")), "JSON"), _shape(spec))
+
+
+def _shape(spec: Mapping[str, Any]) -> list[int]:
+    """Return a tensor's shape, which has no dimensions where it is one value."""
+    shape = spec.get("shape")
+    return [-1] if shape is None else list(shape)
 
 
 def _column(entry: Mapping[str, Any], index: int) -> Column:

@@ -1,0 +1,30 @@
+"""A Signature ⇄ what MLflow writes of it: lists in its grammar, or, as MLmodel has them, their JSON texts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lading.core import grammar
+from lading.core.signature import Signature
+from lading.signature.losses import Converted, Losses
+
+
+def write(signature: Signature) -> Converted[dict[str, Any]]:
+    """Return `{"inputs": […], …}`, each part that there is, as `signature` in lading.yaml is written."""
+    losses = Losses()
+    for part, fields in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        kinds = {one.type for one in fields}
+        if "tensor" in kinds and kinds != {"tensor"}:
+            losses.tell(part, "tensors stand beside values of any type, which MLflow itself does not read")
+    return Converted({key: rows for key, rows in signature.to_json().items() if rows}, losses.told())
+
+
+def texts(signature: Signature) -> dict[str, str | None]:
+    """Return what stands under `signature` in MLmodel: a JSON text for each part, null where it is none."""
+    return {key: json.dumps(rows) if rows else None for key, rows in signature.to_json().items()}
+
+
+def read(document: object, where: str = "signature") -> Converted[Signature]:
+    """Read either; raise ModelError with every issue."""
+    return Converted(grammar.read(document, where))
