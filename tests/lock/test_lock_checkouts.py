@@ -80,11 +80,13 @@ def test_what_was_fetched_is_there_offline(served, fetcher):
         fetcher("nothing", offline=True).file(url, digest)
 
 
-@pytest.mark.parametrize("password", [None, f"wrong-{SECRET}"])
-def test_a_refusal_says_how_to_log_in_and_tells_no_secret(served, fetcher, password):
+@pytest.mark.parametrize(
+    ("password", "fix"), [(None, "connection create -t git"), (f"wrong-{SECRET}", "connection list")]
+)
+def test_a_refusal_says_how_to_log_in_and_tells_no_secret(served, fetcher, password, fix):
     with pytest.raises(RegistryError) as caught:
         fetcher(password=password).pin(f"git+{served.url}/lib.git")
-    assert "lading connection create -t git" in str(caught.value)
+    assert f"lading {fix}" in str(caught.value)
     assert SECRET not in str(caught.value)
 
 

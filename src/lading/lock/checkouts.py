@@ -31,6 +31,7 @@ ARCHIVE = "checkout.tar"
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*\Z")
 _TIMEOUT_S = 600.0
+_KNOWN_FIX = "look at the URL and the ref, and at the secret of its connection: lading connection list"
 _FIX = "look at the URL and the ref; for a private repository: lading connection create -t git --target URL"
 
 
@@ -192,9 +193,10 @@ class Git:
     def _git(self, repository: Path, checkout: Checkout, *arguments: str) -> str:
         done = self._run(repository, checkout, arguments)
         if done.returncode:
-            said = credentials.redact(done.stderr.strip(), self._secrets(checkout)) or "there is no such ref"
+            secrets = self._secrets(checkout)
+            said = credentials.redact(done.stderr.strip(), secrets) or "there is no such ref"
             what = f"git cannot have {checkout.ref or 'HEAD'}: {said.splitlines()[-1]}"
-            raise RegistryError(Issue(checkout.repository, what, _FIX))
+            raise RegistryError(Issue(checkout.repository, what, _KNOWN_FIX if secrets else _FIX))
         return done.stdout
 
     def _run(

@@ -236,8 +236,8 @@ def _answer(done: subprocess.CompletedProcess[str], folder: Path, torch: Torch |
         raise RegistryError(issue)
     if _OFFLINE not in done.stderr and _UNREACHABLE.search(done.stderr):
         fix = (
-            "look at the network, proxies and SSL_CERT_FILE; for a private index give credentials "
-            "by netrc, keyring or UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD"
+            "look at the network, proxies and SSL_CERT_FILE; for a private index at its connection (lading "
+            "connection list, or create), netrc, keyring or UV_INDEX_<NAME>_USERNAME and _PASSWORD"
         )
         if torch and f"/{torch.accelerator}/" in done.stderr:
             fix = f"look at the network, or {MIRROR_FIX}"

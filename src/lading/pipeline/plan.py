@@ -82,7 +82,9 @@ def _inspect(what: PackageSpec) -> ModelFacts:
 def examine(context: Context, what: PackageSpec) -> ModelFacts:
     """Inspect a model, tell what it is, and refuse what is unsafe and not allowed."""
     facts = inspect(what)
-    context.events(Event("inspect", "stage", summary.of_facts(facts)))
+    # where the author says what there is to be, what happens to be installed here is no matter
+    told = replace(facts, missing=()) if what.requirements else facts
+    context.events(Event("inspect", "stage", summary.of_facts(told)))
     model.refuse(facts, what.allow_unsafe)
     return facts
 
