@@ -18,13 +18,15 @@ _MLFLOW = f'''"""Load an MLflow model, which casts and predicts as MLflow's own 
 
 import io
 import json
+import os
 
 
 def load():
     import mlflow.pyfunc
     from mlflow.pyfunc.scoring_server import infer_and_parse_data, predictions_to_json
 
-    model = mlflow.pyfunc.load_model({MODEL!r})
+    # what is downloaded is linked to, which MLflow takes for an escape
+    model = mlflow.pyfunc.load_model(os.path.realpath({MODEL!r}))
     schema = model.metadata.get_input_schema()
 
     def predict(body):

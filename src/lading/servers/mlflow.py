@@ -30,6 +30,8 @@ import importlib.util
 import os
 import sys
 
+# what is downloaded is linked to, which MLflow takes for an escape
+os.environ["__pyfunc_model_path__"] = os.path.realpath(os.environ["__pyfunc_model_path__"])
 host, port = os.environ["MLFLOW_HOST"], os.environ["MLFLOW_PORT"]
 workers = os.environ.get("MLFLOW_MODELS_WORKERS") or "1"
 (package,) = importlib.util.find_spec("mlflow").submodule_search_locations

@@ -14,7 +14,10 @@ import numpy as np
 import pandas as pd
 from mlflow.models import Model
 
-FOLDER = os.path.join(os.environ["AZUREML_MODEL_DIR"], os.environ.get("MLFLOW_MODEL_FOLDER", ""))
+# what is downloaded is linked to, which MLflow takes for an escape
+FOLDER = os.path.realpath(
+    os.path.join(os.environ["AZUREML_MODEL_DIR"], os.environ.get("MLFLOW_MODEL_FOLDER", ""))
+)
 _PICTURES = {".png", ".jpg", ".jpeg", ".tiff", ".bmp", ".gif"}
 
 

@@ -28,7 +28,10 @@ from inference_schema.schema_decorators import input_schema, output_schema
 from mlflow.models import Model
 
 _log = logging.getLogger("azmlinfsrv.mlflow")
-FOLDER = os.path.join(os.environ["AZUREML_MODEL_DIR"], os.environ.get("MLFLOW_MODEL_FOLDER", ""))
+# what is downloaded is linked to, which MLflow takes for an escape
+FOLDER = os.path.realpath(
+    os.path.join(os.environ["AZUREML_MODEL_DIR"], os.environ.get("MLFLOW_MODEL_FOLDER", ""))
+)
 ABOUT = Model.load(FOLDER)
 LANGUAGE = bool({"transformers", "langchain", "openai"} & set(ABOUT.flavors))
 """Whether texts, and lists and objects of them, are the model's own."""

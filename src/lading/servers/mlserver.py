@@ -23,6 +23,8 @@ from lading.servers.recorded import table
 NAME = "mlserver"
 HTTP, GRPC, METRICS = 8080, 8081, 8082
 _FOLDER = f"{SERVING}/mlserver"
+# what is downloaded is linked to, which MLflow takes for an escape
+_LINKED = f"import os; os.environ['MLSERVER_MODEL_URI'] = os.path.realpath({MODEL!r}); "
 _XGBOOST = ("xgboost", "mlserver_xgboost.XGBoostModel")
 _LIGHTGBM = ("lightgbm", "mlserver_lightgbm.LightGBMModel")
 
@@ -63,8 +65,9 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
     """Return what it needs to serve a model of a format that it has a runtime for; SpecError for another."""
     runtime = _runtime(facts)
     name = model_name(spec, facts)
+    is_linked = facts.format == "mlflow" and spec.mode == "download"
     parameters: dict[str, Any] = {
-        "uri": runtime.uri,
+        "uri": None if is_linked else runtime.uri,
         "version": spec.server_settings.model_version or spec.version,
     }
     parameters |= {"extra": runtime.extra} if runtime.extra else {}
@@ -84,7 +87,7 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
     return ServerNeeds(
         name=NAME,
         requirements=("mlserver", runtime.distribution),
-        entrypoint=(PYTHON, "-c", "from mlserver.cli import main; main()"),
+        entrypoint=(PYTHON, "-c", (_LINKED if is_linked else "") + "from mlserver.cli import main; main()"),
         command=("start", _FOLDER),
         port=HTTP,
         more_ports=(GRPC, METRICS),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,8 @@ def load(path: str, _: Mapping[str, Any]) -> Pyfunc:
     """Load the folder by `mlflow.pyfunc`, which the model's environment has."""
     import mlflow.pyfunc  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    return Pyfunc(mlflow.pyfunc.load_model(path))
+    # what is downloaded is linked to, which MLflow takes for an escape
+    return Pyfunc(mlflow.pyfunc.load_model(os.path.realpath(path)))
 
 
 class Pyfunc:
