@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from lading.core.bases import BaseImage
 from lading.core.bill import Bill
 from lading.core.descriptor import BILL, LAYER_GZIP, ORIGINAL, REPORT, Descriptor
 from lading.core.digest import Digest
@@ -219,6 +220,16 @@ def test_a_server_without_a_readiness_route_has_no_health_check(
 ) -> None:
     assert "Healthcheck" in config_of(bill, layers, server)["config"]
     assert "Healthcheck" not in config_of(bill, layers, replace(server, routes={}))["config"]
+
+
+@pytest.mark.parametrize(("own", "expected"), [((), ["tini"]), (("fetch", "--"), ["fetch", "--", "tini"])])
+def test_a_server_without_a_command_is_what_the_image_starts(
+    bill: Bill, layers: tuple[Layer, ...], server: ServerNeeds, own: tuple[str, ...], expected: list[str]
+) -> None:
+    base = BaseImage((), entrypoint=("tini",), command=("serve",))
+    needs = replace(server, entrypoint=own, command=())
+    settings = config_of(bill, layers, needs, base=base)["config"]
+    assert (settings["Entrypoint"], settings["Cmd"]) == (expected, ["serve"])
 
 
 def test_more_layers_than_engines_bear_are_refused(

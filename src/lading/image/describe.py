@@ -134,8 +134,9 @@ def _settings(
         environment["PATH"] = f"{ours}:{programs}:{rest}"
     environment |= dict(bill.environment.variables)
     entrypoint, command = server.entrypoint, server.command
-    if base and not entrypoint:
-        entrypoint, command = base.entrypoint, command or base.command
+    # what fetches at start (`… --`) becomes what the image brings, where the server has no command of its own
+    if base and entrypoint[-1:] in ((), ("--",)):
+        entrypoint, command = (*entrypoint, *base.entrypoint), command or base.command
     settings: dict[str, Any] = {
         "User": (base and base.user) or USER,
         "ExposedPorts": {f"{port}/tcp": {} for port in (server.port, *server.more_ports)},
