@@ -19,7 +19,7 @@ from lading.core.lock import BaseFacts, Interpreter, LockedArchive, LockedBase, 
 from lading.core.model import Requirement
 from lading.core.platform import Platform
 from lading.core.server import ServerNeeds
-from lading.lock import Question
+from lading.lock import Question, resolve
 from lading.lock.interpreter import SUITES
 from smithing import Wheelsmith, hex_of
 
@@ -218,3 +218,18 @@ def bring_python():
         return base, Interpreter(f"/opt/lading/python/{minor}/bin/python{minor}", f"{minor}.9", archive)
 
     return bring
+
+
+@pytest.fixture
+def lock_of(offline_environ, fetch, resolve_base, bring_python):
+    def run(question, **more):
+        return resolve(
+            question,
+            fetch=fetch,
+            resolve_base=resolve_base,
+            bring_python=bring_python,
+            environ=offline_environ,
+            **more,
+        )
+
+    return run

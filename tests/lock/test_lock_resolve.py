@@ -16,21 +16,6 @@ from lading.lock import drift, resolve
 BOTH = (Platform.parse("linux/amd64"), Platform.parse("linux/arm64"))
 
 
-@pytest.fixture
-def lock_of(offline_environ, fetch, resolve_base, bring_python):
-    def run(question, **more):
-        return resolve(
-            question,
-            fetch=fetch,
-            resolve_base=resolve_base,
-            bring_python=bring_python,
-            environ=offline_environ,
-            **more,
-        )
-
-    return run
-
-
 def names(wheels):
     return [f"{one.name} {one.version}" for one in wheels]
 

@@ -2,6 +2,7 @@
 
 from lading.lock.build import Build, Job, NoCompilerError, build_in, kept
 from lading.lock.builder import BuildingFetch
+from lading.lock.builds import chosen as build_for
 from lading.lock.checkouts import Git
 from lading.lock.conda_solve import Solver as CondaSolver
 from lading.lock.drift import of as drift
@@ -25,6 +26,7 @@ __all__ = [
     "NoCompilerError",
     "Question",
     "ResolveBase",
+    "build_for",
     "build_in",
     "choose",
     "drift",

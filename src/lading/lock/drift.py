@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lading.core.bill import Bill
+from lading.core.builds import library_of
 from lading.core.lock import Lock
 from lading.lock import provided
 from lading.lock.sources import name_of
@@ -26,7 +27,7 @@ def of(lock: Lock, saved_with: Sequence[str]) -> list[str]:
     """
     told: dict[str, None] = {}
     for part in lock.platforms:
-        versions = {one.name: one.version for one in part.model}
+        versions = {library_of(one.name): one.version for one in part.model}
         versions |= {_PYTHON: part.interpreter.version, **provided.versions(part.conda)}
         told |= dict.fromkeys(_differing(versions, saved_with))
     return list(told)
@@ -34,7 +35,7 @@ def of(lock: Lock, saved_with: Sequence[str]) -> list[str]:
 
 def of_bill(bill: Bill) -> list[str]:
     """Tell the same of a sealed package."""
-    versions = {one.name: one.version for one in bill.environment.packages}
+    versions = {library_of(one.name): one.version for one in bill.environment.packages}
     found = (one.partition("==") for each in bill.environment.conda_packages for one in each.distributions)
     versions |= {_PYTHON: bill.environment.python, **{name: version for name, _, version in found if version}}
     return list(_differing(versions, bill.model.saved_with))

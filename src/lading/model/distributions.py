@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from lading.core.builds import builds_of
 from lading.core.model import Requirement
 
 _DISTRIBUTIONS = {
@@ -82,13 +83,18 @@ def distribution_of(requirement: Requirement) -> str:
 
 
 def installed_version(distribution: str) -> str | None:
-    """Return the public version of a distribution installed here, without a local label such as `+cpu`."""
+    """Return the public version of a distribution installed here, without a local label such as `+cpu`.
+
+    Another build of the same library will do.
+    """
     import importlib.metadata
 
-    try:
-        return importlib.metadata.version(distribution).partition("+")[0]
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    for build in builds_of(distribution):
+        try:
+            return importlib.metadata.version(build).partition("+")[0]
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
 
 
 def pickled_requirements(modules: Iterable[str], pins: Mapping[str, str], *, trained_here: bool) -> Found:

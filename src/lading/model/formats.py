@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts
 from lading.core.spec import LoaderWay
-from lading.model import mlflow, onnx, routine, sklearn
+from lading.model import mlflow, onnx, routine, sklearn, xgboost
 from lading.model.request import Request
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Format:
 FORMATS = (
     Format("python", routine.recognise, routine.inspect),
     Format("mlflow", mlflow.recognise, mlflow.inspect),
+    Format("xgboost", xgboost.recognise, xgboost.inspect),
     Format("sklearn", sklearn.recognise, sklearn.inspect),
 )
 """The first that recognises a model inspects it; then those of others are asked, by name."""
@@ -41,7 +42,8 @@ GROUP = "lading.formats"
 """The group of entry points, each a `Format`."""
 
 _EXPECTED = (
-    "expected an MLflow model folder, a scikit-learn estimator saved by pickle, joblib or cloudpickle, "
+    "expected an MLflow model folder, a model's own file or folder "
+    f"({', '.join(one.name for one in FORMATS if one.name not in {'python', 'mlflow'})}), "
     "or a folder with an inference routine"
 )
 

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lading.core.model import Requirement
+from lading.model import xgboost
 from lading.model.flavour import SKLEARN, Flavour, Lean
 
 # of these a pickle may have the names: MLflow wraps `predict` in a function of its own, pickled by value
@@ -54,20 +55,6 @@ def asked(names: Iterable[tuple[str, str]], mentions: Iterable[str]) -> Iterator
     """List what a pickle asks of MLflow: globals, and modules that functions in it may use."""
     yield from (f"{module}.{name}" for module, name in names if module.partition(".")[0] == "mlflow")
     yield from (one for one in mentions if one.partition(".")[0] == "mlflow" and one not in _MENTIONED)
-
-
-def _xgboost(given: Flavour) -> Lean | None:
-    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
-    kind = str(given.settings.get("model_class") or "xgboost.core.Booster")
-    if file is None or kind.partition(".")[0] != "xgboost":
-        return None
-    needed = [given.pandas] if given.has_words else []
-    if kind.startswith("xgboost.sklearn."):
-        needed.append(SKLEARN)
-    options: dict[str, Any] = {"file": file, "class": kind}
-    if given.signature and given.signature.params:
-        options["params"] = True
-    return Lean("xgboost", options, tuple(needed))
 
 
 def _lightgbm(given: Flavour) -> Lean | None:
@@ -216,7 +203,7 @@ FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {
     "spacy": _spacy,
     "statsmodels": _statsmodels,
     "tensorflow": _keras,
-    "xgboost": _xgboost,
+    "xgboost": xgboost.by_mlflow,
 }
 
 

@@ -141,7 +141,7 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
         platforms=what.platforms or (Platform.current(),),
         requirements=(
             *(Requirement(text, "spec") for text in (*listed, *_COMPILERS.get(what.compile, ()))),
-            *facts.requirements,
+            *_in_builds(what, facts),
         ),
         requirements_file=file,
         requirements_file_origin="spec" if what.requirements is not None else of_model,
@@ -153,6 +153,17 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
         system_packages=what.system_packages,
         conda=what.conda,
         accelerator=_accelerator(what),
+    )
+
+
+def _in_builds(what: PackageSpec, facts: ModelFacts) -> tuple[Requirement, ...]:
+    """Choose the builds of what the model's files tell; other servers bring their own libraries' names."""
+    accelerator = _accelerator(what)
+    return tuple(
+        replace(one, text=locks.build_for(one.text, accelerator))
+        if one.origin in {"file", "pickle", "installed"} and what.server == NATIVE
+        else one
+        for one in facts.requirements
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lading_runtime.loaders.table import Table
@@ -16,7 +16,8 @@ from lading_runtime.loaders.table import Table
 def load(path: str, options: Mapping[str, Any]) -> Table:
     """Load `file` into a new `class`, such as `XGBClassifier`; a Booster where none is named.
 
-    `params` says that requests may have some, of which a compiled form would know nothing.
+    `params` says that requests may have some, of which a compiled form would know nothing; `categories` are
+    columns whose values XGBoost numbers; `by_content` that the file's name ends as another format's does.
     """
     import xgboost  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
@@ -26,26 +27,53 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
         message = f"got the class {name!r}, expected one of xgboost's models"
         raise TypeError(message)
     model = kind()
-    model.load_model(os.path.join(path, str(options["file"])))  # noqa: PTH118 - pathlib costs a millisecond
+    file = os.path.join(path, str(options["file"]))  # noqa: PTH118 - pathlib costs a millisecond
+    model.load_model(_bytes(file) if options.get("by_content") else file)
     booster = model if name == "Booster" else model.get_booster()
     if name == "Booster":
         model.set_param({"nthread": 1})
     else:
         model.set_params(n_jobs=1)
     names = booster.feature_names
+    types = booster.feature_types or ()
     predict = _of_booster(model, xgboost.DMatrix) if name == "Booster" else _of_estimator(model)
+    if options.get("categories"):
+        predict = _numbered(predict, list(options["categories"]))
     table = Table(predict, names=names, width=int(booster.num_features()), batches=True, takes_params=True)
-    if name != "Booster" and not options.get("params"):
+    if name != "Booster" and not options.get("params") and "c" not in types:
         table.estimator = model  # which can be compiled
+    if "c" in types and not options.get("categories"):
+        table.takes_frames = False  # pandas would number categories by the rows that come together
     return table
+
+
+def _bytes(file: str) -> bytearray:
+    with open(file, "rb") as stream:  # noqa: PTH123 - see above
+        return bytearray(stream.read())
+
+
+def _numbered(predict: Any, categories: Sequence[str]) -> Any:
+    """Have columns of a frame be categories, which XGBoost finds by value among those it was trained with."""
+
+    def told(data: Any, **params: Any) -> Any:
+        is_frame = hasattr(data, "columns")
+        return predict(data.astype(dict.fromkeys(categories, "category")) if is_frame else data, **params)
+
+    return told
 
 
 def _of_booster(model: Any, matrix: Any) -> Any:
     """Predict from what becomes a DMatrix; an array has no names, so the model's own are given."""
+    has_categories = "c" in (model.feature_types or ())
 
     def predict(data: Any, **params: Any) -> Any:
-        names = None if hasattr(data, "columns") else model.feature_names
-        return model.predict(matrix(data, feature_names=names), **params)
+        is_frame = hasattr(data, "columns")
+        names = None if is_frame else model.feature_names
+        if not has_categories:
+            return model.predict(matrix(data, feature_names=names), **params)
+        types = None if is_frame else model.feature_types
+        known = matrix(data, feature_names=names, feature_types=types, enable_categorical=True)
+        return model.predict(known, **params)
 
     return predict
 
