@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lading.core.builds import library_of
 from lading.core.digest import Digest
 from lading.core.errors import Issue, LockError
 from lading.core.lock import Lock, LockedWheel
@@ -169,9 +168,7 @@ class _Resolver:
         there = place.provided(environment.holds) if self.read.conda_file else {}
         # what a file or this machine tells of gives way to what conda brings
         asked = tuple(
-            one
-            for one in asked
-            if one.origin not in _TOLD or library_of(sources.name_of(one.text)) not in there
+            one for one in asked if one.origin not in _TOLD or sources.library(one.text) not in there
         )
         with tempfile.TemporaryDirectory(prefix="lading-lock-") as folder:
             answer = self._compiled(asked, place, target, there, Path(folder))
@@ -311,13 +308,13 @@ def _requirements(question: Question, read: Sources, events: Events) -> tuple[Re
     joined = dict.fromkeys((*question.requirements, *listed))
     left_out = {sources.normalise(name) for name in question.without}
     # what the author writes wins over what the model's files and this environment tell
-    authors = {library_of(sources.name_of(one.text)) for one in joined if one.origin not in _TOLD}
+    authors = {sources.library(one.text) for one in joined if one.origin not in _TOLD}
     kept = []
     for one in joined:
         name = sources.name_of(one.text)
         if name in left_out:
             events(Event("lock", "step", f"left out {one.text}: the server does not need it"))
-        elif one.origin not in _TOLD or library_of(name) not in authors:
+        elif one.origin not in _TOLD or sources.library(one.text) not in authors:
             kept.append(one)
     return tuple(kept)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lading.core.builds import library_of
 from lading.core.errors import Issue, LockError
 from lading.core.spec import Indexes
 from lading.lock import checkouts, conda, conda_wheels, credentials, toml
@@ -143,6 +144,11 @@ def name_of(requirement: str) -> str:
     name = re.match(r"\s*([A-Za-z0-9._-]*)", requirement)
     assert name is not None
     return normalise(name[1])
+
+
+def library(requirement: str) -> str:
+    """Name the library of which a requirement asks for a build."""
+    return library_of(name_of(requirement))
 
 
 def normalise(name: str) -> str:
