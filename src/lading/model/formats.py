@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts
 from lading.core.spec import LoaderWay
-from lading.model import mlflow, onnx, routine, sklearn, xgboost
+from lading.model import catboost, lightgbm, mlflow, onnx, routine, sklearn, xgboost
 from lading.model.request import Request
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ FORMATS = (
     Format("python", routine.recognise, routine.inspect),
     Format("mlflow", mlflow.recognise, mlflow.inspect),
     Format("xgboost", xgboost.recognise, xgboost.inspect),
+    Format("lightgbm", lightgbm.recognise, lightgbm.inspect),
+    Format("catboost", catboost.recognise, catboost.inspect),
     Format("sklearn", sklearn.recognise, sklearn.inspect),
 )
 """The first that recognises a model inspects it; then those of others are asked, by name."""

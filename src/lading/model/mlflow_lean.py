@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lading.core.model import Requirement
-from lading.model import xgboost
-from lading.model.flavour import SKLEARN, Flavour, Lean
+from lading.model import catboost, lightgbm, xgboost
+from lading.model.flavour import Flavour, Lean
 
 # of these a pickle may have the names: MLflow wraps `predict` in a function of its own, pickled by value
 _MENTIONED = frozenset(
@@ -55,32 +55,6 @@ def asked(names: Iterable[tuple[str, str]], mentions: Iterable[str]) -> Iterator
     """List what a pickle asks of MLflow: globals, and modules that functions in it may use."""
     yield from (f"{module}.{name}" for module, name in names if module.partition(".")[0] == "mlflow")
     yield from (one for one in mentions if one.partition(".")[0] == "mlflow" and one not in _MENTIONED)
-
-
-def _lightgbm(given: Flavour) -> Lean | None:
-    """Load a Booster, or an estimator of scikit-learn's kind, which is pickled."""
-    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
-    kind = str(given.settings.get("model_class") or "lightgbm.basic.Booster")
-    if file is None:
-        return None
-    if kind.startswith("lightgbm.sklearn."):
-        pickler = str(given.settings.get("serialization_format") or "cloudpickle")
-        needed = (SKLEARN, Requirement("cloudpickle", "mlflow"))
-        is_pickled = pickler in {"pickle", "cloudpickle"}
-        return Lean("pickle", {"file": file, "serialization": pickler}, needed) if is_pickled else None
-    return Lean("lightgbm", {"file": file}, (given.pandas,) if given.has_words else ())
-
-
-def _catboost(given: Flavour) -> Lean | None:
-    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
-    if file is None:
-        return None
-    options = {
-        "file": file,
-        "class": given.settings.get("model_type") or "CatBoost",
-        "format": given.settings.get("save_format") or "cbm",
-    }
-    return Lean("catboost", options, (given.pandas,) if given.has_words else ())
 
 
 def _onnx(given: Flavour) -> Lean | None:
@@ -194,9 +168,9 @@ def _module(name: str, given: Flavour) -> Lean | None:
 
 
 FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {
-    "catboost": _catboost,
+    "catboost": catboost.by_mlflow,
     "keras": _keras,
-    "lightgbm": _lightgbm,
+    "lightgbm": lightgbm.by_mlflow,
     "onnx": _onnx,
     "prophet": _prophet,
     "pytorch": _pytorch,
