@@ -31,6 +31,7 @@ STAGES = (
     "connections",
     "signature",
     "scan",
+    "tracking",
 )
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -41,7 +42,7 @@ MAY_IMPORT = {
     "core": set(),
     "http": {"core"},
     **{stage: {"core"} for stage in STAGES},
-    **{stage: {"core", "http"} for stage in ("fetch", "store")},
+    **{stage: {"core", "http"} for stage in ("fetch", "store", "tracking")},
     "scan": {"core", "model"},  # it follows pickles by the same walk
     "settings": {"core"},
     "pipeline": {"lading", "core", "settings", *STAGES},

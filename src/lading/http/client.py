@@ -191,6 +191,7 @@ class Client:
         *,
         proxies: Mapping[str, str | None] | None = None,
         certificates: Mapping[str, Path] | None = None,
+        trust: ssl.SSLContext | None = None,
         distrust: str = _DISTRUST,
         unreached: str = _UNREACHED,
     ) -> None:
@@ -198,11 +199,12 @@ class Client:
 
         `proxies` are by host and come before HTTP_PROXY and its kin, None is none; `certificates` are folders
         by `host:port`, as container engines have them: CAs in `*.crt`, `client.cert` with `client.key`.
-        `distrust` and `unreached` are what to do where a certificate is refused, and where nobody answers.
+        `trust` is what any other host is checked by, in place of the machine's CAs. `distrust` and `unreached` are
+        what to do where a certificate is refused, and where nobody answers.
         """
         self._authorize = authorize or nobody
         self._proxies, self._certificates = proxies or {}, certificates or {}
-        self._distrust, self._unreached = distrust, unreached
+        self._trust, self._distrust, self._unreached = trust, distrust, unreached
         self._lock = threading.Lock()
         self._client: httpx2.Client | None = None
 
@@ -257,15 +259,17 @@ class Client:
     def _open(self) -> httpx2.Client:
         with self._lock:
             if self._client is None:
-                self._client = _client(self._proxies, self._certificates)
+                self._client = _client(self._proxies, self._certificates, self._trust)
             return self._client
 
 
-def _client(proxies: Mapping[str, str | None], certificates: Mapping[str, Path]) -> httpx2.Client:
+def _client(
+    proxies: Mapping[str, str | None], certificates: Mapping[str, Path], trust: ssl.SSLContext | None
+) -> httpx2.Client:
     import httpx2
 
     limits = httpx2.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
-    context = _trust(None)
+    context = trust or _trust(None)
     try:
         own = {
             f"all://{host}": httpx2.HTTPTransport(verify=context, limits=limits, proxy=proxy)
@@ -274,8 +278,8 @@ def _client(proxies: Mapping[str, str | None], certificates: Mapping[str, Path])
         for host, folder in certificates.items():
             # the environment's proxies would not count for a transport of its own
             proxy = proxies.get(host) if host in proxies else _environment_proxy(host)
-            trust = _trust(folder)
-            own[f"https://{host}"] = httpx2.HTTPTransport(verify=trust, limits=limits, proxy=proxy)
+            checked = _trust(folder)
+            own[f"https://{host}"] = httpx2.HTTPTransport(verify=checked, limits=limits, proxy=proxy)
         return httpx2.Client(verify=context, limits=limits, headers={"User-Agent": "lading"}, mounts=own)
     except (ValueError, ImportError, httpx2.InvalidURL) as error:
         what = "the proxy that the environment or apt names cannot be used"
