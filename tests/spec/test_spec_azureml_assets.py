@@ -71,7 +71,7 @@ def test_overrides_come_before_validation(folder):
         ("name: m\npath: model\ntype: onnx_model\n", "got 'onnx_model', expected 'custom_model'"),
         ("nmae: m\npath: model\n", "asset.yml:1:1: nmae: unknown key\n  fix: did you mean 'name'?"),
         ("name: m\npath: azureml://jobs/j/outputs/artifacts/paths/model/\n", "the output of a job"),
-        ("name: m\npath: runs:/0/model\n", "an artefact of an MLflow run"),
+        ("name: m\npath: runs:/../model\n", "is no URI of a model"),
         ("name: m\npath: https://example.com/m\n", "a place elsewhere"),
         ("", "the file is empty"),
     ],

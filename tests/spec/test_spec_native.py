@@ -131,7 +131,7 @@ def test_all_issues_come_at_once_in_order_with_line_and_column(folder):
         ("a: [", "not YAML"),
         ("a: b\n---\na: c", "got 2 documents, expected one"),
         ("a: \x00", "not YAML"),
-        ("model: models:/iris/3", "got the URI 'models:/iris/3'"),
+        ("model: hdfs:/iris/3", "got the URI 'hdfs:/iris/3'"),
         ("entry: score", "expected 'file.py'"),
         ("base: debian:bokworm", "did you mean 'debian:bookworm'?"),
         ("accelerator: cu127", "got 'cu127', expected one such as 'cu126', 'cu128'"),

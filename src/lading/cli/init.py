@@ -14,7 +14,7 @@ from lading.core.errors import Issue, SpecError
 
 
 def run(
-    model: Path,
+    model: str,
     /,
     *,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
@@ -32,12 +32,14 @@ def run(
         lading init ./mlflow-model --output deploy/lading.yaml
 
     Args:
-        model: The model's file or folder.
+        model: The model's file or folder, models:/NAME/VERSION or runs:/RUN/PATH, as MLflow has them.
         output: File to write; default: lading.yaml here.
         force: Replace the file if it is there.
     """
     path = (output or Path("lading.yaml")).absolute()
-    text = pipeline.init(model.absolute(), path.parent)
+    console = Console(common)
+    with pipeline.Context(common.settings(), console.event) as context:
+        text = pipeline.init(context, model, path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # 'x' leaves a file alone that appeared meanwhile
@@ -47,5 +49,5 @@ def run(
         raise SpecError(Issue(str(path), "is there already", "replace it with --force")) from error
     except OSError as error:
         raise SpecError(Issue(str(path), f"cannot be written: {error.strerror}")) from error
-    Console(common).result(os.path.relpath(path), {"path": str(path)})
+    console.result(os.path.relpath(path), {"path": str(path)})
     return 0

@@ -17,7 +17,7 @@ from lading.core.scan import Scan
 
 
 def run(
-    model: Path | None = None,
+    model: str | None = None,
     /,
     *,
     scan: Annotated[bool, Parameter(negative="")] = False,
@@ -35,11 +35,13 @@ def run(
 
         lading inspect ./mlflow-model --json
 
+        MLFLOW_TRACKING_URI=https://mlflow.example.com lading inspect models:/iris@champion
+
         lading inspect ./downloads --scan --policy policy.yaml --sarif findings.sarif
 
     Args:
-        model: A model's file or folder, or a lading.yaml; default: the lading.yaml here. With --scan: any
-            file or folder; default: this folder.
+        model: A model's file or folder, models:/NAME/VERSION or runs:/RUN/PATH of MLflow's, or a lading.yaml;
+            default: the lading.yaml here. With --scan: any file or folder; default: this folder.
         scan: Look into every file, archive and pickle for what could run code when it is loaded; 3 where
             there is something.
         policy: A file of what a scan allows and denies, by global and by digest.
@@ -51,12 +53,15 @@ def run(
     if not scan:
         if given := [name for name, value in asked.items() if value]:
             raise SpecError(*(Issue(name, "says how to scan", "add --scan") for name in given))
-        facts = pipeline.inspect(what.spec(model))
+        with pipeline.Context(common.settings(), console.event) as context:
+            facts = pipeline.inspect(pipeline.bring(context, what.spec(model)))
         console.result(pipeline.describe(facts), pipeline.facts_json(facts))
         return 0
-    found = pipeline.look_for_code(
-        model or Path.cwd(), policy=policy, second_opinion=second_opinion, events=console.event
-    )
+    with pipeline.Context(common.settings(), console.event) as context:
+        path = pipeline.place(context, model) if model else Path.cwd()
+        found = pipeline.look_for_code(
+            path, policy=policy, second_opinion=second_opinion, events=console.event
+        )
     console.close()
     if sarif:
         text = json.dumps(pipeline.sarif(found), indent=2) + "\n"

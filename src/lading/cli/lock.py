@@ -13,7 +13,7 @@ from lading.cli.options import What
 
 
 def run(
-    model: Path | None = None,
+    model: str | None = None,
     /,
     *,
     upgrade: Annotated[bool, Parameter(negative="")] = False,
@@ -36,7 +36,8 @@ def run(
         lading lock --check   # in CI: fails when the lock is stale
 
     Args:
-        model: A model's file or folder, or a lading.yaml; default: the lading.yaml here.
+        model: A model's file or folder, models:/NAME/VERSION or runs:/RUN/PATH of MLflow's, or a lading.yaml;
+            default: the lading.yaml here.
         upgrade: Resolve anew although the lock is fresh.
         offline: Use what is cached, reach no network.
         check: Resolve nothing; fail when the lock is missing or stale.

@@ -41,7 +41,9 @@ def create(
     type_: Annotated[
         str | None, Parameter(name=["--type", "-t"], help="custom_model, mlflow_model or triton_model.")
     ] = None,
-    path: Annotated[str | None, Parameter(name=["--path", "-p"], help="Its file or folder.")] = None,
+    path: Annotated[
+        str | None, Parameter(name=["--path", "-p"], help="Its file or folder, models:/… or runs:/… .")
+    ] = None,
     description: Annotated[str | None, Parameter(name=["--description", "-d"])] = None,
     tags: Tags = (),
     stage: Annotated[str | None, Parameter(name=["--stage", "-s"])] = None,
@@ -58,6 +60,8 @@ def create(
         lading model create -f model.yml
 
         lading model create -n iris -v 3 --type mlflow_model --path ./model
+
+        lading model create -n iris --type mlflow_model --path models:/iris@champion
 
     Args:
         description: Words for people.

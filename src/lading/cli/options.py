@@ -60,7 +60,7 @@ class What:
     ] = ()
     allow_unsafe: AllowUnsafe = ()
 
-    def spec(self, target: Path | None) -> PackageSpec:
+    def spec(self, target: str | Path | None) -> PackageSpec:
         """Read the spec of a model, a spec file or the current folder, then apply these options."""
         spec = pipeline.plan(target)
         changes: dict[str, object] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -14,7 +13,7 @@ from lading.cli.options import What
 
 
 def run(
-    model: Path | None = None,
+    model: str | None = None,
     /,
     *,
     tag: Annotated[tuple[str, ...], Parameter(alias="-t", negative="")] = (),
@@ -38,7 +37,8 @@ def run(
         lading pack lading.yaml --locked --json
 
     Args:
-        model: A model's file or folder, or a lading.yaml; default: the lading.yaml here.
+        model: A model's file or folder, models:/NAME/VERSION or runs:/RUN/PATH of MLflow's, or a lading.yaml;
+            default: the lading.yaml here.
         tag: Name of the package, such as iris:1; may be repeated. Default: the spec's, or the model's name.
         locked: Refuse to resolve: the lock must be there and fresh.
         upgrade: Resolve anew although the lock is fresh.

@@ -11,6 +11,9 @@ from lading.cli.console import Common, Console, size
 from lading.core.bill import Bill, BilledEnvironment, BilledRequirement
 from lading.core.platform import Platform
 from lading.core.signature import Field
+from lading.core.tracked import Record
+
+_MOST_TOLD = 8
 
 
 def run(
@@ -63,6 +66,7 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     yield from _fetched(bill)
     for note in model.notes:
         yield f"             {note}"
+    yield from _recorded(model.record)
     for title, fields in (
         ("inputs", model.signature and model.signature.inputs),
         ("outputs", model.signature and model.signature.outputs),
@@ -93,6 +97,25 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     for layer in sorted(found.image.layers, key=lambda one: -one.descriptor.size_bytes)[:5]:
         yield f"             {size(layer.descriptor.size_bytes):>7}  {layer.title}"
     yield f"verified     {_verified(found)}"
+
+
+def _recorded(record: Record | None) -> Iterator[str]:
+    """Tell where a tracked model came from, and a few words of how it was made."""
+    if record is None:
+        return
+    found = [f"version {record.version} of {record.name}"] if record.name else []
+    found += [record.model_id] if record.model_id else []
+    found += [f"run {record.run_id}"] if record.run_id else []
+    at = f" at {record.server}" if record.server else ""
+    yield f"recorded     {record.asked}{at}" + (f": {', '.join(found)}" if found else "")
+    if record.commit:
+        yield f"             git commit {record.commit}"
+    numbers = [f"{name} {value:g}" for name, value in record.metrics.items()]
+    words = [f"{name}={value}" for name, value in record.params.items()]
+    for title, listed in (("metrics", numbers), ("params", words)):
+        if listed:
+            more = f" and {len(listed) - _MOST_TOLD} more" if len(listed) > _MOST_TOLD else ""
+            yield f"             {title}: {', '.join(listed[:_MOST_TOLD])}{more}"
 
 
 def _fetched(bill: Bill) -> Iterator[str]:

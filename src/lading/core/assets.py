@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from lading.core import canonical, typed
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, SpecError
+from lading.core.tracked import ModelURI
 
 AssetKind = Literal["model", "environment", "connection", "endpoint", "deployment", "data", "code"]
 KINDS: tuple[AssetKind, ...] = get_args(AssetKind)
@@ -188,6 +189,8 @@ class AssetDraft:
     """The file or folder that is uploaded with it."""
     file: Path | None = None
     """The YAML that it was read from."""
+    uri: ModelURI | None = None
+    """What stands in the path's place until that is on this machine: a tracking server keeps it."""
 
 
 def is_below(path: str) -> bool:

@@ -19,6 +19,7 @@ from lading.core.model import Risk
 from lading.core.platform import Platform
 from lading.core.signature import Signature
 from lading.core.spec import Mode, ServerSettings
+from lading.core.tracked import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ class BilledModel:
     """Whether the files are in the image, or fetched and verified at start."""
     sources: tuple[str, ...] = ()
     """Where they are fetched from, without a secret; see `core.spec.PackageSpec.model_sources`."""
+    record: Record | None = None
+    """How it was made, where a tracking server told that."""
 
 
 @dataclass(frozen=True, slots=True)

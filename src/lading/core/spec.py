@@ -13,6 +13,7 @@ from lading.core.assets import Used
 from lading.core.bases import BaseName
 from lading.core.platform import Platform
 from lading.core.signature import Signature
+from lading.core.tracked import ModelURI, Record
 
 PYTHONS = tuple(f"3.{minor}" for minor in range(8, 15))
 """The Pythons that a package may have: a base's own, or one that is added to it."""
@@ -190,3 +191,7 @@ class PackageSpec:
     compile: CompileWay = "auto"
     compile_tolerance: float | None = None
     """How far a number of a TOLERANT form may be off, relative or absolute."""
+    model_uri: ModelURI | None = None
+    """What stands in the place of `model` until it is on this machine: a tracking server keeps it."""
+    record: Record | None = None
+    """How that model was made."""

@@ -100,7 +100,7 @@ def _is_path(path: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """How a model was made, as its tracking server tells: no credentials, no times, no folders of a machine."""
+    """How a model was made, as its tracking server tells: no credentials, no times, no path of a machine."""
 
     asked: str
     """The URI as it was written, such as `models:/iris@champion`."""

@@ -199,7 +199,7 @@ class Client:
 
         `proxies` are by host and come before HTTP_PROXY and its kin, None is none; `certificates` are folders
         by `host:port`, as container engines have them: CAs in `*.crt`, `client.cert` with `client.key`.
-        `trust` is what any other host is checked by, in place of the machine's CAs. `distrust` and `unreached` are
+        `trust` is what any other host is checked by, not the machine's CAs. `distrust` and `unreached` are
         what to do where a certificate is refused, and where nobody answers.
         """
         self._authorize = authorize or nobody

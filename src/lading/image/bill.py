@@ -188,6 +188,7 @@ def _model(
         saved_with=facts.saved_with,
         mode=spec.mode,
         sources=spec.model_sources if spec.mode == "download" else (),
+        record=spec.record,
     )
 
 

@@ -12,7 +12,7 @@ from lading.pipeline.fsck import fsck
 from lading.pipeline.locking import Locked, lock
 from lading.pipeline.login import login, logout
 from lading.pipeline.pack import Packed, pack
-from lading.pipeline.plan import facts_json, init, inspect, plan
+from lading.pipeline.plan import facts_json, inspect, plan
 from lading.pipeline.rebuild import Checked, check, rebuild
 from lading.pipeline.remote import tags
 from lading.pipeline.run import verify_package
@@ -22,6 +22,7 @@ from lading.pipeline.score import score
 from lading.pipeline.serve import serve, serve_several
 from lading.pipeline.shelf import Package, export, find, remove, tag, untag
 from lading.pipeline.summary import of_facts as describe
+from lading.pipeline.tracked import bring, init, place
 from lading.pipeline.transfer import copy, fetch_image, pull, push
 from lading.pipeline.variables import read as variables
 from lading.spec import schema
@@ -43,6 +44,7 @@ __all__ = [
     "WantedScores",
     "Which",
     "Workspace",
+    "bring",
     "check",
     "collect",
     "copy",
@@ -65,6 +67,7 @@ __all__ = [
     "look_for_code",
     "model_draft",
     "pack",
+    "place",
     "plan",
     "pull",
     "push",

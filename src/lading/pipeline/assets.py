@@ -17,7 +17,7 @@ from lading.core.errors import IntegrityError, Issue, ModelError, SpecError
 from lading.core.model import ModelFile
 from lading.core.ports import Event
 from lading.core.reference import Reference
-from lading.pipeline import registries
+from lading.pipeline import registries, tracked
 from lading.pipeline.context import Context, keeping
 from lading.settings import Place
 from lading.store import LayoutStore, RegistryStore
@@ -121,6 +121,7 @@ def resolve(context: Context, text: str | AssetReference, kind: AssetKind) -> Fo
 def create(context: Context, draft: AssetDraft, *, registry_name: str | None = None) -> Created:
     """Keep an asset in the workspace at hand, or in a registry; its files are read where the draft says."""
     workspace = registry(context, registry_name) if registry_name else here(context)
+    draft = tracked.asset(context, draft)
     files = list_files(draft.path, keeps_name=draft.kind in {"model", "code"}) if draft.path else ()
     if draft.kind == "model":
         _check_model(context, draft, files)

@@ -16,7 +16,7 @@ from lading.core.ports import Event, Fetch
 from lading.core.spec import Indexes, PackageSpec, index_problem
 from lading.layers import Cargo, assemble, conda
 from lading.lock import archives, debian
-from lading.pipeline import bases, environments, plan, summary, system
+from lading.pipeline import bases, environments, plan, summary, system, tracked
 from lading.pipeline.context import Context, keeping
 
 
@@ -72,6 +72,7 @@ def lock(
     upgrade: bool = False,
 ) -> Locked:
     """Lock what a spec asks for, beside the spec, in `folder`, or here."""
+    what = tracked.bring(context, what)
     facts = plan.examine(context, what)
     what, facts = plan.complete(bases.mapped(context, what), facts)
     beside = folder or (what.path.parent if what.path else Path.cwd())

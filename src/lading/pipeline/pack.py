@@ -30,7 +30,7 @@ from lading.layers.cache import key
 from lading.layers.environment import standard_library
 from lading.layers.tar import LayerWriter
 from lading.lock import sealed
-from lading.pipeline import bases, delivery, environments, plan, summary, system
+from lading.pipeline import bases, delivery, environments, plan, summary, system, tracked
 from lading.pipeline.billing import bill_recipe, billed, billed_inputs
 from lading.pipeline.compiling import ANSWERING, Compiler
 from lading.pipeline.context import Context, keeping
@@ -93,6 +93,7 @@ def pack(
 
     Raises the family of the stage that fails; what was built by then stays in the caches.
     """
+    what = tracked.bring(context, what)
     references = () if names is None else plan.references(what, names)
     facts = plan.examine(context, what)
     what, facts = plan.complete(bases.mapped(context, what), facts)

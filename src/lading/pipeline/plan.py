@@ -20,6 +20,7 @@ from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.core.server import NATIVE, ServerNeeds
 from lading.core.spec import CREDENTIALS_FIX, CompileWay, PackageSpec, ServerSettings, index_problem
+from lading.core.tracked import ModelURI, is_tracked
 from lading.pipeline import delivery, summary
 from lading.pipeline.context import Context
 
@@ -33,14 +34,16 @@ _COMPILERS: Mapping[CompileWay, tuple[str, ...]] = {
 }
 
 
-def plan(target: Path | None) -> PackageSpec:
+def plan(target: str | Path | None) -> PackageSpec:
     """Find the spec: a spec file, the one in a folder, the one here, or none for a bare model."""
-    path = target or Path(spec.FILE_NAME)
+    if target is not None and is_tracked(str(target)):
+        return PackageSpec(model_uri=ModelURI.parse(str(target)))
+    path = Path(target or spec.FILE_NAME)
     if path.is_dir() and (path / spec.FILE_NAME).is_file():
         path /= spec.FILE_NAME
     if path.suffix in {".yaml", ".yml"} and path.is_file():
         found = spec.load(path)
-        if found.model is None and found.code is None:
+        if found.model is None and found.model_uri is None and found.code is None:
             # a spec that lies with the model need not say where it is
             return replace(found, model=path.absolute().parent)
         return found
@@ -230,11 +233,6 @@ def references(what: PackageSpec, names: tuple[str, ...]) -> tuple[Reference, ..
     if names:
         return tuple(dict.fromkeys(map(Reference.parse, names)))
     return (Reference(None, name(what), what.version or "latest"),)
-
-
-def init(target: Path, folder: Path) -> str:
-    """Draft the text of a lading.yaml in `folder` for a model."""
-    return spec.draft(model.inspect(target), folder)
 
 
 def facts_json(facts: ModelFacts) -> dict[str, Any]:

@@ -71,6 +71,7 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
         model_sources=bill.model.sources,
         inputs=tuple(_inputs(context, bill, folders)),
         used=bill.used,
+        record=bill.model.record,
         # what is built from source again may want them
         system_packages=bill.environment.system_packages_asked,
         environment_variables=bill.environment.variables,

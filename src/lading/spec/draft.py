@@ -34,11 +34,14 @@ _SHOWN = {
 }
 
 
-def draft(facts: ModelFacts, folder: Path) -> str:
-    """Return the text of a lading.yaml in `folder`: known keys filled in, the others as comments."""
+def draft(facts: ModelFacts, folder: Path, *, name: str | None = None, uri: str | None = None) -> str:
+    """Return the text of a lading.yaml in `folder`: known keys filled in, the others as comments.
+
+    A model that is kept elsewhere is named by its `uri`, and by what it is called there.
+    """
     known: dict[str, object] = {
-        "name": package_name(facts.root),
-        "model": Path(os.path.relpath(facts.root, folder)).as_posix(),
+        "name": package_name(Path(name) if name else facts.root),
+        "model": uri or Path(os.path.relpath(facts.root, folder)).as_posix(),
         "requirements": [one.text for one in facts.requirements] or None,
         "python": ".".join(facts.python.split(".")[:2]) if facts.python else None,
         "allow_unsafe": sorted({risk.name for risk in facts.risks}) or None,

@@ -33,6 +33,7 @@ from lading.core.spec import (
     ServerName,
     index_problem,
 )
+from lading.core.tracked import ModelURI, is_tracked
 from lading.spec import server
 from lading.spec.inputs import InputText, inputs, sources
 from lading.spec.server import ServerText
@@ -73,7 +74,10 @@ class Document:
     version: Annotated[str | None, "version of the package, such as 1"] = None
     description: Annotated[str | None, "one sentence for people"] = None
     tags: Annotated[Mapping[str, str], "labels of your own"] = field(default_factory=dict)
-    model: Annotated[str | None, "file or folder of the model"] = None
+    model: Annotated[
+        str | None,
+        "file or folder of the model, or where MLflow keeps it: models:/NAME/VERSION, runs:/RUN/PATH",
+    ] = None
     base: Annotated[
         str | None,
         "debian:bookworm (default), debian:bullseye, debian:trixie, or an image: python:3.12-slim, "
@@ -170,6 +174,7 @@ class _Checker:
         if text.entry is not None and not _ENTRY.match(text.entry):
             what = f"got {text.entry!r}, expected 'file.py', 'file.py:function' or 'file.py:Class'"
             self.reader.complain("entry", what)
+        uri = self._uri(text.model)
         asked = ServerText(type=text.server) if isinstance(text.server, str) else text.server
         return PackageSpec(
             path=path,
@@ -177,7 +182,8 @@ class _Checker:
             version=text.version,
             description=text.description,
             tags=text.tags,
-            model=self._path("model", text.model),
+            model=None if uri else self._path("model", text.model),
+            model_uri=uri,
             base=self._base(text.base),
             accelerator=self._accelerator(text.accelerator),
             python=self._python(text.python),
@@ -202,6 +208,16 @@ class _Checker:
             compile=text.compile,
             compile_tolerance=self._compile_tolerance(text),
         )
+
+    def _uri(self, text: str | None) -> ModelURI | None:
+        """Read a model that a tracking server keeps; None for any other."""
+        if text is None or not is_tracked(text):
+            return None
+        try:
+            return ModelURI.parse(text)
+        except SpecError as error:
+            self.reader.complain("model", error.issues[0].what, error.issues[0].fix)
+            return ModelURI("artifacts", text)  # so that nothing else is said of it
 
     def _names(self, text: Document) -> None:
         """Let name and version be what a reference can carry."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from lading.core.assets import AssetDraft
+from lading.core.errors import SpecError
 from lading.core.ports import Events, ignore
+from lading.core.tracked import ModelURI, is_tracked
 from lading.spec.azureml import text
 from lading.spec.azureml.text import Place
 from lading.spec.typed import read_text
@@ -21,8 +23,6 @@ _ELSEWHERE = {
     "azureml://jobs/": "the output of a job that ran on Azure",
     "azureml://datastores/": "a folder of a datastore on Azure",
     "azureml://": "a place on Azure",
-    "runs:/": "an artefact of an MLflow run",
-    "models:/": "a model of an MLflow registry",
     "": "a place elsewhere",
 }
 
@@ -71,6 +71,7 @@ class Model:
             {key: value for key, value in rest.items() if value is not None},
             self.path.path if self.path else None,
             file,
+            ModelURI.parse(self.path) if self.path and is_tracked(self.path) else None,
         )
 
 
@@ -102,7 +103,7 @@ def dump(draft: AssetDraft, folder: Path | None = None) -> str:
     model = Model(
         draft.name,
         draft.version,
-        path=Place(str(draft.path)) if draft.path else None,
+        path=Place(str(draft.path or draft.uri)) if draft.path or draft.uri else None,
         description=draft.description,
         tags=draft.tags,
         properties=draft.properties,
@@ -112,7 +113,12 @@ def dump(draft: AssetDraft, folder: Path | None = None) -> str:
 
 
 def _check_path(path: Place, reader: text.Reader) -> None:
-    if path.path is None:
+    if is_tracked(path):
+        try:
+            ModelURI.parse(path)
+        except SpecError as error:
+            reader.complain("path", error.issues[0].what, error.issues[0].fix)
+    elif path.path is None:
         what = next(words for prefix, words in _ELSEWHERE.items() if path.startswith(prefix))
         fix = "download it, and give its file or folder here"
         reader.complain("path", f"{str(path)!r} is {what}, which cannot be reached from here", fix)
