@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
@@ -55,7 +56,8 @@ class FolderStore:
         for experiment in self._experiments():
             folder = _step(experiment, run_id)
             if folder and (meta := _read(folder / META)):
-                return Run(run_id, experiment.name, str(meta.get("artifact_uri", "")), _made(folder))
+                place = self._place(str(meta.get("artifact_uri", "")))
+                return Run(run_id, experiment.name, place, _made(folder))
         return None
 
     def logged(self, model_id: str) -> Logged | None:
@@ -63,7 +65,7 @@ class FolderStore:
         for experiment in self._experiments():
             folder = _step(experiment / "models", model_id)
             if folder and (meta := _read(folder / META)):
-                return _logged(folder, meta)
+                return self._logged(folder, meta)
         return None
 
     def logged_by(self, run: Run, name: str) -> Logged | None:
@@ -76,7 +78,7 @@ class FolderStore:
             if meta and (meta.get("source_run_id"), meta.get("name")) == (run.run_id, name)
         ]
         last = max(fitting, key=lambda one: one[1].get("creation_timestamp") or 0, default=None)
-        return _logged(*last) if last else None
+        return self._logged(*last) if last else None
 
     def _version(self, name: str, folder: Path) -> Version | None:
         meta = _read(folder / META)
@@ -86,12 +88,33 @@ class FolderStore:
         return Version(
             name,
             str(meta.get("version")),
-            str(meta.get("storage_location") or source),
+            self._place(str(meta.get("storage_location") or source)),
             meta.get("run_id") or None,
             meta.get("model_id") or None,
             str(meta.get("current_stage") or "None"),
             str(meta.get("status") or READY),
         )
+
+    def _logged(self, folder: Path, meta: Mapping[str, Any]) -> Logged:
+        return Logged(
+            folder.name,
+            str(meta.get("name", "")),
+            self._place(str(meta.get("artifact_location", ""))),
+            meta.get("source_run_id") or None,
+            _STATUS.get(meta.get("status", 2), str(meta.get("status"))),
+            _made(folder),
+        )
+
+    def _place(self, location: str) -> str:
+        """Return where artifacts lie: in this folder, if it was moved with them since."""
+        scheme, _, path = location.rpartition(":")
+        if scheme not in {"", "file"} or Path(unquote(path)).exists():
+            return location
+        parts = Path(unquote(path)).parts
+        if ".." in parts:
+            return location
+        moved = (self._folder.joinpath(*parts[start:]) for start in range(1, len(parts)))
+        return next((str(one) for one in moved if one.exists()), location)
 
     def _experiments(self) -> Iterator[Path]:
         if not self._folder.is_dir():
@@ -158,14 +181,3 @@ def _numbers(folder: Path) -> Iterator[tuple[str, float]]:
             yield name, float(text.splitlines()[-1].split()[1])
         except (IndexError, ValueError):
             continue
-
-
-def _logged(folder: Path, meta: Mapping[str, Any]) -> Logged:
-    return Logged(
-        folder.name,
-        str(meta.get("name", "")),
-        str(meta.get("artifact_location", "")),
-        meta.get("source_run_id") or None,
-        _STATUS.get(meta.get("status", 2), str(meta.get("status"))),
-        _made(folder),
-    )

@@ -96,7 +96,8 @@ class Server:
         for _ in range(_MOST_PAGES):  # the latest come first
             document = self._ask("logged-models/search", body, method="POST")
             for one in tables(document, "models"):
-                if (found := _logged(one)).run_id == run.run_id:
+                found = _logged(one)
+                if (found.run_id, found.name) == (run.run_id, name):
                     return found
             body["page_token"] = text(document, "next_page_token")
             if not body["page_token"]:
