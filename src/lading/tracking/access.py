@@ -98,6 +98,8 @@ def _trust(environ: Mapping[str, str]) -> ssl.SSLContext | None:
         return None
     where = "MLFLOW_TRACKING_SERVER_CERT_PATH"
     try:
+        if certificates:
+            Path(certificates).stat()  # a folder that is not there would be one without certificates
         context = ssl.create_default_context(
             cafile=certificates if certificates and Path(certificates).is_file() else None,
             capath=certificates if certificates and not Path(certificates).is_file() else None,

@@ -86,7 +86,9 @@ class Tracking:
                 found, parts.netloc, _as_it_stands(parts.path, found.location), server, stack
             )
         if parts.scheme in objects.SCHEMES:
-            return objects.Bucket(found.location, self._environ), ""
+            return objects.Bucket(found.location, self._environ), _as_it_stands(
+                parts.path, found.location
+            ).strip("/")
         if parts.scheme in {"http", "https"} and (at := found.location.find(PROXY)) > 0:
             base, path = found.location[:at], unquote(urlsplit(found.location[at:]).path)[len(PROXY) :]
             is_own = server is not None and origin(base) == origin(server.base)

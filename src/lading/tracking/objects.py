@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from lading.core.errors import Issue, RegistryError
 from lading.http.client import Transient, public
@@ -23,10 +23,10 @@ _FINAL = {"PermissionDeniedError", "UnauthenticatedError", "InvalidPathError", "
 
 
 class Bucket:
-    """A folder in a bucket."""
+    """A bucket."""
 
     def __init__(self, url: str, environ: Mapping[str, str]) -> None:
-        """Read `s3://BUCKET/PATH` and its like; nothing is asked of the cloud yet."""
+        """Read `s3://BUCKET/…` and its like; nothing is asked of the cloud yet."""
         try:
             import obstore
             from obstore.store import from_url
@@ -39,7 +39,6 @@ class Bucket:
         if parts.scheme.startswith("wasb"):
             host = host.replace(".blob.", ".dfs.")
         self.name = f"{parts.scheme}://{host.rpartition('@')[2]}"
-        self._top = unquote(parts.path).strip("/")
         self._obstore = obstore
         try:
             self._store: Any = from_url(f"{scheme}://{host}", **_options(parts.scheme, environ))
@@ -48,15 +47,14 @@ class Bucket:
 
     def list(self, path: str) -> Sequence[Entry]:
         """List a folder; a key that has it as its beginning alone is no file in it."""
-        prefix = "/".join(filter(None, (self._top, path)))
         try:
-            found = self._obstore.list_with_delimiter(self._store, prefix or None)
+            found = self._obstore.list_with_delimiter(self._store, path or None)
         except Exception as error:
-            raise self._refusal(prefix, error) from error
+            raise self._refusal(path, error) from error
         folders = [
             Entry(one.rstrip("/").rpartition("/")[2], is_folder=True) for one in found["common_prefixes"]
         ]
-        objects = [one for one in found["objects"] if one["path"].strip("/") != prefix]
+        objects = [one for one in found["objects"] if one["path"].strip("/") != path]
         inner = (
             Entry(one["path"].rpartition("/")[2], is_folder=False, size_bytes=one["size"]) for one in objects
         )
@@ -65,16 +63,15 @@ class Bucket:
     @contextmanager
     def open(self, path: str, start: int, tag: str | None) -> Iterator[Arriving]:
         """Open a file."""
-        key = "/".join(filter(None, (self._top, path)))
         options: Any = {"if_match": tag, "range": {"offset": start}} if start and tag else {}
         try:
-            got = self._obstore.get(self._store, key, options=options)
+            got = self._obstore.get(self._store, path, options=options)
             meta = got.meta
         except Exception as error:
             if type(error).__name__ == "PreconditionError":
                 raise OtherPart("the object is another by now") from error
-            raise self._refusal(key, error, passing=True) from error
-        yield Arriving(self._pieces(key, got), start if options else 0, meta["size"], meta["e_tag"])
+            raise self._refusal(path, error, passing=True) from error
+        yield Arriving(self._pieces(path, got), start if options else 0, meta["size"], meta["e_tag"])
 
     def _pieces(self, key: str, got: Any) -> Iterator[bytes]:  # noqa: ANN401 - obstore's result
         try:

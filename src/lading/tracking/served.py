@@ -49,8 +49,10 @@ class _Served:
             if response.status == 416 or (response.status == 206 and response.range_start != start):
                 raise OtherPart("the server sent another part than was asked for")
             begun = start if response.status == 206 else 0
+            # MLflow 2 sends a chunk for each line
+            pieces = response.raw(None if response.length_bytes else _PIECE_BYTES)
             yield Arriving(
-                response.raw(_PIECE_BYTES),
+                pieces,
                 begun,
                 response.total_bytes,
                 response.strong_tag,
