@@ -41,7 +41,14 @@ def test_a_uri_tells_what_is_asked_for(text, asked, name, which, path):
     "text",
     [
         *("models:/", "models://iris/3", "models:/@champion", "models:/iris@", "models:/iris//3", "runs:/"),
-        *("runs:/0a/../../etc", "mlflow-artifacts:/", "mlflow-artifacts:/a/../b", "mlflow-artifacts://host"),
+        *(
+            "runs:/../x",
+            "models:/../1",
+            "runs:/0a/../../etc",
+            "mlflow-artifacts:/",
+            "mlflow-artifacts:/a/../b",
+            "mlflow-artifacts://host",
+        ),
         *(
             "models:/iris/3\nx",
             "runs:/0a/a\\..\\b",

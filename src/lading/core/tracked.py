@@ -46,7 +46,8 @@ class ModelURI:
         """Read any of the forms; raise SpecError for anything else."""
         bare = text.rstrip("/")
         found = _parse(bare)
-        if found is None or _CONTROL.search(bare) or {".", ".."} & set(found.path.split("/")):
+        words = {found.name, found.which, *found.path.split("/")} if found else {".."}
+        if found is None or _CONTROL.search(bare) or words & {".", ".."}:
             raise SpecError(
                 Issue(without_secrets(f"model {text!r}"), "is no URI of a model", f"write {FORMS}")
             )
