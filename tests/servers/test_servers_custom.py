@@ -58,6 +58,8 @@ def test_an_images_own_entry_point_runs_with_the_model_where_azure_ml_mounts_it(
     assert not shown["bill"]["environment"]["packages"]
     lading("rebuild", "times:1", "--check")
     assert "listens on 9001 alone" in lading.fails(2, "serve", "times:1", "--port", "9002")
+    in_sandbox = ("run", "times:1", "--engine", "sandbox")
+    assert "listens on 9001 alone" in lading.fails(2, *in_sandbox, "-p", "9002:9001")
 
 
 @pytest.mark.network

@@ -19,7 +19,7 @@ from lading.pipeline.context import Context
 from lading.pipeline.mend import dropping_damaged
 from lading.pipeline.publish import Published, free_port, refuse_taken, url
 from lading.pipeline.run import on_port, temporary_folder
-from lading.pipeline.serve import serve_package
+from lading.pipeline.serve import refuse_untold, serve_package
 from lading.sandbox import Engine, Order
 from lading.sandbox import engine as find_engine
 from lading.store import documents
@@ -174,6 +174,10 @@ def _run_in_sandbox(
     environment = dict(wanted.environment or {})
     default = environment.get("LADING_PORT") or str(package.bill.server.port)
     place = _on_host(published, environment, int(default) if default.isdecimal() else 0)
+    own = wanted.arguments or [one for one in environment if not one.startswith("LADING_")]
+    if not own:  # which may say it in the server's way
+        port = package.bill.server.port
+        refuse_untold(package.bill, "--publish", place.port, f"-p {port}:{port}, or use podman or docker")
     refuse_taken("run", place.host, place.port, _OTHER)
     context.events(Event("run", "stage", f"sandbox: {place.url(_scheme(environment))}"))
     argv, env = on_port(package.image, package.bill, place.host, place.port, wanted.arguments)

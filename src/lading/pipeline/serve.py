@@ -115,10 +115,7 @@ def serve(
     """
     package = _find(context, text, platform, compiled=compiled)
     _refuse_taken(host, port, grpc_port)
-    server = servers.find(package.bill.server.name)
-    if not server.is_told_port and port != package.bill.server.port:
-        what = f"got {port}, and its server {server.name!r} listens on {package.bill.server.port} alone"
-        raise SpecError(Issue("--port", what, f"--port {package.bill.server.port}, or `lading run`"))
+    refuse_untold(package.bill, "--port", port, f"--port {package.bill.server.port}, or `lading run`")
     argv, env = on_port(package.image, package.bill, host, port)
     env |= {
         **shelf.identity(package, *shelf.served_as(context, text, package)),
@@ -258,6 +255,13 @@ def serve_package(
             return running.stop(_STOP_S)
         finally:
             running.stop(0)
+
+
+def refuse_untold(bill: Bill, option: str, port: int, fix: str) -> None:
+    """Raise SpecError for another port than that of a server which cannot be told."""
+    if not servers.find(bill.server.name).is_told_port and port != bill.server.port:
+        what = f"got {port}, and its server {bill.server.name!r} listens on {bill.server.port} alone"
+        raise SpecError(Issue(option, what, fix))
 
 
 def _tell_of_wait(context: Context, bill: Bill, running: Running, at: tuple[str, int]) -> None:
