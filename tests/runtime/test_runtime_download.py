@@ -254,24 +254,6 @@ def test_a_registry_that_is_not_this_machine_is_spoken_to_by_tls():
         Repository("oci://registry.invalid/team/iris", {}).get(file, 0, 1)
 
 
-def test_a_model_in_a_folder_of_azures_is_seen_by_who_walks_it(full, tmp_path, monkeypatch):
-    monkeypatch.setattr("lading_runtime.download.wanted.LINKS", str(tmp_path / "links"))
-    (tmp_path / "around").symlink_to(tmp_path / "links/model")
-    described = bill(f"{full.url}m/")
-    described["model"]["path"] = str(tmp_path / "around/iris")
-    (one,) = read(described)
-    assert one.inside == "iris"
-    for _ in range(2):  # a start after another
-        place.link(one, provide(one, tmp_path / "cache"), str(tmp_path / "links"))
-    found = {
-        os.path.relpath(f"{at}/{name}", tmp_path / "around")
-        for at, _, names in os.walk(tmp_path / "around")
-        for name in names
-    }
-    assert found == {f"iris/{file.path}" for file in one.files}
-    assert all((tmp_path / "around" / path).is_file() for path in found)
-
-
 def start(tmp_path, *arguments, **environ):
     variables = {**os.environ, "LADING_BILL": str(tmp_path / "bill.json"), **environ}
     variables |= {

@@ -23,7 +23,7 @@ _NEEDED = ("__init__.py", "bill.py", "log.py")
 def recipes(cargo: Cargo, digests: FileDigests) -> Iterator[Recipe]:
     """Return them in order; inputs that are copied are layers as assets are."""
     if cargo.model_comes:
-        there = _linked(cargo)
+        there = cargo.model_path[1:] if cargo.model_path else environment.MODEL
         yield of_link("model", "link to what is fetched", there, f"{LINKS}/model")
     for number, one in enumerate(cargo.inputs):
         title = f"input {one.path}"
@@ -41,23 +41,10 @@ def contents(one: Input, digests: FileDigests) -> tuple[files.Content, ...]:
     return files.contents(files.walk(one.source, one.path[1:]), digests)
 
 
-def _linked(cargo: Cargo) -> str:
-    """Return what is a link to what is fetched: the model's folder, or the one around it that scripts walk.
-
-    Azure ML's layout has one around a folder (AZUREML_MODEL_DIR), in which other things may lie.
-    """
-    model, around = cargo.model_path or f"/{environment.MODEL}", cargo.model_around
-    others = (cargo.code_path, *cargo.server_files, *(one.path for one in cargo.inputs))
-    if not around or not model.startswith(f"{around}/"):
-        return model[1:]
-    return (model if any(f"{one}/".startswith(f"{around}/") for one in others) else around)[1:]
-
-
 def links(bill: Bill) -> Iterator[tuple[str, str]]:
-    """List the links that a package may have to what its start fetches: where each lies, and leads."""
+    """List the links of a package to what its start fetches: where each lies, and where it leads."""
     if bill.model.mode == "download":
-        for there in (bill.model.path, bill.model.path.rpartition("/")[0]):  # either, see _linked
-            yield there[1:], f"/{LINKS}/model"
+        yield bill.model.path[1:], f"/{LINKS}/model"
     for number, one in enumerate(bill.inputs):
         if one.mode == "download":
             yield one.path[1:], f"/{LINKS}/inputs/{number}"

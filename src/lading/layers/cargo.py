@@ -30,8 +30,6 @@ class Cargo:
     """JSON documents; they become /opt/lading/examples/0.json, 1.json and so on."""
     model_path: str | None = None
     """Where the model's files lie, absolute; None is /opt/lading/model, which else links there."""
-    model_around: str | None = None
-    """The folder that scripts look for the model's folder in, absolute; None where they do not."""
     code_path: str | None = None
     """Where the routine lies, absolute; None is /opt/lading/code, which else links there."""
     server_files: Mapping[str, bytes] = field(default_factory=dict)

@@ -216,7 +216,6 @@ class Builder:
             model_comes=self.what.mode == "download",
             inputs=self.what.inputs,
             model_path=self.server.model_path,
-            model_around=self.server.variables.get("AZUREML_MODEL_DIR"),
             code_path=self.server.code_path,
             server_files=self.server.files,
             code_is_model=self.facts.root.is_dir() and self.facts.code == self.facts.root,

@@ -62,8 +62,6 @@ def link(wanted: Wanted, folder: str, links: str = LINKS) -> None:
     place = os.path.join(links, *wanted.link.split("/"))
     try:
         os.makedirs(os.path.dirname(place), exist_ok=True)
-        if wanted.inside:
-            folder = _within(wanted, folder, f"{place}-{wanted.key}-{os.getpid()}")
         temporary = f"{place}.{os.getpid()}"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -72,20 +70,6 @@ def link(wanted: Wanted, folder: str, links: str = LINKS) -> None:
     except OSError as error:
         what = f"{place}: {error.strerror}"
         raise FetchError(what, "a package needs a /tmp that it may write to", final=True) from error
-
-
-def _within(wanted: Wanted, folder: str, place: str) -> str:
-    """Make a folder that holds the model's own, of folders and links to files, and return it.
-
-    Who walks a folder (`os.walk`, `Path.rglob`) does not follow a link to another.
-    """
-    for one in wanted.files:
-        path = os.path.join(place, wanted.inside, *one.path.split("/"))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        os.symlink(os.path.join(os.path.abspath(folder), *one.path.split("/")), path)
-    return place
 
 
 def _is_right(final: str, wanted: Wanted) -> bool:

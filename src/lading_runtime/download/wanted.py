@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -32,8 +31,6 @@ class Wanted(NamedTuple):
     """Relative to LINKS: what the folder in the image is a link to."""
     files: tuple[File, ...]
     sources: tuple[str, ...]
-    inside: str = ""
-    """A folder's name, where what links here is the folder around the model's own."""
 
     @property
     def size_bytes(self) -> int:
@@ -56,22 +53,13 @@ def read(bill: Mapping[str, Any], instead: str = "") -> list[Wanted]:
     found = []
     try:
         if bill["model"].get("mode") == "download":
-            found.append(
-                _wanted("model", "model", bill["model"], first)._replace(inside=_inside(bill["model"]))
-            )
+            found.append(_wanted("model", "model", bill["model"], first))
         for number, one in enumerate(bill.get("inputs") or ()):
             if one.get("mode") == "download":
                 found.append(_wanted(f"input {one['path']}", f"inputs/{number}", one, first))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FetchError(f"the bill is malformed: {error!r}", "pack it again", final=True) from error
     return found
-
-
-def _inside(model: Mapping[str, Any]) -> str:
-    """Tell whether it is the folder around a model that is the link, as Azure ML's layout has one."""
-    around, _, name = str(model.get("path") or "").rpartition("/")
-    is_link = os.path.islink(around) and os.readlink(around) == f"{LINKS}/model"
-    return name if is_link and name not in {"", ".", ".."} else ""
 
 
 def _wanted(name: str, link: str, entry: Mapping[str, Any], first: tuple[str, ...]) -> Wanted:
