@@ -82,6 +82,8 @@ classifier lightgbm.sklearn LGBMClassifier
 regressor lightgbm.sklearn LGBMRegressor LGBMRanker
 """
 
+_MADE = ("allowlist_sklearn.txt", "allowlist_torch.txt")
+
 
 @cache
 def allowed_names() -> dict[tuple[str, str], str]:
@@ -91,8 +93,9 @@ def allowed_names() -> dict[tuple[str, str], str]:
         if line:
             kind, module, *listed = line.split()
             names.update({(module, name): kind for name in listed})
-    for line in Path(__file__).with_name("allowlist_sklearn.txt").read_text("utf-8").split("\n"):
-        if line and not line.startswith("#"):
-            kind, module, name = line.split()
-            names.setdefault((module, name), kind)
+    for file in _MADE:
+        for line in Path(__file__).with_name(file).read_text("utf-8").split("\n"):
+            if line and not line.startswith("#"):
+                kind, module, name = line.split()
+                names.setdefault((module, name), kind)
     return names

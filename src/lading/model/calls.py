@@ -86,7 +86,8 @@ def build_instance(target: Symbol, state: Symbol) -> None:
 
 
 def _is_dunder(key: object) -> bool:
-    return isinstance(key, str) and key.startswith("__") and key.endswith("__")
+    """Tell whether it is a special method's name; a list of TorchScript's that looks like one is none."""
+    return isinstance(key, str) and key.startswith("__") and key.endswith("__") and key != "__overloads__"
 
 
 def _unknown(_: Global, __: tuple[Symbol, ...]) -> Symbol:

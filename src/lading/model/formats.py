@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Any
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts
 from lading.core.spec import LoaderWay
-from lading.model import catboost, lightgbm, mlflow, onnx, routine, sklearn, xgboost
+from lading.model import (
+    catboost,
+    lightgbm,
+    mlflow,
+    onnx,
+    routine,
+    safetensors,
+    sklearn,
+    torch,
+    torch_export,
+    torchscript,
+    xgboost,
+)
 from lading.model.request import Request
 
 if TYPE_CHECKING:
@@ -37,6 +49,10 @@ FORMATS = (
     Format("xgboost", xgboost.recognise, xgboost.inspect),
     Format("lightgbm", lightgbm.recognise, lightgbm.inspect),
     Format("catboost", catboost.recognise, catboost.inspect),
+    Format("torchscript", torchscript.recognise, torchscript.inspect),
+    Format("torch_export", torch_export.recognise, torch_export.inspect),
+    Format("torch", torch.recognise, torch.inspect),
+    Format("safetensors", safetensors.recognise, safetensors.inspect),
     Format("sklearn", sklearn.recognise, sklearn.inspect),
 )
 """The first that recognises a model inspects it; then those of others are asked, by name."""

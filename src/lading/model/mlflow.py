@@ -15,7 +15,7 @@ from lading.core import grammar
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
 from lading.core.signature import Signature
-from lading.model import mlflow_environment, mlflow_lean, saved, skops
+from lading.model import mlflow_environment, mlflow_lean, networks, saved, skops
 from lading.model.distributions import distribution_of
 from lading.model.documents import read_yaml
 from lading.model.flavour import SKLEARN, Flavour, Lean
@@ -188,7 +188,7 @@ def _other(
     It is loaded by a loader of our own where that is the same, else by MLflow.
     """
     pyfunc = document["flavors"]["python_function"]
-    risks: list[Risk] = []
+    risks = networks.risks(files.values(), request.first_party)
     needed: list[Requirement] = []
     written: list[str] = []
     modules: set[str] = set()

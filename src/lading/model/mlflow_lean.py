@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lading.core.model import Requirement
-from lading.model import catboost, lightgbm, xgboost
+from lading.model import catboost, lightgbm, torch, xgboost
 from lading.model.flavour import Flavour, Lean
 
 # of these a pickle may have the names: MLflow wraps `predict` in a function of its own, pickled by value
@@ -83,22 +83,6 @@ def _prophet(given: Flavour) -> Lean | None:
 def _spacy(given: Flavour) -> Lean | None:
     file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
     return Lean("spacy", {"file": file}, (given.pandas,)) if file else None
-
-
-def _pytorch(given: Flavour) -> Lean | None:
-    folder = given.file(given.settings.get("model_data"), given.pyfunc.get("data"))
-    file = folder and given.file(f"{folder}/model.pth", f"{folder}/model.pt2", folder)
-    if not file or (file == folder and folder not in given.files):
-        return None
-    options: dict[str, Any] = {"file": file}
-    pickler = given.text(f"{folder}/pickle_module_info.txt")
-    if pickler and not file.endswith(".pt2"):
-        # MLflow's own pickler only refuses what it does not know; what it has written pickle can read
-        options["pickle_module"] = "pickle" if pickler.startswith("mlflow.") else pickler
-    device = (given.pyfunc.get("config") or {}).get("device")
-    if device:
-        options["device"] = device
-    return Lean("pytorch", options, (given.pandas,) if given.has_columns else ())
 
 
 def _keras(given: Flavour) -> Lean | None:
@@ -173,7 +157,7 @@ FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {
     "lightgbm": lightgbm.by_mlflow,
     "onnx": _onnx,
     "prophet": _prophet,
-    "pytorch": _pytorch,
+    "pytorch": torch.by_mlflow,
     "spacy": _spacy,
     "statsmodels": _statsmodels,
     "tensorflow": _keras,

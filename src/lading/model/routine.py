@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, Requirement, Risk
+from lading.model import networks, safetensors
 from lading.model.code import FirstParty, imports_of, parse
 from lading.model.distributions import distribution_of, installed_requirements
 from lading.model.plain import requirements_beside
@@ -56,15 +57,31 @@ class Routine:
 def recognise(request: Request) -> bool:
     """Tell whether code is named, or lies in the folder without being the model's neighbour only."""
     code = _code(request)
-    if request.entry is not None or code.suffix == ".py":
-        return True
+    if request.entry is not None or request.path == code:
+        return request.entry is not None or code.suffix == ".py" or _has_routine(request, code)
+    if code.suffix == ".py":
+        # modules of a model's own classes need no routine: it is the model that predicts
+        return any(_routines(code, parse(code, code.name))) or not _holds_object(request)
+    return _has_routine(request, code)
+
+
+def _has_routine(request: Request, code: Path) -> bool:
+    """Tell whether a folder has an inference routine, and not only what stands beside a model."""
     if request.code is None and (request.path / "MLmodel").exists():
         return False
     routines = list(_routines_in(code)) if code.is_dir() else []
     if any(one.style in _SURE for one in routines):
         return True
     # any other function or class beside an estimator may be anything, such as the training script's
-    return bool(routines) and not any(map(is_pickled, request.files))
+    return bool(routines) and not _holds_object(request)
+
+
+def _holds_object(request: Request) -> bool:
+    """Tell whether a file is an object that could predict by itself."""
+    return any(
+        networks.is_module(one, request.first_party) if networks.is_torch(one) else is_pickled(one)
+        for one in request.files
+    )
 
 
 def inspect(request: Request) -> ModelFacts:
@@ -123,7 +140,7 @@ class _Pickles:
 
 
 def _pickles(request: Request, first_party: FirstParty) -> _Pickles:
-    """Walk the pickles that lie there for the routine to load: it is the author's, they may not be."""
+    """Walk what lies there for the routine to load: it is the author's, that may not be."""
     requirements: list[Requirement] = []
     risks: list[Risk] = []
     notes: list[str] = []
@@ -142,6 +159,11 @@ def _pickles(request: Request, first_party: FirstParty) -> _Pickles:
         notes += (f"{pickled.file.path}: {note}" for note in notes_of(pickled)[:2])
         if pickled.estimator and pickled.estimator.version:
             framework = pickled.estimator.version
+    if absent := safetensors.missing(request.files):
+        raise ModelError(*absent)
+    for seen in networks.look(request.files, first_party):
+        risks += seen.risks
+        notes += filter(None, [seen.note])
     told = (tuple(missing), joined(written))
     return _Pickles(tuple(requirements), tuple(risks), tuple(notes), framework, *told)
 

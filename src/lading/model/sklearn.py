@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Risk
+from lading.model import torch_walk
 from lading.model.code import FirstParty
 from lading.model.compression import open_source
 from lading.model.distributions import Found, installed_version, pickled_requirements
@@ -63,8 +64,13 @@ def follow(file: ModelFile, first_party: FirstParty) -> Pickled:
 
 
 def follow_data(files: Iterable[ModelFile], first_party: FirstParty) -> Iterator[Pickled | Risk]:
-    """Walk every file that code beside it could load with pickle; one that cannot be followed is a risk."""
-    for file in filter(could_be_loaded, files):
+    """Walk every file that code beside it could load with pickle; one that cannot be followed is a risk.
+
+    What `torch.save` wrote pickle itself does not load: `networks.look` walks that.
+    """
+    for file in files:
+        if not could_be_loaded(file) or torch_walk.is_one(file):
+            continue
         try:
             yield follow(file, first_party)
         except ModelError as error:
@@ -191,15 +197,16 @@ def _told(pickled: Pickled) -> dict[str, str]:
 
 def risks_of(pickled: Pickled) -> tuple[Risk, ...]:
     """List the risks; say of what was defined in a script how to provide it."""
-    risks = []
-    for risk in pickled.walked.risks.values():
-        top = risk.name.partition(".")[0]
-        if top == "__main__":
-            why = "defined in the script that saved the model: move it to a module and ship that as code"
-            risks.append(replace(risk, why=why))
-        else:
-            risks.append(risk)
-    return tuple(risks)
+    return tuple(map(of_scripts, pickled.walked.risks.values()))
+
+
+def of_scripts(risk: Risk) -> Risk:
+    """Say of what was defined in a script how to provide it."""
+    if risk.name.partition(".")[0] != "__main__":
+        return risk
+    return replace(
+        risk, why="defined in the script that saved the model: move it to a module and ship that as code"
+    )
 
 
 def notes_of(pickled: Pickled) -> tuple[str, ...]:

@@ -101,6 +101,12 @@ class Array:
         self.built = dtype is not None
 
 
+class Tensor:
+    """A tensor of PyTorch; nothing is known of its numbers."""
+
+    __slots__ = ()
+
+
 def is_a(symbol: Symbol, *names: tuple[str, str]) -> bool:
     """Tell whether it was made by calling one of these names."""
     return isinstance(symbol, Instance) and (symbol.factory.module, symbol.factory.name) in names

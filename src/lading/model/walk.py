@@ -74,7 +74,7 @@ def walk(source: Source, *, first_party: FirstParty | None = None) -> Walked:
     Raises ModelError for what is not such a file.
     """
     walked = Walked()
-    machine = _Machine(source, walked, first_party or FirstParty(), joblib=True)
+    machine = Machine(source, walked, first_party or FirstParty(), joblib=True)
     walked.top = machine.run()
     walked.protocol = machine.protocol
     if not source.at_end():
@@ -90,7 +90,7 @@ def walk_leniently(source: Source, *, first_party: FirstParty | None = None) -> 
     walked = Walked()
     try:
         while True:
-            machine = _Machine(source, walked, first_party or FirstParty(), joblib=True)
+            machine = Machine(source, walked, first_party or FirstParty(), joblib=True)
             walked.top = machine.run()
             walked.protocol = machine.protocol
             if source.at_end():
@@ -99,10 +99,11 @@ def walk_leniently(source: Source, *, first_party: FirstParty | None = None) -> 
         return walked, error.issues[0]
 
 
-class _Machine(Stack):
+class Machine(Stack):
     """One pickle on the way through its instructions."""
 
     def __init__(self, source: Source, walked: Walked, first_party: FirstParty, *, joblib: bool) -> None:
+        """Follow what the source holds next; what is found goes into `walked`."""
         super().__init__(source)
         self.walked = walked
         self.first_party = first_party
@@ -256,7 +257,7 @@ class _Machine(Stack):
             raise self.refused("an array in the middle of a frame")
         self.walked.raw_arrays = True
         if raw.dtype.holds_objects:
-            nested = _Machine(source, self.walked, self.first_party, joblib=False).run()
+            nested = Machine(source, self.walked, self.first_party, joblib=False).run()
             source.frame_end = 0
             array = Array(raw.dtype, raw.shape)
             array.items = nested.items if isinstance(nested, Array) else None
