@@ -43,7 +43,7 @@ def test_the_model_folder_is_an_argument_or_a_variable(serve):
         def run(data):
             return seen
     """
-    with serve(entry="score.py", files={"score.py": code}) as served:
+    with serve(entry="score.py:run", files={"score.py": code}) as served:
         folder = str(served.log_path.parent / "model")
         assert served.predictions({}) == [folder, folder, folder]
 

@@ -195,7 +195,8 @@ def _print(console: Console, found: dict[str, Any]) -> None:
     lines.append(f"  traffic   {found['traffic']} %")
     lines += [f"  reason    {found['reason']}"] if found["reason"] else []
     for one in found["instances"]:
-        restarts = f", restarted {one['restarts']} times" if one["restarts"] else ""
+        times = "once" if one["restarts"] == 1 else f"{one['restarts']} times"
+        restarts = f", restarted {times}" if one["restarts"] else ""
         reason = f": {one['reason'].splitlines()[0]}" if one["reason"] else ""
         lines.append(f"  {one['name']:<9} {one['state']}{restarts}{reason}")
     console.result("\n".join(lines), found)

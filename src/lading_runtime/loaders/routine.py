@@ -1,7 +1,8 @@
 """An inference routine of one's own in, something that answers requests out.
 
-`file.py`: `init()`, if there is one, at the start, then `run(data)` for each request. `file.py:function`: the
-function for each request. `file.py:Class`: `load()` or `setup()`, if there is one, then `predict(data)`.
+`file.py`, or `file.py:run`: `init()`, if there is one, at the start, then `run(data)` for each request.
+`file.py:function`: another function for each request. `file.py:Class`: `load()` or `setup()`, if there is
+one, then `predict(data)`.
 
 A routine whose one parameter has no hint is given the parsed JSON body, as it is; one named `raw_data`, or
 of `run` annotated `str` or `bytes`, its text or bytes, and so is one that calls `json.loads` on it. Any other
@@ -99,7 +100,8 @@ def _find(module: ModuleType, file: str, name: str, path: str) -> _Found:
             "" if name else ", or an entry 'file.py:name'"
         )
         raise TypeError(message)
-    return _Found(entry, None if name else getattr(module, "init", None), _batch(entry, module))
+    begin = getattr(module, "init", None) if name in {"", "run"} else None
+    return _Found(entry, begin if callable(begin) else None, _batch(entry, module))
 
 
 def _method(instance: Any) -> Any:
