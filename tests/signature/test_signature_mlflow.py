@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import find, strategies
+from hypothesis import given, settings
 
 from datafiles import write
 from lading.core import grammar
@@ -24,7 +24,7 @@ def mlflow(tmp_path_factory):
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
     env = {**os.environ, "VIRTUAL_ENV": str(folder)}
     wanted = ["mlflow==3.17.2", "pandas>=3,<4", "pyarrow"]
-    # of two that name the same version the newer pandas is beyond what MLflow's own metadata allows
+    # MLflow's metadata asks for an older pandas than the one that was recorded with
     overrides = folder.parent / "overrides.txt"
     overrides.write_text("pandas>=3,<4\n")
     command = [uv, "pip", "install", "--quiet", "--override", overrides, *wanted]
@@ -51,18 +51,26 @@ def test_mlflow_still_reads_what_is_recorded(mlflow):
     assert repr(mlflow(documents=[document for document, _ in cases])) == repr([read for _, read in cases])
 
 
+def is_null_time(param):
+    return param.type == "datetime" and param.default is None
+
+
 def test_mlflow_reads_any_signature_as_we_do(mlflow):
     found = []
-    find(
-        strategies.lists(signatures, min_size=300, max_size=300),
-        lambda many: bool(found.extend(many)) or True,
-    )
+
+    @settings(max_examples=300)
+    @given(signatures)
+    def collect(one):
+        found.append(one)
+
+    collect()
     documents = [
         {key: rows for key, rows in one.to_json().items() if rows}
         for one in found
-        if "sparkml_vector" not in repr(one) and one.to_json()["inputs"]
+        # which MLflow writes and cannot read: vectors within objects; times of null it reads and cannot write
+        if "sparkml_vector" not in repr(one) and one.inputs and not any(map(is_null_time, one.params))
     ]
     assert len(documents) > 50
     for document, read in zip(documents, mlflow(documents=documents), strict=True):
-        assert read is not None, document
+        assert read is not None, json.dumps(document)
         assert grammar.read(read) == grammar.read(document)

@@ -98,6 +98,14 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "delete": "Forget a version.",
         },
     ),
+    "signature": (
+        "What models take and answer: inferred, shown, and written as others write it.",
+        {
+            "infer": "Infer a signature of data, of type hints or of a model.",
+            "show": "Show the signature of a model or a package.",
+            "convert": "Write a signature in another notation.",
+        },
+    ),
     "package": (
         "Model packages: a model, its environment and an inference server, as Azure ML describes them.",
         {

@@ -17,7 +17,13 @@ def write(signature: Signature) -> Converted[dict[str, Any]]:
         kinds = {one.type for one in fields}
         if "tensor" in kinds and kinds != {"tensor"}:
             losses.tell(part, "tensors stand beside values of any type, which MLflow itself does not read")
-    return Converted({key: rows for key, rows in signature.to_json().items() if rows}, losses.told())
+    parts = {key: list(map(_by_name, rows)) for key, rows in signature.to_json().items() if rows}
+    return Converted(parts, losses.told())
+
+
+def _by_name(row: dict[str, Any]) -> dict[str, Any]:
+    """Put the name first, as people look for it."""
+    return {key: row[key] for key in ("name", "type") if key in row} | row
 
 
 def texts(signature: Signature) -> dict[str, str | None]:
