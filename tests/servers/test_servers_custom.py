@@ -48,11 +48,12 @@ def weights(tmp_path_factory):
 def test_an_images_own_entry_point_runs_with_the_model_where_azure_ml_mounts_it(
     lading, packed, started, image, weights
 ):
-    base = image("times", {"serve.py": SCRIPT}, Entrypoint=["/serve.py"], Cmd=["9001"], User="65534")
+    started_in = {"Entrypoint": ["./serve.py"], "Cmd": ["9001"], "WorkingDir": "/srv"}
+    base = image("times", {"srv/serve.py": SCRIPT}, User="65534", **started_in)
     spec = {"model": str(weights), "base": base, "server": {"type": "custom", **ROUTES}}
     report = packed("times", {**spec, "example": {"inputs": [1, 2], "outputs": [3, 6]}})["report"]
     assert (report["matched"], report["passed"]) == (2, True)
-    assert started("times:1")[:2] == (["/serve.py"], ["9001"])
+    assert started("times:1")[:2] == (["./serve.py"], ["9001"])
     shown = lading.json("show", "times:1")
     assert shown["bill"]["server"]["routes"]["readiness"] == "/ready"
     assert not shown["bill"]["environment"]["packages"]

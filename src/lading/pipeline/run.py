@@ -30,6 +30,7 @@ from lading.sandbox import relayed
 from lading.store import documents
 
 _NO_PYTHON = "its image has no Python, which hands requests on to a server in a sandbox"
+_GO = "import os, sys; p, *c = sys.argv[1:]; os.path.isdir(p) and os.chdir(p); os.execvp(c[0], c)"
 _ROUNDING = 1e-9
 _MAX_EXAMPLES_BYTES = 256 << 20
 _SIGNATURE_FIX = (
@@ -225,7 +226,17 @@ def on_port(
     """Read how an image starts, made to listen on a port; `arguments` take the place of its own."""
     argv, env = command(image, arguments)
     listening = servers.find(bill.server.name).listen(host, port)
-    return [*argv, *listening.arguments], {**env, **listening.variables}
+    return [*_there(image, bill), *argv, *listening.arguments], {**env, **listening.variables}
+
+
+def _there(image: Image, bill: Bill) -> Sequence[str]:
+    """Return what goes to the image's working directory first: a sandbox starts at the root."""
+    settings = canonical.decode(image.config, "image config").get("config") or {}
+    folder = str(settings.get("WorkingDir") or "/")
+    # the native server goes there itself
+    if folder == "/" or bill.server.name == NATIVE or not bill.environment.interpreter:
+        return ()
+    return f"{bill.server.path}/bin/python", "-ISc", _GO, folder
 
 
 def on_socket(image: Image, bill: Bill, socket: str) -> tuple[list[str], dict[str, str]]:
