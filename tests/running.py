@@ -1,7 +1,9 @@
 """The command line, run as a user runs it."""
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -56,6 +58,13 @@ class Lading:
             text=True,
         )
 
+    def copy(self, home, *parts, linked=False):
+        """Return one with a copy of this home, or of parts of it; what is linked may not be written to."""
+        for part in parts or ("",):
+            copy = {"copy_function": os.link} if linked else {}
+            shutil.copytree(self.home / part, home / part, symlinks=True, dirs_exist_ok=True, **copy)
+        return Lading(home)
+
 
 class Inside(Lading):
     """Runs commands within this process: for many of them, a second of CPU each is too long."""
@@ -101,7 +110,42 @@ def wait_for(url, process, timeout_s=60.0):
 
 
 @pytest.fixture(scope="session")
-def lading(tmp_path_factory, worker_id):
-    """Share one home among all tests: what one has downloaded and layered, the next has from the cache."""
+def shared(tmp_path_factory, worker_id):
+    """Return a folder that all processes of a run share."""
     base = tmp_path_factory.getbasetemp()
-    return Lading((base if worker_id == "master" else base.parent) / "lading-home")
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def once(shared):
+    """Return what a function returns, JSON, that one process of a run calls, once for a name."""
+
+    def call(name, make):
+        done = shared / f"{name}.json"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                done.write_text(json.dumps(make()))
+            return json.loads(done.read_text())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def lading(shared):
+    """Share one home among all tests: what one has downloaded and layered, the next has from the cache."""
+    return Lading(shared / "lading-home")
+
+
+@pytest.fixture(scope="session")
+def echo(shared, once):
+    """A home to be copied, in which a routine is packed that needs little, and the routine's folder."""
+    home, folder = Lading(shared / "echo-home"), shared / "echo"
+
+    def make():
+        folder.mkdir()
+        (folder / "score.py").write_text("def run(data):\n    return data\n")
+        home("pack", folder, "-t", "echo:1", "--no-verify")
+
+    once("echo", make)
+    return home, folder

@@ -277,9 +277,8 @@ def test_it_runs_in_an_engine_as_the_image_s_user(lading, packed, engine, reques
 
 def test_another_package_s_environment_is_taken_as_it_is(lading, packed, tmp_path):
     """In a store that has nothing but that package, offline: no wheel is there to be layered again."""
-    shutil.copytree(lading.home / "store", tmp_path / "home" / "store")
+    own = lading.copy(tmp_path / "home", "store", linked=True)
     folder = write_iris(tmp_path / "another", seed=5)
-    own = Lading(tmp_path / "home")
     options = ("--base", "environment:iris:slim", "--offline", "--no-verify")
     made = json.loads(own("pack", folder, "-t", "iris:env", *options, "--json"))
     bills = [own.json("show", name)["bill"] for name in ("iris:slim", "iris:env")]

@@ -2,34 +2,30 @@
 
 import shutil
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
-from running import Lading
 
 pytestmark = pytest.mark.network
 
 
-def test_packs_and_collections_at_once_all_succeed_with_one_digest(lading, tmp_path):
-    folders = []
-    for name in ("same", "other"):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "score.py").write_text(f"def run(data):\n    return [{name!r}, data]\n")
-        folders.append(folder)
-    same, other = folders
-    expected = lading.json("pack", same, "-t", "same:1", "--no-verify")["digest"]
-    own = Lading(tmp_path / "home")
-    shutil.copytree(lading.home / "cache/downloads", own.home / "cache/downloads")
+def test_packs_and_collections_at_once_all_succeed_with_one_digest(echo, tmp_path):
+    home, folder = echo
+    same = shutil.copytree(folder, tmp_path / "same/echo")
+    other = shutil.copytree(folder, tmp_path / "other/echo", ignore=shutil.ignore_patterns("*lock*"))
+    (other / "score.py").write_text("def run(data):\n    return [data]\n")
+    expected = home.json("show", "echo:1")["digest"]
+    own = home.copy(tmp_path / "home", "cache/downloads", linked=True)
     packs = [own.start("pack", same, "-t", f"same:{number}", "--no-verify") for number in range(2)]
     packs += [own.start("pack", other, "-t", "other:1", "--no-verify")]
     collections = 0
-    while any(one.poll() is None for one in packs):
-        pair = [own.start("gc", "--cache", "--older-than-s", "0") for _ in range(2)]
-        for one in pair:
-            said, _ = one.communicate(timeout=120)
-            assert one.returncode == 0, said
-            collections += 1
+    with ThreadPoolExecutor(2) as crowd:
+        while any(one.poll() is None for one in packs):
+            for said in crowd.map(lambda _: own("gc", "--cache", "--older-than-s", "0"), range(2)):
+                assert said
+                collections += 1
+            time.sleep(0.2)
     for one in packs:
         said, _ = one.communicate(timeout=120)
         assert one.returncode == 0, said
@@ -44,20 +40,13 @@ def test_packs_and_collections_at_once_all_succeed_with_one_digest(lading, tmp_p
     assert not list((own.home / "store/.ingest").iterdir())
 
 
-def test_exporting_goes_on_while_the_package_is_removed_and_collected(lading, tmp_path):
-    folder = tmp_path / "echo"
-    folder.mkdir()
-    (folder / "score.py").write_text("def run(data):\n    return data\n")
-    lading("pack", folder, "-t", "echo:beside", "--no-verify")
-    own = Lading(tmp_path / "home")
-    shutil.copytree(lading.home / "store", own.home / "store")
-    for name in own.json("list"):
-        if name["name"] != "echo:beside":
-            own("rm", name["name"])
-    exports = [own.start("export", "echo:beside", tmp_path / f"{number}.tar") for number in range(3)]
+def test_exporting_goes_on_while_the_package_is_removed_and_collected(echo, tmp_path):
+    home, _ = echo
+    own = home.copy(tmp_path / "home", "store", linked=True)
+    exports = [own.start("export", "echo:1", tmp_path / f"{number}.tar") for number in range(3)]
     while any(one.poll() is None for one in exports):
         own("gc", "--cache", "--older-than-s", "0")
-        own.run("rm", "echo:beside") if any(path.exists() for path in tmp_path.glob(".*tar-*")) else None
+        own.run("rm", "echo:1") if any(path.exists() for path in tmp_path.glob(".*tar-*")) else None
     for one in exports:
         said, _ = one.communicate(timeout=60)
         # who came after the removal is told so; who had begun ends well

@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import socket
 import time
 
@@ -12,30 +11,25 @@ from lading.core.digest import Digest
 from lading.core.endpoint import Deployment, Endpoint
 from lading.deploy.folder import Folder
 from lading.deploy.rollout import Record
-from running import Lading, post
+from running import post
 
 pytestmark = pytest.mark.network
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory, lading):
-    """A home with one verified package that needs little, made from the shared downloads."""
-    folder = tmp_path_factory.mktemp("echo") / "echo"
-    folder.mkdir()
-    (folder / "score.py").write_text("def run(data):\n    return data\n")
-    home = Lading(tmp_path_factory.mktemp("care") / "home")
-    lading("pack", folder, "-t", "echo:care", "--no-verify")
-    shutil.copytree(lading.home / "cache/downloads", home.home / "cache/downloads")
-    home("pack", folder, "-t", "echo:1")
-    return home, folder
+def packed(tmp_path_factory, echo):
+    """A home with one verified package that needs little."""
+    home, folder = echo
+    own = home.copy(tmp_path_factory.mktemp("care") / "home")
+    own("pack", folder, "-t", "echo:1")
+    return own, folder
 
 
 @pytest.fixture
 def own(packed, tmp_path):
     """A copy that a test may spoil."""
     home, folder = packed
-    shutil.copytree(home.home, tmp_path / "home", symlinks=True)
-    return Lading(tmp_path / "home"), folder
+    return home.copy(tmp_path / "home"), folder
 
 
 def on_disk(folder):

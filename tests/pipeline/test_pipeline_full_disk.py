@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from running import LADING, Lading
+from running import LADING
 
 pytestmark = pytest.mark.network
 
@@ -78,33 +78,22 @@ def disk(tmp_path):
     made.close()
 
 
-@pytest.fixture(scope="module")
-def lading(tmp_path_factory):
-    """A home of its own: all that the other tests have downloaded would fill the disk."""
-    return Lading(tmp_path_factory.mktemp("full") / "home")
-
-
-@pytest.fixture(scope="module")
-def echo(lading, tmp_path_factory):
-    """A routine, and the downloads and the lock that packing it takes."""
-    folder = tmp_path_factory.mktemp("echo") / "echo"
-    folder.mkdir()
-    (folder / "score.py").write_text("def run(data):\n    return data\n")
-    lading("pack", folder, "-t", "echo:disk", "--no-verify")
+@pytest.fixture
+def packed(echo, disk):
+    """A disk with a home in which a package is, and the caches of packing it; the package's folder."""
+    home, folder = echo
+    home.copy(disk.folder / "home")
     return folder
 
 
-def another(echo, tmp_path):
-    folder = tmp_path / "another"
-    shutil.copytree(echo, folder)
+def another(folder, tmp_path):
+    folder = shutil.copytree(folder, tmp_path / "another")
     (folder / "score.py").write_text("def run(data):\n    return [data]\n")
     return folder
 
 
-def test_packing_on_a_disk_that_fills_up_loses_nothing_and_then_succeeds(disk, echo, lading, tmp_path):
-    shutil.copytree(lading.home / "cache/downloads", disk.folder / "home/cache/downloads")
-    disk.ok("pack", echo, "-t", "echo:1", "--no-verify")
-    other = another(echo, tmp_path)
+def test_packing_on_a_disk_that_fills_up_loses_nothing_and_then_succeeds(disk, packed, tmp_path):
+    other = another(packed, tmp_path)
     refusals = 0
     for free_bytes in (0, 4096, 40_000, 1_000_000, 30_000_000):
         disk.leave(free_bytes)
@@ -117,9 +106,7 @@ def test_packing_on_a_disk_that_fills_up_loses_nothing_and_then_succeeds(disk, e
     disk.ok("fsck")
 
 
-def test_every_command_says_that_the_disk_is_full_or_does_without(disk, echo, lading, tmp_path, registry):
-    shutil.copytree(lading.home / "cache/downloads", disk.folder / "home/cache/downloads")
-    disk.ok("pack", echo, "-t", "echo:1", "--no-verify")
+def test_every_command_says_that_the_disk_is_full_or_does_without(disk, packed, tmp_path, registry):
     shutil.rmtree(disk.folder / "home/cache/downloads")
     disk.ok("tag", "echo:1", "echo:2")
     there = f"{registry.host}/full/echo:1"
@@ -165,9 +152,10 @@ def test_every_command_says_that_the_disk_is_full_or_does_without(disk, echo, la
 
 
 @pytest.mark.parametrize("variable", ["TMPDIR", "UV_CACHE_DIR"])
-def test_a_disk_of_temporary_files_or_of_uv_that_is_full_is_told(disk, echo, lading, tmp_path, variable):
-    other = another(echo, tmp_path)
-    shutil.copytree(lading.home / "cache/downloads", tmp_path / "home/cache/downloads")
+def test_a_disk_of_temporary_files_or_of_uv_that_is_full_is_told(disk, echo, tmp_path, variable):
+    home, folder = echo
+    other = another(folder, tmp_path)
+    home.copy(tmp_path / "home", "cache/downloads", linked=True)
     env = {variable: str(disk.mount_point), "LADING_HOME": str(tmp_path / "home")}
     refusals = 0
     for free_bytes in (8192, 60_000):
@@ -179,16 +167,14 @@ def test_a_disk_of_temporary_files_or_of_uv_that_is_full_is_told(disk, echo, lad
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts read-only here")
-def test_a_disk_that_may_only_be_read_is_read_and_its_refusal_told(disk, echo, lading):
-    shutil.copytree(lading.home / "cache/downloads", disk.folder / "home/cache/downloads")
-    disk.ok("pack", echo, "-t", "echo:1", "--no-verify")
+def test_a_disk_that_may_only_be_read_is_read_and_its_refusal_told(disk, packed):
     for name in ("rebuild", "unpacked"):
         (disk.folder / "home/cache" / name).mkdir(exist_ok=True)
     mount = [*disk.enter, "mount", "-o", "remount,ro", disk.mount_point]
     subprocess.run(mount, check=True)
     for command in (["list"], ["show", "echo:1"], ["du"], ["fsck"], ["gc", "--cache", "--dry-run"]):
         disk.ok(*command)
-    changes = [["tag", "echo:1", "echo:2"], ["rm", "echo:1"], ["gc"], ["pack", echo, "-t", "echo:2"]]
+    changes = [["tag", "echo:1", "echo:2"], ["rm", "echo:1"], ["gc"], ["pack", packed, "-t", "echo:2"]]
     runs = [["verify", "echo:1"], ["run", "echo:1"], ["rebuild", "echo:1", "--check"]]
     for command in (*changes, *runs):
         done = disk.run(*command)

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from running import Lading
-
 KILLING = Path(__file__).parents[1] / "killing.py"
 SEED = int(os.environ.get("LADING_TEST_SEED", "20"))
 
@@ -58,15 +56,12 @@ def test_pushing_and_pulling_may_be_killed_at_any_point(kind, count, tmp_path, r
 
 
 @pytest.fixture(scope="module")
-def routine(lading, tmp_path_factory):
+def routine(echo, tmp_path_factory):
     """A routine and a home where everything that it needs is cached, but nothing of itself."""
-    folder = tmp_path_factory.mktemp("echo") / "echo"
-    folder.mkdir()
-    (folder / "score.py").write_text("def run(data):\n    return data\n")
-    own = Lading(tmp_path_factory.mktemp("killed") / "home")
-    lading("pack", folder, "-t", "echo:killed", "--no-verify")
-    shutil.copytree(lading.home / "cache/downloads", own.home / "cache/downloads")
-    own("pack", folder, "-t", "echo:0", "--no-verify")
+    home, folder = echo
+    own = home.copy(tmp_path_factory.mktemp("killed") / "home")
+    own("tag", "echo:1", "echo:0")
+    own("untag", "echo:1")
     shutil.rmtree(own.home / "cache/downloads")
     return own.home, folder
 

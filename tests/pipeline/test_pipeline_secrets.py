@@ -10,8 +10,6 @@ import zipfile
 
 import pytest
 
-from running import Lading
-
 pytestmark = pytest.mark.network
 
 USER, PASSWORD = "feed-user", "hunter2-feed-password"
@@ -77,12 +75,12 @@ def contents(path):
 
 
 @pytest.mark.parametrize("way", ["variables", "netrc"])
-def test_no_credential_is_written_anywhere(lading, feed, tmp_path, way):
+def test_no_credential_is_written_anywhere(echo, feed, tmp_path, way):
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "score.py").write_text("import greeting\ndef run(data):\n    return greeting.WORDS\n")
     (folder / "lading.yaml").write_text(f"requirements: [greeting]\nindexes: {{extra: ['feed={feed}']}}\n")
-    own = Lading(tmp_path / "home")
+    own = echo[0].copy(tmp_path / "home", linked=True)
     netrc = tmp_path / "netrc"
     netrc.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
     netrc.chmod(0o600)

@@ -1,13 +1,11 @@
 """Packages that exist: listed, named, removed, collected, exported."""
 
 import os
-import shutil
 
 import pytest
 
 from lading.store import LayoutStore
 from models import write_iris
-from running import Lading
 
 pytestmark = pytest.mark.network
 
@@ -17,8 +15,7 @@ def shelf(lading, tmp_path_factory):
     """A home of its own with one package, its blobs taken from the shared one."""
     folder = write_iris(tmp_path_factory.mktemp("iris") / "iris-model")
     lading("pack", folder, "-t", "iris:shelf", "--no-verify")
-    own = Lading(tmp_path_factory.mktemp("shelf") / "home")
-    shutil.copytree(lading.home / "store", own.home / "store")
+    own = lading.copy(tmp_path_factory.mktemp("shelf") / "home", "store", linked=True)
     store = LayoutStore(own.home / "store")
     for name, _ in list(store.tags()):  # packages, and assets of workspaces
         if str(name) != "iris:shelf":
@@ -55,8 +52,7 @@ def test_equal_packages_export_to_equal_bytes_and_never_over_a_file(shelf, form,
 
 
 def test_collecting_keeps_what_is_named_and_frees_the_rest(shelf, tmp_path):
-    own = Lading(tmp_path / "home")
-    shutil.copytree(shelf.home / "store", own.home / "store")
+    own = shelf.copy(tmp_path / "home", "store", linked=True)
     own("gc", "--cache", "--older-than-s", "0")
     size_bytes = sum(path.stat().st_size for path in (own.home / "store/blobs").rglob("*") if path.is_file())
     shown = own.json("show", "iris:shelf")
@@ -67,12 +63,10 @@ def test_collecting_keeps_what_is_named_and_frees_the_rest(shelf, tmp_path):
     assert not any(path.is_file() for path in (own.home / "store/blobs").rglob("*"))
 
 
-def test_collecting_spares_the_caches_for_a_week(shelf, tmp_path):
-    own = Lading(tmp_path / "home")
-    folder = tmp_path / "routine"
-    folder.mkdir()
-    (folder / "score.py").write_text("def run(data):\n    return data\n")
-    own("pack", folder, "-t", "echo:1")
+def test_collecting_spares_the_caches_for_a_week(echo, tmp_path):
+    home, folder = echo
+    own = home.copy(tmp_path / "home")
+    own("verify", "echo:1")
     own("rm", "echo:1")
     own("gc", "--older-than-s", "0")
     done = own.run("pack", folder, "-t", "echo:2")
@@ -84,4 +78,4 @@ def test_collecting_spares_the_caches_for_a_week(shelf, tmp_path):
     assert freed["bytes"] > 20e6
     assert not list((own.home / "cache/unpacked").iterdir())
     assert not list((own.home / "cache/downloads/sha256").iterdir())
-    own("pack", folder, "-t", "echo:3")
+    own("pack", folder, "-t", "echo:3", "--no-verify")
