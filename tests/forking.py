@@ -18,14 +18,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # what an interpreter reads when it starts
 _OF_THE_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC_")
 _MESSAGE_BYTES_MAX = 1 << 17
-_lock = threading.Lock()
 
 
 def can_run(env: Mapping[str, str]) -> bool:
@@ -34,40 +32,53 @@ def can_run(env: Mapping[str, str]) -> bool:
     return not any(name.startswith(_OF_THE_START) for name in changed)
 
 
-def run(arguments: Sequence[str], env: Mapping[str, str], cwd: str | Path | None) -> tuple[int, str, str]:
-    """Run a command to its end; return its status, its output and its errors."""
-    message = json.dumps({"arguments": arguments, "env": dict(env), "cwd": str(cwd or Path.cwd())}).encode()
-    mine, its = socket.socketpair()
-    with mine, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        with its, _lock:
-            socket.send_fds(_parent(), [message], [output.fileno(), errors.fileno(), its.fileno()])
-        with mine.makefile("r") as told:
-            process_id = int(told.readline())
-            try:
-                status = int(told.readline())
-            except BaseException:  # a test that took too long
-                os.kill(process_id, signal.SIGKILL)
-                raise
-        said = []
-        for file in (output, errors):
-            file.seek(0)
-            said.append(file.read().decode().replace("\r\n", "\n"))
-        return status, said[0], said[1]
+class Parent:
+    """A process that has imported lading, and is forked; `enter` is a command that runs it elsewhere."""
+
+    def __init__(self, *enter: str) -> None:
+        self._control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its:
+            self._process = subprocess.Popen([*enter, sys.executable, __file__], stdin=its)
+
+    def close(self) -> None:
+        """End it."""
+        self._control.close()
+        self._process.wait()
+
+    def run(
+        self, arguments: Sequence[str], env: Mapping[str, str], cwd: str | Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        command = {"arguments": arguments, "env": dict(env), "cwd": str(cwd or Path.cwd())}
+        mine, its = socket.socketpair()
+        with mine, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            with its:
+                descriptors = [output.fileno(), errors.fileno(), its.fileno()]
+                socket.send_fds(self._control, [json.dumps(command).encode()], descriptors)
+            status = _await(mine)
+            said = []
+            for file in (output, errors):
+                file.seek(0)
+                said.append(file.read().decode().replace("\r\n", "\n"))
+        return subprocess.CompletedProcess(arguments, status, *said)
 
 
 @functools.cache
-def _parent() -> socket.socket:
-    """Start the process that is forked; it ends with ours."""
-    mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with its:
-        process = subprocess.Popen([sys.executable, __file__], stdin=its)
+def parent() -> Parent:
+    """Start the one that is forked here; it ends with this process."""
+    atexit.register((made := Parent()).close)
+    return made
 
-    @atexit.register
-    def end() -> None:
-        mine.close()
-        process.wait()
 
-    return mine
+def _await(told: socket.socket) -> int:
+    """Return how a command went; it ends where its test does not wait."""
+    with told.makefile("r") as lines:
+        process_id = int(lines.readline())
+        try:
+            return int(lines.readline())
+        except BaseException:
+            os.kill(process_id, signal.SIGKILL)
+            raise
 
 
 def _serve(control: socket.socket) -> None:

@@ -29,7 +29,7 @@ class Lading:
     def run(self, *arguments, cwd=None, env=None):
         command, env = [*map(str, arguments)], {**self.env, **(env or {})}
         if forking.can_run(env):
-            return subprocess.CompletedProcess(command, *forking.run(command, env, cwd))
+            return forking.parent().run(command, env, cwd)
         command = [*LADING, *command]
         return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd, env=env)
 

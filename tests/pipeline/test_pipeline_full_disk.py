@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from running import LADING
+import forking
 
 pytestmark = pytest.mark.network
 
@@ -25,8 +25,11 @@ class Disk:
         self.enter = [*enter, "--user", "--preserve-credentials"] if user else enter
         self.mount_point = mount_point
         self.folder = Path(f"/proc/{self.process.pid}/root{mount_point}")
+        self.parent = forking.Parent(*self.enter) if self.is_mounted else None
 
     def close(self):
+        if self.parent:
+            self.parent.close()
         self.process.kill()
         self.process.communicate()
 
@@ -44,9 +47,8 @@ class Disk:
                 os.posix_fallocate(file.fileno(), 0, size_bytes)
 
     def run(self, *arguments, **env):
-        command = [*self.enter, *LADING, *map(str, arguments)]
         own = {**os.environ, "NO_COLOR": "1", "LADING_HOME": f"{self.mount_point}/home", **env}
-        return subprocess.run(command, check=False, capture_output=True, text=True, env=own)
+        return self.parent.run([*map(str, arguments)], own)
 
     def ok(self, *arguments, **env):
         done = self.run(*arguments, **env)

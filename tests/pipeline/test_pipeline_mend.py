@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import shutil
 import tarfile
 
@@ -16,8 +17,6 @@ from lading.core.reference import Reference
 from lading.pipeline import Context, shelf
 from lading.settings import Settings
 from lading.store import documents
-from models import write_iris
-from running import Lading
 
 
 def damage(path):
@@ -76,21 +75,26 @@ def test_a_damaged_layer_leaves_the_store_when_it_cannot_be_exported(context, la
 
 
 @pytest.mark.network
-def test_packing_again_mends_every_blob_of_a_package(lading, tmp_path):
-    folder = write_iris(tmp_path / "iris-model")
-    packed = lading.json("pack", folder, "-t", "iris:mend")
-    own = Lading(tmp_path / "home")
-    shutil.copytree(lading.home, own.home, symlinks=True, ignore=shutil.ignore_patterns("unpacked"))
+def test_packing_again_mends_every_blob_of_a_package(echo, tmp_path):
+    home, routine = echo
+    folder = shutil.copytree(routine, tmp_path / "echo")
+    example = {"inputs": [1, 2], "outputs": [1, 2]}
+    # a library with native code
+    (folder / "lading.yaml").write_text(json.dumps({"requirements": ["markupsafe"], "example": example}))
+    own = home.copy(tmp_path / "home")
+    own("rm", "echo:1")
+    packed = own.json("pack", folder, "-t", "echo:mend")
+    assert packed["report"]["passed"]
     blobs = sorted((own.home / "store/blobs/sha256").iterdir(), key=lambda path: -path.stat().st_size)
-    layers = {one["digest"].partition(":")[2] for one in own.json("show", "iris:mend")["bill"]["layers"]}
+    layers = {one["digest"].partition(":")[2] for one in own.json("show", "echo:mend")["bill"]["layers"]}
     damage(next(path for path in blobs if path.name in layers))
-    assert "fix: pack it again" in own.fails(5, "verify", "iris:mend")
-    assert own.json("pack", folder, "-t", "iris:mend")["digest"] == packed["digest"]
-    own("verify", "iris:mend")
+    assert "fix: pack it again" in own.fails(5, "verify", "echo:mend")
+    assert own.json("pack", folder, "-t", "echo:mend")["digest"] == packed["digest"]
+    own("verify", "echo:mend")
     shutil.rmtree(own.home / "cache/layers")
     shutil.rmtree(own.home / "cache/unpacked")
     for path in blobs:
         damage(path)
-    assert own.json("pack", folder, "-t", "iris:mend")["digest"] == packed["digest"]
-    own("verify", "iris:mend")
-    own("export", "iris:mend", tmp_path / "iris.tar")
+    assert own.json("pack", folder, "-t", "echo:mend")["digest"] == packed["digest"]
+    own("verify", "echo:mend")
+    own("export", "echo:mend", tmp_path / "echo.tar")

@@ -8,6 +8,7 @@ import tarfile
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -53,21 +54,21 @@ class Served(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def flow(tmp_path_factory):
-    return write_mlflow(tmp_path_factory.mktemp("servers") / "flow")
+def flow(shared, once):
+    return Path(once("flow", lambda: str(write_mlflow(shared / "flow"))))
 
 
 @pytest.fixture(scope="session")
-def packed(lading, tmp_path_factory):
-    """Pack a spec once; return what packing told."""
-    done = {}
+def packed(lading, once, tmp_path_factory):
+    """Pack a spec once for all processes of a run; return what packing told."""
 
     def pack(name, spec, *options):
-        if name not in done:
+        def make():
             folder = tmp_path_factory.mktemp("specs")
             (folder / "lading.yaml").write_text(json.dumps({"name": name, **spec}))
-            done[name] = lading.json("pack", folder, "-t", f"{name}:1", *options)
-        return done[name]
+            return lading.json("pack", folder, "-t", f"{name}:1", *options)
+
+        return once(f"packed-{name}", make)
 
     return pack
 
