@@ -11,10 +11,8 @@ import textwrap
 
 import pytest
 import sklearn
-import yaml
 
-from models import IRIS, train, write_iris
-from running import Lading
+from models import IRIS, train, write_iris, write_mlflow
 
 pytestmark = pytest.mark.network
 
@@ -44,11 +42,12 @@ def test_packing_again_gives_the_same_digest_from_the_cache(lading, iris):
     assert "as verified before" in done.stderr
 
 
-def test_another_home_and_folder_give_the_same_digest(iris, tmp_path):
+def test_another_home_and_folder_give_the_same_digest(lading, iris, tmp_path):
     folder, packed = iris
     copy = tmp_path / "elsewhere" / "model"
     shutil.copytree(folder, copy)
-    again = Lading(tmp_path / "home").json("pack", copy, "-t", "other:2", "--no-verify")
+    other = lading.copy(tmp_path / "home", "cache/downloads", linked=True)
+    again = other.json("pack", copy, "-t", "other:2", "--no-verify")
     assert again["digest"] == packed["digest"]
 
 
@@ -194,35 +193,7 @@ def test_the_bill_lists_the_files_of_code_and_assets(lading, tmp_path):
 
 
 def test_an_mlflow_model_is_packed_without_mlflow(lading, tmp_path):
-    folder = tmp_path / "mlflow-model"
-    folder.mkdir()
-    (folder / "model.pkl").write_bytes(pickle.dumps(train(), protocol=5))
-    columns = [{"type": "double", "name": name, "required": True} for name in IRIS.data.columns]
-    document = {
-        "flavors": {
-            "python_function": {"loader_module": "mlflow.sklearn", "python_version": "3.11.7"},
-            "sklearn": {
-                "pickled_model": "model.pkl",
-                "serialization_format": "pickle",
-                "sklearn_version": sklearn.__version__,
-            },
-        },
-        "saved_input_example_info": {
-            "artifact_path": "input_example.json",
-            "pandas_orient": "split",
-            "serving_input_path": "serving_input_example.json",
-            "type": "dataframe",
-        },
-        "signature": {
-            "inputs": json.dumps(columns),
-            "outputs": json.dumps([{"type": "long", "required": True}]),
-        },
-    }
-    (folder / "MLmodel").write_text(yaml.safe_dump(document))
-    example = {"columns": list(IRIS.data.columns), "data": IRIS.data.head(3).to_numpy().tolist()}
-    (folder / "input_example.json").write_text(json.dumps(example))
-    (folder / "serving_input_example.json").write_text(json.dumps({"dataframe_split": example}))
-    (folder / "requirements.txt").write_text(f"mlflow==3.17.2\nscikit-learn=={sklearn.__version__}\nnumpy\n")
+    folder = write_mlflow(tmp_path / "mlflow-model")
     packed = lading.json("pack", folder, "-t", "flow:1")
     assert packed["report"]["predictions"] == 3
     names = {one["name"] for one in lading.json("show", "flow:1")["bill"]["environment"]["packages"]}
