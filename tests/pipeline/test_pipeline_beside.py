@@ -13,7 +13,7 @@ pytestmark = pytest.mark.network
 def test_packs_and_collections_at_once_all_succeed_with_one_digest(echo, tmp_path):
     home, folder = echo
     same = shutil.copytree(folder, tmp_path / "same/echo")
-    other = shutil.copytree(folder, tmp_path / "other/echo", ignore=shutil.ignore_patterns("*lock*"))
+    other = shutil.copytree(folder, tmp_path / "other/echo")
     (other / "score.py").write_text("def run(data):\n    return [data]\n")
     expected = home.json("show", "echo:1")["digest"]
     own = home.copy(tmp_path / "home", "cache/downloads", linked=True)
