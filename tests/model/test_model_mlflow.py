@@ -124,6 +124,20 @@ def test_the_requirements_file_is_preferred_to_conda(folder):
     assert "the model lists no requirements" in facts.notes
 
 
+def test_what_only_the_conda_file_tells_pip_is_said_not_to_be_heeded(folder):
+    assert not [one for one in inspect(folder).notes if "heeded" in one]
+    more = "- pip:\n  - --extra-index-url https://me:hunter2@feed.example/simple\n  - My_Lib==1\n"
+    (folder / "conda.yaml").write_text(CONDA.replace("- pip:\n", more))
+    (note,) = [one for one in inspect(folder).notes if "heeded" in one]
+    assert note.startswith(
+        "conda.yaml names '--extra-index-url https://***@feed.example/simple', 'My_Lib==1'"
+    )
+    (folder / "requirements.txt").write_text(
+        "--extra-index-url https://me:hunter2@feed.example/simple\nmy-lib\nmlflow\n"
+    )
+    assert not [one for one in inspect(folder).notes if "heeded" in one]
+
+
 def test_what_python_env_lists_itself_is_preferred_as_mlflow_prefers_it(folder):
     (folder / "python_env.yaml").write_text("python: 3.11.9\ndependencies:\n- scikit-learn==1.7.2\n")
     assert inspect(folder).requirements_file == folder / "python_env.yaml"

@@ -63,6 +63,9 @@ def recognise(request: Request) -> bool:
     return (request.path / "MLmodel").is_file()
 
 
+_NO_REQUIREMENTS = "the model lists no requirements"
+
+
 def inspect(request: Request) -> ModelFacts:
     """Tell the facts of an MLflow model folder; raise ModelError where a file of it is broken."""
     root = request.path
@@ -115,7 +118,7 @@ def inspect(request: Request) -> ModelFacts:
         risks=loading.risks,
         modules=loading.modules,
         code=request.code or (_inside(root, str(shipped), files) if shipped else None),
-        notes=loading.notes if requirements_file else (*loading.notes, "the model lists no requirements"),
+        notes=(*loading.notes, *(environment.notes if requirements_file else [_NO_REQUIREMENTS])),
         saved_with=saved.by_mlflow(root, document, environment.python, loading.saved_with),
     )
 

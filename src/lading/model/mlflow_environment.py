@@ -7,16 +7,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lading.core.errors import without_secrets
 from lading.model.documents import read_yaml
+from lading.model.files import read_text
 
 _PYTHON_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?\Z")
 _CONDA_PYTHON = re.compile(r"python\s*={1,2}\s*([0-9]+\.[0-9]+(?:\.[0-9]+)?)\Z")
 _INCLUDES = re.compile(r"(?:-r|--requirement)[\s=]+(?:\./)?(\S+)\Z")
+_LONGEST_BYTES = 4 << 20
+_LIBRARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REQUIREMENTS = "requirements.txt"
 
 
@@ -26,6 +30,8 @@ class Environment:
 
     requirements_file: Path | None
     python: str | None
+    notes: tuple[str, ...] = ()
+    """What another of its files names besides, and is not taken for that."""
 
 
 def find(root: Path, pyfunc: Mapping[str, Any], files: Collection[str]) -> Environment:
@@ -38,20 +44,43 @@ def find(root: Path, pyfunc: Mapping[str, Any], files: Collection[str]) -> Envir
     )
     listed: str | None = None
     pythons: list[object] = []
+    dependencies: object = None
     if virtual in files:
         document = read_yaml(root / virtual, virtual)
         listed = _listed(virtual, document.get("dependencies"), files)
         pythons.append(document.get("python"))
     if conda in files:
         dependencies = read_yaml(root / conda, conda).get("dependencies")
-        found = (_CONDA_PYTHON.match(one) for one in dependencies or () if isinstance(one, str))
+        named = dependencies if isinstance(dependencies, list) else []
+        found = (_CONDA_PYTHON.match(one) for one in named if isinstance(one, str))
         pythons += [match[1] for match in found if match]
     pythons.append(pyfunc.get("python_version"))
     listed = listed or next((one for one in (_REQUIREMENTS, conda) if one in files), None)
     return Environment(
         root / listed if listed else None,
         next((one for one in pythons if isinstance(one, str) and _PYTHON_VERSION.match(one)), None),
+        tuple(_unheeded(root, listed, conda, dependencies)) if listed and listed != conda else (),
     )
+
+
+def _unheeded(root: Path, listed: str, conda: str, dependencies: object) -> Iterator[str]:
+    """Tell what pip is told in the conda file alone, where another file is the one that counts."""
+    parts = dependencies if isinstance(dependencies, list) else []
+    lists = [part["pip"] for part in parts if isinstance(part, dict) and isinstance(part.get("pip"), list)]
+    lines = [str(line).strip() for one in lists for line in one]
+    listing = read_text(root / listed, listed, _LONGEST_BYTES).splitlines()
+    # of a requirements file as they stand, of python_env.yaml as items of a list
+    heeded = {_subject(line.strip(of)) for line in listing for of in (" ", " -'\"")}
+    more = [line for line in lines if not _INCLUDES.match(line) and _subject(line) not in heeded]
+    if more:
+        names = ", ".join(repr(without_secrets(one)) for one in more[:5])
+        yield f"{conda} names {names}, which is not heeded: {listed} counts, as for MLflow"
+
+
+def _subject(line: str) -> str:
+    """Return what a line of pip's is about: a library, or the whole of an option."""
+    match = _LIBRARY.match(line)
+    return re.sub(r"[-_.]+", "-", match[0]).lower() if match else line
 
 
 def _listed(name: str, dependencies: object, files: Collection[str]) -> str | None:
