@@ -6,7 +6,7 @@ import joblib
 import pytest
 
 from lading import settings
-from lading.core.assets import AssetDraft
+from lading.core.assets import Asset, AssetDraft, AssetReference
 from lading.core.errors import RegistryError, SpecError
 from lading.core.spec import Example, Route
 from lading.pipeline import Context, assets, azure, packages, packaging
@@ -271,3 +271,11 @@ def test_a_package_is_an_environment_that_serves_by_itself(context, environ, fol
     with Context(settings.load(environ, home=tmp_path / "home")) as other:
         assert packages.bring(other, packages.find(other, target)) == made.packed.digest
         assert other.store.find(str(made.packed.digest))
+
+
+@pytest.mark.parametrize("place", [{}, {"workspace": "ml-prod"}, {"registry": "team"}])
+def test_what_makes_a_package_again_makes_it_where_it_is(place):
+    reference = AssetReference("environment", "pkg", "4", **place)
+    asset = Asset("environment", "pkg", "4", document={packages.KEY: {}})
+    text = packages.written(assets.Found(asset, None, reference))
+    assert AssetReference.parse(text.split(" ")[1].strip(), "environment") == reference

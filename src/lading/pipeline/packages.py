@@ -91,9 +91,8 @@ def _json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
 def written(found: Found) -> str:
     """Write the file that makes a package again: every reference as it was resolved."""
     record = found.asset.document[KEY]
-    target = (
-        f"{found.asset.name}:{found.asset.version}" if found.reference.registry is None else found.reference
-    )
+    is_here = found.reference.registry is None and found.reference.workspace is None
+    target = f"{found.asset.name}:{found.asset.version}" if is_here else found.reference
     document = {"target_environment": str(target), **{key: record[key] for key in _WRITTEN if key in record}}
     return text.dump_plain(document)
 
