@@ -369,3 +369,17 @@ def test_a_dump_lies_in_its_folder(folder):
     text = package.dump(found, folder)
     assert "code: ./src\n" in text
     assert parse(text, folder) == (found, [])
+
+
+def test_merge_keys_bring_what_is_not_there(tmp_path):
+    scoring = "scoring_route: {path: /b, <<: [*r]}"
+    routes = f"liveness_route: &r {{port: 80, path: /a}}, readiness_route: {{<<: *r}}, {scoring}"
+    server = f"{{type: custom, inference_configuration: {{{routes}}}}}"
+    text = f"target_environment: x\ninferencing_server: {server}\n"
+    found = package.parse(text, tmp_path / "p.yml").inferencing_server.inference_configuration
+    assert found.readiness_route == found.liveness_route == package.Route(80, "/a")
+    assert found.scoring_route == package.Route(80, "/b")
+    recursive = text.replace("{<<: *r}", "&s {<<: *s, port: 1, path: /c}")
+    assert package.parse(recursive, tmp_path / "p.yml").inferencing_server is not None
+    with pytest.raises(SpecError, match="unknown key"):
+        package.parse(text.replace("<<: *r", "<<: 1"), tmp_path / "p.yml")

@@ -111,7 +111,7 @@ class Reader(typed.Reader):
             node = child
 
     def _pairs(self, node: yaml.MappingNode, path: str) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
-        for key, child in super()._pairs(node, path):
+        for key, child in super()._pairs(_merged(node, {}), path):
             key.value = _plain(key.value)
             if key.value != "$schema":
                 yield key, child
@@ -243,6 +243,28 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:  # noqa: ANN
     if field.default_factory is not dataclasses.MISSING:
         return bool(value == field.default_factory())
     return field.default is not dataclasses.MISSING and bool(value == field.default)
+
+
+def _merged(node: yaml.MappingNode, known: dict[int, yaml.MappingNode]) -> yaml.MappingNode:
+    """Let `<<: *base`, and a list of such, bring the keys that are not there (yaml.org/type/merge.html)."""
+    if id(node) in known or not any(map(_is_merge, node.value)):
+        return known.get(id(node), node)
+    own = [pair for pair in node.value if not _is_merge(pair)]
+    found = known[id(node)] = yaml.MappingNode(node.tag, own, node.start_mark, node.end_mark, node.flow_style)
+    names = {key.value for key, _ in own if isinstance(key, yaml.ScalarNode)}
+    for _, child in filter(_is_merge, node.value):
+        for source in child.value if isinstance(child, yaml.SequenceNode) else [child]:
+            more = [(key, one) for key, one in _merged(source, known).value if str(key.value) not in names]
+            names.update(str(key.value) for key, _ in more)
+            own += more
+    return found
+
+
+def _is_merge(pair: tuple[yaml.Node, yaml.Node]) -> bool:
+    key, child = pair
+    sources = child.value if isinstance(child, yaml.SequenceNode) else [child]
+    is_mappings = all(isinstance(one, yaml.MappingNode) for one in sources)
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and not key.style and is_mappings
 
 
 def _spelling(text: object) -> str:
