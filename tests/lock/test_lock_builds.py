@@ -18,7 +18,7 @@ from lading.lock import build_for
         ("xgboost>=1.7,<3.1", None, "xgboost-cpu>=1.7,<3.1"),
         ("xgboost<2", None, "xgboost<2"),
         ("xgboost", None, "xgboost-cpu"),
-        ("onnxruntime==1.30.0", "cu126", "onnxruntime-gpu==1.30.0"),
+        ("onnxruntime==1.30.0", "cu126", "onnxruntime-gpu[cuda,cudnn]==1.30.0"),
         ("onnxruntime==1.30.0", None, "onnxruntime==1.30.0"),
         ("scikit-learn<1.6", "cu126", "scikit-learn<1.6"),
     ],

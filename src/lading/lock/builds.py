@@ -4,7 +4,8 @@ from __future__ import annotations
 
 _FOR_CPU = {"xgboost": ("xgboost-cpu", ("2.1.4", "3.0.5", "999"))}
 """A library → its build without CUDA (5 MB instead of 400), and versions of it: the first was 2.1.1."""
-_FOR_CUDA = {"onnxruntime": "onnxruntime-gpu"}
+_FOR_CUDA = {"onnxruntime": "onnxruntime-gpu[cuda,cudnn]"}
+"""A library → its build for CUDA, with CUDA's own libraries, which no base of ours has."""
 
 
 def chosen(requirement: str, accelerator: str | None) -> str:

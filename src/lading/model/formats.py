@@ -49,6 +49,7 @@ FORMATS = (
     Format("xgboost", xgboost.recognise, xgboost.inspect),
     Format("lightgbm", lightgbm.recognise, lightgbm.inspect),
     Format("catboost", catboost.recognise, catboost.inspect),
+    Format("onnx", onnx.recognise, onnx.inspect),
     Format("torchscript", torchscript.recognise, torchscript.inspect),
     Format("torch_export", torch_export.recognise, torch_export.inspect),
     Format("torch", torch.recognise, torch.inspect),

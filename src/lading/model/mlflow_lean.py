@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lading.core.model import Requirement
-from lading.model import catboost, lightgbm, torch, xgboost
+from lading.model import catboost, lightgbm, onnx, torch, xgboost
 from lading.model.flavour import Flavour, Lean
 
 # of these a pickle may have the names: MLflow wraps `predict` in a function of its own, pickled by value
@@ -55,19 +55,6 @@ def asked(names: Iterable[tuple[str, str]], mentions: Iterable[str]) -> Iterator
     """List what a pickle asks of MLflow: globals, and modules that functions in it may use."""
     yield from (f"{module}.{name}" for module, name in names if module.partition(".")[0] == "mlflow")
     yield from (one for one in mentions if one.partition(".")[0] == "mlflow" and one not in _MENTIONED)
-
-
-def _onnx(given: Flavour) -> Lean | None:
-    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
-    if file is None:
-        return None
-    providers = given.settings.get("providers")
-    options: dict[str, Any] = {"file": file}
-    if providers:
-        options["providers"] = [providers] if isinstance(providers, str) else list(providers)
-    if given.settings.get("onnx_session_options"):
-        options["session"] = dict(given.settings["onnx_session_options"])
-    return Lean("onnx", options, (given.pandas,) if given.has_columns else ())
 
 
 def _statsmodels(given: Flavour) -> Lean | None:
@@ -155,7 +142,7 @@ FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {
     "catboost": catboost.by_mlflow,
     "keras": _keras,
     "lightgbm": lightgbm.by_mlflow,
-    "onnx": _onnx,
+    "onnx": onnx.by_mlflow,
     "prophet": _prophet,
     "pytorch": torch.by_mlflow,
     "spacy": _spacy,

@@ -11,12 +11,14 @@ from typing import Any
 
 from lading_runtime.worker import inputs, results
 
-_CPU = "CPUExecutionProvider"
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_BFLOAT16 = 16  # onnx.TensorProto's number
 # what onnxruntime calls a type → numpy's name
 _TYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
     "tensor(float16)": "float16",
+    "tensor(bfloat16)": "bfloat16",
     "tensor(bool)": "bool",
     **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
@@ -25,18 +27,26 @@ _TYPES = {
 def load(path: str, options: Mapping[str, Any]) -> Session:
     """Load `file`; `providers` and `session` are MLflow's settings of the same kind.
 
-    One thread, where the settings do not say otherwise: workers are what there are several of.
+    One thread, where the settings do not say otherwise: workers are what there are several of. A build for
+    CUDA uses it where nothing else is asked for. `extensions` registers what onnxruntime-extensions has.
     """
     import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    asked = [tuple(one) if isinstance(one, list) else one for one in options.get("providers") or ()]
+    asked = [tuple(one) if isinstance(one, list) else one for one in options.get("providers") or (_CUDA,)]
     there = set(onnxruntime.get_available_providers())
+    if _CUDA in there and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA's libraries, which lie in wheels of their own
     usable = [one for one in asked if (one if isinstance(one, str) else one[0]) in there] or [_CPU]
     if _CPU not in usable:
         usable.append(_CPU)
     file = os.path.join(path, str(options["file"]))  # noqa: PTH118 - see pickle.py
     settings = _settings(onnxruntime, options.get("session") or {})
-    return Session(onnxruntime.InferenceSession(file, sess_options=settings, providers=usable))
+    if options.get("extensions"):
+        import onnxruntime_extensions  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+        settings.register_custom_ops_library(onnxruntime_extensions.get_library_path())
+    session = onnxruntime.InferenceSession(file, sess_options=settings, providers=usable)
+    return Session(session, onnxruntime.OrtValue)
 
 
 def _settings(onnxruntime: Any, given: Mapping[str, Any]) -> Any:
@@ -57,11 +67,13 @@ def _settings(onnxruntime: Any, given: Mapping[str, Any]) -> Any:
 class Session:
     """A graph that predicts."""
 
-    def __init__(self, session: Any) -> None:
-        """Learn what the graph takes and gives."""
-        self._session = session
+    def __init__(self, session: Any, values: Any) -> None:
+        """Learn what the graph takes and gives; `values` makes what numpy has no type for."""
+        self._session, self._values = session, values
         self._inputs = {one.name: _TYPES.get(one.type) for one in session.get_inputs()}
         self._outputs = [one.name for one in session.get_outputs()]
+        kinds = [_TYPES.get(one.type) for one in (*session.get_inputs(), *session.get_outputs())]
+        self._run = self._run_values if "bfloat16" in kinds else session.run
         shapes = [list(one.shape) for one in (*session.get_inputs(), *session.get_outputs())]
         width = shapes[0][1] if len(self._inputs) == 1 and len(shapes[0]) == 2 else None
         # a first length that is left open in every input and output is the number of rows
@@ -79,7 +91,7 @@ class Session:
         is_frame = request.content == "frame"
         feeds = {name: self._fed(name, one) for name, one in self._given(request).items()}
         try:
-            found = self._session.run(self._outputs, feeds)
+            found = self._run(self._outputs, feeds)
         except Exception as error:
             if type(error).__name__ in {"InvalidArgument", "ValueError"}:
                 raise inputs.RefusedError(str(error)[:2000]) from error
@@ -94,6 +106,16 @@ class Session:
         if all(isinstance(one, np.ndarray) for one in found):
             return results.Named(dict(zip(self._outputs, found)))  # noqa: B905
         return dict(zip(self._outputs, found))  # noqa: B905
+
+    def _run_values(self, names: list[str], feeds: Mapping[str, Any]) -> list[Any]:
+        """Run a graph with bfloat16 among its inputs or outputs, as single precision."""
+        given = {
+            name: _rounded(self._values, one)
+            if self._inputs.get(name) == "bfloat16"
+            else self._values.ortvalue_from_numpy(one)
+            for name, one in feeds.items()
+        }
+        return [_widened(one) for one in self._session.run_with_ort_values(names, given)]
 
     def _given(self, request: inputs.Request) -> Mapping[str, Any]:
         if request.content == "tensors":
@@ -113,3 +135,28 @@ class Session:
         """Bring doubles to the graph's floats, as MLflow does; what else does not fit is refused by it."""
         wanted = self._inputs.get(name)
         return array.astype(wanted) if wanted == "float32" and array.dtype.name == "float64" else array
+
+
+def _rounded(values: Any, array: Any) -> Any:
+    """Round single precision to bfloat16, to even; NaN stays what it is."""
+    import numpy as np
+
+    bits = np.ascontiguousarray(array, dtype=np.float32).view(np.uint32)
+    nearest = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    halves = np.where(np.isnan(array), bits >> 16 | 0x40, nearest).astype(np.uint16)
+    return values.ortvalue_from_numpy_with_onnx_type(halves, _BFLOAT16)
+
+
+def _widened(value: Any) -> Any:
+    import ctypes
+
+    import numpy as np
+
+    if not value.is_tensor() or value.data_type() != "tensor(bfloat16)":
+        return value.numpy()
+    shape = value.shape()
+    size = int(np.prod(shape))
+    if not size:
+        return np.zeros(shape, np.float32)
+    halves = np.ctypeslib.as_array((ctypes.c_uint16 * size).from_address(value.data_ptr()))
+    return (halves.astype(np.uint32) << 16).view(np.float32).reshape(shape)
