@@ -15,10 +15,19 @@ FILES = sorted(ROOT.rglob("*.py"))
 FRONT_NEEDS = {"grpc", "httptools", "msgspec", "uvloop"}
 # what a loader imports only when the model is of its kind
 LOADERS_NEED = {"joblib", "mlflow", "numpy", "pandas", "skops"}
-LOADERS_NEED |= {"catboost", "cloudpickle", "lightgbm", "onnxruntime", "prophet", "spacy", "statsmodels"}
+LOADERS_NEED |= {
+    "catboost",
+    "cloudpickle",
+    "lightgbm",
+    "onnxruntime",
+    "onnxruntime_extensions",
+    "prophet",
+    "spacy",
+    "statsmodels",
+}
 LOADERS_NEED |= {"torch", "xgboost"}
 # what a compiler imports only when the author asks for its way
-COMPILERS_NEED = {"numpy", "onnx", "onnxruntime", "skl2onnx", "sklearn", "treelite"}
+COMPILERS_NEED = {"numpy", "onnx", "onnxruntime", "onnxruntime_extensions", "skl2onnx", "sklearn", "treelite"}
 # what a type hint may be of
 HINTS_NEED = {"PIL", "numpy", "pandas", "pydantic"}
 
