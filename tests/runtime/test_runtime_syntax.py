@@ -27,7 +27,7 @@ LOADERS_NEED |= {
 }
 LOADERS_NEED |= {"torch", "xgboost"}
 # what a compiler imports only when the author asks for its way
-COMPILERS_NEED = {"numpy", "onnx", "onnxruntime", "onnxruntime_extensions", "skl2onnx", "sklearn", "treelite"}
+COMPILERS_NEED = {"numpy", "onnx", "onnxruntime", "skl2onnx", "sklearn", "treelite"}
 # what a type hint may be of
 HINTS_NEED = {"PIL", "numpy", "pandas", "pydantic"}
 
