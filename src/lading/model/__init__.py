@@ -3,5 +3,6 @@
 from lading.model.formats import Format, as_files, inspect, is_known
 from lading.model.refusal import refuse
 from lading.model.request import Request
+from lading.model.vouched import untrusted
 
-__all__ = ["Format", "Request", "as_files", "inspect", "is_known", "refuse"]
+__all__ = ["Format", "Request", "as_files", "inspect", "is_known", "refuse", "untrusted"]

@@ -15,7 +15,7 @@ from lading.core import grammar
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
 from lading.core.signature import Signature
-from lading.model import mlflow_environment, mlflow_lean, networks, saved, skops
+from lading.model import mlflow_environment, mlflow_lean, networks, saved, shims, skops
 from lading.model.distributions import distribution_of
 from lading.model.documents import read_yaml
 from lading.model.flavour import SKLEARN, Flavour, Lean
@@ -35,7 +35,7 @@ from lading.model.sklearn import (
 # flavours whose model may be an estimator in a file of its own → the key that names the file
 _OF_ESTIMATORS = {"lightgbm": "data", "sklearn": "pickled_model"}
 # what MLflow itself has skops make of LightGBM: objects whose state is numbers and the text of the trees
-_BY_MLFLOW = {
+BY_MLFLOW = {
     f"lightgbm.{name}" for name in ("basic.Booster", "sklearn.LGBMClassifier", "sklearn.LGBMRegressor")
 }
 
@@ -80,6 +80,9 @@ def inspect(request: Request) -> ModelFacts:
         )
     flavour = next((name for name in sorted(flavors) if name != "python_function"), "python_function")
     settings = flavors[flavour] if isinstance(flavors[flavour], dict) else {}
+    if request.loader != "mlflow":
+        document = shims.without(document, flavour)
+        pyfunc = document["flavors"]["python_function"]
     environment = mlflow_environment.find(root, pyfunc, files)
     requirements_file = environment.requirements_file
     # MLflow writes the format of a Booster too, which is text whatever it says
@@ -152,7 +155,7 @@ def _native(
             "pickle",
             options,
             found.name,
-            tuple(risk for risk in found.risks if risk.name not in _BY_MLFLOW),
+            tuple(risk for risk in found.risks if risk.name not in BY_MLFLOW),
             (f"skops {found.version}", slim),
             found.modules,
             requirements=(pinned("skops", found.version), library),

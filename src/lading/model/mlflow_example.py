@@ -9,6 +9,7 @@ from typing import Any
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFile
 from lading.core.spec import Example
+from lading.model import shims
 from lading.model.documents import read_json
 
 _MESSAGES = frozenset({"messages", "prompt", "input"})
@@ -30,13 +31,23 @@ def read_examples(
     serving = info.get("serving_input_path")
     if isinstance(serving, str):
         _check_listed(serving, files)
-        return (Example(read_json(root / serving, serving), name="input_example"),)
+        answer = _answer(root, document, files)
+        return (Example(read_json(root / serving, serving), answer, name="input_example"),)
     path = info.get("artifact_path")
     if not isinstance(path, str):
         return ()
     _check_listed(path, files)
     inputs = _request(read_json(root / path, path), info)
     return () if inputs is None else (Example(inputs, name="input_example"),)
+
+
+def _answer(root: Path, document: Mapping[str, Any], files: Mapping[str, ModelFile]) -> Any:  # noqa: ANN401 - any JSON value
+    """Read what the model itself answered, which `lading.save` has kept."""
+    name = shims.outputs(document)
+    if name is None:
+        return None
+    _check_listed(name, files)
+    return read_json(root / name, name)
 
 
 def _check_listed(path: str, files: Mapping[str, ModelFile]) -> None:
