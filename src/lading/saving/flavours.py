@@ -1,0 +1,208 @@
+"""The libraries whose models can be saved: one row each. A model goes in, how it is saved comes out."""
+
+# models of libraries that may not be there have no types
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+from lading.core.errors import Issue, ModelError
+from lading.saving import estimators
+from lading.saving.flavour import Flavour, Saving, Written
+
+
+def of(model: Any) -> Flavour:
+    """Find the flavour by the libraries of the model's classes; raise ModelError where there is none."""
+    for cls in type(model).__mro__:
+        flavour = FLAVOURS.get(cls.__module__.partition(".")[0])
+        if flavour is not None:
+            return flavour
+    if callable(getattr(model, "predict", None)) or callable(model):
+        return OBJECT
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    known = ", ".join(sorted(FLAVOURS))
+    what = f"got a {kind}, expected a function, an object with predict, or a model of {known}"
+    raise ModelError(
+        Issue("model", what, "give it a flavour of your own: save(…, flavour=lading.Flavour(…))")
+    )
+
+
+def _xgboost(saving: Saving) -> Written:
+    import xgboost  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    saving.model.save_model(saving.folder / "model.ubj")
+    settings = {
+        "data": "model.ubj",
+        "model_class": _class(saving.model),
+        "model_format": "ubj",
+        "xgb_version": xgboost.__version__,
+    }
+    more = () if isinstance(saving.model, xgboost.Booster) else ("sklearn",)
+    return Written("model.ubj", settings, "mlflow.xgboost", ("xgboost", *more))
+
+
+def _predict_xgboost(model: Any, inputs: Any) -> Any:
+    import xgboost
+
+    return model.predict(xgboost.DMatrix(inputs) if isinstance(model, xgboost.Booster) else inputs)
+
+
+def _lightgbm(saving: Saving) -> Written:
+    import lightgbm  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    if not isinstance(saving.model, lightgbm.Booster):
+        return estimators.write(saving, "lightgbm", "data")
+    saving.model.save_model(saving.folder / "model.lgb")
+    settings = {"data": "model.lgb", "model_class": _class(saving.model), "lgb_version": lightgbm.__version__}
+    return Written("model.lgb", settings, "mlflow.lightgbm", ("lightgbm",))
+
+
+def _catboost(saving: Saving) -> Written:
+    import catboost  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    saving.model.save_model(str(saving.folder / "model.cb"), format="cbm")
+    settings = {
+        "data": "model.cb",
+        "model_type": type(saving.model).__name__,
+        "save_format": "cbm",
+        "catboost_version": catboost.__version__,
+    }
+    return Written("model.cb", settings, "mlflow.catboost", ("catboost",))
+
+
+def _onnx(saving: Saving) -> Written:
+    import onnx  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    onnx.save_model(saving.model, str(saving.folder / "model.onnx"))
+    providers = ["CPUExecutionProvider"]
+    settings = {"data": "model.onnx", "onnx_version": onnx.__version__, "providers": providers}
+    return Written("model.onnx", settings, "mlflow.onnx", ("onnx", "onnxruntime"), {"data": "model.onnx"})
+
+
+def _predict_onnx(model: Any, inputs: Any) -> Any:
+    import numpy as np
+    import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    given = inputs if isinstance(inputs, dict) else {session.get_inputs()[0].name: np.asarray(inputs)}
+    names = [one.name for one in session.get_outputs()]
+    return dict(zip(names, session.run(names, given), strict=True))
+
+
+def _torch(saving: Saving) -> Written:
+    """Write a program of torch.export where it can be traced with the sample, else the pickled module."""
+    import torch  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    model = saving.model.eval()
+    folder = saving.folder / "data"
+    folder.mkdir()
+    settings = {"model_data": "data", "pytorch_version": torch.__version__.partition("+")[0]}
+    why = "there are no inputs to trace it with"
+    if saving.sample is not None:
+        tensor = torch.from_numpy(_array(saving.sample))
+        # one row would be taken for the only number of rows there can be
+        tensor = tensor if len(tensor) > 1 else torch.cat([tensor, tensor])
+        try:
+            program = torch.export.export(model, (tensor,), dynamic_shapes=({0: torch.export.Dim("rows")},))
+            torch.export.save(program, folder / "model.pt2")
+            return Written("data", settings, "lading_torch_export", ("torch",))
+        except Exception as error:  # noqa: BLE001 - whatever a module's own code does when it is traced
+            (folder / "model.pt2").unlink(missing_ok=True)
+            why = f"torch.export cannot trace it: {str(error).splitlines()[0][:200]}"
+    torch.save(model, folder / "model.pth")
+    (folder / "pickle_module_info.txt").write_text("pickle", encoding="utf-8")
+    return Written("data", settings, "mlflow.pytorch", ("torch",), notes=(f"pickled, for {why}",))
+
+
+def _array(sample: Any) -> Any:
+    import numpy as np
+
+    return sample.to_numpy(dtype=np.float32) if hasattr(sample, "to_numpy") else np.asarray(sample)
+
+
+def _predict_torch(model: Any, inputs: Any) -> Any:
+    import torch
+
+    with torch.no_grad():
+        return model.eval()(torch.from_numpy(_array(inputs))).numpy()
+
+
+def _keras(saving: Saving) -> Written:
+    import keras  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    folder = saving.folder / "data"
+    folder.mkdir()
+    saving.model.save(folder / "model.keras")
+    (folder / "keras_module.txt").write_text("keras", encoding="utf-8")
+    backend = keras.backend.backend()
+    settings = {"data": "data", "keras_version": keras.__version__, "keras_backend": backend}
+    return Written("data", settings, "lading_keras", ("keras", backend))
+
+
+def _statsmodels(saving: Saving) -> Written:
+    import statsmodels  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    saving.model.save(str(saving.folder / "model.statsmodels"))
+    settings = {"data": "model.statsmodels", "statsmodels_version": statsmodels.__version__}
+    return Written("model.statsmodels", settings, "mlflow.statsmodels", ("statsmodels",))
+
+
+def _prophet(saving: Saving) -> Written:
+    import prophet  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    from prophet.serialize import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        model_to_json,
+    )
+
+    text = json.dumps(model_to_json(saving.model))
+    (saving.folder / "model.pr").write_text(text, encoding="utf-8")
+    settings = {"data": "model.pr", "prophet_version": prophet.__version__}
+    return Written("model.pr", settings, "mlflow.prophet", ("prophet",))
+
+
+def _spacy(saving: Saving) -> Written:
+    import spacy  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    saving.model.to_disk(saving.folder / "model.spacy")
+    settings = {"data": "model.spacy", "spacy_version": spacy.__version__}
+    return Written("model.spacy", settings, "mlflow.spacy", ("spacy",))
+
+
+def _predict_spacy(model: Any, inputs: Any) -> Any:
+    texts = inputs.iloc[:, 0] if hasattr(inputs, "iloc") else [row[0] for row in inputs]
+    return [{"predictions": model(str(text)).cats} for text in texts]
+
+
+def _object(saving: Saving) -> Written:
+    import cloudpickle
+
+    file = saving.folder / "model.pkl"
+    with file.open("wb") as stream:
+        cloudpickle.dump(saving.model, stream, protocol=min(4, pickle.HIGHEST_PROTOCOL))
+    names = saving.untrusted(file)
+    notes = (f"pickled with its code, which names {', '.join(names)}: packing asks for each of them",)
+    settings = {"pickled": file.name, "cloudpickle_version": cloudpickle.__version__}
+    return Written(file.name, settings, "lading_object", ("cloudpickle",), notes=notes if names else ())
+
+
+def _class(model: Any) -> str:
+    return f"{type(model).__module__}.{type(model).__qualname__}"
+
+
+OBJECT = Flavour("object", _object, lambda model, inputs: getattr(model, "predict", model)(inputs))
+"""For what is of no library: pickled with its code."""
+FLAVOURS = {
+    "catboost": Flavour("catboost", _catboost),
+    "keras": Flavour("keras", _keras, lambda model, inputs: model.predict(_array(inputs), verbose=0)),
+    "lightgbm": Flavour("lightgbm", _lightgbm),
+    "onnx": Flavour("onnx", _onnx, _predict_onnx),
+    "prophet": Flavour("prophet", _prophet),
+    "sklearn": Flavour("sklearn", estimators.write),
+    "spacy": Flavour("spacy", _spacy, _predict_spacy),
+    "statsmodels": Flavour("statsmodels", _statsmodels),
+    "torch": Flavour("pytorch", _torch, _predict_torch),
+    "xgboost": Flavour("xgboost", _xgboost, _predict_xgboost),
+}
+"""The top-level module of a model's class → how such models are saved."""

@@ -1,0 +1,114 @@
+"""Modules that a model has imported in, the distributions that they come from, and that it needs, out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+_OURS = frozenset({"lading"})
+_MOST_TRIALS = 12
+MLFLOW = "mlflow>=2.9,<4"
+"""For those who load the folder by MLflow; a package of lading's leaves it out."""
+
+
+@cache
+def _providers() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
+
+
+@cache
+def _dists() -> Mapping[str, importlib.metadata.Distribution]:
+    return {canonicalize_name(one.name): one for one in importlib.metadata.distributions() if one.name}
+
+
+def distributions_of(modules: Mapping[str, str]) -> frozenset[str]:
+    """Name the distributions of modules, given with their files, by canonical name.
+
+    Of several that have a module (`xgboost` and `xgboost-cpu`, `tensorflow` and `tensorflow-cpu`) the one
+    that has this very file counts, and the first by name where several have.
+    """
+    found = set()
+    for module, file in modules.items():
+        names = sorted({canonicalize_name(one) for one in _providers().get(module.partition(".")[0], ())})
+        if len(names) > 1:
+            names = [one for one in names if _has(one, file)][:1] or names[:1]
+        found.update(names)
+    return frozenset(found) - _OURS
+
+
+def _has(name: str, file: str) -> bool:
+    listed = _dists()[name].files or () if name in _dists() else ()
+    return any(file.endswith(f"/{one}") for one in listed)
+
+
+def modules_of(names: Iterable[str]) -> frozenset[str]:
+    """Name the top-level modules that distributions provide and no other does."""
+    wanted = set(names)
+    return frozenset(
+        module
+        for module, having in _providers().items()
+        if {canonicalize_name(one) for one in having} <= wanted
+    )
+
+
+def closure(names: Iterable[str]) -> frozenset[str]:
+    """Add what distributions require of one another, as far as it is installed; no extras."""
+    found: set[str] = set()
+    queue = [canonicalize_name(one) for one in names]
+    while queue:
+        name = queue.pop()
+        if name in found or name not in _dists():
+            continue
+        found.add(name)
+        for text in _dists()[name].requires or ():
+            required = Requirement(text)
+            if required.marker is None or required.marker.evaluate({"extra": ""}):
+                queue.append(canonicalize_name(required.name))
+    return frozenset(found)
+
+
+def needed(
+    traced: frozenset[str], libraries: frozenset[str], works_without: Callable[[frozenset[str]], bool]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what the model needs of what it imported, and what it does without.
+
+    What its libraries require is kept. Of the rest as much is left out as `works_without` allows: all of it,
+    or one after the other.
+    """
+    kept = closure(libraries)
+    rest = traced - kept
+    if not rest or works_without(rest):
+        return traced - rest, rest
+    dropped: frozenset[str] = frozenset()
+    for one in sorted(rest)[:_MOST_TRIALS]:
+        if works_without(dropped | {one}):
+            dropped |= {one}
+    # what is needed brings its own requirements
+    dropped -= closure(rest - dropped)
+    return traced - dropped, dropped
+
+
+def lines(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Pin distributions to the versions installed; return notes on local versions, such as `+cpu`."""
+    found, notes = [], []
+    for name in sorted(names):
+        version = _dists()[name].version
+        public, _, local = version.partition("+")
+        found.append(f"{_dists()[name].name}=={public}")
+        if local:
+            notes.append(f"{name} {version} was installed: a package for it takes `accelerator: {local}`")
+    return found, notes
+
+
+def is_requirement(text: str) -> bool:
+    """Tell whether an author's line reads as PEP 508 has it.
+
+    >>> is_requirement("numpy>=2"), is_requirement("numpy 2")
+    (True, False)
+    """
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*([=<>!~@;(].*)?", text) is not None
