@@ -1,0 +1,264 @@
+"""A trained model and some of its inputs go in, a folder that MLflow and lading load comes out, tried."""
+
+# models, arrays and frames of any library
+# ruff: noqa: ANN401
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lading import __version__, model, saving
+from lading.core.datatypes import OIP
+from lading.core.errors import Issue, ModelError, SpecError
+from lading.core.model import ModelFacts
+from lading.core.signature import Signature
+from lading.saving import documents, requirements, sample, schema
+
+_PATIENCE_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What was saved."""
+
+    path: Path
+    flavour: str
+    format: str
+    """How: the model's own file."""
+    requirements: tuple[str, ...]
+    dropped: tuple[str, ...]
+    """What was imported and is not needed."""
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Print a line for each."""
+        lines = [f"saved {self.path}: {self.flavour}, {self.format}, needs {', '.join(self.requirements)}"]
+        if self.dropped:
+            lines.append(f"  predicts the same without {', '.join(self.dropped)}")
+        return "\n".join((*lines, *(f"  {one}" for one in self.notes)))
+
+
+def save(
+    trained: Any,
+    path: str | os.PathLike[str],
+    inputs: Any = None,
+    *,
+    outputs: Any = None,
+    signature: Signature | Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    requires: Sequence[str] | None = None,
+    code: Sequence[str | os.PathLike[str]] = (),
+    method: str = "predict",
+    flavour: saving.Flavour | None = None,
+) -> Saved:
+    """Save a model of training code as an MLflow model that lading packages.
+
+    A few rows of `inputs` are kept with what the model itself answers to them (or `outputs`): verification
+    replays them. `requires` are requirements in place of what is found by loading it in a process of its own;
+    `code` are files and folders of one's own that it imports; `method` is called in place of `predict`, such
+    as `predict_proba`.
+
+    Raises SpecError for arguments that cannot be, ModelError where the saved model does not load, or predicts
+    otherwise than the one that is given.
+    """
+    target = Path(path)
+    sources = tuple(Path(one) for one in code)
+    _check(target, sources, requires)
+    kind = flavour or saving.of(trained)
+    few = None if inputs is None else sample.of(inputs)
+    answer = _answer(trained, kind, method, few, outputs)
+    declared = _signature(signature, few, answer)
+    with _folder(target) as folder:
+        written = kind.write(
+            saving.Saving(trained, folder, few.value if few else None, method, model.untrusted)
+        )
+        documents.write(
+            folder,
+            kind,
+            written,
+            code=sources,
+            sample=few,
+            answer=sample.to_json(answer),
+            signature=declared,
+            metadata=metadata or {},
+            version=__version__,
+        )
+        # what it needs is found by trial
+        documents.list_requirements(folder, (), ())
+        facts = model.inspect(folder)
+        lines, dropped, notes = _needed(facts, few, answer, written.libraries, requires)
+        documents.list_requirements(folder, (requirements.MLFLOW, *lines), notes)
+    return Saved(
+        target, kind.name, written.data, tuple(lines), tuple(sorted(dropped)), (*written.notes, *notes)
+    )
+
+
+def _check(target: Path, code: Sequence[Path], requires: Sequence[str] | None) -> None:
+    issues = []
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        issues.append(Issue(str(target), "is there already", "save to another path, or remove it"))
+    issues += [Issue(str(one), "no such code", "correct the path") for one in code if not one.exists()]
+    for one in requires or ():
+        if not requirements.is_requirement(one):
+            issues.append(Issue("requires", f"got {one!r}, expected a requirement, such as numpy>=2"))
+    if issues:
+        raise SpecError(*issues)
+
+
+def _answer(trained: Any, kind: saving.Flavour, method: str, few: sample.Sample | None, outputs: Any) -> Any:
+    """Return what the model answers to the sample, or the first rows of what its author says."""
+    if few is None or outputs is not None:
+        return None if few is None else sample.first_rows(outputs)
+    if method != "predict":
+        if not callable(getattr(trained, method, None)):
+            raise SpecError(Issue("method", f"the model has no {method!r}", "name one that it has"))
+        return getattr(trained, method)(few.value)
+    return kind.predict(trained, few.value)
+
+
+def _signature(
+    given: Signature | Mapping[str, Any] | None, few: sample.Sample | None, answer: Any
+) -> Signature | None:
+    if given is not None:
+        return given if isinstance(given, Signature) else Signature.from_json(given)
+    found = Signature(schema.fields(few.value), schema.fields(answer)) if few else Signature()
+    return found if found.inputs else None
+
+
+@contextmanager
+def _folder(target: Path) -> Iterator[Path]:
+    """Give a folder beside the target, which becomes it when all has gone well."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise SpecError(Issue(str(target), f"cannot be written: {error.strerror}")) from error
+    try:
+        yield folder
+        folder.chmod(0o755)
+        if target.is_dir():
+            target.rmdir()
+        folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _needed(
+    facts: ModelFacts,
+    few: sample.Sample | None,
+    answer: Any,
+    libraries: Sequence[str],
+    requires: Sequence[str] | None,
+) -> tuple[list[str], frozenset[str], list[str]]:
+    """Return lines of requirements, what was imported and is not among them, and notes."""
+    found = _try(facts, few)
+    if found["error"]:
+        what = f"what was saved does not {'predict' if few else 'load'}: {found['error']}"
+        raise ModelError(Issue(facts.flavour, what, "ship modules of your own as code=[…]"))
+    if few and (off := _difference(found["value"], sample.to_json(answer))):
+        what = f"what was saved predicts otherwise than the model itself: {off}"
+        raise ModelError(Issue(facts.flavour, what, "give outputs=… if they are meant to differ"))
+    if requires is not None:
+        return list(requires), frozenset(), []
+    traced = requirements.distributions_of(found["modules"])
+    libs = requirements.distributions_of(
+        {name: file for name, file in found["modules"].items() if name in libraries}
+    )
+
+    def works_without(names: frozenset[str]) -> bool:
+        tried = _try(facts, few, requirements.modules_of(names))
+        return not tried["error"] and (not few or tried["value"] == found["value"])
+
+    kept, dropped = requirements.needed(traced, libs, works_without)
+    lines, notes = requirements.lines(kept)
+    return lines, dropped, notes
+
+
+def _try(facts: ModelFacts, few: sample.Sample | None, without: frozenset[str] = frozenset()) -> Any:
+    """Load and predict in a process of its own, where some modules are not to be found."""
+    kind, values = _tensors(few.value) if few else ("array", None)
+    job = {
+        "loader": facts.loader,
+        "options": dict(facts.loader_options),
+        "path": str(facts.root),
+        "code": str(facts.code) if facts.code else None,
+        "kind": kind,
+        "sample": values,
+        "without": sorted(without),
+    }
+    with tempfile.TemporaryDirectory(prefix="lading-save-") as folder:
+        asked, answered = Path(folder, "job"), Path(folder, "answer")
+        asked.write_bytes(pickle.dumps(job))
+        command = [sys.executable, "-m", "lading_runtime.trial", str(asked), str(answered)]
+        # the author's own modules are found where this process finds them
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        try:
+            ended = subprocess.run(
+                command, env=environ, capture_output=True, timeout=_PATIENCE_S, check=False, text=True
+            )
+        except subprocess.TimeoutExpired:
+            return {"error": f"it took longer than {_PATIENCE_S} s", "modules": {}, "value": None}
+        if not answered.is_file():
+            last = (ended.stderr.strip().splitlines() or ["no word"])[-1]
+            return {
+                "error": f"its process ended with {ended.returncode}: {last}",
+                "modules": {},
+                "value": None,
+            }
+        # written by the process that was started, of the author's own model
+        return pickle.loads(answered.read_bytes())  # noqa: S301
+
+
+def _tensors(value: Any) -> tuple[str, list[tuple[str, str | None, list[int], bytes]]]:
+    """Return the kind of a sample's request and its tensors: name, datatype (None: JSON), shape and bytes."""
+    import numpy as np
+
+    if hasattr(value, "iloc"):
+        kind, arrays = "frame", {str(name): value[name].to_numpy() for name in value.columns}
+    elif isinstance(value, Mapping):
+        kind, arrays = "tensors", {str(name): np.asarray(one) for name, one in value.items()}
+    else:
+        kind, arrays = "array", {"input-0": np.asarray(value)}
+    found = []
+    for name, one in arrays.items():
+        array = one.astype(np.float32) if one.dtype == np.float16 else one
+        datatype = OIP.get(array.dtype.name) if array.dtype.kind in "bifu" else None
+        data = array.tobytes() if datatype else json.dumps(sample.to_json(array)).encode()
+        found.append((name, datatype, list(array.shape), data))
+    return kind, found
+
+
+def _difference(got: Any, expected: Any) -> str | None:
+    """Compare leaf by leaf, however rows are held; return the first that differs by more than rounding."""
+    ours, theirs = list(_leaves(got)), list(_leaves(expected))
+    if len(ours) != len(theirs):
+        return f"{len(ours)} values instead of {len(theirs)}"
+    for one, other in zip(ours, theirs, strict=True):
+        if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+            if one == one and abs(one - other) > 1e-5 * (1 + abs(other)):  # noqa: PLR0124 - NaN
+                return f"{one!r} instead of {other!r}"
+        elif other is not None and str(one) != str(other):
+            return f"{one!r} instead of {other!r}"
+    return None
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        for one in value.values():
+            yield from _leaves(one)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _leaves(one)
+    else:
+        yield value

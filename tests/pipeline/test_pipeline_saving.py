@@ -1,0 +1,168 @@
+"""`lading.save`: what training code saves is an MLflow model, tried at once, that lading packages."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xgboost
+import yaml
+from sklearn.linear_model import LogisticRegression
+
+import lading as library
+from lading.core.errors import ModelError, SpecError
+from lading.model import inspect
+from lading.saving import requirements
+
+LOADER = """\
+import json
+
+
+class Constant:
+    def __init__(self, value):
+        self.value = value
+
+    def predict(self, data):
+        return [self.value] * len(data)
+
+
+def _load_pyfunc(path):
+    with open(path) as file:
+        return Constant(json.load(file))
+"""
+
+
+@pytest.fixture(scope="module")
+def iris_frame():
+    from sklearn.datasets import load_iris
+
+    return load_iris(return_X_y=True, as_frame=True)
+
+
+@pytest.fixture(scope="module")
+def estimator(iris_frame):
+    rows, target = iris_frame
+    return LogisticRegression(max_iter=500).fit(rows, target)
+
+
+@pytest.fixture(scope="module")
+def saved(iris_frame, estimator, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "iris"
+    metadata = {"owner": "a team", "rows": 150}
+    return library.save(estimator, path, iris_frame[0], method="predict_proba", metadata=metadata)
+
+
+def test_an_estimator_is_saved_as_skops_with_what_it_needs_and_no_more(saved):
+    assert (saved.flavour, saved.format) == ("sklearn", "model.skops")
+    names = {one.partition("==")[0] for one in saved.requirements}
+    assert {"scikit-learn", "numpy", "skops"} <= names
+    # skops looks for estimators in all that is installed, and pandas made the rows
+    assert names.isdisjoint({"pytest", "rich", "pandas", "pyarrow", "lading", "mlflow"})
+    assert "pytest" in saved.dropped
+    assert "predicts the same without" in str(saved)
+
+
+def test_the_folder_is_an_mlflow_model_and_ladings_own(saved, iris_frame, estimator):
+    document = yaml.safe_load((saved.path / "MLmodel").read_text())
+    pyfunc = document["flavors"]["python_function"]
+    assert (pyfunc["predict_fn"], pyfunc["loader_module"], pyfunc["code"]) == (
+        "predict_proba",
+        "lading_skops",
+        "code",
+    )
+    assert document["metadata"] == {"owner": "a team", "rows": 150}
+    listed = (saved.path / "requirements.txt").read_text().splitlines()
+    assert listed[0].startswith("mlflow")
+    assert listed[1:] == list(saved.requirements)
+    assert yaml.safe_load((saved.path / "conda.yaml").read_text())["dependencies"][-1] == {"pip": listed}
+    facts = inspect(saved.path)
+    assert (facts.loader, facts.risks, facts.framework) == ("pickle", (), "scikit-learn")
+    assert facts.loader_options["method"] == "predict_proba"
+    assert [one.name for one in facts.signature.inputs] == list(iris_frame[0].columns)
+    (example,) = facts.examples
+    assert example.outputs == estimator.predict_proba(iris_frame[0].head()).tolist()
+    assert not list(saved.path.parent.glob(".*"))
+
+
+@pytest.mark.network
+def test_it_is_packaged_and_its_own_answers_are_replayed(saved, lading):
+    packed = lading.json("pack", saved.path, "-t", "saved:1")
+    report = packed["report"]
+    assert (report["passed"], report["matched"], report["predictions"]) == (True, 5, 5)
+
+
+def test_a_model_of_xgboost_is_saved_in_its_own_format_for_arrays_and_frames(iris_frame, tmp_path):
+    rows, target = iris_frame
+    model = xgboost.XGBClassifier(n_estimators=2).fit(rows.to_numpy(), target)
+    found = library.save(model, tmp_path / "model", rows.to_numpy())
+    assert found.format == "model.ubj"
+    assert any(one.startswith("xgboost-cpu==") for one in found.requirements)
+    facts = inspect(found.path)
+    assert facts.signature.inputs[0].shape == (-1, 4)
+    assert facts.examples[0].outputs == model.predict(rows.to_numpy()[:5]).tolist()
+
+
+def test_a_flavour_of_ones_own_is_saved_and_loaded_by_its_module(tmp_path):
+    (tmp_path / "constant_loader.py").write_text(LOADER)
+
+    def write(saving):
+        (saving.folder / "value.json").write_text(json.dumps(saving.model))
+        return library.Written("value.json", {"kind": "constant"}, "constant_loader", ())
+
+    flavour = library.Flavour(
+        "constant", write, lambda value, inputs: [value] * len(inputs), (tmp_path / "constant_loader.py",)
+    )
+    found = library.save(7, tmp_path / "model", np.zeros((9, 2)), flavour=flavour, requires=["numpy>=2"])
+    assert found.requirements == ("numpy>=2",)
+    facts = inspect(found.path)
+    assert (facts.loader, facts.loader_options["module"]) == ("module", "constant_loader")
+    assert facts.examples[0].outputs == [7] * 5
+
+
+def test_what_would_predict_otherwise_is_not_saved(iris_frame, estimator, tmp_path):
+    with pytest.raises(ModelError, match="predicts otherwise than the model itself: 0 instead of 9"):
+        library.save(estimator, tmp_path / "model", iris_frame[0], outputs=[9] * 150, requires=[])
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_is_told_before_anything_is_written(tmp_path, estimator):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").touch()
+    with pytest.raises(SpecError) as caught:
+        library.save(estimator, tmp_path / "there", requires=["numpy 2"], code=[tmp_path / "none.py"])
+    assert [one.what.partition(",")[0] for one in caught.value.issues] == [
+        "is there already",
+        "no such code",
+        "got 'numpy 2'",
+    ]
+    with pytest.raises(ModelError, match=r"got a builtins\.int, expected"):
+        library.save(3, tmp_path / "model")
+    with pytest.raises(SpecError, match="the model has no 'foretell'"):
+        library.save(estimator, tmp_path / "model", np.zeros((1, 4)), method="foretell")
+    with pytest.raises(SpecError, match=r"got a builtins\.int, expected a DataFrame"):
+        library.save(estimator, tmp_path / "model", 3)
+    assert [one.name for one in tmp_path.iterdir()] == ["there"]
+
+
+def test_of_several_distributions_that_have_a_module_the_one_with_its_file_counts():
+    found = requirements.distributions_of({"xgboost": xgboost.__file__, "numpy": np.__file__})
+    assert found == {"xgboost-cpu", "numpy"}
+
+
+def test_what_predictions_do_without_is_left_out_one_by_one_where_it_must_be():
+    traced = frozenset({"numpy", "rich", "pandas", "pytest"})
+
+    def needs_pandas(names):
+        return "pandas" not in names
+
+    kept, dropped = requirements.needed(traced, frozenset({"numpy"}), needs_pandas)
+    assert kept == {"numpy", "pandas"}
+    assert dropped == {"rich", "pytest"}
+    assert requirements.needed(traced, frozenset({"numpy"}), lambda _: True)[0] == {"numpy"}
+
+
+def test_importing_lading_imports_nothing_else():
+    assert set(library.__all__) >= {"save", "Flavour", "Signature"}
+    with pytest.raises(AttributeError, match="no attribute 'sav'"):
+        _ = library.sav
+    assert Path(library.__file__).stat().st_size < 2000
