@@ -23,10 +23,11 @@ from lading_runtime.worker import inputs
 def request_of(kind: str, tensors: Any) -> inputs.Request:
     """Make the request that the front makes of columns (`frame`), of one `array`, or of named `tensors`."""
     entries = [
-        wire.tensor(name, datatype or wire.JSON, shape, data) for name, datatype, shape, data in tensors
+        wire.tensor(name, datatype or wire.JSON, shape, data, about)
+        for name, datatype, shape, data, about in tensors
     ]
     header = {"parameters": {"content": kind}, "inputs": entries}
-    return inputs.Request(header, memoryview(b"".join(one[-1] for one in tensors)))
+    return inputs.Request(header, memoryview(b"".join(one[3] for one in tensors)))
 
 
 class Without:

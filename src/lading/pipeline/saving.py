@@ -220,7 +220,7 @@ def _try(facts: ModelFacts, few: sample.Sample | None, without: frozenset[str] =
         return pickle.loads(answered.read_bytes())  # noqa: S301
 
 
-def _tensors(value: Any) -> tuple[str, list[tuple[str, str | None, list[int], bytes]]]:
+def _tensors(value: Any) -> tuple[str, list[tuple[str, str | None, list[int], bytes, dict[str, str]]]]:
     """Return the kind of a sample's request and its tensors: name, datatype (None: JSON), shape and bytes."""
     import numpy as np
 
@@ -230,13 +230,20 @@ def _tensors(value: Any) -> tuple[str, list[tuple[str, str | None, list[int], by
         kind, arrays = "tensors", {str(name): np.asarray(one) for name, one in value.items()}
     else:
         kind, arrays = "array", {"input-0": np.asarray(value)}
-    found = []
-    for name, one in arrays.items():
-        array = one.astype(np.float32) if one.dtype == np.float16 else one
-        datatype = OIP.get(array.dtype.name) if array.dtype.kind in "bifu" else None
-        data = array.tobytes() if datatype else json.dumps(sample.to_json(array)).encode()
-        found.append((name, datatype, list(array.shape), data))
-    return kind, found
+    return kind, [(name, *_tensor(one)) for name, one in arrays.items()]
+
+
+def _tensor(array: Any) -> tuple[str | None, list[int], bytes, dict[str, str]]:
+    """Return datatype, shape, bytes, and what the values are where JSON does not tell."""
+    import numpy as np
+
+    one = array.astype(np.float32) if array.dtype == np.float16 else array
+    shape = list(one.shape)
+    if one.dtype.kind == "M":
+        return None, shape, json.dumps(np.datetime_as_string(one).tolist()).encode(), {"type": "datetime"}
+    datatype = OIP.get(one.dtype.name) if one.dtype.kind in "biuf" else None
+    data = one.tobytes() if datatype else json.dumps(sample.to_json(one)).encode()
+    return datatype, shape, data, {}
 
 
 def _difference(got: Any, expected: Any) -> str | None:
