@@ -1,5 +1,7 @@
 """Pipelines over named columns of numbers and text."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,9 +13,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from lading_runtime import wire
 from lading_runtime.compile.build import build
 from lading_runtime.compile.notes import NotCompiled
 from lading_runtime.compile.prove import Effort
+from lading_runtime.compiled.form import Refused
+from lading_runtime.loaders.pickle import Estimator
+from lading_runtime.worker import inputs
 
 RANDOM = np.random.default_rng(0)
 COUNT = 120
@@ -29,6 +35,27 @@ FRAME.loc[::11, "age"] = np.nan
 FRAME.loc[::13, "city"] = None
 LABELS = ((FRAME.income > 5e4) | (FRAME.city == "Bern")).map({True: "yes", False: "no"})
 NUMBERS = ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["age", "income"])
+
+
+def of_objects(answer, cells):
+    """Answer rows with these cities, in a column of objects as Azure ML's requests have; None if refused."""
+    texts = [(name, json.dumps(values).encode()) for name, values in (("city", cells), ("plan", ["a", "b"]))]
+    numbers = [(name, np.array([30.0, 5e4]).tobytes()) for name in ("age", "income")]
+    tensors = [(wire.tensor(name, "FP64", [2], data), data) for name, data in numbers]
+    tensors += [(wire.tensor(name, "JSON", [2], data, {"type": "object"}), data) for name, data in texts]
+    try:
+        return np.frombuffer(answer("frame", tensors)[1]).tolist()
+    except (Refused, inputs.RefusedError):
+        return None
+
+
+def answering(original):
+    def answer(content, tensors):
+        header = {"parameters": {"content": content}, "inputs": [entry for entry, _ in tensors]}
+        body = memoryview(b"".join(data for _, data in tensors))
+        return None, np.asarray(original.predict(inputs.Request(header, body))).tobytes()
+
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -73,6 +100,9 @@ def test_columns_by_name_are_compiled_bit_for_bit(proved, steps, last):
     proof, form = proved(model, "predict_proba", effort)
     assert proof["proved"], proof
     assert form.facts["names"] == ["age", "income", "city", "plan"]
+    original = Estimator(model, "predict_proba")
+    for cells in (["Bern", "Genf"], [1, 2], [2.5, None], [True, "Bern"], [None, None], [None, "Genf"]):
+        assert of_objects(form.answer, cells) == of_objects(answering(original), cells), cells
 
 
 def test_columns_by_number_are_compiled_bit_for_bit(proved):

@@ -192,10 +192,11 @@ class Form:
             raise Refused(f"{self._kind} does not take {entry['datatype']} as column {entry['name']!r}")
         if code is None:
             values: list[Any] = json.loads(bytes(data))
-            if checked and _are_numbers(values):
+            # a column of objects is one to pandas whatever is in it
+            is_object = entry["parameters"].get("type") == "object"
+            if checked and not is_object and _are_numbers(values):
                 raise Refused(f"{self._kind} does not take numbers as column {entry['name']!r}")
             if index in self._as_they_are:
-                is_object = entry["parameters"].get("type") == "object"
                 return _with_gaps(values, is_object=is_object) if is_object or self._gaps_are_nan else values
             numbers = list(map(_number, values))
             return to_single(numbers) if self._is_single else numbers
