@@ -114,14 +114,14 @@ def of_dtype(dtype: str) -> Json:  # noqa: PLR0911 - a line per type
     described: Json = {"type": ["string", "null"]}
     if dtype == "bytes":
         return {**described, "contentEncoding": "base64"}
-    if dtype == "datetime64[ns]":
+    if dtype.startswith("datetime64"):
         return {**described, "format": "date-time"}
     return described if dtype == "str" else {}
 
 
 def _tensor(dtype: str, shape: Sequence[int]) -> Json:
-    # bytes and times of a tensor are any value to the server, which knows them of columns alone
-    described = {} if dtype in {"bytes", "datetime64[ns]"} else of_dtype(dtype)
+    # bytes of a tensor are any value to the server, which knows base64 of columns alone
+    described = {} if dtype == "bytes" else of_dtype(dtype)
     for size in reversed(shape):
         fixed = {"minItems": 1} if size < 0 else {"minItems": size, "maxItems": size}
         described = {"type": "array", "items": described, **fixed}

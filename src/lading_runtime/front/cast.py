@@ -21,8 +21,8 @@ from lading_runtime.wire import ARRAY_CODES, JSON
 
 # up to there every whole number is kept as it is
 _EXACT = {"FP32": 1 << 24, "FP64": 1 << 53}
-# the largest number that a float makes nought of
-_VANISHES = 2.0**-150
+VANISHES = 2.0**-150
+"""The largest number that a float makes nought of."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - without a zone, as numpy has it
 # a time to its seconds, what follows their point, and a zone
 _FRACTION = re.compile(r"(.*?:\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d(?::?\d\d)?)?", re.ASCII)
@@ -125,7 +125,7 @@ def _floats(kind: str, values: Sequence[Any]) -> bytes:
         return _large(kind, filled)
     if kind == "FP32" and b"\0\0\0" in packed:
         for index, value in enumerate(filled):
-            if value and abs(value) <= _VANISHES:
+            if value and abs(value) <= VANISHES:
                 raise Misfit(index, values[index], _EXPECTED[kind])
     return packed
 

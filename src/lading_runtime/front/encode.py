@@ -307,7 +307,12 @@ def _tensor(tensor: Tensor, data: Any) -> tuple[Mapping[str, Any], bytes]:
     check_shape(name, shape, tensor.shape)
     kind, values = coerce(tensor.kind, flat, tensor.lenient) if tensor.lenient else (tensor.kind, flat)
     datatype, buffer = pack_values(f"tensor {name!r}", kind, values)
-    return wire.tensor(name, datatype, shape, buffer), buffer
+    return wire.tensor(name, datatype, shape, buffer, told(tensor.kind)), buffer
+
+
+def told(kind: str) -> dict[str, str] | None:
+    """Return what a worker has to know of a tensor's values: texts that are times."""
+    return {"type": kind} if kind == "datetime" else None
 
 
 def check_shape(name: str, shape: Sequence[int], declared: Sequence[int]) -> None:

@@ -149,7 +149,7 @@ def _tensor(declared: Declared, given: Tensor) -> tuple[dict[str, Any], Buffer]:
         return _entry(name, given.datatype, given.shape, given.data)
     values = given.listed(binary=declared.kind == "binary")
     datatype, buffer = encoding.pack_values(f"tensor {quote(name)}", declared.kind, values)
-    return wire.tensor(name, datatype, given.shape, buffer), buffer
+    return wire.tensor(name, datatype, given.shape, buffer, encoding.told(declared.kind)), buffer
 
 
 def named(tensors: Sequence[Tensor], params: Mapping[str, Any]) -> Input:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from lading_runtime.front.cast import FLOATS, OBJECT
+from lading_runtime.front.cast import FLOATS, OBJECT, VANISHES
 from lading_runtime.wire import JSON
 
 PANDAS, NUMPY, AZURE = STYLES = ("pandas", "numpy", "azure")
@@ -80,8 +80,11 @@ def _float(kind: str, value: Any) -> Any:
     if type(value) not in {int, float, str, bool}:
         return value
     number = _or(value, float)
-    if kind == "FP32" and type(number) is float and abs(number) >= _LARGEST_FLOAT:
-        return math.copysign(math.inf, number)
+    if kind == "FP32" and type(number) is float:
+        if abs(number) >= _LARGEST_FLOAT:
+            return math.copysign(math.inf, number)
+        if abs(number) <= VANISHES:
+            return math.copysign(0.0, number)
     return number
 
 

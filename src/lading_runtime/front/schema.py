@@ -146,7 +146,12 @@ def read(
 
 def _tensor(entry: Mapping[str, Any]) -> Tensor:
     spec = entry.get("tensor-spec") or {}
-    return Tensor(entry.get("name"), DTYPES.get(str(spec.get("dtype")), "JSON"), _shape(spec))
+    return Tensor(entry.get("name"), _kind(str(spec.get("dtype"))), _shape(spec))
+
+
+def _kind(dtype: str) -> str:
+    """Return what `cast.pack` makes of a tensor; of bytes, objects and complex numbers any JSON value."""
+    return "datetime" if dtype.startswith("datetime64") else DTYPES.get(dtype, "JSON")
 
 
 def _shape(spec: Mapping[str, Any]) -> list[int]:
@@ -168,11 +173,13 @@ def pack_column(column: Column, kind: str, values: Sequence[Any]) -> tuple[str, 
     """Cast a column; raise a Refusal that names column and row where a value does not fit."""
     if column.kind == "JSON":
         return "JSON", to_json([_nested(column, row, value) for row, value in enumerate(values)])
+    given = values
     if column.lenient:
         kind, values = coerce(kind, values, column.lenient)
     try:
         return pack(kind, values)
-    except Misfit as misfit:
+    except Misfit as wrong:
+        misfit = Misfit(wrong.index, given[wrong.index], wrong.expected)
         what = f" ({column.type})" if column.kind else ""
         raise invalid(f"column {column.name!r}, row {misfit.index}: {misfit}{what}") from None
 

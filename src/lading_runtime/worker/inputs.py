@@ -178,7 +178,7 @@ def _array(entry: Mapping[str, Any], data: memoryview) -> Any:
     values = _values(entry, data)
     kind = entry["parameters"].get("type")
     if kind == "datetime":
-        return values
+        return values.reshape(entry["shape"])
     values = _with_gaps(values) if kind == _OBJECT else values
     cells = np.empty(len(values), dtype=object)
     for index, value in enumerate(values):  # one by one: a cell may be a list itself
