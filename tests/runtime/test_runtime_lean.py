@@ -3,12 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from lading.model import inspect
+from training import environment
 
 LIBRARIES = ["scikit-learn", "pandas<3", "numpy", "xgboost-cpu", "lightgbm", "catboost", "onnxruntime"]
 LIBRARIES += ["statsmodels", "cloudpickle", "torch==2.13.0", "keras", "prophet", "spacy", "skops"]
@@ -24,17 +24,6 @@ OTHERS = {
 ENVIRON = {"LADING_BIND_AFTER_S": "120", "KERAS_BACKEND": "torch"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-def environment(folder, *requirements):
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    env = {**os.environ, "VIRTUAL_ENV": str(folder)}
-    # a CPU build of torch may lie where pip is told to look
-    links = os.environ.get("PIP_FIND_LINKS")
-    more = [f"--find-links={one}" for one in links.split()] if links else []
-    subprocess.run([uv, "pip", "install", "--quiet", *more, *requirements], check=True, env=env)
-    return folder
 
 
 @pytest.fixture(scope="session")

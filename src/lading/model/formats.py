@@ -17,11 +17,13 @@ from lading.core.model import ModelFacts
 from lading.core.spec import LoaderWay
 from lading.model import (
     catboost,
+    keras,
     lightgbm,
     mlflow,
     onnx,
     routine,
     safetensors,
+    saved_model,
     sklearn,
     torch,
     torch_export,
@@ -53,6 +55,8 @@ FORMATS = (
     Format("torchscript", torchscript.recognise, torchscript.inspect),
     Format("torch_export", torch_export.recognise, torch_export.inspect),
     Format("torch", torch.recognise, torch.inspect),
+    Format("savedmodel", saved_model.recognise, saved_model.inspect),
+    Format("keras", keras.recognise, keras.inspect),
     Format("safetensors", safetensors.recognise, safetensors.inspect),
     Format("sklearn", sklearn.recognise, sklearn.inspect),
 )

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lading.core.model import Requirement
-from lading.model import catboost, lightgbm, onnx, torch, xgboost
+from lading.model import catboost, keras, lightgbm, onnx, torch, xgboost
 from lading.model.flavour import Flavour, Lean
 
 # of these a pickle may have the names: MLflow wraps `predict` in a function of its own, pickled by value
@@ -72,25 +72,6 @@ def _spacy(given: Flavour) -> Lean | None:
     return Lean("spacy", {"file": file}, (given.pandas,)) if file else None
 
 
-def _keras(given: Flavour) -> Lean | None:
-    """Load Keras' own formats; SavedModels and custom objects are MLflow's to load."""
-    folder = given.file(given.settings.get("data"), given.pyfunc.get("data"), "data")
-    if given.settings.get("save_exported_model") or given.settings.get("custom_objects") or folder is None:
-        return None
-    file = next(
-        (one for end in ("model.keras", "model.h5") if (one := f"{folder}/{end}") in given.files), None
-    )
-    if file is None:
-        return None
-    module = given.text(f"{folder}/keras_module.txt") or "keras"
-    if module not in {"keras", "tensorflow.keras", "tf_keras"}:
-        return None
-    options = {"file": file, "module": module}
-    if given.settings.get("keras_backend"):
-        options["backend"] = given.settings["keras_backend"]
-    return Lean("keras", options, (given.pandas,) if given.has_columns else ())
-
-
 def _python_model(given: Flavour) -> Lean | None:
     """Load a PythonModel where all that it asks of MLflow has a stand-in, and no type hints say otherwise."""
     if given.document.get("is_signature_from_type_hint") or not _shipped_asks_little(given):
@@ -140,14 +121,14 @@ def _module(name: str, given: Flavour) -> Lean | None:
 
 FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {
     "catboost": catboost.by_mlflow,
-    "keras": _keras,
+    "keras": keras.by_mlflow,
     "lightgbm": lightgbm.by_mlflow,
     "onnx": onnx.by_mlflow,
     "prophet": _prophet,
     "pytorch": torch.by_mlflow,
     "spacy": _spacy,
     "statsmodels": _statsmodels,
-    "tensorflow": _keras,
+    "tensorflow": keras.by_mlflow,
     "xgboost": xgboost.by_mlflow,
 }
 

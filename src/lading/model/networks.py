@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lading.core.errors import ModelError
 from lading.core.model import ModelFile, Risk
-from lading.model import safetensors, torch_export, torch_walk, torchscript
+from lading.model import keras, safetensors, saved_model, torch_export, torch_walk, torchscript
 from lading.model.code import FirstParty
 from lading.model.sklearn import of_scripts
 
@@ -44,8 +44,12 @@ def is_torch(file: ModelFile) -> bool:
     return torch_walk.is_one(file)
 
 
-def is_module(file: ModelFile, first_party: FirstParty) -> bool:
-    """Tell whether a file of `torch.save` has a whole module, and no weights alone."""
+def predicts(file: ModelFile, first_party: FirstParty) -> bool:
+    """Tell whether a file is a network that can be asked: any but weights alone."""
+    if not is_torch(file):
+        return any(
+            one(file) for one in (saved_model.is_one, keras.is_one, torchscript.is_one, torch_export.is_one)
+        )
     try:
         return torch_walk.follow(file, first_party).is_module
     except ModelError:
@@ -69,8 +73,20 @@ def _safetensors(file: ModelFile, _: FirstParty) -> Seen:
     return Seen((), f"{file.path}: {safetensors.look(file)}")
 
 
+def _keras(file: ModelFile, first_party: FirstParty) -> Seen:
+    network = keras.look(file, first_party)
+    return Seen(network.risks, f"{file.path}: Keras {network.version or ''}".rstrip())
+
+
+def _saved_model(file: ModelFile, _: FirstParty) -> Seen:
+    graph = saved_model.look(file)
+    return Seen(graph.risks, f"{file.path}: TensorFlow {graph.version or ''}".rstrip())
+
+
 _FORMS: tuple[tuple[Callable[[ModelFile], bool], Callable[[ModelFile, FirstParty], Seen]], ...] = (
     (safetensors.is_one, _safetensors),
+    (saved_model.is_one, _saved_model),
+    (keras.is_one, _keras),
     (torchscript.is_one, _script),
     (torch_export.is_one, _program),
     (torch_walk.is_one, _torch),

@@ -79,7 +79,7 @@ def _has_routine(request: Request, code: Path) -> bool:
 def _holds_object(request: Request) -> bool:
     """Tell whether a file is an object that could predict by itself."""
     return any(
-        networks.is_module(one, request.first_party) if networks.is_torch(one) else is_pickled(one)
+        networks.predicts(one, request.first_party) or (is_pickled(one) and not networks.is_torch(one))
         for one in request.files
     )
 

@@ -48,6 +48,7 @@ NEEDS = ServerNeeds(
         "lading_runtime.loaders.spacy",
         "lading_runtime.loaders.statsmodels",
         "lading_runtime.loaders.table",
+        "lading_runtime.loaders.tensorflow",
         "lading_runtime.loaders.torch_program",
         "lading_runtime.loaders.xgboost",
     ),

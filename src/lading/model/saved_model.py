@@ -1,0 +1,224 @@
+"""A SavedModel of TensorFlow in; its signatures and version, and what of it touches files or runs code, out.
+
+`saved_model.pb` is one message of protocol buffers (tensorflow/core/protobuf/saved_model.proto), walked in
+place; of the variables beside it nothing is read.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from lading.core.errors import Issue, ModelError
+from lading.core.model import ModelFacts, ModelFile, Risk
+from lading.core.signature import Field, Signature
+from lading.model.plain import any_file, facts_of, library, only_file, start_of
+from lading.model.protobuf import Data, Span, fields, number, part, parts, signed, text
+from lading.model.request import Request
+
+NAME = "saved_model.pb"
+_START = b"\x08\x01\x12"
+_SERVE, _DEFAULT = "serve", "serving_default"
+_INIT = "__saved_model_init_op"
+# SavedModel
+_META_GRAPH = 2
+# MetaGraphDef
+_INFO, _GRAPH, _SAVER, _SIGNATURE = 1, 2, 3, 5
+_TAGS, _VERSION = 4, 5
+# GraphDef, FunctionDefLibrary, FunctionDef, OpDef
+_NODE, _LIBRARY, _FUNCTION, _FUNCTION_NODE, _FUNCTION_SIGNATURE = 1, 2, 1, 3, 1
+# NodeDef, and an attribute's entry, value and function
+_NODE_NAME, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 5
+_KEY, _VALUE, _FUNC = 1, 2, 10
+# SignatureDef and TensorInfo
+_INPUTS, _OUTPUTS = 1, 2
+_DTYPE, _SHAPE, _DIMENSION, _UNKNOWN_RANK = 2, 3, 2, 3
+_DTYPES = {
+    1: "float32",
+    2: "float64",
+    3: "int32",
+    4: "uint8",
+    5: "int16",
+    6: "int8",
+    7: "str",
+    9: "int64",
+    10: "bool",
+    14: "float32",
+    17: "uint16",
+    19: "float32",
+    22: "uint32",
+    23: "uint64",
+}
+"""tensorflow/core/framework/types.proto; bfloat16 and half are sent as floats."""
+_CODE = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless", "XlaCustomCallV2"})
+_FILES = frozenset(
+    {
+        *("CSVDataset", "CSVDatasetV2", "CreateSummaryFileWriter", "DeleteFile", "FixedLengthRecordDataset"),
+        *(
+            "FixedLengthRecordDatasetV2",
+            "FixedLengthRecordReader",
+            "FixedLengthRecordReaderV2",
+            "LMDBDataset",
+        ),
+        *("LMDBReader", "LoadAndRemapMatrix", "LoadDataset", "LoadDatasetV2", "MatchingFiles"),
+        *("MatchingFilesDataset", "ReadFile", "Save", "SaveDataset", "SaveDatasetV2", "SaveSlices"),
+        *("SqlDataset", "TFRecordDataset", "TFRecordDatasetV2", "TFRecordReader", "TFRecordReaderV2"),
+        *("TextLineDataset", "TextLineReader", "TextLineReaderV2", "WholeFileReader", "WholeFileReaderV2"),
+        "WriteFile",
+    }
+)
+_OF_SAVERS = frozenset({"MergeV2Checkpoints", "Restore", "RestoreSlice", "RestoreV2", "SaveV2"})
+"""What the functions hold that save and restore variables; anywhere else they touch other files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What a SavedModel tells of the graph that serves."""
+
+    version: str | None
+    tags: tuple[str, ...]
+    signatures: Mapping[str, Signature]
+    risks: tuple[Risk, ...]
+
+
+def is_one(file: ModelFile) -> bool:
+    """Tell whether a file is the graph of a SavedModel."""
+    return PurePosixPath(file.path).name == NAME and start_of(file, len(_START)) == _START
+
+
+def recognise(request: Request) -> bool:
+    """Tell whether the path is, or holds, a SavedModel."""
+    return any_file(request, is_one)
+
+
+def inspect(request: Request) -> ModelFacts:
+    """Tell the facts of a SavedModel; raise ModelError where it cannot be read or has nothing to serve."""
+    file = only_file(request, is_one, "SavedModels")
+    folder = PurePosixPath(file.path).parent.as_posix()
+    names = {one.path for one in request.files}
+    if (
+        request.path.is_file()
+        or (PurePosixPath(folder) / "variables/variables.index").as_posix() not in names
+    ):
+        what = "has no variables beside it"
+        raise ModelError(Issue(str(request.path), what, "name the whole folder, which has 'variables' in it"))
+    graph = look(file)
+    name = _DEFAULT if _DEFAULT in graph.signatures else next(iter(sorted(graph.signatures)), None)
+    if name is None:
+        what = "has no signature, which is what can be served"
+        fix = "save it with signatures={'serving_default': …}, or give an inference routine as code"
+        raise ModelError(Issue(file.path, what, fix))
+    others = sorted(set(graph.signatures) - {name})
+    return facts_of(
+        request,
+        form="savedmodel",
+        name="",
+        loader="tensorflow",
+        options={"folder": folder, "signature": name, "tags": list(graph.tags)},
+        requirements=(library("tensorflow", graph.version),),
+        modules=("tensorflow",),
+        framework="tensorflow",
+        version=graph.version,
+        signature=graph.signatures[name],
+        risks=graph.risks,
+        notes=(f"signature {name}", *((f"further signatures: {', '.join(others)}",) if others else ())),
+    )
+
+
+def look(file: ModelFile) -> Graph:
+    """Walk a graph; raise ModelError where it is broken."""
+    try:
+        with file.source.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            graphs = [span for _, span in parts(data, (0, len(data)), _META_GRAPH)]
+            tagged = [(_tags(data, span), span) for span in graphs]
+            tags, span = next((one for one in tagged if _SERVE in one[0]), tagged[0])
+            info = part(data, span, _INFO)
+            version = text(data, info, _VERSION) if info else ""
+            # all of them are read by TensorFlow, though one is loaded
+            risks = dict.fromkeys(risk for one in graphs for risk in _risks(data, one, file.path))
+            return Graph(version or None, tags, dict(_signatures(data, span)), tuple(risks))
+    except (ValueError, IndexError, OSError) as error:
+        raise ModelError(Issue(file.path, f"is no SavedModel: {error}"[:300], "save it again")) from error
+
+
+def _tags(data: Data, span: Span) -> tuple[str, ...]:
+    info = part(data, span, _INFO)
+    return tuple(data[at:end].decode() for _, (at, end) in parts(data, info, _TAGS)) if info else ()
+
+
+def _signatures(data: Data, span: Span) -> Iterator[tuple[str, Signature]]:
+    for _, entry in parts(data, span, _SIGNATURE):
+        name, value = text(data, entry, _KEY), part(data, entry, _VALUE)
+        if name != _INIT and value is not None:
+            yield (
+                name,
+                Signature(tuple(_tensors(data, value, _INPUTS)), tuple(_tensors(data, value, _OUTPUTS))),
+            )
+
+
+def _tensors(data: Data, span: Span, wanted: int) -> Iterator[Field]:
+    """List the inputs or outputs, by name: a map has no order of its own."""
+    found = []
+    for _, entry in parts(data, span, wanted):
+        name, value = text(data, entry, _KEY), part(data, entry, _VALUE)
+        if value is None:
+            raise ValueError(f"{name!r} has no type")
+        kind = number(data, value, _DTYPE)
+        if kind not in _DTYPES:
+            raise ValueError(f"{name!r} has the element type {kind}, which cannot be served")
+        found.append(
+            Field("tensor", name, dtype=_DTYPES[kind], shape=_shape(data, part(data, value, _SHAPE)))
+        )
+    yield from sorted(found, key=lambda one: one.name or "")
+
+
+def _shape(data: Data, span: Span | None) -> tuple[int, ...]:
+    if span is None or number(data, span, _UNKNOWN_RANK):
+        return (-1,)
+    return tuple(signed(number(data, one, 1) or 0) for _, one in parts(data, span, _DIMENSION))
+
+
+def _risks(data: Data, span: Span, where: str) -> Iterator[Risk]:
+    """List operators that call Python or touch files, in the graph and in its functions."""
+    graph = part(data, span, _GRAPH)
+    if graph is None:
+        return
+    saving = _saving(data, span, graph)
+    for key, value in fields(data, graph):
+        if key == _NODE and isinstance(value, tuple):
+            yield from _of_node(data, value, where, saves=True)
+        elif key == _LIBRARY and isinstance(value, tuple):
+            for _, function in parts(data, value, _FUNCTION):
+                signature = part(data, function, _FUNCTION_SIGNATURE)
+                name = text(data, signature, 1) if signature else ""
+                for _, node in parts(data, function, _FUNCTION_NODE):
+                    yield from _of_node(data, node, f"{where}:{name}", saves=name in saving)
+
+
+def _of_node(data: Data, node: Span, where: str, *, saves: bool) -> Iterator[Risk]:
+    op = text(data, node, _NODE_OP)
+    if op in _CODE:
+        yield Risk(where, op, "an operator that calls code which is not in the graph")
+    elif op in _FILES or (op in _OF_SAVERS and not saves):
+        yield Risk(where, op, "an operator that reads or writes files when the model is asked")
+    elif op in {"PrintV2", "DebugIdentity", "DebugIdentityV2"} and b"file://" in data[node[0] : node[1]]:
+        yield Risk(where, op, "an operator that writes to a file")
+
+
+def _saving(data: Data, span: Span, graph: Span) -> set[str]:
+    """Name the functions by which variables are saved and restored."""
+    saver = part(data, span, _SAVER)
+    if saver is None:
+        return set()
+    nodes = {text(data, saver, key).partition(":")[0] for key in (1, 2, 3)}
+    found = set()
+    for _, node in parts(data, graph, _NODE):
+        if text(data, node, _NODE_NAME) in nodes:
+            for _, entry in parts(data, node, _NODE_ATTRIBUTE):
+                value = part(data, entry, _VALUE)
+                function = part(data, value, _FUNC) if value else None
+                if function is not None:
+                    found.add(text(data, function, 1))
+    return found

@@ -1,0 +1,87 @@
+"""Networks that PyTorch, Keras and TensorFlow saved, packaged: they answer as the framework does."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from training import environment
+
+SAMPLES = Path(__file__).parents[1] / "model" / "samples"
+OF_TORCH = ("scripted.pt", "traced.pt", "two.pt2", "old.pt2", "layers.pth", "legacy.pth", "net.pth")
+WEIGHTS = ("state.pth", "weights.safetensors")
+ROUTINE = """\
+import torch
+from nets import Net
+{imports}
+
+class Model:
+    def load(self, path):
+        self.net = Net()
+        self.net.load_state_dict({load})
+        self.net.eval()
+
+    def predict(self, inputs: list[list[float]]) -> list[list[float]]:
+        with torch.no_grad():
+            return self.net(torch.tensor(inputs)).tolist()
+"""
+LOADING = {
+    "state.pth": ("", 'torch.load(f"{path}/state.pth", weights_only=True)'),
+    "weights.safetensors": (
+        "from safetensors.torch import load_file\n",
+        'load_file(f"{path}/weights.safetensors")',
+    ),
+}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+def trained(program, folder, *requirements):
+    """Run a program that makes the samples in an environment of its own; return what models answer."""
+    place = environment(folder / "env", *requirements)
+    command = [place / "bin" / "python", SAMPLES / program, folder]
+    subprocess.run(command, check=True, capture_output=True)
+    shutil.rmtree(place)
+    return folder, json.loads((folder / "answers.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def pytorch(tmp_path_factory):
+    return trained("make_torch.py", tmp_path_factory.mktemp("torch"), "torch==2.13.0", "numpy", "safetensors")
+
+
+@pytest.fixture
+def packed(lading, tmp_path):
+    """Package a model with the framework's own answers as its example; see them verified."""
+
+    def packed(model, answers, **settings):
+        inputs, outputs = answers
+        spec = {"model": str(model), "example": {"inputs": inputs, "outputs": outputs}, **settings}
+        (tmp_path / "lading.yaml").write_text(json.dumps(spec))
+        done = lading.run("pack", tmp_path / "lading.yaml", "-t", f"networks:{model.name.replace('.', '-')}")
+        assert done.returncode == 0, done.stderr
+        assert "recorded predictions match" in done.stderr, done.stderr
+
+    return packed
+
+
+@pytest.mark.parametrize("name", OF_TORCH)
+def test_pytorchs_programs_and_modules_answer_as_pytorch_does(name, pytorch, packed):
+    folder, answers = pytorch
+    settings = {"code": str(SAMPLES / "nets.py")} if name == "net.pth" else {}
+    packed(folder / name, answers[name], requirements=["torch==2.13.0", "numpy"], **settings)
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_with_code_answer_as_pytorch_does(name, pytorch, packed, tmp_path):
+    folder, answers = pytorch
+    imports, load = LOADING[name]
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "serve.py").write_text(ROUTINE.format(imports=imports, load=load))
+    shutil.copy(SAMPLES / "nets.py", tmp_path / "code")
+    needed = ["torch==2.13.0", "numpy", "safetensors"]
+    (tmp_path / "model").mkdir()
+    shutil.copy(folder / name, tmp_path / "model")
+    packed(tmp_path / "model", answers[name], requirements=needed, code=str(tmp_path / "code"))
