@@ -52,7 +52,8 @@ _OF_VERSIONS = re.compile(r"\b(?:AttributeError|TypeError|NameError|NotImplement
 _RAISED = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception): .*$", re.MULTILINE)
 """The last line of a traceback in a log."""
 _RECORD = (
-    "record what it is to answer with 'example:' in lading.yaml, or save the model with an input example"
+    "record what it is to answer with 'example:' in lading.yaml, or by --sample-request of "
+    "`lading package create`, or save the model with an input example"
 )
 
 
