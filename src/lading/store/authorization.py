@@ -88,7 +88,10 @@ class Authorization:
             what = f"{what}, and there is no login: {self._failure.where} {self._failure.what}"
             return RegistryError(Issue(self._registry, what, self._failure.fix))
         whom = "" if login is None else f" to {login.username!r}" if login.username else " to this login"
-        return RegistryError(Issue(self._registry, f"{what}{whom}", f"log in: lading login {self._registry}"))
+        fix = f"log in: lading login {self._registry}"
+        if login is not None:
+            fix += "; a connection goes before a login: lading connection list"
+        return RegistryError(Issue(self._registry, f"{what}{whom}", fix))
 
     def secrets(self) -> tuple[str, ...]:
         """List what must stand in no message."""
