@@ -9,7 +9,7 @@ from lading.core.errors import SpecError
 from lading.core.model import ModelFacts
 from lading.core.signature import Field, Signature
 from lading.core.spec import PackageSpec, ServerSettings
-from lading.model import as_files, is_known
+from lading.model import as_files
 from lading.servers import find
 
 SERVER = find("mlserver")
@@ -54,7 +54,6 @@ def test_a_model_without_a_runtime_is_refused():
 )
 def test_a_boosters_file_has_the_runtime_of_its_library(tmp_path, name, data, implementation):
     (tmp_path / name).write_bytes(data)
-    assert not is_known(tmp_path / name)
     needs = SERVER.needs(PackageSpec(name="trees"), as_files(tmp_path / name))
     settings = json.loads(needs.files["/opt/lading/serving/mlserver/trees/model-settings.json"])
     assert settings["implementation"] == implementation
