@@ -19,9 +19,12 @@ class Asking:
         self.folder = folder
         self.environ: dict[str, str] = {"HOME": str(folder)}
         self.events: list[Event] = []
+        self.offline = False
 
     def __call__(self, text: str) -> Brought:
-        tracking = Tracking(self.folder / "models", self.environ, self._digest, self.events.append)
+        tracking = Tracking(
+            self.folder / "models", self.environ, self._digest, self.events.append, offline=self.offline
+        )
         return tracking.bring(ModelURI.parse(text))
 
     def said(self) -> str:

@@ -7,6 +7,7 @@ import pytest
 from keeping import COMMIT, MODELS, RUNS, Kept, files_of, write, write_folder, write_sqlite
 from lading.core.errors import RegistryError, SpecError
 from lading.core.tracked import ModelURI, Record
+from lading.tracking import OfflineError
 
 
 @pytest.fixture(params=["folder", "sqlite", "server"])
@@ -73,6 +74,15 @@ def test_a_path_below_a_model_or_a_run_is_a_file_or_a_folder(kept, asking):
     assert contents(asking("models:/iris@champion/sub").path) == {"deep.txt": b"deep", "empty": b""}
     assert asking(f"runs:/{RUNS[0]}/notes/about this.txt").path.read_bytes() == b"beside"
     assert contents(asking(f"runs:/{RUNS[0]}/classifier/sub").path) == {"deep.txt": b"deep", "empty": b""}
+
+
+def test_offline_a_store_of_this_machine_is_read_and_no_other(kept, kind, asking):
+    asking.offline = True
+    if kind == "server":
+        with pytest.raises(OfflineError, match="is out of reach offline"):
+            asking("models:/iris/1")
+    else:
+        assert contents(asking("models:/iris/1").path) == files_of(1)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_what_is_there_is_not_fetched_again(asking, serve):
     assert asking(ASKED).path == first
     assert [len(keeper.artifacts(one)) for one in ("model.pkl", "deep.txt")] == [0, 0]
     assert names(asking.folder / "models") == sorted(
-        [*(f"{first.parent.name}/iris/{one}" for one in files_of(1)), f"{first.parent.name}/received.json"]
+        [*(f"{first.parent.name}/iris/{one}" for one in files_of(1)), f"{first.parent.name}/.received.json"]
     ), "nothing is left beside it"
 
 

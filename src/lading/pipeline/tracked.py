@@ -15,7 +15,7 @@ from lading.core.ports import Event
 from lading.core.spec import PackageSpec
 from lading.core.tracked import ModelURI, Record, is_tracked
 from lading.pipeline.context import Context
-from lading.tracking import Brought, Tracking
+from lading.tracking import Brought, OfflineError, Tracking
 from lading.tracking.stores import REGISTRY, TRACKING
 
 
@@ -49,10 +49,12 @@ def asset(context: Context, draft: AssetDraft) -> AssetDraft:
 def fetch(context: Context, uri: ModelURI) -> Brought:
     """Bring what a URI names; offline, what it named when it was last asked for."""
     key = _key(uri)
-    if context.offline:
+    cache, offline = context.settings.cache / "models", context.offline
+    tracking = Tracking(cache, os.environ, context.digests.of, context.events, offline=offline)
+    try:
+        brought = tracking.bring(uri)
+    except OfflineError:
         return _remembered(context, uri, key)
-    tracking = Tracking(context.settings.cache / "models", os.environ, context.digests.of, context.events)
-    brought = tracking.bring(uri)
     if brought.is_cached:
         context.hold(brought.path.parent)
         document = {

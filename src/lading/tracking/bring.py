@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from lading.core.errors import Issue, RegistryError, without_secrets
 from lading.core.ports import Event, Events
 from lading.core.tracked import ModelURI, Record
-from lading.http.client import origin
+from lading.http.client import origin, public
 from lading.tracking import objects, resolve, stores
 from lading.tracking.cache import Cache, DigestOf
 from lading.tracking.files import Files
@@ -20,6 +20,10 @@ from lading.tracking.kept import Store
 from lading.tracking.resolve import Found, local_path
 from lading.tracking.served import PROXY, OfModel, OfRun, Proxied
 from lading.tracking.server import Server
+
+
+class OfflineError(RegistryError):
+    """What is wanted is on another machine, and none may be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,17 @@ class Brought:
 class Tracking:
     """The tracking server, and the registry, that the environment names."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], digest_of: DigestOf, events: Events) -> None:
-        """Keep artifacts below a folder; nothing is asked yet."""
-        self._environ, self._events = environ, events
+    def __init__(
+        self,
+        folder: Path,
+        environ: Mapping[str, str],
+        digest_of: DigestOf,
+        events: Events,
+        *,
+        offline: bool = False,
+    ) -> None:
+        """Keep artifacts below a folder; nothing is asked yet. `offline`, nobody is asked at all."""
+        self._environ, self._events, self._offline = environ, events, offline
         self._cache = Cache(folder, digest_of, events)
 
     def bring(self, uri: ModelURI) -> Brought:
@@ -73,6 +85,7 @@ class Tracking:
         return stores.local(variable, text)
 
     def _server(self, url: str, stack: ExitStack, *, is_own: bool) -> Server:
+        self._reach(url)
         server = Server(url, self._environ, self._events, is_own=is_own)
         stack.callback(server.close)
         return server
@@ -82,13 +95,12 @@ class Tracking:
         parts = urlsplit(found.location)
         server = tracking if isinstance(tracking, Server) else None
         if parts.scheme == "mlflow-artifacts":
-            return self._proxied(
-                found, parts.netloc, _as_it_stands(parts.path, found.location), server, stack
-            )
+            return self._proxied(found, server, stack)
         if parts.scheme in objects.SCHEMES:
-            return objects.Bucket(found.location, self._environ), _as_it_stands(
-                parts.path, found.location
-            ).strip("/")
+            self._reach(found.location)
+            # as it stands: MLflow's URIs are not quoted, and may hold what would begin a query
+            path = found.location.partition("://")[2].partition("/")[2]
+            return objects.Bucket(found.location, self._environ), path.strip("/")
         if parts.scheme in {"http", "https"} and (at := found.location.find(PROXY)) > 0:
             base, path = found.location[:at], unquote(urlsplit(found.location[at:]).path)[len(PROXY) :]
             is_own = server is not None and origin(base) == origin(server.base)
@@ -104,21 +116,26 @@ class Tracking:
             what = f"its artifacts are at {shown!r}, on the machine of whoever registered it"
         raise RegistryError(Issue(found.record.asked, what, "download them there, and name their folder"))
 
-    def _proxied(
-        self, found: Found, host: str, path: str, server: Server | None, stack: ExitStack
-    ) -> tuple[Files, str]:
-        """Find the server of `mlflow-artifacts:`; only one that is asked by its user is told who that is."""
+    def _proxied(self, found: Found, server: Server | None, stack: ExitStack) -> tuple[Files, str]:
+        """Find the server of `mlflow-artifacts:`; only one that its user names is told who that is."""
+        place = ModelURI.parse(found.location)
+        host = place.which
         if not host and server is None:
             what = f"its artifacts are at {found.location!r}, which only a server can hand out"
             fix = f"set {stores.TRACKING} to the URL of the server that keeps them"
             raise RegistryError(Issue(found.record.asked, what, fix))
         if host and (server is None or urlsplit(server.base).netloc != host):
-            scheme = urlsplit(server.base).scheme if server else "https"
-            prefix = urlsplit(server.base).path if server else ""
+            base = urlsplit(server.base if server else f"https://{host}")
             is_asked = found.location == found.record.asked
-            server = self._server(f"{scheme}://{host}{prefix}", stack, is_own=is_asked)
+            server = self._server(f"{base.scheme}://{host}{base.path}", stack, is_own=is_asked)
         assert server is not None
-        return Proxied(server, f"{server.name} mlflow-artifacts:"), path.strip("/")
+        return Proxied(server, f"{server.name} mlflow-artifacts:"), place.path
+
+    def _reach(self, where: str) -> None:
+        """Raise OfflineError where nothing may be reached."""
+        if self._offline:
+            what = "is out of reach offline"
+            raise OfflineError(Issue(public(where), what, "run once without --offline"))
 
 
 def _local(found: Found) -> Path | None:
@@ -132,11 +149,6 @@ def _local(found: Found) -> Path | None:
         fix = "was it kept on another machine, or moved? then name the server, or the folder itself"
         raise RegistryError(Issue(found.record.asked, what, fix))
     return path
-
-
-def _as_it_stands(path: str, location: str) -> str:
-    """Take a path as it stands: MLflow's URIs are not quoted, and may hold what would begin a query."""
-    return location[location.index(path) :] if path else ""
 
 
 def _called(uri: ModelURI, found: Found) -> str:

@@ -26,7 +26,7 @@ from lading.tracking.receipt import Receipt
 
 DigestOf = Callable[[Path], Digest]
 _MLMODEL = "MLmodel"
-_MANIFEST = "received.json"
+_MANIFEST = ".received.json"
 _MOST_BYTES = 16 << 20
 _MOST_TAGS = 32
 _SIZE = re.compile(rb"^model_size_bytes: (\d{1,15})$", re.MULTILINE)

@@ -38,6 +38,7 @@ class Receipt:
         self._patience = Patience("model", events)
         self._lock = threading.Lock()
         self._done: dict[str, int] = {}
+        self._sum = 0
         self._total: int | None = None
         self._is_over = threading.Event()
 
@@ -134,9 +135,10 @@ class Receipt:
 
     def _tell(self, wanted: Listed, done: int) -> None:
         with self._lock:
+            self._sum += done - self._done.get(wanted.path, 0)
             self._done[wanted.path] = done
             name = wanted.path or self._folder.name
-            self._events(Event("model", "progress", name, sum(self._done.values()), self._total))
+            self._events(Event("model", "progress", name, self._sum, self._total))
 
 
 class _Part:
