@@ -7,6 +7,7 @@ import pytest
 from keeping import MODELS, RUNS
 from lading.core.errors import LadingError, RegistryError, SpecError
 from lading.tracking import access
+from lading.tracking.server import Server
 
 ASKED = "models:/iris/1"
 SECRET = "hunter2hunter2"
@@ -140,6 +141,17 @@ def test_what_cannot_be_followed_is_told(asking, serve, environ, said):
     with pytest.raises((SpecError, LadingError)) as caught:
         asking(ASKED)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [("http://mlflow.example.com", 1), ("https://mlflow.example.com", 0), ("http://localhost:5000", 0)],
+)
+def test_a_secret_that_goes_in_clear_is_warned_of(url, warned):
+    said = []
+    Server(url, {"MLFLOW_TRACKING_TOKEN": SECRET}, said.append)
+    assert [one.kind for one in said] == ["warning"] * warned
+    assert SECRET not in str(said)
 
 
 def test_a_url_is_cut_from_who_asks():

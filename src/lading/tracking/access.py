@@ -17,6 +17,7 @@ from lading.http.client import Authorize, Client, origin, public
 _FILE = ".mlflow/credentials"
 _SECTION = "mlflow"
 _TRUE = {"1", "true"}
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _DISTRUST = "name its certificate in MLFLOW_TRACKING_SERVER_CERT_PATH"
 _UNREACHED = "check MLFLOW_TRACKING_URI, the network and the proxies"
 LOG_IN = "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
@@ -53,6 +54,14 @@ def authorize(base: str, pair: tuple[str, str] | None, environ: Mapping[str, str
         return url, own if origin(url) == origin(base) else {}
 
     return ask
+
+
+def is_overheard(base: str, authorize: Authorize) -> bool:
+    """Tell whether a secret goes through a network in clear."""
+    parts = urlsplit(base)
+    return (
+        parts.scheme == "http" and parts.hostname not in _LOOPBACK and "Authorization" in authorize(base)[1]
+    )
 
 
 def _header(pair: tuple[str, str] | None, environ: Mapping[str, str]) -> str:

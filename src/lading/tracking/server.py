@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from lading.core.errors import Issue, RegistryError
-from lading.core.ports import Events
+from lading.core.ports import Event, Events
 from lading.http.client import Response, public
 from lading.http.patience import Patience
 from lading.tracking import access
@@ -38,6 +38,9 @@ class Server:
         self.base, pair = access.split(url)
         self.name = public(self.base)
         self._authorize = access.authorize(self.base, pair, environ) if is_own else None
+        if self._authorize and access.is_overheard(self.base, self._authorize):
+            what = f"{self.name} is told who asks without TLS, which whoever is between can read"
+            events(Event("model", "warning", what))
         self._client = access.client(environ) if is_own else access.stranger()
         self._patience = Patience("model", events)
 
