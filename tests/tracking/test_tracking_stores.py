@@ -100,6 +100,7 @@ def test_offline_a_store_of_this_machine_is_read_and_no_other(kept, kind, asking
         ("models:/irs/latest", "no model 'irs' is registered", "did you mean 'iris'?"),
         ("models:/iris", "there is no logged model 'iris'", "models:/iris/VERSION or models:/iris@ALIAS"),
         ("runs:/abc/x", "there is no run 'abc'", "is it kept elsewhere?"),
+        ("models:/what is? #this", "there is no logged model 'what is? #this'", ""),
         (f"runs:/{RUNS[0]}/nothing", "", ""),
     ],
 )

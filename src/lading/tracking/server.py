@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from lading.core.errors import Issue, RegistryError
 from lading.core.ports import Event, Events
@@ -23,6 +23,8 @@ from lading.tracking.made import made
 _API = "/api/2.0/mlflow/"
 _MOST_BYTES = 16 << 20
 _MOST_MODELS, _MOST_PAGES = 50, 20
+_FETCHED_S = 300.0
+"""How long a server may take until a file begins: it may fetch all of it from a bucket first."""
 _NOT_THERE = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
 _UNKNOWN = {"ENDPOINT_NOT_FOUND"}
 _STATUSES = {1: "PENDING", 2: READY, 3: "UPLOAD_FAILED"}
@@ -85,7 +87,7 @@ class Server:
 
     def logged(self, model_id: str) -> Logged | None:
         """Find a logged model; a server of MLflow 2 has none."""
-        model = table(self._ask(f"logged-models/{model_id}", {}), "model")
+        model = table(self._ask(f"logged-models/{quote(model_id, safe='')}", {}), "model")
         return _logged(model) if model else None
 
     def logged_by(self, run: Run, name: str) -> Logged | None:
@@ -116,7 +118,9 @@ class Server:
     def open(self, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Iterator[Response]:
         """Open a file below the server's own path; RegistryError unless it is there. Transient may pass."""
         url = f"{self.base}{path}?{urlencode(query)}" if query else f"{self.base}{path}"
-        with self._client.send("GET", url, headers, authorize=self._authorize) as response:
+        with self._client.send(
+            "GET", url, headers, authorize=self._authorize, answer_within_s=_FETCHED_S
+        ) as response:
             if response.status not in {200, 206, 416}:
                 raise _refusal(response, _error(response)[1])
             yield response
