@@ -292,3 +292,12 @@ def test_what_is_no_tracking_server_is_told(asking, serve):
         keeper.answers = {"model-versions/get": answer}
         with pytest.raises(RegistryError, match="not as a tracking server does"):
             asking(ASKED)
+
+
+def test_what_failed_is_told_and_not_what_was_given_up_for_it(asking, serve):
+    keeper = serve()
+    rows = [{"path": f"file {number}", "file_size": len(LARGE)} for number in range(20)]
+    keeper.listings[PLACE] = listed(*rows, {"path": "wrong", "file_size": 3})
+    keeper.bodies = {f"{PLACE}/file {number}": LARGE for number in range(20)} | {f"{PLACE}/wrong": b"longer"}
+    with pytest.raises(IntegrityError, match="wrong: got 6 bytes, and the listing says 3"):
+        asking(ASKED)

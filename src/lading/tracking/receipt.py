@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import IO
 
@@ -58,12 +58,14 @@ class Receipt:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             waiting = [pool.submit(self._one, one) for one in ordered]
             try:
+                done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
+                for each in done:
+                    each.result()  # what failed first is told, not what was given up for it
                 return {one.path: each.result() for one, each in zip(ordered, waiting, strict=True)}
-            except BaseException:
+            finally:
                 self._is_over.set()
                 for each in waiting:
                     each.cancel()
-                raise
 
     def _had_bytes(self) -> int:
         return sum(
