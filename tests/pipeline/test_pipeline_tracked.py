@@ -81,7 +81,8 @@ def test_a_tracked_model_is_inspected_and_remembered_for_when_there_is_no_networ
     found = here.run("inspect", "models:/iris@champion")
     assert found.stdout.startswith("mlflow sklearn LogisticRegression")
     assert "models:/iris@champion is version 2 of iris" in found.stderr
-    assert here.json("inspect", f"runs:/{RUNS[1]}/classifier")["format"] == "mlflow"
+    document = here.json("inspect", f"runs:/{RUNS[1]}/classifier")
+    assert (document["format"], document["record"]["model_id"]) == ("mlflow", MODELS[1])
     keeper.asked.clear()
     (here.home / "x.yaml").write_text("model: models:/iris@champion\n")
     locked = here.run("lock", here.home / "x.yaml", "--check", "--offline")

@@ -54,8 +54,9 @@ def run(
         if given := [name for name, value in asked.items() if value]:
             raise SpecError(*(Issue(name, "says how to scan", "add --scan") for name in given))
         with pipeline.Context(common.settings(), console.event) as context:
-            facts = pipeline.inspect(pipeline.bring(context, what.spec(model)))
-        console.result(pipeline.describe(facts), pipeline.facts_json(facts))
+            spec = pipeline.bring(context, what.spec(model))
+            facts = pipeline.inspect(spec)
+        console.result(pipeline.describe(facts), pipeline.facts_json(facts, spec.record))
         return 0
     with pipeline.Context(common.settings(), console.event) as context:
         path = pipeline.place(context, model) if model else Path.cwd()

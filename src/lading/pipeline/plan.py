@@ -20,7 +20,7 @@ from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.core.server import NATIVE, ServerNeeds
 from lading.core.spec import CREDENTIALS_FIX, CompileWay, PackageSpec, ServerSettings, index_problem
-from lading.core.tracked import ModelURI, is_tracked
+from lading.core.tracked import ModelURI, Record, is_tracked
 from lading.pipeline import delivery, summary
 from lading.pipeline.context import Context
 
@@ -235,8 +235,8 @@ def references(what: PackageSpec, names: tuple[str, ...]) -> tuple[Reference, ..
     return (Reference(None, name(what), what.version or "latest"),)
 
 
-def facts_json(facts: ModelFacts) -> dict[str, Any]:
-    """Return facts as JSON values."""
-    document = asdict(facts)
+def facts_json(facts: ModelFacts, record: Record | None = None) -> dict[str, Any]:
+    """Return facts as JSON values, with how a tracked model was made."""
+    document = {**asdict(facts), **({"record": asdict(record)} if record else {})}
     document["signature"] = facts.signature.to_json() if facts.signature else None
     return document
