@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -151,6 +152,7 @@ class Keeper:
 
     kept: Kept
     port: int = 0
+    scheme: str = "http"
     login: str = ""
     """What `Authorization` has to be."""
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -169,7 +171,7 @@ class Keeper:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def artifacts(self, path: str) -> list[str]:
         """Tell how often a path was asked for, and which part."""
@@ -316,11 +318,14 @@ def _handler(keeper: Keeper) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - wh
 
 
 @contextmanager
-def keep(kept: Kept) -> Iterator[Keeper]:
+def keep(kept: Kept, tls: ssl.SSLContext | None = None) -> Iterator[Keeper]:
     """Have a server of what is kept."""
     kept.write()
-    keeper = Keeper(kept)
+    keeper = Keeper(kept, scheme="https" if tls else "http")
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler(keeper)) as server:
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # who distrusts it hangs up
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         server.daemon_threads = True
         keeper.port = server.server_port
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -1,10 +1,12 @@
 """Who one is at a tracking server, and who is told: the server that its user names, and nobody else."""
 
 import base64
+import ssl
+import subprocess
 
 import pytest
 
-from keeping import MODELS, RUNS
+from keeping import MODELS, RUNS, Kept, keep
 from lading.core.errors import LadingError, RegistryError, SpecError
 from lading.tracking import access
 from lading.tracking.server import Server
@@ -141,6 +143,32 @@ def test_what_cannot_be_followed_is_told(asking, serve, environ, said):
     with pytest.raises((SpecError, LadingError)) as caught:
         asking(ASKED)
     assert said in str(caught.value)
+
+
+@pytest.fixture
+def secured(tmp_path, asking):
+    """A server whose certificate nobody has signed."""
+    made = ["-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem", "-days", "2"]
+    names = ["-subj", "/CN=here", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *made, *names]
+    subprocess.run(command, check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with keep(Kept(3, "mlflow-artifacts:", tmp_path / "kept"), tls) as keeper:
+        asking.environ["MLFLOW_TRACKING_URI"] = keeper.url
+        yield keeper
+
+
+def test_a_certificate_is_trusted_where_a_variable_says_so(asking, secured, tmp_path):
+    with pytest.raises(RegistryError, match="its certificate is refused") as caught:
+        asking(ASKED)
+    assert "MLFLOW_TRACKING_SERVER_CERT_PATH" in str(caught.value)
+    assert not secured.asked
+    asking.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"] = str(tmp_path / "cert.pem")
+    assert asking(ASKED).record.server == secured.url
+    del asking.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"]
+    asking.environ["MLFLOW_TRACKING_INSECURE_TLS"] = "true"
+    assert asking("models:/iris/2").record.version == "2"
 
 
 @pytest.mark.parametrize(
