@@ -56,7 +56,8 @@ def tensors(draw):
     dtypes = st.sampled_from(DTYPES + OTHER_DTYPES)
     if count == 1 and draw(st.booleans()):
         called = [None]
-    return tuple(Field("tensor", name, dtype=draw(dtypes), shape=draw(shapes)) for name in called)
+    required = st.booleans() if called != [None] else st.just(value=True)
+    return tuple(Field("tensor", name, draw(required), draw(dtypes), draw(shapes)) for name in called)
 
 
 DEFAULTS = {

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 
 from lading import spec
-from lading.core.signature import Signature
+from lading.core.signature import Field, Signature
 from lading.pipeline.signatures import as_text
 from lading.signature import NOTATIONS
 from models import write_iris
@@ -29,6 +29,7 @@ def rows(tmp_path):
 
 
 @given(signatures)
+@example(Signature((Field("long", "\x85"), Field("double", "größe"), Field("string", "yes"))))
 def test_what_is_printed_is_read_in_a_spec_as_it_was(signature):
     if signature != Signature():
         text = as_text(NOTATIONS["mlflow"].write(signature).value)

@@ -55,6 +55,17 @@ def test_a_tensor_of_no_dimensions_is_one_value():
     assert given(signature, '{"inputs": {"x": [1.5], "y": [1]}}') == "400"
 
 
+def test_a_tensor_that_is_optional_may_be_missing():
+    optional = {**tensor("int64 [-1]", "y"), "required": False}
+    signature = {"inputs": [tensor("float32 [-1]", "x"), optional]}
+    assert given(signature, '{"inputs": {"x": [1.5]}}') == '{"x": [1.5]}'
+    assert given(signature, '{"inputs": {"x": [1.5], "y": [2]}}') == '{"x": [1.5], "y": [2]}'
+    of_protocol = '{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1.5]}]}'
+    assert given(signature, of_protocol) == '{"x": [1.5]}'
+    assert given(signature, '{"inputs": {"y": [2]}}') == "400"
+    assert given({"inputs": [optional, {**optional, "name": "z"}]}, '{"inputs": {}}') == "400"
+
+
 def test_parameters_become_what_the_table_says():
     for words, value, expected in rows("Parameters"):
         kind, _, default = words.partition(", ")

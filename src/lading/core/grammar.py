@@ -131,7 +131,8 @@ class _Reader:
                 f"got {_shown(shape)}, expected a list of whole numbers, where -1 is any length",
             )
             shape = ()
-        return Field("tensor", self._name(row, where), dtype=dtype, shape=tuple(shape))
+        required = self._required(row, where, default=True)
+        return Field("tensor", self._name(row, where), required, dtype, tuple(shape))
 
     def _column(self, where: str, row: Mapping[str, Any]) -> Field:
         typed = self._type(row, where, (*SCALARS, *NESTED, "tensor"))
@@ -140,7 +141,9 @@ class _Reader:
         for key in unknown:  # of nested ones MLflow passes over it
             self.complain(f"{where}.{key}", f"unknown key of a column of type {kind!r}")
         # an MLflow quirk kept as it is: a nested column that says nothing of 'required' is optional
-        return Field(kind, self._name(row, where), self._required(row, where, kind in SCALARS), nested=typed)
+        return Field(
+            kind, self._name(row, where), self._required(row, where, default=kind in SCALARS), nested=typed
+        )
 
     def _name(self, row: Mapping[str, Any], where: str) -> str | None:
         name = row.get("name")
@@ -150,7 +153,7 @@ class _Reader:
             self.complain(f"{where}.name", f"got {_shown(name)}, expected a text")
         return str(name)
 
-    def _required(self, row: Mapping[str, Any], where: str, default: bool) -> bool:  # noqa: FBT001 - of this file
+    def _required(self, row: Mapping[str, Any], where: str, *, default: bool) -> bool:
         value = row.get("required", default)
         if value is not None and not isinstance(value, bool):
             self.complain(f"{where}.required", f"got {_shown(value)}, expected true or false")

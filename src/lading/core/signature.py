@@ -42,6 +42,8 @@ class Field:
         document: dict[str, Any] = {"type": self.type, **self.nested}
         if self.type == "tensor":
             document["tensor-spec"] = {"dtype": self.dtype, "shape": list(self.shape or ())}
+            # MLflow passes over it: to it every tensor is required
+            document |= {} if self.required else {"required": False}
         else:
             # MLflow refuses `false` without a name, and reads null
             document["required"] = None if self.name is None and not self.required else self.required

@@ -173,6 +173,8 @@ def _notation(document: object) -> str:  # noqa: PLR0911 - a line per notation
 
 def as_text(document: Mapping[str, Any]) -> str:
     """Print a signature in MLflow's grammar as lading.yaml has it, ready to be pasted there."""
+    # what ends a line in YAML alone, or cannot be seen, is spelled
+    plain = json.dumps(document, ensure_ascii=False).isprintable()
     return yaml.safe_dump(
-        {"signature": document}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+        {"signature": document}, sort_keys=False, allow_unicode=plain, default_flow_style=None, width=100
     ).rstrip("\n")

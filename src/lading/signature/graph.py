@@ -118,7 +118,7 @@ def write_torchscript(signature: Signature) -> Converted[str]:
             if name != field.name and (part == "inputs" or field.name is not None):
                 losses.tell(where, f"its name is {name!r}" if part == "inputs" else "its name is not told")
             kind = _TORCH.get(field.type, "Tensor")
-            if _OF_TORCH.get(kind) != field.type:
+            if _OF_TORCH.get(kind, "any") != field.type:
                 losses.tell(where, f"{_described(field)} is written as {kind}")
             if not field.required:
                 losses.tell(where, "that it may be missing is not told")
@@ -203,6 +203,8 @@ def _tensor(
     if field.type == "tensor":
         if str(field.dtype) not in known:
             losses.tell(where, f"there is no {field.dtype} in a graph")
+        if not field.required:
+            losses.tell(where, "that it may be missing is not told")
         return str(field.dtype), field.shape or ()
     optional = "" if field.required else " that may be missing"
     losses.tell(where, f"a column of type {field.type}{optional} is written as a tensor of one column")

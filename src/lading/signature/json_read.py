@@ -44,7 +44,7 @@ class _Reader:
     def part(self, schema: object, where: str) -> tuple[Field, ...]:
         one, _ = self._plain(schema, where)
         if TENSOR in one:
-            return (self._tensor(one, None),)
+            return (self._tensor(one, None, required=True),)
         items = one.get("items")
         size = one.get("minItems")
         if one.get("type") == "array" and isinstance(one.get("prefixItems"), list):
@@ -67,7 +67,7 @@ class _Reader:
         for name, cell in one["properties"].items():
             told, _ = self._plain(cell, f"{where}.{name}")
             if TENSOR in told:
-                fields.append(self._tensor(told, name))
+                fields.append(self._tensor(told, str(name), required=name in needed))
                 continue
             typed, nullable = self._type(cell, f"{where}.{name}")
             if "default" in told:
@@ -80,12 +80,11 @@ class _Reader:
         typed, nullable = self._type(cell, f"{where}[{at}]")
         return self._column(typed, None, required=not nullable or typed["type"] in SCALARS)
 
-    def _tensor(self, one: Mapping[str, Any], name: str | None) -> Field:
+    def _tensor(self, one: Mapping[str, Any], name: str | None, *, required: bool) -> Field:
         spec = one[TENSOR] if isinstance(one[TENSOR], Mapping) else {}
         shape = spec.get("shape")
-        return Field(
-            "tensor", name, dtype=spec.get("dtype"), shape=tuple(shape) if shape is not None else None
-        )
+        size = tuple(shape) if isinstance(shape, list) else None
+        return Field("tensor", name, required, spec.get("dtype"), size)
 
     def _column(self, typed: Json, name: str | None, *, required: bool) -> Field:
         nested = {key: value for key, value in typed.items() if key != "type"}

@@ -17,6 +17,9 @@ def write(signature: Signature) -> Converted[dict[str, Any]]:
         kinds = {one.type for one in fields}
         if "tensor" in kinds and kinds != {"tensor"}:
             losses.tell(part, "tensors stand beside values of any type, which MLflow itself does not read")
+        for one in fields:
+            if one.type == "tensor" and not one.required:
+                losses.tell(f"{part}.{one.name}", "to MLflow itself every tensor is required")
     parts = {key: list(map(_by_name, rows)) for key, rows in signature.to_json().items() if rows}
     return Converted(parts, losses.told())
 

@@ -37,6 +37,8 @@ def _write(field: Field, part: str, at: int, losses: Losses) -> dict[str, Any]:
         losses.tell(where, "it has no name, and gets one")
     if is_tensor:
         datatype = OIP.get(str(field.dtype), "BYTES")
+        if not field.required:
+            losses.tell(where, "that it may be missing is not told")
         if _DTYPES[datatype] != field.dtype:
             losses.tell(where, f"{field.dtype} is written as {datatype}")
         return {"name": name, "datatype": datatype, "shape": list(field.shape or ())}

@@ -8,7 +8,7 @@ A frame whose columns are all of one numeric type travels as one matrix, any oth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple, Optional
@@ -294,11 +294,19 @@ def _records_of_tensors(schema: Schema, data: Sequence[Mapping[str, Any]]) -> In
 
 
 def _tensors(schema: Schema, data: Mapping[str, Any]) -> Input:
-    missing = [one.name for one in schema.tensors if one.name not in data]
-    if missing:
+    tensors = present(schema, data)
+    return Input("tensors", [_tensor(one, data[one.name or ""]) for one in tensors])
+
+
+def present(schema: Schema, given: Collection[str]) -> list[Tensor]:
+    """Return the signature's tensors that are given; refuse where a required one, or all, are missing."""
+    found = [one for one in schema.tensors if one.name in given]
+    missing = [one.name for one in schema.tensors if one.required and one.name not in given]
+    if missing or not found:
         expected = listed(one.name for one in schema.tensors)
-        raise invalid(f"tensors {listed(missing)} are missing, expected {expected}")
-    return Input("tensors", [_tensor(one, data[one.name or ""]) for one in schema.tensors])
+        lost = missing or [one.name for one in schema.tensors]
+        raise invalid(f"tensors {listed(lost)} are missing, expected {expected}")
+    return found
 
 
 def _tensor(tensor: Tensor, data: Any) -> tuple[Mapping[str, Any], bytes]:

@@ -57,11 +57,8 @@ def read(schema: Schema, tensors: Sequence[Tensor]) -> Input:
         twice = repeated(one.name for one in tensors)
         raise invalid(f"inputs: got {listed(twice)} more than once, expected each name once")
     if schema.tensors and not (len(schema.tensors) == 1 and schema.tensors[0].name is None):
-        missing = [one.name for one in schema.tensors if one.name not in given]
-        if missing:
-            expected = listed(one.name for one in schema.tensors)
-            raise invalid(f"tensors {listed(missing)} are missing, expected {expected}")
-        return Input("tensors", [_tensor(one, given[one.name or ""]) for one in schema.tensors])
+        present = encoding.present(schema, given)
+        return Input("tensors", [_tensor(one, given[one.name or ""]) for one in present])
     if schema.tensors:
         return encoding.mapping(schema, {name: _cells(one) for name, one in given.items()})
     return _columns(schema, tensors)

@@ -170,10 +170,16 @@ def _data_of_tensors(tensors: Sequence[Tensor]) -> dict[str, Json]:
         for name, one in zip(names, tensors)  # noqa: B905 - as above
     }
     if len(tensors) > 1:
-        return _data({"not": {}}, _object(**cells), _object(**whole), names)
+        return _data({"not": {}}, _of_some(tensors, cells), _of_some(tensors, whole), names)
     if tensors[0].name is None:  # columns of any name are put side by side
         return _data(next(iter(whole.values())), {"type": "object"}, {"type": "object", "minProperties": 1})
     return _data(whole[names[0]], {"type": "object"}, _object(**whole))
+
+
+def _of_some(tensors: Sequence[Tensor], described: Mapping[str, Json]) -> Json:
+    """Describe an object of tensors, of which some may be missing."""
+    needed = [name for name, one in zip(described, tensors) if one.required]  # noqa: B905 - made from them
+    return {**_object(**described), "required": needed, "minProperties": 1}
 
 
 def _data(rows: Json, record: Json, mapping: Json, names: Sequence[str] = ()) -> dict[str, Json]:
@@ -201,9 +207,8 @@ def _of_tensors(tensors: Sequence[Tensor]) -> dict[str, Json]:
         one = of_tensor(tensors[0])
         named = _object(**{tensors[0].name: one}) if tensors[0].name else None
         return {"instances": one, "inputs": {"anyOf": [one, named]} if named else one}
-    return {
-        "inputs": _object(**{one.name or f"input-{at}": of_tensor(one) for at, one in enumerate(tensors)})
-    }
+    described = {one.name or f"input-{at}": of_tensor(one) for at, one in enumerate(tensors)}
+    return {"inputs": _of_some(tensors, described)}
 
 
 def of_predictions(outputs: Sequence[Mapping[str, Any]]) -> Json:

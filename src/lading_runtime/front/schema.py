@@ -63,6 +63,7 @@ class Tensor(NamedTuple):
     kind: str
     shape: Sequence[int]
     lenient: str = ""
+    required: bool = True
 
 
 class Schema(NamedTuple):
@@ -146,7 +147,8 @@ def read(
 
 def _tensor(entry: Mapping[str, Any]) -> Tensor:
     spec = entry.get("tensor-spec") or {}
-    return Tensor(entry.get("name"), _kind(str(spec.get("dtype"))), _shape(spec))
+    kind = _kind(str(spec.get("dtype")))
+    return Tensor(entry.get("name"), kind, _shape(spec), required=entry.get("required", True))
 
 
 def _kind(dtype: str) -> str:
