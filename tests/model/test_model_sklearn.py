@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gzip
 import pickle
+from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
-from lightgbm import LGBMClassifier
+import xgboost
+from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.linear_model import LinearRegression
 from xgboost import XGBClassifier
 
 from lading.core.errors import ModelError
+from lading.core.model import Requirement
 from lading.model import inspect
 
 MODEL = pickle.dumps(LinearRegression())
@@ -109,7 +112,7 @@ def test_an_estimator_of_another_library_is_named_after_it(write):
     facts = inspect(write("model.pkl", body))
     assert facts.flavour == "xgboost XGBClassifier"
     assert [risk.name for risk in facts.risks] == ["xgboost.testing.XGBClassifier"]
-    assert [one.text for one in facts.requirements] == ["xgboost"]
+    assert [one.text for one in facts.requirements] == [f"xgboost=={xgboost.__version__}"]
 
 
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
@@ -125,3 +128,19 @@ def test_a_plain_pickle_that_was_compressed_is_read_by_joblib(write):
     facts = inspect(write("model.pkl.gz", gzip.compress(MODEL)))
     assert facts.loader_options["serialization"] == "joblib"
     assert any(one.text.startswith("joblib") for one in facts.requirements)
+
+
+def test_a_booster_of_lightgbm_brings_scikit_learn_and_one_of_xgboost_the_release_that_it_tells(iris, write):
+    rows, labels = iris
+    lightgbm = inspect(write("l.pkl", pickle.dumps(LGBMRegressor(n_estimators=1).fit(rows, labels))))
+    assert [one.text.partition("=")[0] for one in lightgbm.requirements] == ["lightgbm", "scikit-learn"]
+    for protocol in (0, 2, 5):
+        data = pickle.dumps(XGBClassifier(n_estimators=1).fit(rows, labels), protocol)
+        facts = inspect(write("x.pkl.gz", gzip.compress(data)))
+        assert Requirement(f"xgboost=={xgboost.__version__}", "file") in facts.requirements
+
+
+def test_catboosts_estimators_are_known_and_tell_their_release():
+    facts = inspect(Path(__file__).parent / "samples" / "catboost-regressor.pkl")
+    assert (facts.flavour, facts.risks) == ("catboost CatBoostRegressor", ())
+    assert "catboost==1.2.10" in [one.text for one in facts.requirements]

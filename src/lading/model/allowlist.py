@@ -76,6 +76,9 @@ bind sklearn.utils.validation check_array
 class xgboost.core Booster
 classifier xgboost.sklearn XGBClassifier XGBRFClassifier
 regressor xgboost.sklearn XGBRegressor XGBRFRegressor XGBRanker
+class catboost.core CatBoost
+classifier catboost.core CatBoostClassifier
+regressor catboost.core CatBoostRegressor CatBoostRanker
 class lightgbm.basic Booster
 class lightgbm.compat _LGBMLabelEncoder LGBMLabelEncoder
 classifier lightgbm.sklearn LGBMClassifier

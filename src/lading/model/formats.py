@@ -25,6 +25,7 @@ from lading.model import (
     safetensors,
     saved_model,
     sklearn,
+    skops_model,
     torch,
     torch_export,
     torchscript,
@@ -58,6 +59,7 @@ FORMATS = (
     Format("savedmodel", saved_model.recognise, saved_model.inspect),
     Format("keras", keras.recognise, keras.inspect),
     Format("safetensors", safetensors.recognise, safetensors.inspect),
+    Format("skops", skops_model.recognise, skops_model.inspect),
     Format("sklearn", sklearn.recognise, sklearn.inspect),
 )
 """The first that recognises a model inspects it; then those of others are asked, by name."""

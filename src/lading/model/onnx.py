@@ -255,8 +255,15 @@ def _risks(file: ModelFile, told: _Told) -> Iterator[Risk]:
 def _notes(data: Data) -> Iterator[str]:
     """Tell the operators' versions, and what wrote the file."""
     whole = (0, len(data))
-    opsets = sorted((text(data, one, 1), number(data, one, 2) or 1) for _, one in parts(data, whole, _OPSET))
-    yield "opset " + ", ".join(f"{domain} {version}".lstrip() for domain, version in opsets)
+    opsets = {
+        text(data, one, 1).removeprefix("ai.onnx"): number(data, one, 2) or 1
+        for _, one in parts(data, whole, _OPSET)
+    }
+    yield "opset " + ", ".join(f"{_shown(domain)} {opsets[domain]}".lstrip() for domain in sorted(opsets))
     producer = f"{text(data, whole, _PRODUCER)} {text(data, whole, _PRODUCER_VERSION)}".strip()
     if producer:
         yield f"written by {producer}"
+
+
+def _shown(domain: str) -> str:
+    return f"ai.onnx{domain}" if domain.startswith(".") else domain

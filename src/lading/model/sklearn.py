@@ -6,20 +6,32 @@ other files are data that lie beside it. Nothing is loaded.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from lading.core.errors import Issue, ModelError
-from lading.core.model import ModelFacts, ModelFile, Risk
+from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
 from lading.model import torch_walk
 from lading.model.code import FirstParty
 from lading.model.compression import open_source
 from lading.model.distributions import Found, installed_version, pickled_requirements
 from lading.model.estimator import Estimator, describe
-from lading.model.plain import requirements_beside
+from lading.model.plain import library, requirements_beside
 from lading.model.request import Request
 from lading.model.sniff import could_be_loaded, is_pickled, reads_as_pickle
+from lading.model.source import CHUNK_BYTES
 from lading.model.walk import Walked, walk
+
+_NEED_SKLEARN = frozenset({"lightgbm.sklearn"})
+_RELEASES = {
+    "catboost": re.compile(rb"tags/v(\d+(?:\.\d+)+)\s"),
+    "xgboost": re.compile(
+        rb"version\[#L(?:\0|\\u0000){7}\x03i(\\u0000|.)i(\\u0000|.)i(\\u0000|.)", re.DOTALL
+    ),
+}
+"""Where a model within a pickle tells the release that made it: CatBoost in text, XGBoost in UBJSON."""
+_OVERLAP_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +183,47 @@ def requirements_of(pickled: Pickled, first_party: FirstParty) -> Found:
         pins["joblib"] = ">=1.2" if pickled.walked.padded_arrays else ""
     if pickled.estimator and pickled.estimator.needs_pandas:
         modules.add("pandas")
+    if not modules.isdisjoint(_NEED_SKLEARN):
+        modules.add("sklearn")  # XGBoost predicts without it
     numpy = installed_version("numpy") or ""
     same_numpy = {"": True, "<2": numpy.startswith("1."), ">=2": not numpy.startswith("1.")}[
         pins.get("numpy", "")
     ]
     trained_here = version is not None and version == installed_version("scikit-learn") and same_numpy
-    return pickled_requirements(modules, pins, trained_here=trained_here)
+    found = pickled_requirements(modules, pins, trained_here=trained_here)
+    if trained_here:
+        return found
+    return replace(found, requirements=tuple(_boosters(pickled.file, found.requirements)))
+
+
+def _boosters(file: ModelFile, requirements: Iterable[Requirement]) -> Iterator[Requirement]:
+    """Require those versions of libraries of boosted trees that the model within the pickle tells."""
+    for one in requirements:
+        if one.text not in {"catboost", "lightgbm", "xgboost"}:
+            yield one
+            continue
+        mark = _RELEASES.get(one.text)
+        match = _find(file, mark) if mark else None
+        told = ".".join(map(_number, match)) if match else None
+        yield library(one.text, told)
+
+
+def _number(told: bytes) -> str:
+    """Read a number that is a byte, in protocol 0 perhaps an escaped one; CatBoost's release is text."""
+    if told == b"\\u0000":
+        return "0"
+    return str(told[0]) if len(told) == 1 else told.decode()
+
+
+def _find(file: ModelFile, mark: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
+    """Search a file, inflated, from its start to its end."""
+    with open_source(file.source, file.path) as (source, _):
+        data = b""
+        while chunk := source.stream.read(CHUNK_BYTES):
+            data = data[-_OVERLAP_BYTES:] + chunk
+            if match := mark.search(data):
+                return match.groups()
+    return None
 
 
 def saved_with(pickled: Pickled) -> tuple[str, ...]:

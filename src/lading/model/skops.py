@@ -60,12 +60,12 @@ class SkopsFile:
 
 def inspect(file: ModelFile) -> SkopsFile:
     """Read the tree of types; raise ModelError where the file is no such zip."""
-    schema = _schema(file)
+    tree = schema(file)
     allowed = allowed_names()
     types: set[str] = set()
     modules: set[str] = set()
     risks: dict[str, Risk] = {}
-    for node in _nodes(schema):
+    for node in _nodes(tree):
         module, cls, loader = (str(node.get(key)) for key in ("__module__", "__class__", "__loader__"))
         names = [f"{module}.{cls}"]
         why = None
@@ -80,9 +80,9 @@ def inspect(file: ModelFile) -> SkopsFile:
         modules.add(module)
         if why:
             risks.update({name: Risk(f"{file.path}:schema.json", name, why) for name in names})
-    version = str(schema.get("_skops_version"))
+    version = str(tree.get("_skops_version"))
     return SkopsFile(
-        str(schema.get("__class__")),
+        str(tree.get("__class__")),
         version,
         tuple(sorted(types)),
         tuple(sorted(modules)),
@@ -90,7 +90,8 @@ def inspect(file: ModelFile) -> SkopsFile:
     )
 
 
-def _schema(file: ModelFile) -> dict[str, Any]:
+def schema(file: ModelFile) -> dict[str, Any]:
+    """Read the tree of types; raise ModelError where the file is no such zip."""
     import zipfile
 
     try:
@@ -99,7 +100,7 @@ def _schema(file: ModelFile) -> dict[str, Any]:
             if len(entries) != 1 or entries[0].file_size > _LONGEST_SCHEMA_BYTES:
                 raise ModelError(Issue(file.path, "no skops file: expected one schema.json of bounded size"))
             with archive.open(entries[0]) as stream:
-                schema = json.loads(stream.read(_LONGEST_SCHEMA_BYTES))
+                tree = json.loads(stream.read(_LONGEST_SCHEMA_BYTES))
     except (
         zipfile.BadZipFile,
         OSError,
@@ -109,9 +110,9 @@ def _schema(file: ModelFile) -> dict[str, Any]:
         RecursionError,
     ) as error:
         raise ModelError(Issue(file.path, f"no skops file: {error}", "save the model again")) from error
-    if not isinstance(schema, dict):
+    if not isinstance(tree, dict):
         raise ModelError(Issue(file.path, "no skops file: schema.json is no object"))
-    return schema
+    return tree
 
 
 def _nodes(schema: object) -> Iterator[dict[str, Any]]:

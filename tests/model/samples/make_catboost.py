@@ -1,5 +1,8 @@
 """Write the samples of CatBoost; run by hand under catboost 1.2.10, where its wheel is."""
 
+import pickle
+from pathlib import Path
+
 import catboost
 import numpy as np
 import pandas as pd
@@ -21,3 +24,5 @@ labels = np.where(rows[:, 0] > 0, "yes", "no")
 catboost.CatBoostClassifier(**few).fit(frame, labels).save_model("catboost-3.cbm")
 model = catboost.CatBoostClassifier(**few, loss_function="MultiClass").fit(rows, classes)
 model.save_model("catboost-4.json", format="json")
+model = catboost.CatBoostRegressor(**few).fit(rows, rows[:, 0])
+Path("catboost-regressor.pkl").write_bytes(pickle.dumps(model, protocol=4))
