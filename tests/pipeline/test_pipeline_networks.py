@@ -11,6 +11,7 @@ from training import environment
 
 SAMPLES = Path(__file__).parents[1] / "model" / "samples"
 OF_TORCH = ("scripted.pt", "traced.pt", "two.pt2", "old.pt2", "layers.pth", "legacy.pth", "net.pth")
+OF_KERAS = ("chain.keras", "both.keras", "lambda.keras", "chain.h5", "doubled", "exported")
 WEIGHTS = ("state.pth", "weights.safetensors")
 ROUTINE = """\
 import torch
@@ -52,6 +53,13 @@ def pytorch(tmp_path_factory):
     return trained("make_torch.py", tmp_path_factory.mktemp("torch"), "torch==2.13.0", "numpy", "safetensors")
 
 
+@pytest.fixture(scope="session")
+def tensorflow(tmp_path_factory):
+    return trained(
+        "make_keras.py", tmp_path_factory.mktemp("keras"), "tensorflow-cpu==2.21.0", "keras==3.15.1"
+    )
+
+
 @pytest.fixture
 def packed(lading, tmp_path):
     """Package a model with the framework's own answers as its example; see them verified."""
@@ -85,3 +93,10 @@ def test_weights_with_code_answer_as_pytorch_does(name, pytorch, packed, tmp_pat
     (tmp_path / "model").mkdir()
     shutil.copy(folder / name, tmp_path / "model")
     packed(tmp_path / "model", answers[name], requirements=needed, code=str(tmp_path / "code"))
+
+
+@pytest.mark.parametrize("name", OF_KERAS)
+def test_networks_of_keras_and_tensorflow_answer_as_they_do(name, tensorflow, packed):
+    folder, answers = tensorflow
+    allowed = {"allow_unsafe": ["lambda", "keras.layers.Lambda"]} if name == "lambda.keras" else {}
+    packed(folder / name, answers[name], **allowed)

@@ -70,7 +70,9 @@ def main(folder):
     }
     two = {"left": rows[:, :2], "right": rows[:, 1:]}
     named = {"inputs": {name: one.tolist() for name, one in two.items()}}
-    answers["both.keras"] = (named, [one.numpy().tolist() for one in both(two)])
+    found = [one.numpy().tolist() for one in both(two)]
+    answers["both.keras"] = (named, dict(zip(both.output_names, found, strict=True)))
+    answers["lambda.keras"] = (single, (rows * 2).tolist())
     found = module.serve(tf.constant(rows[:, :3]), tf.constant([1, 2], tf.int64))
     asked = {"inputs": {"numbers": rows[:, :3].tolist(), "count": [1, 2]}}
     answers["doubled"] = (asked, {name: one.numpy().tolist() for name, one in found.items()})
