@@ -13,9 +13,11 @@ import tarfile
 import zipfile
 import zlib
 from collections import OrderedDict
+from pathlib import Path
 
 import joblib
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,3 +206,37 @@ def test_nothing_to_scan_is_told(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(ModelError):
             look(path)
+
+
+SAMPLES = Path(__file__).parents[1] / "model" / "samples"
+
+
+def test_networks_are_followed_as_packing_follows_them():
+    found = look(SAMPLES)
+    assert {(one.rule.id, one.file) for one in found.findings} == {
+        ("keras-code", "lambda.h5"),
+        ("keras-code", "lambda.keras"),
+        ("pickle-name", "net.pth"),
+    }
+    assert found.files > 20
+
+
+def test_code_beside_the_weights_of_a_checkpoint_is_found(tmp_path):
+    """What PyTorch itself would not read is still read by whoever looks into the archive."""
+    file = tmp_path / "model.pth"
+    with zipfile.ZipFile(SAMPLES / "state.pth") as source, zipfile.ZipFile(file, "w") as target:
+        for entry in source.infolist():
+            target.writestr(entry, source.read(entry))
+        target.writestr("extra/hook.bin", EVIL)
+    assert SYSTEM in {one.name for one in look(file).findings}
+
+
+def test_an_operator_of_a_library_of_ones_own_is_told(tmp_path):
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    node = helper.make_node("Tokenise", ["x"], ["y"], domain="com.example")
+    ends = [helper.make_tensor_value_info(name, kind, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.example", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets), tmp_path / "model.onnx")
+    (finding,) = look(tmp_path).findings
+    assert (finding.rule.id, finding.name) == ("onnx-custom-op", "com.example")

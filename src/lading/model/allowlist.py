@@ -73,6 +73,8 @@ call pandas.core.indexes.base _new_Index
 
 bind sklearn.utils.validation check_array
 
+call torch.jit._pickle build_boollist build_doublelist build_intlist build_tensorlist restore_type_tag
+
 class xgboost.core Booster
 classifier xgboost.sklearn XGBClassifier XGBRFClassifier
 regressor xgboost.sklearn XGBRegressor XGBRFRegressor XGBRanker

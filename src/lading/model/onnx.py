@@ -55,12 +55,12 @@ class _Told:
 
 def recognise(request: Request) -> bool:
     """Tell whether the path is, or holds, an ONNX graph."""
-    return any_file(request, _is_one)
+    return any_file(request, is_one)
 
 
 def inspect(request: Request) -> ModelFacts:
     """Tell the facts of the one graph; raise ModelError for several, a broken one, or weights that lack."""
-    file = only_file(request, _is_one, "ONNX graphs")
+    file = only_file(request, is_one, "ONNX graphs")
     told = _Told()
     try:
         with _mapped(file.source) as data:
@@ -86,9 +86,20 @@ def inspect(request: Request) -> ModelFacts:
         modules=("onnxruntime",),
         framework="onnx",
         signature=found if found.inputs else None,
-        risks=tuple(_risks(file, told)),
+        risks=tuple(_own_operators(file, told)),
         notes=notes,
     )
+
+
+def risks(file: ModelFile) -> tuple[Risk, ...]:
+    """List operators that a library of native code brings; raise ModelError for a broken file."""
+    told = _Told()
+    try:
+        with _mapped(file.source) as data:
+            _walk_model(data, told)
+    except (ValueError, IndexError, OSError, RecursionError) as error:
+        raise ModelError(Issue(file.path, f"is no ONNX file: {error}", "export it again")) from error
+    return tuple(_own_operators(file, told))
 
 
 def signature(path: Path) -> Signature:
@@ -122,7 +133,7 @@ def _mapped(path: Path) -> mmap.mmap:
         return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _is_one(file: ModelFile) -> bool:
+def is_one(file: ModelFile) -> bool:
     """Tell whether all of a file is fields of a model, with a graph among them."""
     start = start_of(file, 16)
     # a number of one byte, or a text, as the first of them
@@ -245,7 +256,7 @@ def _lacking(request: Request, file: ModelFile, told: _Told) -> Iterator[Issue]:
             yield Issue(found.path, what, "copy it again")
 
 
-def _risks(file: ModelFile, told: _Told) -> Iterator[Risk]:
+def _own_operators(file: ModelFile, told: _Told) -> Iterator[Risk]:
     for domain, operator in sorted(told.domains.items()):
         if domain not in _KNOWN | _EXTENSIONS | told.own:
             why = f"operators of one's own, such as {operator!r}: a library of native code has to be loaded"

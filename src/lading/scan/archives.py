@@ -45,15 +45,17 @@ _FOREIGN = (
 """What zipfile and tarfile raise for what they do not like."""
 
 
-def members(piece: Piece) -> Generator[Piece | Finding]:
-    """Yield what lies within; each piece holds only until the next is asked for."""
+def members(piece: Piece, followed: frozenset[str] = frozenset()) -> Generator[Piece | Finding]:
+    """Yield what lies within, but for what is `followed`; each holds only until the next is asked for."""
     opened = list(_ways(piece))
     if opened and piece.depth >= _DEEPEST:
         yield unreadable(piece, piece.name, f"archives within archives, more than {_DEEPEST} deep")
         return
     for way in opened:
         try:
-            yield from way(piece)
+            for one in way(piece):
+                if isinstance(one, Finding) or one.name.rpartition("!")[2] not in followed:
+                    yield one
         except ModelError as error:
             issue = error.issues[0]
             yield unreadable(piece, issue.where, issue.what)

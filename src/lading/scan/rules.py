@@ -9,12 +9,11 @@ PICKLE = Rule(
 )
 UNREADABLE = Rule("unreadable", "error", "What cannot be followed to its end may hide anything.")
 KERAS_CODE = Rule(
-    "keras-code", "error", "A Keras model brings code: a Lambda layer or a marshalled function."
+    "keras-code", "error", "A Keras model brings code, names what is not Keras' own, or has it read files."
 )
-KERAS_CUSTOM = Rule("keras-custom-object", "warning", "A Keras model names a class that is not Keras' own.")
 TENSORFLOW_OP = Rule("tensorflow-op", "error", "A TensorFlow graph reads or writes files, or calls Python.")
 ONNX_OP = Rule("onnx-custom-op", "warning", "An ONNX graph needs an operator from a library of its own.")
-TORCH_OP = Rule("torchscript-op", "error", "A TorchScript program reads or writes files.")
+TORCH_OP = Rule("torch-program", "error", "A program of PyTorch's does or names what a model has no need to.")
 CODE = Rule("compiled-code", "warning", "Compiled code: a library, a program or Python's byte code.")
 REMOTE_CODE = Rule("remote-code", "warning", "A configuration names code that is run with trust_remote_code.")
 MLFLOW_CODE = Rule("mlflow-code", "note", "An MLflow model brings Python code that is run to load it.")
@@ -26,7 +25,6 @@ RULES = (
     PICKLE,
     UNREADABLE,
     KERAS_CODE,
-    KERAS_CUSTOM,
     TENSORFLOW_OP,
     ONNX_OP,
     TORCH_OP,

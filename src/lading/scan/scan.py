@@ -14,7 +14,7 @@ from lading.core.errors import Issue, ModelError
 from lading.core.ports import Event, Events
 from lading.core.scan import Finding, Policy, Scan
 from lading.model.sniff import reads_as_pickle
-from lading.scan import documents, pickles, rules, second
+from lading.scan import documents, networks, pickles, rules, second
 from lading.scan.archives import members
 from lading.scan.piece import Piece
 
@@ -116,7 +116,10 @@ def _look(piece: Piece, policy: Policy, found: list[Finding]) -> None:
     """Look at a piece as every reader that could take it, then at what lies within it."""
     if not piece.size_bytes:
         return
-    inner = members(piece)
+    form = networks.form_of(piece)
+    if form:
+        found += networks.of_network(piece, form)
+    inner = members(piece, networks.members_followed(piece, form))
     is_archive = False
     with closing(inner):
         for one in inner:
@@ -127,7 +130,7 @@ def _look(piece: Piece, policy: Policy, found: list[Finding]) -> None:
                 _look(one, policy, found)
     if pickles.is_array(piece):
         found += pickles.of_array(piece, policy)
-    elif _is_pickle(piece, is_archive=is_archive):
+    elif not form and _is_pickle(piece, is_archive=is_archive):
         found += pickles.of_pickle(piece, policy)
     for check in (documents.of_code, documents.of_xml, documents.of_json, documents.of_mlflow):
         found += check(piece)

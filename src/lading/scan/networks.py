@@ -1,0 +1,72 @@
+"""Files of networks in, what of them could run code out: each form is followed as packing follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lading.core.errors import ModelError
+from lading.core.model import ModelFile, Risk
+from lading.core.scan import Finding, Rule
+from lading.model import keras, onnx, saved_model, torch_export, torch_walk, torchscript
+from lading.model.code import FirstParty
+from lading.model.zips import names_of
+from lading.scan import rules
+from lading.scan.archives import unreadable
+from lading.scan.piece import Piece
+
+_OWN = FirstParty()
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How files of a form are told and followed."""
+
+    is_one: Callable[[ModelFile], bool]
+    risks: Callable[[ModelFile], tuple[Risk, ...]]
+    rule: Rule
+    followed: tuple[str, ...] = ()
+    """Pickles within it that it follows itself: no other reader could."""
+
+
+_FORMS = (
+    Form(saved_model.is_one, lambda file: saved_model.look(file).risks, rules.TENSORFLOW_OP),
+    Form(keras.is_one, lambda file: keras.look(file, _OWN).risks, rules.KERAS_CODE),
+    Form(
+        torchscript.is_one,
+        lambda file: torchscript.look(file).risks,
+        rules.TORCH_OP,
+        ("data.pkl", "constants.pkl", "traced_inputs.pkl"),
+    ),
+    Form(torch_export.is_one, lambda file: torch_export.look(file).risks, rules.TORCH_OP),
+    Form(
+        torch_walk.is_one,
+        lambda file: tuple(torch_walk.follow(file, _OWN).walked.risks.values()),
+        rules.PICKLE,
+        ("data.pkl",),
+    ),
+    Form(onnx.is_one, onnx.risks, rules.ONNX_OP),
+)
+
+
+def form_of(piece: Piece) -> Form | None:
+    """Tell which form it is of, None where of none."""
+    return next((form for form in _FORMS if form.is_one(piece.model_file)), None)
+
+
+def of_network(piece: Piece, form: Form) -> Iterator[Finding]:
+    """Follow it; what cannot be followed may hide anything."""
+    try:
+        for risk in form.risks(piece.model_file):
+            yield Finding(form.rule, piece.file, risk.where, risk.name, risk.why)
+    except ModelError as error:
+        yield unreadable(piece, error.issues[0].where, error.issues[0].what)
+
+
+def members_followed(piece: Piece, form: Form | None) -> frozenset[str]:
+    """Name the members of an archive that its form has followed."""
+    if form is None or not form.followed:
+        return frozenset()
+    names = names_of(piece.model_file)
+    prefix = next(iter(names), "").partition("/")[0]
+    return frozenset(f"{prefix}/{name}" for name in form.followed)
