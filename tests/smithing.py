@@ -18,14 +18,14 @@ class Wheelsmith:
         folder.mkdir(parents=True, exist_ok=True)
 
     def wheel(
-        self, name, version, *requires, tag="py3-none-any", python=None, size_bytes=0, source=""
+        self, name, version, *requires, tag="py3-none-any", python=None, size_bytes=0, source="", files=None
     ) -> Path:
         stem = f"{name.replace('-', '_')}-{version}"
         metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
         metadata += [f"Requires-Dist: {one}\n" for one in requires]
         metadata += [f"Requires-Python: {python}\n"] if python else []
         files = {
-            f"{name.replace('-', '_')}.py": "x" * size_bytes + source,
+            **(files or {f"{name.replace('-', '_')}.py": "x" * size_bytes + source}),
             f"{stem}.dist-info/METADATA": "".join(metadata),
             f"{stem}.dist-info/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
         }
