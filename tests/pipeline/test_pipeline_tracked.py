@@ -1,6 +1,7 @@
 """Models that MLflow keeps, wherever lading takes a model."""
 
 import json
+import os
 import pickle
 import shutil
 
@@ -47,12 +48,13 @@ def here(tmp_path, monkeypatch, capsys):
 
 
 def test_a_package_of_a_tracked_model_says_how_that_was_made(lading, keeper, here, tmp_path):
-    packing = here.elsewhere(lading.home)
+    env = {name: os.environ[name] for name in ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN")}
     (tmp_path / "score.py").write_text(ROUTINE)
     (tmp_path / "lading.yaml").write_text(json.dumps({**SPEC, "model": "models:/iris/1"}))
-    made = packing.run("pack", tmp_path, "-t", "tracked:1", "--no-verify")
+    made = lading.run("pack", tmp_path, "-t", "tracked:1", "--no-verify", env=env)
     assert made.returncode == 0, made.stderr
-    bill = packing.json("show", "tracked:1")["bill"]
+    there = here.elsewhere(lading.home)
+    bill = there.json("show", "tracked:1")["bill"]
     assert bill["name"] == "iris", "it is named after the registered model"
     assert bill["model"]["record"] == {
         "asked": "models:/iris/1",
@@ -67,14 +69,14 @@ def test_a_package_of_a_tracked_model_says_how_that_was_made(lading, keeper, her
         "params": {"C": "1.0"},
     }
     assert {one["path"] for one in bill["model"]["files"]} == set(files_of(1))
-    shown = packing("show", "tracked:1")
+    shown = there("show", "tracked:1")
     assert (
         f"recorded     models:/iris/1 at {keeper.url}: version 1 of iris, {MODELS[0]}, run {RUNS[0]}" in shown
     )
     assert f"git commit {COMMIT}" in shown
     assert "metrics: accuracy 0.5" in shown
     assert SECRET not in f"{made.stdout}{made.stderr}{shown}{bill}"
-    assert "made again: the same bytes" in packing("rebuild", "tracked:1", "--check")
+    assert "made again: the same bytes" in lading("rebuild", "tracked:1", "--check")
 
 
 def test_a_tracked_model_is_inspected_and_remembered_for_when_there_is_no_network(keeper, here, monkeypatch):
