@@ -121,6 +121,16 @@ def test_layers_of_ones_own_are_shipped_as_code(keras, write):
     assert not facts.risks
 
 
+def test_weights_alone_in_hdf5_say_what_they_lack(write):
+    with zipfile.ZipFile(SAMPLES / "chain.keras") as archive:
+        path = write("model.weights.h5", archive.read("model.weights.h5"))
+    with pytest.raises(ModelError, match="weights alone") as caught:
+        inspect(path)
+    assert "--code" in caught.value.issues[0].fix
+    routine = write("serve.py", "def predict(x):\n    return x\n")
+    assert inspect(path, code=routine).format == "python"
+
+
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_hdf5_that_was_changed_is_read_or_refused(data, tmp_path_factory):

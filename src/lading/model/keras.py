@@ -55,7 +55,7 @@ class Network:
 
 def is_one(file: ModelFile) -> bool:
     """Tell whether a file is a model of Keras, in either form."""
-    if start_of(file, len(hdf5.MAGIC)) == hdf5.MAGIC:
+    if _is_hdf5(file):
         try:
             return "model_config" in hdf5.texts(file.source, file.path)
         except ModelError:
@@ -64,12 +64,22 @@ def is_one(file: ModelFile) -> bool:
 
 
 def recognise(request: Request) -> bool:
-    """Tell whether the path is, or holds, a model of Keras."""
-    return any_file(request, is_one)
+    """Tell whether the path is, or holds, a model of Keras; of weights in HDF5 `inspect` says what they lack."""
+    return any_file(request, lambda file: is_one(file) or _is_hdf5(file))
+
+
+def _is_hdf5(file: ModelFile) -> bool:
+    return start_of(file, len(hdf5.MAGIC)) == hdf5.MAGIC
 
 
 def inspect(request: Request) -> ModelFacts:
     """Tell the facts of a model; raise ModelError where it cannot be read."""
+    if not any_file(request, is_one):
+        what = "is HDF5 without Keras' 'model_config': weights alone, and nothing that makes a model of them"
+        fix = (
+            "save the whole model: model.save('model.keras'); or add the code that loads them: --code FOLDER"
+        )
+        raise ModelError(Issue(str(request.path), what, fix))
     file = only_file(request, is_one, "models of Keras")
     network = look(file, request.first_party)
     is_old = network.version is not None and network.version.startswith(("1.", "2."))
@@ -139,7 +149,7 @@ def look(file: ModelFile, first_party: FirstParty) -> Network:
 
 def _told(file: ModelFile) -> tuple[dict[str, Any], dict[str, Any], str | None]:
     """Return the config, the metadata and the backend, where it is told."""
-    if start_of(file, len(hdf5.MAGIC)) == hdf5.MAGIC:
+    if _is_hdf5(file):
         texts = hdf5.texts(file.source, file.path)
         return json.loads(texts["model_config"]), dict(texts), texts.get("backend")
     with open_zip(file.source, file.path) as archive:

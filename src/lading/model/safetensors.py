@@ -59,6 +59,8 @@ def recognise(request: Request) -> bool:
 def inspect(request: Request) -> ModelFacts:
     """Raise ModelError: weights are no model before there is code that loads them."""
     files = [one for one in request.files if is_one(one)]
+    if absent := missing(request.files):
+        raise ModelError(*absent)
     total = Weights()
     for one in files:
         total.join(look(one))
