@@ -47,7 +47,7 @@ def test_a_model_of_keras_tells_its_inputs_and_version_and_runs_on_the_lightest_
     assert facts.framework_version == "3.15.1"
     assert facts.signature.inputs == (ROWS,)
     assert facts.loader_options["backend"] == "jax"
-    assert {one.text.partition("=")[0] for one in facts.requirements} == {"keras", "h5py", "jax"}
+    assert {one.text.partition("=")[0] for one in facts.requirements} == {"keras", "h5py", "jax", "packaging"}
     assert not facts.risks
 
 
@@ -129,6 +129,12 @@ def test_weights_alone_in_hdf5_say_what_they_lack(write):
     assert "--code" in caught.value.issues[0].fix
     routine = write("serve.py", "def predict(x):\n    return x\n")
     assert inspect(path, code=routine).format == "python"
+
+
+def test_a_cut_file_of_hdf5_is_told(write):
+    path = write("model.h5", (SAMPLES / "chain.h5").read_bytes()[:900])
+    with pytest.raises(ModelError, match="no HDF5 file that can be read"):
+        inspect(path)
 
 
 @settings(max_examples=25, deadline=None)

@@ -64,7 +64,7 @@ def is_one(file: ModelFile) -> bool:
 
 
 def recognise(request: Request) -> bool:
-    """Tell whether the path is, or holds, a model of Keras; of weights in HDF5 `inspect` says what they lack."""
+    """Tell whether the path is, or holds, a model of Keras, or HDF5, of which `inspect` says more."""
     return any_file(request, lambda file: is_one(file) or _is_hdf5(file))
 
 
@@ -75,6 +75,8 @@ def _is_hdf5(file: ModelFile) -> bool:
 def inspect(request: Request) -> ModelFacts:
     """Tell the facts of a model; raise ModelError where it cannot be read."""
     if not any_file(request, is_one):
+        for one in filter(_is_hdf5, request.files):
+            hdf5.texts(one.source, one.path)  # which says what is broken
         what = "is HDF5 without Keras' 'model_config': weights alone, and nothing that makes a model of them"
         fix = (
             "save the whole model: model.save('model.keras'); or add the code that loads them: --code FOLDER"
@@ -111,7 +113,9 @@ def _needed(network: Network, backend: str | None, *, is_old: bool) -> tuple[Req
     if is_old and network.version:
         minor = ".".join(network.version.split(".")[:2])
         return keras, Requirement(f"tensorflow=={minor}.*", "file")
-    return keras, Requirement("h5py", "file"), library(backend or "tensorflow", None)
+    # up to 3.3 Keras asks for packaging, which TensorFlow brings
+    others = ("h5py", "packaging") if backend == "jax" else ("h5py",)
+    return keras, *(Requirement(one, "file") for one in others), library(backend or "tensorflow", None)
 
 
 def look(file: ModelFile, first_party: FirstParty) -> Network:
