@@ -1,6 +1,7 @@
 """`lading signature`: what it prints is pasted into lading.yaml, and read there as it was."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from lading.core.signature import Field, Signature
 from lading.pipeline.signatures import as_text
 from lading.signature import NOTATIONS
 from models import write_iris
-from running import Inside
+from running import LADING, Inside
 from signatures import signatures
 
 
@@ -63,6 +64,9 @@ def test_a_signature_is_inferred_of_hints_and_of_models(bare, tmp_path):
     write_iris(tmp_path / "model.joblib")
     of_model = bare.json("signature", "infer", tmp_path / "model.joblib")
     assert len(of_model["signature"]["inputs"]) == 4
+    (tmp_path / "lading.yaml").write_text("model: model.joblib\n")
+    written = bare.json("signature", "convert", tmp_path / "lading.yaml", "--to", "mlflow")
+    assert written["value"] == of_model["signature"]
     (tmp_path / "lading.yaml").write_text("model: model.joblib\nsignature: {inputs: [{type: any}]}\n")
     assert bare.json("signature", "show", tmp_path / "lading.yaml")["signature"]["inputs"] == [
         {"type": "any", "required": None}
@@ -104,3 +108,14 @@ def test_what_is_wrong_is_told(arguments, status, expected, bare, rows):
     (rows.parent / "wrong.json").write_text('{"inputs": [{"type": "lnog"}]}')
     run = bare.run("signature", *arguments, cwd=rows.parent)
     assert (run.returncode, expected in run.stderr) == (status, True), run.stderr
+
+
+def test_a_document_may_come_through_a_pipe(bare, rows):
+    document = bare("signature", "infer", rows)
+    command = [*LADING, "signature", "convert", "/dev/stdin", "--to", "oip", "--json"]
+    run = subprocess.run(command, input=document, capture_output=True, text=True, check=True)
+    assert [one["datatype"] for one in json.loads(run.stdout)["value"]["inputs"]] == [
+        "FP64",
+        "INT64",
+        "BYTES",
+    ]

@@ -135,13 +135,20 @@ def _document(context: Context, target: str, of: str | None) -> Converted[Signat
     path = Path(target)
     if path.suffix in data.SUFFIXES and path.suffix not in _DOCUMENTS:
         return Converted(_of(target).signature)
-    if not path.is_file() or (of is None and path.suffix not in _DOCUMENTS):
+    is_document = path.exists() and not path.is_dir()  # which a pipe is, too
+    if not is_document or (of is None and path.suffix not in _DOCUMENTS):
         return Converted(show(context, target).signature)
     text = spec.read_text(path)
     document = text if of == _TORCHSCRIPT else spec.parse_document(text, target)
     if isinstance(document, str):
         document = text
     inner = document.get("signature") if isinstance(document, Mapping) else None
+    if (
+        isinstance(document, Mapping)
+        and not isinstance(inner, Mapping)
+        and {"model", "code"} & document.keys()
+    ):
+        return Converted(show(context, target).signature)  # a lading.yaml, whose model tells it
     if isinstance(inner, Mapping):  # lading.yaml, MLmodel, or what `lading signature --json` prints
         document = inner
     elif isinstance(document, Mapping) and {"notation", "value"} <= document.keys():

@@ -27,6 +27,7 @@ _SHOWN = {
     "entry": "score.py:run",
     "server": "lading",
     "environment_variables": {"LOG_LEVEL": "info"},
+    "signature": {"inputs": [{"name": "size", "type": "double"}], "outputs": [{"type": "long"}]},
     "assets": ["labels.txt"],
     "example": {"inputs": "inputs.csv", "outputs": "outputs.json", "tolerance": 1e-6},
     "platforms": ["linux/amd64"],
