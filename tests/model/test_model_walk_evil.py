@@ -98,8 +98,8 @@ GLOBALS = {
     "extension registry": (whole(call("copyreg", "add_extension", "os", "system")), "copyreg.add_extension"),
     "joblib.load": (whole(call("joblib.numpy_pickle", "load", "x")), "joblib.numpy_pickle.load"),
     "old joblib array": (
-        whole(call("joblib.numpy_pickle", "NDArrayWrapper", "x")),
-        "joblib.numpy_pickle.NDArrayWrapper",
+        whole(call("joblib.numpy_pickle", "ZNDArrayWrapper", "x")),
+        "joblib.numpy_pickle.ZNDArrayWrapper",
     ),
     "cloudpickle": (
         whole(call("cloudpickle.cloudpickle", "_builtin_type", "CodeType")),

@@ -15,6 +15,8 @@ from lading.model.symbols import Array, Dtype, Global, Instance, Raw, Symbol, Un
 _CODE = re.compile(r"([biufcmMOSUV])([0-9]{1,9})\Z")
 _LARGEST_ARRAY_BYTES = 1 << 60
 _WRAPPER_KEYS = {"subclass", "shape", "order", "dtype", "allow_mmap", "numpy_array_alignment_bytes"}
+_FILE_KEYS = {"filename", "subclass", "allow_mmap"}
+_PLAIN_NAME = re.compile(r"[^./\\\0][^/\\\0]*\Z")
 _ARRAY_CLASSES = {
     ("numpy", "ndarray"),
     ("numpy", "memmap"),
@@ -109,6 +111,19 @@ def raw_array(wrapper: Instance, state: Symbol) -> RawArray:
     if raw.size_bytes > _LARGEST_ARRAY_BYTES:
         raise UnfollowedError("an array of absurd size")
     return raw
+
+
+def file_of(wrapper: Instance, state: Symbol) -> str:
+    """Read the state of joblib's NDArrayWrapper, before 0.10: the name of a file beside the pickle."""
+    if wrapper.built or not isinstance(state, dict) or not state.keys() <= _FILE_KEYS:
+        raise UnfollowedError("an array wrapper in a state that joblib does not write")
+    wrapper.built = True
+    cls, name = state.get("subclass"), state.get("filename")
+    if not isinstance(cls, Global) or (cls.module, cls.name) not in _ARRAY_CLASSES:
+        raise UnfollowedError("an array wrapper around what is no numpy array")
+    if not isinstance(name, str) or not _PLAIN_NAME.match(name):
+        raise UnfollowedError("an array wrapper whose file is not beside the pickle")
+    return name
 
 
 def frombuffer(arguments: tuple[Symbol, ...]) -> Array:

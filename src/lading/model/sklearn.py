@@ -17,6 +17,7 @@ from lading.model.code import FirstParty
 from lading.model.compression import open_source
 from lading.model.distributions import Found, installed_version, pickled_requirements
 from lading.model.estimator import Estimator, describe
+from lading.model.npy import follow_beside
 from lading.model.plain import library, requirements_beside
 from lading.model.request import Request
 from lading.model.sniff import could_be_loaded, is_pickled, reads_as_pickle
@@ -46,7 +47,7 @@ class Pickled:
     @property
     def serialization(self) -> str:
         """Name the library that has to load it; the walk holds for no other."""
-        if self.walked.raw_arrays or self.compressor:
+        if self.walked.raw_arrays or self.walked.files or self.compressor:
             return "joblib"
         return (
             "cloudpickle"
@@ -72,6 +73,7 @@ def follow(file: ModelFile, first_party: FirstParty) -> Pickled:
                 what = "is no pickle, nor of any other format known here"
                 raise ModelError(Issue(file.path, what, "name the model's own file or folder")) from None
             raise
+    follow_beside(file, walked, first_party)
     return Pickled(file, compressor, walked, describe(walked.top))
 
 
@@ -96,6 +98,9 @@ def inspect(request: Request) -> ModelFacts:
     pickled = _only_estimator(request, files)
     estimator = pickled.estimator
     assert estimator is not None
+    if pickled.walked.files and request.path.is_file():
+        what = f"has arrays in {len(pickled.walked.files)} files beside it"
+        raise ModelError(Issue(pickled.file.path, what, f"point to the folder: {str(request.path.parent)!r}"))
     from_sklearn = estimator.module.startswith("sklearn.")
     found = requirements_of(pickled, request.first_party)
     requirements_file = requirements_beside(request.path)

@@ -6,9 +6,7 @@ Every type is trusted by the loader, for what is not known to be safe is a risk,
 
 from __future__ import annotations
 
-import ast
 import json
-import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -19,14 +17,13 @@ from lading.model import skops
 from lading.model.allowlist import allowed_names
 from lading.model.distributions import installed_version, pickled_requirements
 from lading.model.estimator import describe
+from lading.model.npy import read_header
 from lading.model.plain import any_file, facts_of, library, only_file, requirements_beside, start_of
 from lading.model.request import Request
 from lading.model.symbols import UNKNOWN, Array, Dtype, Global, Instance, Symbol
 
-_LONGEST_HEADER_BYTES = 1 << 16
 _MOST_HEADERS = 2000
 """Arrays that are looked at for their types: classes and categories are few, trees may be many."""
-_TYPE = re.compile(r"[<>|=]?([biufcOSU])(\d+)\Z")
 
 
 def recognise(request: Request) -> bool:
@@ -133,18 +130,11 @@ class _Reader:
         """Read what stands before an array's bytes (numpy/lib/format.py); nothing where it is none."""
         try:
             with self._archive.open(name) as stream:
-                magic = stream.read(8)
-                width = 2 if magic[6:7] == b"\x01" else 4
-                size = int.from_bytes(stream.read(width), "little")
-                text = stream.read(min(size, _LONGEST_HEADER_BYTES)).decode("latin-1")
-            header = ast.literal_eval(text.strip())
-            match = _TYPE.match(str(header["descr"]))
-            shape = tuple(int(one) for one in header["shape"])
-        except (KeyError, TypeError, ValueError, SyntaxError, OSError, RuntimeError, zipfile.BadZipFile):
+                header = read_header(stream)
+        except (KeyError, ValueError, OSError, RuntimeError, zipfile.BadZipFile):
             return Array()
-        if not magic.startswith(b"\x93NUMPY") or match is None:
+        if header.kind is None:
             return Array()
-        letter, count = match[1], int(match[2])
-        return Array(
-            Dtype(letter + match[2], count * 4 if letter == "U" else count, holds_objects=False), shape
-        )
+        letter, size = header.kind
+        dtype = Dtype(f"{letter}{size}", size * 4 if letter == "U" else size, holds_objects=False)
+        return Array(dtype, header.shape)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from lading.core.errors import Issue, ModelError
 from lading.core.model import Risk
 from lading.model.allowlist import CONSTRUCTIBLE, OWN_CLASS, OWN_FUNCTION, allowed_names
-from lading.model.arrays import RawArray, build_array, build_dtype, raw_array
+from lading.model.arrays import RawArray, build_array, build_dtype, file_of, raw_array
 from lading.model.calls import build_instance, call_listed
 from lading.model.code import FirstParty
 from lading.model.opcodes import TABLE, Operand, instructions
@@ -34,6 +34,8 @@ from lading.model.symbols import (
 )
 
 JOBLIB_ARRAY = ("joblib.numpy_pickle", "NumpyArrayWrapper")
+JOBLIB_FILE = ("joblib.numpy_pickle", "NDArrayWrapper")
+"""What joblib wrote before 0.10, for arrays in files of their own."""
 _MOST_HELD_BYTES = 3 << 30
 _ALWAYS_HELD_BYTES = 64 << 20
 _HELD_RATIO = 512
@@ -61,6 +63,8 @@ class Walked:
     """Array bytes stand between the instructions, as joblib writes them."""
     padded_arrays: bool = False
     """They are aligned, which joblib before 1.2 does not know."""
+    files: list[str] = field(default_factory=list)
+    """Files beside this one that joblib reads arrays from, some of which may be pickles again."""
     mentions: set[str] = field(default_factory=set)
     """Texts that begin as MLflow's modules do: what functions within it import, or were defined in."""
     held_bytes: int = 0
@@ -158,7 +162,7 @@ class Machine(Stack):
         if not all(part.isidentifier() for part in f"{module}.{name}".split(".")):
             raise self.refused(f"got name {f'{module}.{name}'[:80]!r}, expected a dotted name")
         kind = allowed_names().get((module, name)) or self.first_party.kind_of(module, name)
-        if self.joblib and (module, name) == JOBLIB_ARRAY:
+        if self.joblib and (module, name) in {JOBLIB_ARRAY, JOBLIB_FILE}:
             kind = "class"
         found = self.globals[module, name] = Global(module, name, kind)
         self.walked.names.setdefault((module, name), self.at)
@@ -245,6 +249,10 @@ class Machine(Stack):
                     target.state = state
             elif self.joblib and is_a(target, JOBLIB_ARRAY):
                 self.stack[-1] = self.read_raw(raw_array(target, state))
+            elif self.joblib and is_a(target, JOBLIB_FILE):
+                self.walked.files.append(file_of(target, state))
+                self.stack[-1] = Array()
+                self.stack[-1].built = True
             else:
                 build_instance(target, state)
         except UnfollowedError as error:
