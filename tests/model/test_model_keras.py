@@ -67,6 +67,15 @@ def test_a_model_in_hdf5_tells_the_same_and_its_backend():
     assert not facts.risks
 
 
+@pytest.mark.parametrize("name", ["keras2.h5", "keras2.keras"])
+def test_what_keras_2_saved_is_served_by_it(name):
+    facts = inspect(SAMPLES / name)
+    assert [one.text for one in facts.requirements] == ["keras==2.15.0", "tensorflow==2.15.*"]
+    assert facts.signature.inputs == (Field("tensor", "dense_input", dtype="float32", shape=(-1, 4)),)
+    assert facts.loader_options["backend"] == "tensorflow"
+    assert not facts.risks
+
+
 @pytest.mark.parametrize(
     ("name", "layer"), [("lambda.keras", "keras.layers.Lambda"), ("lambda.h5", "Lambda")]
 )
