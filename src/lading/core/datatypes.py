@@ -67,11 +67,6 @@ TENSORFLOW_NAMES = {
         "DT_INT64=9 DT_BOOL=10 DT_UINT16=17 DT_COMPLEX128=18 DT_HALF=19 DT_UINT32=22 DT_UINT64=23"
     ).items()
 }
-TORCH = _numbered(
-    "0=uint8 1=int8 2=int16 3=int32 4=int64 5=float16 6=float32 7=float64 9=complex64 10=complex128 11=bool "
-    "27=uint16 28=uint32 29=uint64"
-)
-"""c10::ScalarType → numpy's names."""
 
 
 def numpy_name(text: object) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from lading.core.datatypes import TENSORFLOW
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Risk
 from lading.core.signature import Field, Signature
@@ -36,20 +37,9 @@ _KEY, _VALUE, _FUNC = 1, 2, 10
 _INPUTS, _OUTPUTS = 1, 2
 _DTYPE, _SHAPE, _DIMENSION, _UNKNOWN_RANK = 2, 3, 2, 3
 _DTYPES = {
-    1: "float32",
-    2: "float64",
-    3: "int32",
-    4: "uint8",
-    5: "int16",
-    6: "int8",
-    7: "str",
-    9: "int64",
-    10: "bool",
+    **{code: name for code, name in TENSORFLOW.items() if "complex" not in name},
     14: "float32",
-    17: "uint16",
     19: "float32",
-    22: "uint32",
-    23: "uint64",
 }
 """tensorflow/core/framework/types.proto; bfloat16 and half are sent as floats."""
 _CODE = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless", "XlaCustomCallV2"})
