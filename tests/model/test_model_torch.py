@@ -229,13 +229,15 @@ def test_a_cut_file_of_safetensors_is_told(cut, write):
 
 
 def test_a_zip_that_readers_disagree_about_is_refused(rewritten, write):
-    path = rewritten("layers.pth", {}, comment=b"more")
-    with pytest.raises(ModelError):
-        inspect(path)
-    with pytest.raises(ModelError):
+    whole = (SAMPLES / "layers.pth").read_bytes()
+    with pytest.raises(ModelError, match="something behind its directory"):
+        inspect(rewritten("layers.pth", {}, comment=b"more"))
+    with pytest.raises(ModelError, match="something behind its directory"):
+        inspect(write("late.pth", whole + b"x"))
+    with pytest.raises(ModelError, match="is no zip that can be read"):
+        inspect(write("half.pth", whole[: len(whole) // 2]))
+    with pytest.raises(ModelError, match=r"expected one 'data.pkl'"):
         inspect(write("two.pth", torch_zip({}, {})))
-    with pytest.raises(ModelError):
-        inspect(write("late.pth", (SAMPLES / "layers.pth").read_bytes() + b"x"))
 
 
 def test_a_legacy_file_that_is_a_tar_too_is_refused(write):

@@ -23,6 +23,7 @@ from lading.model.request import Request
 from lading.model.sniff import could_be_loaded, is_pickled, reads_as_pickle
 from lading.model.source import CHUNK_BYTES
 from lading.model.walk import Walked, walk
+from lading.model.zips import check_zip
 
 _NEED_SKLEARN = frozenset({"lightgbm.sklearn"})
 _RELEASES = {
@@ -70,6 +71,7 @@ def follow(file: ModelFile, first_party: FirstParty) -> Pickled:
             walked = walk(source, first_party=first_party)
         except ModelError:
             if compressor is None and not reads_as_pickle(file):
+                check_zip(file)
                 what = "is no pickle, nor of any other format known here"
                 raise ModelError(Issue(file.path, what, "name the model's own file or folder")) from None
             raise

@@ -50,6 +50,13 @@ def open_zip(source: Path | IO[bytes], name: str) -> Iterator[zipfile.ZipFile]:
         ) from error
 
 
+def check_zip(file: ModelFile) -> None:
+    """Raise ModelError for what begins as a zip and is none that can be read, such as half of one."""
+    if is_zip(file):
+        with open_zip(file.source, file.path):
+            pass
+
+
 def names_of(file: ModelFile) -> frozenset[str]:
     """Return the names of a zip's entries; none where it is no zip, or cannot be read."""
     if not is_zip(file):
