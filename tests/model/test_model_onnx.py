@@ -126,5 +126,5 @@ def test_operators_of_onnxruntimes_extensions_bring_them(tmp_path):
 
 @pytest.mark.parametrize("data", [b"\x08\x01\x12\x04abcd", b"\x08\x08", b"\x08", b"\x0a\x03abc", b""])
 def test_other_protocol_buffers_are_no_graphs(data, tmp_path):
-    (tmp_path / "saved_model.pb").write_bytes(data)
-    assert not is_known(tmp_path / "saved_model.pb")
+    (tmp_path / "frozen.pb").write_bytes(data)
+    assert not is_known(tmp_path / "frozen.pb")
