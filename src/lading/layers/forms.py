@@ -29,7 +29,7 @@ _PROOF_BYTES_MAX = 16 << 20
 _FILE_BYTES_MAX = 512 << 20
 
 # of the server's environment the model's interpreter sees this one package, as a worker does
-_SCRIPT = """
+SCRIPT = """
 import importlib.util, os, sys
 package = sys.argv[1]
 spec = importlib.util.spec_from_file_location(
@@ -37,8 +37,8 @@ spec = importlib.util.spec_from_file_location(
 )
 sys.modules["lading_runtime"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-from lading_runtime.compile.run import main
-sys.exit(main("/tmp/job.json", "/tmp"))
+import importlib
+sys.exit(importlib.import_module("lading_runtime." + sys.argv[2]).main("/tmp/job.json", "/tmp"))
 """
 
 
@@ -69,7 +69,9 @@ def make(
     limit_s = _LIMIT_S * (_PATIENCE if patient or sandbox.emulated else 1)
     (tmp / "job.json").write_text(json.dumps({**job, "limit_s": limit_s}), encoding="utf-8")
     package = f"/{SERVER}/lib/python{minor}/site-packages/lading_runtime"
-    bytecode.run(sandbox, [python, "-I", "-B", "-c", _SCRIPT, package], tmp, limit_s + _LOAD_S, env)
+    bytecode.run(
+        sandbox, [python, "-I", "-B", "-c", SCRIPT, package, "compile.run"], tmp, limit_s + _LOAD_S, env
+    )
     proof = canonical.decode(_left(tmp / "proof.json", _PROOF_BYTES_MAX), "proof")
     if not isinstance(proof, dict):
         raise IntegrityError(Issue("proof", f"got {proof!r:.80}, expected an object"))

@@ -28,7 +28,7 @@ def load(path: str, options: Mapping[str, Any]) -> Estimator:
     """
     file = os.path.join(path, str(options.get("file") or ""))  # noqa: PTH118 - pathlib costs a millisecond here
     method = str(options.get("method") or options.get("predict_fn") or "predict")
-    model = _read(file, str(options.get("serialization") or _guess(file)), options)
+    model = read(file, options)
     if not callable(getattr(model, method, None)):
         message = f"got a {type(model).__module__}.{type(model).__qualname__}, expected one with {method!r}"
         raise TypeError(message)
@@ -42,7 +42,9 @@ def _guess(file: str) -> str:
     return next((kind for ending, kind in endings.items() if file.endswith(ending)), "pickle")
 
 
-def _read(file: str, serialization: str, options: Mapping[str, Any]) -> Any:
+def read(file: str, options: Mapping[str, Any]) -> Any:
+    """Read what the file holds, as it is."""
+    serialization = str(options.get("serialization") or _guess(file))
     if serialization == "joblib":
         return _read_joblib(file)
     if serialization == "skops":
