@@ -96,6 +96,17 @@ def inspect(
     raise ModelError(Issue(str(path), "no model in a format known here", _EXPECTED))
 
 
+def as_weights(path: Path, *, code: Path | None = None) -> ModelFacts:
+    """Tell the facts of what PyTorch has saved, weights alone too, of which nothing can be asked.
+
+    Raises ModelError for anything else.
+    """
+    if issues := [issue for kind, one in (("model", path), ("code", code)) for issue in _missing(kind, one)]:
+        raise ModelError(*issues)
+    request = Request(path, code)
+    return torch.weights(request) if torch.recognise(request) else inspect(path, code=code)
+
+
 def is_known(path: Path, *, code: Path | None = None, entry: str | None = None) -> bool:
     """Tell whether `inspect` has a format for a model; True where it will say what is wrong with the path."""
     if any(_missing("model", path)) or any(_missing("code", code)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lading.core.errors import ModelError
-from lading.core.model import ModelFacts, Requirement
+from lading.core.model import ModelFacts, ModelFile, Requirement
 from lading.model.distributions import pickled_requirements
 from lading.model.flavour import Flavour, Lean
 from lading.model.plain import any_file, facts_of, only_file
@@ -16,7 +16,7 @@ from lading.model.request import Request
 from lading.model.safetensors import bare
 from lading.model.sklearn import of_scripts
 from lading.model.torch_needs import needed
-from lading.model.torch_walk import follow, is_legacy, is_one
+from lading.model.torch_walk import TorchFile, follow, is_legacy, is_one
 
 
 def recognise(request: Request) -> bool:
@@ -30,6 +30,16 @@ def inspect(request: Request) -> ModelFacts:
     found = follow(file, request.first_party)
     if not found.is_module:
         raise ModelError(bare(str(request.path), found.weights))
+    return _facts(request, file, found)
+
+
+def weights(request: Request) -> ModelFacts:
+    """Tell the facts of what `torch.save` wrote, weights alone too, which nothing can be asked of."""
+    file = only_file(request, is_one, "files of torch.save")
+    return _facts(request, file, follow(file, request.first_party))
+
+
+def _facts(request: Request, file: ModelFile, found: TorchFile) -> ModelFacts:
     walked = found.walked
     modules = {module for module, _ in walked.names}
     others = {one for one in modules if one.partition(".")[0] != "torch" and not request.first_party.has(one)}
