@@ -25,6 +25,7 @@ COMMANDS = {
     "lock": "Resolve a model's environment and pin every byte of it.",
     "init": "Write a commented lading.yaml for a model.",
     "inspect": "Tell what a model is and needs, without loading it.",
+    "convert": "Write a model in a form that runs no code when it is loaded.",
     "verify": "Run a package in a sandbox and replay its recorded predictions.",
     "run": "Run a package in docker, podman or the sandbox.",
     "serve": "Run one or more packages and answer requests on this machine.",

@@ -3,6 +3,7 @@
 from lading.pipeline.care import Item, collect, taken
 from lading.pipeline.containers import Started, Wanted, run_package, start_package
 from lading.pipeline.context import Context
+from lading.pipeline.converting import convert
 from lading.pipeline.diff import Compared, diff
 from lading.pipeline.drafts import Flags, edition
 from lading.pipeline.drafts import environment as environment_draft
@@ -47,6 +48,7 @@ __all__ = [
     "bring",
     "check",
     "collect",
+    "convert",
     "copy",
     "describe",
     "diff",

@@ -173,7 +173,7 @@ class Compiler:
             "mode": self.what.compile,
             "tolerance": self.what.compile_tolerance,
             "always": self.always,
-            "examples": list(_rows(self.examples, self.facts.signature)),
+            "examples": list(rows_of(self.examples, self.facts.signature)),
         }
         _, env = run.command(original)
         with run.temporary_folder() as tmp:
@@ -230,7 +230,7 @@ def _kept(layers: Sequence[Layer], interpreters: Sequence[str]) -> Iterator[Laye
             yield layer
 
 
-def _rows(examples: Sequence[Example], signature: Signature | None) -> Iterator[list[Any]]:
+def rows_of(examples: Sequence[Example], signature: Signature | None) -> Iterator[list[Any]]:
     """List the recorded rows, their cells in the order of the signature; what is no table is left out."""
     names = [field.name for field in signature.inputs] if signature else []
     left = _EXAMPLE_ROWS

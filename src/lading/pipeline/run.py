@@ -98,6 +98,16 @@ def _warn(context: Context, report: Report) -> None:
             context.events(Event("verify", "warning", check.detail))
 
 
+def answers(
+    context: Context, image: Image, bill: Bill, examples: Sequence[Example], sandbox: str | None
+) -> list[Any]:
+    """Return what an image answers to examples; VerifyError where anything that is checked fails."""
+    report, found = _run(context, image, bill, examples, sandbox)
+    if not report.passed:
+        raise VerifyError(*_issues(report, bill))
+    return found
+
+
 def _run(
     context: Context, image: Image, bill: Bill, examples: Sequence[Example], sandbox: str | None
 ) -> tuple[Report, list[Any]]:

@@ -1,0 +1,58 @@
+"""`lading convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from lading import pipeline
+from lading.cli.console import Common, Console, SandboxKind
+from lading.cli.options import What
+
+
+def run(
+    model: Path | None = None,
+    /,
+    *,
+    to: Literal["skops", "onnx", "pt2", "safetensors"],
+    output: Annotated[Path, Parameter(alias="-o")],
+    tolerance: float | None = None,
+    offline: Annotated[bool, Parameter(negative="")] = False,
+    sandbox: SandboxKind | None = None,
+    what: What = What(),
+    common: Common = Common(),
+) -> int:
+    """Write a model in a form that runs no code when it is loaded, and compare the answers of both.
+
+    For example:
+
+        lading convert model.pkl --to skops -o model.skops
+
+        lading convert model.joblib --to onnx -o model.onnx --tolerance 1e-3
+
+        lading convert net.pth --to pt2 -o net.pt2 --code ./nets
+
+    Args:
+        model: A model's file or folder, or a lading.yaml; default: the lading.yaml here.
+        to: skops or onnx, of an estimator; pt2 (torch.export) or safetensors (its weights alone), of one of
+            PyTorch.
+        output: The file to write.
+        tolerance: How far answers may be apart, relative to 1 + |expected|; default: 1e-9 for skops, 1e-4 for
+            onnx, 1e-5 for pt2. Weights have to be the same.
+        offline: Use what is cached, reach no network.
+        sandbox: Where to do that: unshare, bwrap, podman or docker; default: the first that works.
+    """
+    console = Console(common)
+    context = pipeline.Context(common.settings(), console.event, offline=offline)
+    made = pipeline.convert(context, what.spec(model), to, output, tolerance=tolerance, sandbox=sandbox)
+    console.close()
+    rows = f"{made.rows} {'recorded' if made.recorded else 'made-up'} rows"
+    told = (
+        f"{rows} answered alike, off by {made.largest:.2g} at most"
+        if made.rows
+        else "its weights are the same"
+    )
+    console.result(f"{made.path}: {told}", made.to_json())
+    return 0

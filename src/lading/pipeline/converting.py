@@ -1,0 +1,297 @@
+"""A model goes in, the same one in a form that runs no code when it is loaded comes out, held against it."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from lading import model
+from lading.core import canonical
+from lading.core.errors import Issue, ModelError, SpecError, VerifyError
+from lading.core.lock import PlatformLock
+from lading.core.model import ModelFacts, Requirement
+from lading.core.ports import Event, ignore
+from lading.core.signature import Signature
+from lading.core.spec import Example, PackageSpec
+from lading.image.bill import ENVIRONMENT_PATH, MODEL_PATH
+from lading.layers import bytecode
+from lading.layers.environment import SERVER
+from lading.layers.forms import SCRIPT
+from lading.pipeline import bases, plan, run, summary
+from lading.pipeline.compiling import rows_of
+from lading.pipeline.context import Context, keeping
+from lading.pipeline.locking import lock_facts
+from lading.pipeline.pack import Builder, Built, seal_images
+
+Way = Literal["skops", "onnx", "pt2", "safetensors"]
+_LIMIT_S = 900.0
+_OUTCOME_BYTES_MAX = 1 << 20
+_FILE_BYTES_MAX = 64 << 30
+_MADE_UP_ROWS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What a form can be made of, with what, and how near its answers have to be."""
+
+    loaders: tuple[str, ...]
+    requirements: tuple[str, ...]
+    tolerance: float
+    answers: bool = True
+    """Whether it can be asked by itself."""
+
+
+_WAYS: Mapping[str, _Way] = {
+    "skops": _Way(("pickle",), ("skops>=0.11",), 1e-9),
+    # its floats are of single precision, unless the graph says otherwise
+    "onnx": _Way(("pickle",), ("onnx>=1.16", "onnxruntime>=1.21", "skl2onnx>=1.17"), 1e-4),
+    "pt2": _Way(("pytorch", "torch_program"), (), 1e-5),
+    "safetensors": _Way(("pytorch", "torch_program"), ("safetensors>=0.4",), 0.0, answers=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What came of converting."""
+
+    path: Path
+    to: str
+    rows: int
+    """Rows of which the answers were compared."""
+    recorded: bool
+    """Whether they are recorded ones; else they are made up by the signature."""
+    tolerance: float
+    largest: float
+    """The largest difference seen, relative to `1 + |expected|`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "path": str(self.path),
+            "to": self.to,
+            "rows": self.rows,
+            "recorded": self.recorded,
+            "tolerance": self.tolerance,
+            "largest_difference": self.largest,
+        }
+
+
+@keeping
+def convert(
+    context: Context,
+    what: PackageSpec,
+    to: Way,
+    target: Path,
+    *,
+    tolerance: float | None = None,
+    sandbox: str | None = None,
+) -> Conversion:
+    """Convert a model in a sandbox and compare the answers of both; nothing is written where they differ.
+
+    Raises ModelError for a model that has no such form, VerifyError where it answers otherwise, and whatever
+    inspecting, locking and building raise.
+    """
+    if target.exists():
+        raise SpecError(Issue(str(target), "is there already", "name another file, or remove it"))
+    way = _WAYS[to]
+    facts = _facts(context, what, to)
+    if facts.loader not in way.loaders:
+        wanted = "an estimator of scikit-learn's kind" if "pickle" in way.loaders else "a model of PyTorch"
+        raise ModelError(Issue(str(facts.root), f"is {facts.flavour}, and {to!r} is for {wanted}"))
+    what, facts = plan.complete(replace(bases.mapped(context, what), compile="off"), facts)
+    more = tuple(Requirement(one, "spec") for one in way.requirements)
+    facts = replace(facts, requirements=(*facts.requirements, *more))
+    rows, is_recorded = (
+        ([], False) if not way.answers else _rows(what.examples or facts.examples, facts.signature)
+    )
+    original = _Original(context, sandbox, what, facts, rows, *_built(context, what, facts, sandbox))
+    with run.temporary_folder() as tmp:
+        (folder := tmp / "converted").mkdir(mode=0o777)
+        made = original.convert(to, folder)
+        largest = 0.0
+        if way.answers:
+            allowed = way.tolerance if tolerance is None else tolerance
+            largest = original.compare(made, allowed)
+        _place(made, target)
+    return Conversion(
+        target,
+        to,
+        len(rows) if way.answers else 0,
+        is_recorded,
+        way.tolerance if tolerance is None else tolerance,
+        largest,
+    )
+
+
+def _facts(context: Context, what: PackageSpec, to: str) -> ModelFacts:
+    """Inspect the model, weights alone too where they are what is wanted; refuse what is not allowed."""
+    if to != "safetensors" or what.model is None or what.entry:
+        return plan.examine(context, what)
+    facts = model.as_weights(what.model, code=what.code)
+    context.events(Event("inspect", "stage", summary.of_facts(facts)))
+    model.refuse(facts, what.allow_unsafe)
+    return facts
+
+
+def _built(
+    context: Context, what: PackageSpec, facts: ModelFacts, sandbox: str | None
+) -> tuple[Built, PlatformLock]:
+    """Build an image without a name, for this machine."""
+    made = lock_facts(context, what, facts, folder=None, locked=False, upgrade=False)
+    builder = Builder(context, what, facts, made.lock.requirements, sandbox, compiles=False)
+    lock = made.lock.platforms[0]
+    built = builder.build(lock)
+    seal_images(context, [built])
+    return built, lock
+
+
+def _rows(examples: Sequence[Example], signature: Signature | None) -> tuple[list[list[Any]], bool]:
+    """Return recorded rows, else some that are made up of numbers; raise ModelError where neither can be."""
+    if recorded := list(rows_of(examples, signature)):
+        return recorded, True
+    fields = signature.inputs if signature else ()
+    if len(fields) == 1 and fields[0].type == "tensor" and len(fields[0].shape or ()) == 2:
+        kinds = ["double"] * max(1, (fields[0].shape or (0, 1))[1])
+    else:
+        kinds = [one.type for one in fields]
+    if not kinds or not set(kinds) <= {"double", "float", "long", "integer", "boolean"}:
+        what = (
+            "has no recorded examples, and its inputs are not numbers alone: there is nothing to compare with"
+        )
+        raise ModelError(Issue("example", what, "record one with 'example:' in lading.yaml"))
+    source = random.Random(0)  # noqa: S311 - made-up rows, the same each time
+
+    def cell(kind: str) -> Any:  # noqa: ANN401 - a cell
+        if kind == "boolean":
+            return source.random() < 0.5
+        return source.randint(-5, 5) if kind in {"long", "integer"} else round(source.gauss(0, 3), 3)
+
+    return [[cell(kind) for kind in kinds] for _ in range(_MADE_UP_ROWS)], False
+
+
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """The model that is converted, in an image that has what converts it."""
+
+    context: Context
+    sandbox: str | None
+    what: PackageSpec
+    facts: ModelFacts
+    rows: list[list[Any]]
+    built: Built
+    lock: PlatformLock
+
+    def convert(self, to: str, folder: Path) -> Path:
+        """Convert it in its own image; return the file. ModelError where it has no such form."""
+        self.context.events(Event("convert", "step", f"converting to {to}"))
+        (folder / "job.json").write_text(json.dumps(self._job(to)), encoding="utf-8")
+        image = self.built.image
+        opened = self.context.sandbox(image.layers, self.sandbox, platform=image.platform, events=ignore)
+        minor = self.lock.server_interpreter.minor
+        package = f"/{SERVER}/lib/python{minor}/site-packages/lading_runtime"
+        argv = [f"{ENVIRONMENT_PATH}/bin/python", "-I", "-B", "-c", SCRIPT, package, "convert"]
+        _, env = run.command(image)
+        bytecode.run(opened, argv, folder, _LIMIT_S, {**env, "MPLCONFIGDIR": "/tmp"})  # noqa: S108 - the sandbox's
+        with bytecode.left_in(folder / "outcome.json", _OUTCOME_BYTES_MAX) as stream:
+            outcome = canonical.decode(stream.read(), "outcome")
+        told = outcome if isinstance(outcome, dict) else {}
+        name = told.get("file")
+        if not isinstance(name, str) or "/" in name:
+            raise ModelError(Issue(self.facts.flavour, f"cannot be converted to {to}: {told.get('reason')}"))
+        bytecode.left_in(folder / name, _FILE_BYTES_MAX).close()
+        return folder / name
+
+    def _job(self, to: str) -> dict[str, Any]:
+        fields = self.facts.signature.inputs if self.facts.signature else ()
+        code = self.built.bill.code
+        return {
+            "path": MODEL_PATH,
+            "loader": self.facts.loader,
+            "options": dict(self.facts.loader_options),
+            "code": {"path": code.path} if code else None,
+            "to": to,
+            "rows": self.rows,
+            "names": [one.name for one in fields],
+            "types": [one.type for one in fields if one.type != "tensor"],
+        }
+
+    def compare(self, made: Path, tolerance: float) -> float:
+        """Ask both for the rows; return the largest difference, VerifyError where it is too large."""
+        others = model.inspect(made)
+        others = replace(others, requirements=_pinned_alike(others, self.built))
+        plain = replace(self.what, model=made, code=None, entry=None, examples=(), requirements=None)
+        new, _ = _built(self.context, replace(plain, signature=None), others, self.sandbox)
+        expected = self._answers(self.built, self.facts.signature)
+        return _largest(self._answers(new, others.signature), expected, tolerance)
+
+    def _answers(self, built: Built, signature: Signature | None) -> list[Any]:
+        example = Example(_request(self.rows, signature))
+        return run.answers(self.context, built.image, built.bill, [example], self.sandbox)
+
+
+def _pinned_alike(facts: ModelFacts, original: Built) -> tuple[Requirement, ...]:
+    """Require what the original's image has, where both need it: another version may round otherwise."""
+    there = {one.name: one.version for one in original.bill.environment.packages}
+    found = []
+    for one in facts.requirements:
+        name = one.text.partition("=")[0].partition(">")[0].partition("<")[0]
+        found.append(Requirement(f"{name}=={there[name]}", "spec") if name in there else one)
+    return tuple(found)
+
+
+def _request(rows: list[list[Any]], signature: Signature | None) -> dict[str, Any]:
+    """Ask by columns where they have names, by tensors where the model takes those."""
+    fields = signature.inputs if signature else ()
+    if fields and fields[0].type == "tensor" and len(fields) > 1:
+        columns = zip(*rows, strict=True)
+        return {
+            "inputs": {
+                one.name: [[cell] for cell in cells] for one, cells in zip(fields, columns, strict=True)
+            }
+        }
+    if fields and fields[0].type != "tensor" and fields[0].name is not None:
+        return {"dataframe_split": {"columns": [one.name for one in fields], "data": rows}}
+    return {"inputs": rows}
+
+
+def _largest(got: Any, expected: Any, tolerance: float) -> float:  # noqa: ANN401 - any JSON values
+    ours, theirs = list(_leaves(got)), list(_leaves(expected))
+    if len(ours) != len(theirs):
+        what = f"answers {len(ours)} values, the original {len(theirs)}"
+        raise VerifyError(Issue("the converted model", what))
+    largest = 0.0
+    for one, other in zip(ours, theirs, strict=True):
+        if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+            largest = max(largest, abs(one - other) / (1 + abs(other)))
+        elif one != other:
+            what = f"answers {one!r}, the original {other!r}"
+            raise VerifyError(Issue("the converted model", what))
+    if largest > tolerance:
+        what = f"is off by {largest:.3g}, expected at most {tolerance:.3g}"
+        fix = "take another form, or allow more with --tolerance"
+        raise VerifyError(Issue("the converted model", what, fix))
+    return largest
+
+
+def _leaves(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, (dict, list)):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(one)
+    else:
+        yield value
+
+
+def _place(made: Path, target: Path) -> None:
+    """Copy what was made to where it is wanted, whole or not at all."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.copyfile(made, partial)
+        partial.replace(target)
+    except OSError as error:
+        raise SpecError(Issue(str(target), f"cannot be written: {error.strerror}")) from error
