@@ -3,7 +3,10 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,3 +61,45 @@ def test_a_format_of_anothers_is_packed_verified_and_answers(lading, scorecards,
     bill = lading.json("show", "risk:1")["bill"]
     assert (bill["model"]["format"], bill["model"]["loader"]) == ("scorecard", "scorecards.loading")
     assert {one["name"] for one in bill["environment"]["packages"]} == {"scorecards", "numpy"}
+
+
+OLD = ("xgboost==1.7.6", "numpy<2", "scipy<1.14", "scikit-learn<1.6", "pandas<3")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """Make an environment of some distributions, once."""
+
+    @cache
+    def environment(*requirements):
+        folder = tmp_path_factory.mktemp("trained") / "env"
+        uv = Path(sys.executable).with_name("uv")
+        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+        env = {**os.environ, "VIRTUAL_ENV": str(folder)}
+        subprocess.run([uv, "pip", "install", "--quiet", *requirements], check=True, env=env)
+        return folder / "bin" / "python"
+
+    return environment
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("catboost_categories", ("catboost",), "catboost"),
+        ("catboost_json", ("catboost",), "catboost"),
+        ("xgboost_binary", OLD, "xgboost-cpu"),
+        ("xgboost_ubj", OLD, "xgboost"),
+    ],
+)
+def test_a_model_of_a_library_of_its_own_answers_as_it_did_where_it_was_trained(
+    lading, environment, tmp_path, case
+):
+    name, requirements, distribution = case
+    program = Path(__file__).with_name("train_formats.py")
+    subprocess.run([environment(*requirements), program, name, tmp_path], check=True, cwd=tmp_path)
+    packed = lading.json("pack", tmp_path, "-t", "trained:1")
+    assert (packed["report"]["passed"], packed["report"]["matched"]) == (True, 60)
+    bill = lading.json("show", "trained:1")["bill"]
+    assert distribution in {one["name"] for one in bill["environment"]["packages"]}
