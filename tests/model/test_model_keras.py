@@ -111,6 +111,19 @@ def test_what_a_config_names_outside_of_keras_is_a_risk(named, risk, keras):
     assert risk in risks(inspect(path))
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"module": "keras.src.ops.numpy", "class_name": "Add", "config": {}, "registered_name": "Add"},
+        {"module": "keras.quantizers", "class_name": "AbsMaxQuantizer", "config": {}},
+        {"module": "keras.src.layers.core.masking", "class_name": "Masking", "config": {}},
+        {"module": "keras.activations", "class_name": "function", "config": "gelu"},
+    ],
+)
+def test_what_keras_itself_has_is_no_risk(named, keras):
+    assert not inspect(keras(lambda config: config["config"]["layers"].append(named))).risks
+
+
 def test_a_vocabulary_that_is_a_file_is_a_risk(keras):
     layer = {"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}}
     facts = inspect(keras(lambda config: config["config"]["layers"].append(layer)))

@@ -18,6 +18,7 @@ _KINDS = (
     "metrics",
     "optimizers",
     "optimizers.schedules",
+    "quantizers",
     "regularizers",
 )
 _MODULES = frozenset(
@@ -41,7 +42,7 @@ _MODELS = frozenset(
         "keras.src.engine.sequential",
     }
 )
-_LAYERS = re.compile(r"keras\.(?:src\.)?layers(?:\.\w+)+")
+_LAYERS = re.compile(r"keras\.(?:src\.)?(?:layers|ops)(?:\.\w+)+")
 _AT_TOP = frozenset({"DTypePolicy", "FloatDTypePolicy", "Functional", "KerasTensor", "Model", "Sequential"})
 _DATA = frozenset(
     {
