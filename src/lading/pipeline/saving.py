@@ -23,7 +23,8 @@ from lading.core.datatypes import OIP
 from lading.core.errors import Issue, ModelError, SpecError
 from lading.core.model import ModelFacts
 from lading.core.signature import Signature
-from lading.saving import documents, requirements, sample, schema
+from lading.saving import documents, requirements, sample
+from lading.signature import memory
 
 _PATIENCE_S = 600
 
@@ -132,7 +133,7 @@ def _signature(
 ) -> Signature | None:
     if given is not None:
         return given if isinstance(given, Signature) else Signature.from_json(given)
-    found = Signature(schema.fields(few.value), schema.fields(answer)) if few else Signature()
+    found = Signature(memory.fields(few.value), memory.fields(answer)) if few else Signature()
     return found if found.inputs else None
 
 

@@ -64,11 +64,11 @@ def infer(path: Path) -> Inferred:
         )
     try:
         if suffix == ".json":
-            return _of_json(_parsed(_text(path), str(path)))
+            return of_json(_parsed(_text(path), str(path)))
         if suffix in {".jsonl", ".ndjson"}:
             lines = _text(path).splitlines()
             rows = [_parsed(line, f"{path}:{at}") for at, line in enumerate(lines, 1) if line.strip()]
-            return _of_json(rows)
+            return of_json(rows)
         return _of_columns(csv_file.read(path) if suffix == ".csv" else arrow.read(path))
     except UnicodeDecodeError as error:
         raise SpecError(Issue(str(path), f"not UTF-8 at byte {error.start}")) from error
@@ -119,7 +119,8 @@ def _hints(fields: Sequence[Field]) -> Iterator[str]:
         )
 
 
-def _of_json(data: Any) -> Inferred:  # noqa: ANN401 - any JSON value
+def of_json(data: Any) -> Inferred:  # noqa: ANN401 - any JSON value
+    """Infer the fields of plain values: rows, one row, or a request of MLflow's server."""
     try:
         frame = _frame(data)
         if frame is not None:
