@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lading.core.model import Requirement
-from lading.model import catboost, keras, lightgbm, onnx, torch, xgboost
+from lading.model import catboost, keras, lightgbm, onnx, prophet, spacy, torch, xgboost
 from lading.model.flavour import Flavour, Lean
 
 # of these a pickle may have the names: MLflow wraps `predict` in a function of its own, pickled by value
@@ -60,16 +60,6 @@ def asked(names: Iterable[tuple[str, str]], mentions: Iterable[str]) -> Iterator
 def _statsmodels(given: Flavour) -> Lean | None:
     file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
     return Lean("statsmodels", {"file": file}, (given.pandas,)) if file else None
-
-
-def _prophet(given: Flavour) -> Lean | None:
-    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
-    return Lean("prophet", {"file": file}, (given.pandas,)) if file else None
-
-
-def _spacy(given: Flavour) -> Lean | None:
-    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
-    return Lean("spacy", {"file": file}, (given.pandas,)) if file else None
 
 
 def _python_model(given: Flavour) -> Lean | None:
@@ -124,9 +114,9 @@ FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {
     "keras": keras.by_mlflow,
     "lightgbm": lightgbm.by_mlflow,
     "onnx": onnx.by_mlflow,
-    "prophet": _prophet,
+    "prophet": prophet.by_mlflow,
     "pytorch": torch.by_mlflow,
-    "spacy": _spacy,
+    "spacy": spacy.by_mlflow,
     "statsmodels": _statsmodels,
     "tensorflow": keras.by_mlflow,
     "xgboost": xgboost.by_mlflow,

@@ -18,6 +18,7 @@ _MOST_KEPT_BYTES = 64 << 20
 _DEEPEST = 64
 # whole numeric arrays at once; a text without its end stops where the data does
 _TOKEN = re.compile(rb'\[[^\[\]{}"]*\]|"(?:[^"\\]+|\\.)*("?)|[\[\]{}]', re.DOTALL)
+_REST_OF_TEXT = re.compile(rb'(?:[^"\\]+|\\.)*("?)', re.DOTALL)
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _SCALAR = re.compile(rb"[^ \t\r\n,\]}]*")
 _NUMBERS = {b"U": "B", b"i": "b", b"I": "h", b"l": "i", b"L": "q", b"d": "f", b"D": "d"}
@@ -81,6 +82,15 @@ class _Json:
                 return self._data[self._at : self._at + 1]
             self._more()
 
+    def _go_past_text(self, start: int) -> None:
+        """Go past a text of any length, of which the quote before `start` has been read."""
+        self._at = start
+        while match := _REST_OF_TEXT.match(self._data, self._at):
+            self._at = match.end()
+            if match[1]:
+                return
+            self._more()
+
     def _value(self, *, keep: bool) -> bytes:
         """Go past a value; return its text where it is kept."""
         if self._peek() not in b'"[{':
@@ -88,6 +98,11 @@ class _Json:
         depth, kept, size = 0, [], 0
         while True:
             match = _TOKEN.search(self._data, self._at)
+            if match is not None and match[1] == b"" and not keep:
+                self._go_past_text(match.start() + 1)
+                if not depth:
+                    return b""
+                continue
             if match is None or match[1] == b"":
                 # what was searched is done with, but for a text that goes on
                 end = match.start() if match else len(self._data)
