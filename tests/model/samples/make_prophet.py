@@ -32,9 +32,11 @@ text = model_to_json(linear)
 (FOLDER / "prophet_bounded.json").write_text(model_to_json(bounded))
 answers = {}
 for name, model, rows in (("prophet.json", linear, days), ("prophet_bounded.json", bounded, more)):
-    rows = rows.drop(columns="y").iloc[:3]
-    found = json.loads(model.predict(rows).to_json(orient="records", date_format="iso", double_precision=15))
-    split = json.loads(rows.to_json(orient="split", date_format="iso", index=False))
+    asked = rows.drop(columns="y").iloc[:3]
+    said = model.predict(asked)
+    said["ds"] = [one.isoformat() for one in said["ds"]]
+    found = json.loads(said.to_json(orient="records", double_precision=15))
+    split = json.loads(asked.to_json(orient="split", date_format="iso", index=False))
     answers[name] = {"dataframe_split": split}, found
 answers["prophet.pr"] = answers["prophet.json"]
 (FOLDER / "answers.json").write_text(json.dumps(answers))
