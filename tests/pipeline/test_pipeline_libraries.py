@@ -1,4 +1,4 @@
-"""Models that Prophet and spaCy saved, packaged: they answer as the library does."""
+"""Models of Prophet, spaCy and PMML, packaged: they answer as the library, or arithmetic, does."""
 
 import json
 import shutil
@@ -57,3 +57,40 @@ def test_prophets_models_answer_as_prophet_does(name, prophet, packed):
 def test_spacys_pipelines_answer_as_spacy_does(name, spacy, packed):
     folder, answers = spacy
     packed(folder / name, answers[name], **({"code": str(folder / "shouting.py")} if name == "own" else {}))
+
+
+def frame(columns, *rows):
+    return {"dataframe_split": {"columns": columns, "data": rows}}
+
+
+def test_a_regression_in_pmml_is_its_sum(packed):
+    def price(age, rooms, area):
+        return 10.5 - 0.25 * age + 2 * rooms**2 + (3.75 if area == "town" else 0)
+
+    rows = [[4.0, 2, "town"], [10.125, 3, "land"]]
+    said = [{"predicted_price": price(*row)} for row in rows]
+    packed(SAMPLES / "regression.pmml", (frame(["age", "rooms", "area"], *rows), said))
+
+
+def test_a_tree_in_pmml_counts_the_records_of_its_leaves(packed):
+    leaves = {
+        "first": ("low", 8 / 10, 2 / 10),
+        "below": ("low", 3 / 5, 2 / 5),
+        "above": ("high", 1 / 4, 3 / 4),
+    }
+    # a gap of y is filled with 0.5, one of x goes to the first leaf
+    rows = [[1.0, 0.0], [2.0, -1.0], [2.0, None], [None, 3.0]]
+    found = [leaves[one] for one in ("first", "below", "above", "first")]
+    said = [{"kind_is": kind, "p_low": low, "p_high": high} for kind, low, high in found]
+    packed(SAMPLES / "tree.pmml", (frame(["x", "y"], *rows), said))
+
+
+def test_a_scorecard_in_pmml_adds_its_points_and_gives_the_largest_shortfall(packed):
+    def card(department, income):
+        points = {"DEP": 19.0 if department == "marketing" else 5.0, "INC": 3.5 if income < 1000 else 30.0}
+        short = {"DEP": 20 - points["DEP"], "INC": 26 - points["INC"]}
+        return {"score": 100 + sum(points.values()), "reason": max(short, key=short.get)}
+
+    rows = [["marketing", 500], ["it", 2000]]
+    columns = ["department", "income"]
+    packed(SAMPLES / "scorecard.pmml", (frame(columns, *rows), [card(*row) for row in rows]))

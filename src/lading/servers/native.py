@@ -42,6 +42,7 @@ NEEDS = ServerNeeds(
         "lading_runtime.loaders.lightgbm",
         "lading_runtime.loaders.module",
         "lading_runtime.loaders.onnx",
+        "lading_runtime.loaders.pmml",
         "lading_runtime.loaders.prophet",
         "lading_runtime.loaders.python_model",
         "lading_runtime.loaders.pytorch",

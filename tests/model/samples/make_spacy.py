@@ -12,10 +12,11 @@ sys.path.insert(0, str(FOLDER))
 TEXTS = ["a good day", "Worse than ever. Bad."]
 (FOLDER / "shouting.py").write_text(
     "from spacy.language import Language\n\n\n"
-    '@Language.component("shout")\n'
-    "def shout(doc):\n"
-    '    doc.cats = {"loud": float(doc.text.isupper())}\n'
-    "    return doc\n"
+    "class Shout:\n"
+    "    def __call__(self, doc):\n"
+    '        doc.cats = {"loud": float(doc.text.isupper())}\n'
+    "        return doc\n\n\n"
+    'Language.factory("shout", func=lambda nlp, name: Shout())\n'
 )
 BAG = {"@architectures": "spacy.TextCatBOW.v3", "exclusive_classes": True, "ngram_size": 1, "length": 262}
 cats = spacy.blank("en")
