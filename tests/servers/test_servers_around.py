@@ -47,6 +47,14 @@ def test_code_without_a_class_and_a_model_that_is_none_are_refused(server):
         server.needs(PackageSpec(), replace(OWN, format="files"))
 
 
+@pytest.mark.parametrize("server", [BENTOML, COG], ids=["bentoml", "cog"])
+def test_an_estimator_in_a_file_of_skops_is_served_with_the_types_that_it_trusts(server):
+    options = {"file": "model.skops", "serialization": "skops", "trusted_types": ["a.B"]}
+    facts = ModelFacts(Path("model.skops"), "skops", "skops sklearn Ridge", "pickle", options)
+    texts = [one.decode() for one in server.needs(PackageSpec(), facts).files.values()]
+    assert any("'skops', ['a.B']" in one for one in texts)
+
+
 @pytest.mark.parametrize(
     ("body", "is_ready"), [(b'{"status": "READY"}', True), (b'{"status": "STARTING"}', False), (b"", False)]
 )

@@ -106,7 +106,7 @@ def module(facts: ModelFacts) -> bytes:
     """Write the module; SpecError for a model that it cannot load."""
     if facts.format == "mlflow":
         return _MLFLOW.encode()
-    if facts.format != "sklearn" or facts.loader != "pickle":
+    if facts.loader != "pickle":
         what = f"got a model of format {facts.format!r}, expected an MLflow model or an estimator"
         fix = "give the server's own code with 'code' and 'entry: file.py:Class', or take 'lading'"
         raise SpecError(Issue("server", what, fix))
