@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from lading.saving import documents, requirements, sample
 from lading.signature import memory
 
 _PATIENCE_S = 600
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +258,15 @@ def _difference(got: Any, expected: Any) -> str | None:
         if isinstance(one, (int, float)) and isinstance(other, (int, float)):
             if one == one and abs(one - other) > 1e-5 * (1 + abs(other)):  # noqa: PLR0124 - NaN
                 return f"{one!r} instead of {other!r}"
-        elif other is not None and str(one) != str(other):
+        elif other is not None and _text(one) != _text(other):
             return f"{one!r} instead of {other!r}"
     return None
+
+
+def _text(value: Any) -> str:
+    """Return what can be compared: a time to the second, for JSON writes them otherwise than pandas does."""
+    text: str = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return text[:19] if _TIME.match(text) else text
 
 
 def _leaves(value: Any) -> Iterator[Any]:
