@@ -32,6 +32,12 @@ def spacy(tmp_path_factory):
     return trained("make_spacy.py", tmp_path_factory.mktemp("spacy"), "spacy==3.8.18")
 
 
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory):
+    needed = ("torch==2.13.0", "transformers", "sentence-transformers")
+    return trained("make_transformers.py", tmp_path_factory.mktemp("bert"), *needed)
+
+
 @pytest.fixture
 def packed(lading, tmp_path):
     """Package a model with the library's own answers as its example; see them verified."""
@@ -57,6 +63,14 @@ def test_prophets_models_answer_as_prophet_does(name, prophet, packed):
 def test_spacys_pipelines_answer_as_spacy_does(name, spacy, packed):
     folder, answers = spacy
     packed(folder / name, answers[name], **({"code": str(folder / "shouting.py")} if name == "own" else {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "library"), [("labels", "transformers"), ("sentences", "sentence-transformers")]
+)
+def test_transformers_answer_as_their_library_does(name, library, bert, packed):
+    folder, answers = bert
+    packed(folder / name, answers[name], requirements=[library, "torch==2.13.0", "numpy", "pandas<3"])
 
 
 def frame(columns, *rows):

@@ -32,6 +32,7 @@ from lading.model import (
     torch,
     torch_export,
     torchscript,
+    transformers,
     xgboost,
 )
 from lading.model.request import Request
@@ -56,6 +57,8 @@ FORMATS = (
     Format("lightgbm", lightgbm.recognise, lightgbm.inspect),
     Format("catboost", catboost.recognise, catboost.inspect),
     Format("onnx", onnx.recognise, onnx.inspect),
+    Format("sentence_transformers", transformers.recognise_sentences, transformers.inspect_sentences),
+    Format("transformers", transformers.recognise, transformers.inspect),
     Format("torchscript", torchscript.recognise, torchscript.inspect),
     Format("torch_export", torch_export.recognise, torch_export.inspect),
     Format("torch", torch.recognise, torch.inspect),

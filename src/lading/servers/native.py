@@ -46,11 +46,13 @@ NEEDS = ServerNeeds(
         "lading_runtime.loaders.prophet",
         "lading_runtime.loaders.python_model",
         "lading_runtime.loaders.pytorch",
+        "lading_runtime.loaders.sentence_transformers",
         "lading_runtime.loaders.spacy",
         "lading_runtime.loaders.statsmodels",
         "lading_runtime.loaders.table",
         "lading_runtime.loaders.tensorflow",
         "lading_runtime.loaders.torch_program",
+        "lading_runtime.loaders.transformers",
         "lading_runtime.loaders.xgboost",
     ),
 )
