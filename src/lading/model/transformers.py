@@ -1,7 +1,7 @@
 """A folder of Transformers or sentence-transformers in; architecture, task, versions and what is code out.
 
 `config.json` names the architecture, whose last words tell the task of a pipeline; `modules.json` names the
-parts of a sentence-transformer. Code that a folder brings (`auto_map`) is run only where the author allows it.
+parts of a sentence-transformer. Code that a folder brings (`auto_map`) is run only where that is allowed.
 """
 
 from __future__ import annotations
