@@ -13,6 +13,7 @@ from lading.model.symbols import UNKNOWN, Array, Global, Instance, Raw, Symbol, 
 
 _JUDGED = (None, OWN_FUNCTION)
 """Kinds that are listed as risks where they are handed over, and not refused as well."""
+_NO_METHODS = frozenset({"__doc__", "__overloads__"})
 _BASES = frozenset({"object", "dict", "list", "tuple", "str", "int", "float", "set", "frozenset", "bytes"})
 
 
@@ -86,8 +87,8 @@ def build_instance(target: Symbol, state: Symbol) -> None:
 
 
 def _is_dunder(key: object) -> bool:
-    """Tell whether it is a special method's name; a list of TorchScript's that looks like one is none."""
-    return isinstance(key, str) and key.startswith("__") and key.endswith("__") and key != "__overloads__"
+    """Tell whether it is a special method's name: neither a text nor a list of TorchScript's is one."""
+    return isinstance(key, str) and key.startswith("__") and key.endswith("__") and key not in _NO_METHODS
 
 
 def _unknown(_: Global, __: tuple[Symbol, ...]) -> Symbol:

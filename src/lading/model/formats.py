@@ -29,6 +29,7 @@ from lading.model import (
     sklearn,
     skops_model,
     spacy,
+    statsmodels,
     torch,
     torch_export,
     torchscript,
@@ -69,6 +70,7 @@ FORMATS = (
     Format("spacy", spacy.recognise, spacy.inspect),
     Format("safetensors", safetensors.recognise, safetensors.inspect),
     Format("skops", skops_model.recognise, skops_model.inspect),
+    Format("statsmodels", statsmodels.recognise, statsmodels.inspect),
     Format("sklearn", sklearn.recognise, sklearn.inspect),
 )
 """The first that recognises a model inspects it; then those of others are asked, by name."""

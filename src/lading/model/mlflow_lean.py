@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lading.core.model import Requirement
-from lading.model import catboost, keras, lightgbm, onnx, prophet, spacy, torch, xgboost
+from lading.model import catboost, keras, lightgbm, onnx, prophet, spacy, statsmodels, torch, xgboost
 from lading.model.flavour import Flavour, Lean
 
 # of these a pickle may have the names: MLflow wraps `predict` in a function of its own, pickled by value
@@ -55,11 +55,6 @@ def asked(names: Iterable[tuple[str, str]], mentions: Iterable[str]) -> Iterator
     """List what a pickle asks of MLflow: globals, and modules that functions in it may use."""
     yield from (f"{module}.{name}" for module, name in names if module.partition(".")[0] == "mlflow")
     yield from (one for one in mentions if one.partition(".")[0] == "mlflow" and one not in _MENTIONED)
-
-
-def _statsmodels(given: Flavour) -> Lean | None:
-    file = given.file(given.settings.get("data"), given.pyfunc.get("data"))
-    return Lean("statsmodels", {"file": file}, (given.pandas,)) if file else None
 
 
 def _python_model(given: Flavour) -> Lean | None:
@@ -117,7 +112,7 @@ FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {
     "prophet": prophet.by_mlflow,
     "pytorch": torch.by_mlflow,
     "spacy": spacy.by_mlflow,
-    "statsmodels": _statsmodels,
+    "statsmodels": statsmodels.by_mlflow,
     "tensorflow": keras.by_mlflow,
     "xgboost": xgboost.by_mlflow,
 }
