@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lading.model import inspect
 from training import environment
 
 SAMPLES = Path(__file__).parents[1] / "model" / "samples"
@@ -108,3 +109,12 @@ def test_a_scorecard_in_pmml_adds_its_points_and_gives_the_largest_shortfall(pac
     rows = [["marketing", 500], ["it", 2000]]
     columns = ["department", "income"]
     packed(SAMPLES / "scorecard.pmml", (frame(columns, *rows), [card(*row) for row in rows]))
+
+
+def test_results_of_statsmodels_predict_what_their_parameters_say(packed):
+    # statsmodels 0.15 itself gave these, for the rows below
+    said = [{"0": 2.661610685227335}, {"0": 2.179255461017926}]
+    model = SAMPLES / "statsmodels-ols.pkl"
+    allowed = [one.name for one in inspect(model).risks]
+    rows = frame(["const", "a", "b"], [1.0, 0.5, 0.25], [1.0, 2.0, -1.0])
+    packed(model, (rows, said), allow_unsafe=allowed)
