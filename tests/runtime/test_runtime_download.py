@@ -5,9 +5,11 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -19,7 +21,7 @@ from moto.server import ThreadedMotoServer
 
 from engines import PASSWORD, USER
 from lading_runtime.download import __main__ as launcher
-from lading_runtime.download import place, transfer
+from lading_runtime.download import place, transfer, view
 from lading_runtime.download.failure import FetchError
 from lading_runtime.download.registry import Repository
 from lading_runtime.download.sources import open_source
@@ -418,3 +420,31 @@ def s3(monkeypatch):
     yield address, client
     client.close()
     server.stop()
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_script_finds_its_model_in_a_folder_without_links(tmp_path, elsewhere):
+    """MLflow takes a link for an escape; files of a volume, which cannot be linked to, are copied."""
+    shared = Path("/dev/shm") if elsewhere else tmp_path
+    cached = Path(tempfile.mkdtemp(dir=shared))
+    try:
+        (cached / "data").mkdir()
+        (cached / "MLmodel").write_text("flavors: {}")
+        (cached / "data" / "weights").write_bytes(b"1234")
+        (tmp_path / "1").mkdir()
+        (tmp_path / "1" / "model").symlink_to(cached)
+        folder = view.real({view.VARIABLE: str(tmp_path / "1")}, str(tmp_path / "links"))
+        found = Path(folder, "model", "data", "weights")
+        assert found.read_bytes() == b"1234"
+        assert found.resolve() == found
+        assert found.samefile(cached / "data" / "weights") == (not elsewhere)
+        assert [names for _, _, names in os.walk(folder)] == [[], ["MLmodel"], ["weights"]]
+    finally:
+        shutil.rmtree(cached)
+
+
+def test_a_model_that_is_no_link_stays_where_it_is(tmp_path):
+    (tmp_path / "1" / "model").mkdir(parents=True)
+    for environ in ({}, {view.VARIABLE: str(tmp_path / "1")}, {view.VARIABLE: str(tmp_path / "none")}):
+        assert view.real(environ, str(tmp_path / "links")) is None
+    assert not (tmp_path / "links").exists()

@@ -18,7 +18,7 @@ if __package__ in {None, ""}:  # run by path: the package is found by its locati
 
 from lading_runtime import log
 from lading_runtime.bill import DEFAULT_PATH
-from lading_runtime.download import place, wanted
+from lading_runtime.download import place, view, wanted
 from lading_runtime.download.failure import FetchError
 from lading_runtime.download.transfer import Progress
 
@@ -139,6 +139,8 @@ def main(arguments: list[str]) -> int:
     if command:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         variables = {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)}
+        if folder := view.real(variables):
+            variables[view.VARIABLE] = folder
         try:
             os.execvpe(command[0], command, variables)  # noqa: S606 - the image's own
         except OSError as error:

@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, Optional
 
 from lading_runtime.azureml import deadline, modules, script
+from lading_runtime.download import view
 from lading_runtime.loaders import answering
 from lading_runtime.typed.call import HEADERS, Call
 
@@ -44,6 +45,8 @@ def load(path: str, options: Mapping[str, Any]) -> answering.Routine:
     os.chdir(str(code["path"]))  # where its author ran it
     place = os.path.join(str(code["path"]), file)  # noqa: PTH118
     script.prepare(os.path.dirname(place))  # noqa: PTH120
+    if folder := view.real(os.environ):
+        os.environ[view.VARIABLE] = folder
     modules.install()
     module = _import(place)
     function, begin, batch = _find(module, file, name, path)
