@@ -69,6 +69,7 @@ def test_a_file_imports_what_its_environment_has(path):
     room = path.relative_to(ROOT).parts[0]
     needs = {
         "compile": COMPILERS_NEED,
+        "convert.py": {*LOADERS_NEED, "safetensors", "skl2onnx"},
         "download": {"obstore"},
         "front": FRONT_NEEDS,
         "router": FRONT_NEEDS,
