@@ -236,7 +236,7 @@ def tree(tmp_path_factory):
     ids=["crash", "memory", "timeout", "nothing", "nonsense"],
 )
 def test_a_compiler_that_fails_leaves_the_model_to_answer(lading, tree, monkeypatch, script, said):
-    monkeypatch.setattr(forms, "_SCRIPT", script)
+    monkeypatch.setattr(forms, "SCRIPT", script)
     monkeypatch.setattr(forms, "_LIMIT_S", 1.0)
     monkeypatch.setattr(forms, "_LOAD_S", 0.0)
     told = []
