@@ -211,12 +211,13 @@ def test_nothing_to_scan_is_told(tmp_path):
 SAMPLES = Path(__file__).parents[1] / "model" / "samples"
 
 
-def test_networks_are_followed_as_packing_follows_them():
+def test_models_of_every_format_are_followed_as_packing_follows_them():
     found = look(SAMPLES)
     assert {(one.rule.id, one.file) for one in found.findings} == {
         ("keras-code", "lambda.h5"),
         ("keras-code", "lambda.keras"),
         ("pickle-name", "net.pth"),
+        ("pickle-name", "statsmodels-ols.pkl"),
     }
     assert found.files > 20
 

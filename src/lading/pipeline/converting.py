@@ -25,6 +25,7 @@ from lading.layers.forms import SCRIPT
 from lading.pipeline import bases, plan, run, summary
 from lading.pipeline.compiling import rows_of
 from lading.pipeline.context import Context, keeping
+from lading.pipeline.leaves import leaves
 from lading.pipeline.locking import lock_facts
 from lading.pipeline.pack import Builder, Built, seal_images
 
@@ -260,7 +261,7 @@ def _request(rows: list[list[Any]], signature: Signature | None) -> dict[str, An
 
 
 def _largest(got: Any, expected: Any, tolerance: float) -> float:  # noqa: ANN401 - any JSON values
-    ours, theirs = list(_leaves(got)), list(_leaves(expected))
+    ours, theirs = list(leaves(got)), list(leaves(expected))
     if len(ours) != len(theirs):
         what = f"answers {len(ours)} values, the original {len(theirs)}"
         raise VerifyError(Issue("the converted model", what))
@@ -276,14 +277,6 @@ def _largest(got: Any, expected: Any, tolerance: float) -> float:  # noqa: ANN40
         fix = "take another form, or allow more with --tolerance"
         raise VerifyError(Issue("the converted model", what, fix))
     return largest
-
-
-def _leaves(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(value, (dict, list)):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(one)
-    else:
-        yield value
 
 
 def _place(made: Path, target: Path) -> None:

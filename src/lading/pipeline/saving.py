@@ -24,6 +24,7 @@ from lading.core.datatypes import OIP
 from lading.core.errors import Issue, ModelError, SpecError
 from lading.core.model import ModelFacts
 from lading.core.signature import Signature
+from lading.pipeline.leaves import leaves
 from lading.saving import documents, requirements, sample
 from lading.signature import memory
 
@@ -251,7 +252,7 @@ def _tensor(array: Any) -> tuple[str | None, list[int], bytes, dict[str, str]]:
 
 def _difference(got: Any, expected: Any) -> str | None:
     """Compare leaf by leaf, however rows are held; return the first that differs by more than rounding."""
-    ours, theirs = list(_leaves(got)), list(_leaves(expected))
+    ours, theirs = list(leaves(got)), list(leaves(expected))
     if len(ours) != len(theirs):
         return f"{len(ours)} values instead of {len(theirs)}"
     for one, other in zip(ours, theirs, strict=True):
@@ -267,14 +268,3 @@ def _text(value: Any) -> str:
     """Return what can be compared: a time to the second, for JSON writes them otherwise than pandas does."""
     text: str = value.isoformat() if hasattr(value, "isoformat") else str(value)
     return text[:19] if _TIME.match(text) else text
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, Mapping):
-        for one in value.values():
-            yield from _leaves(one)
-    elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _leaves(one)
-    else:
-        yield value
