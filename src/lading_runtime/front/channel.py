@@ -43,10 +43,11 @@ class Channel(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         """The worker is gone, or `close` was called."""
+        self._transport = None  # uvloop's raise where one is written to that has ended
         self._on_end()
 
     def send(self, parts: Sequence[wire.Buffer]) -> None:
-        """Write one message."""
+        """Write one message, to nobody where the worker is gone."""
         if self._transport is not None:
             self._transport.writelines(parts)
 
