@@ -6,25 +6,9 @@ import pytest
 
 from lading.core.errors import Issue, LockError
 from lading.core.platform import Platform
-from lading.lock import resolve
 
 BOTH = (Platform.parse("linux/amd64"), Platform.parse("linux/arm64"))
 X86, ARM = "cp311-cp311-manylinux_2_17_x86_64", "cp311-cp311-manylinux_2_17_aarch64"
-
-
-@pytest.fixture
-def lock_of(offline_environ, fetch, resolve_base, bring_python):
-    def run(question, **more):
-        return resolve(
-            question,
-            fetch=fetch,
-            resolve_base=resolve_base,
-            bring_python=bring_python,
-            environ=offline_environ,
-            **more,
-        )
-
-    return run
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from training import environment
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = [
@@ -27,16 +28,6 @@ MLFLOWS = ("mlflow==2.22.5", "mlflow==3.17.2")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-def environment(folder, *requirements):
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    # a CPU build of torch may lie where pip is told to look
-    more = [f"--find-links={one}" for one in os.environ.get("PIP_FIND_LINKS", "").split()]
-    env = {**os.environ, "VIRTUAL_ENV": str(folder)}
-    subprocess.run([uv, "pip", "install", "--quiet", *more, *requirements], check=True, env=env)
-    return folder / "bin" / "python"
-
-
 def run(python, program, folder):
     environ = {**os.environ, "KERAS_BACKEND": "torch", "PYTHONPATH": str(ROOT / "src")}
     command = [python, Path(__file__).with_name(program), folder]
@@ -50,7 +41,7 @@ def run(python, program, folder):
 def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "models"
     folder.mkdir()
-    python = environment(folder.parent / "env", str(ROOT), *LIBRARIES)
+    python = environment(folder.parent / "env", str(ROOT), *LIBRARIES) / "bin/python"
     told = run(python, "save_all.py", folder)
     assert "FAILED" not in told, told
     return folder
@@ -58,8 +49,8 @@ def saved(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=MLFLOWS)
 def answers(request, saved, tmp_path_factory):
-    python = environment(tmp_path_factory.mktemp("mlflow") / "env", request.param, *LIBRARIES)
-    return json.loads(run(python, "load_all.py", saved).splitlines()[-1])
+    folder = environment(tmp_path_factory.mktemp("mlflow") / "env", request.param, *LIBRARIES)
+    return json.loads(run(folder / "bin/python", "load_all.py", saved).splitlines()[-1])
 
 
 def leaves(value):

@@ -104,6 +104,11 @@ class InflatingStream:
         return ModelError(Issue(self._name, what, fix))
 
 
+def plausible_bytes(packed_bytes: int) -> int:
+    """Tell how much may come out of so many bytes: a small file can hold any amount."""
+    return _ALWAYS_PLAUSIBLE_BYTES + _PLAUSIBLE_RATIO * packed_bytes
+
+
 def compression(first_bytes: bytes) -> str | None:
     """Name the compressor of a file that begins so, None where it is none of joblib's."""
     return next((name for magic, name in _MAGICS.items() if first_bytes.startswith(magic)), None)
@@ -126,8 +131,7 @@ def open_source(path: Path, name: str) -> Iterator[tuple[Source, str | None]]:
         if compressor is None:
             yield Source(PlainStream(file), name, size_bytes), None
             return
-        limit = _ALWAYS_PLAUSIBLE_BYTES + _PLAUSIBLE_RATIO * size_bytes
-        stream = InflatingStream(file, _inflater(compressor, name), name, limit)
+        stream = InflatingStream(file, _inflater(compressor, name), name, plausible_bytes(size_bytes))
         yield Source(stream, name, size_bytes), compressor
 
 

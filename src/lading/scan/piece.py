@@ -10,10 +10,8 @@ from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFile
+from lading.model.compression import plausible_bytes
 
-ALWAYS_PLAUSIBLE_BYTES = 1 << 30
-PLAUSIBLE_RATIO = 256
-"""How much may come out of an archive: a small one can hold any amount."""
 _CHUNK_BYTES = 1 << 20
 
 
@@ -48,7 +46,7 @@ class Piece:
     def limit_bytes(self, packed_bytes: int | None = None) -> int:
         """Tell how much may plausibly come out of it, or of so many bytes of it."""
         packed = self.size_bytes if packed_bytes is None else min(packed_bytes, self.size_bytes)
-        return ALWAYS_PLAUSIBLE_BYTES + PLAUSIBLE_RATIO * packed
+        return plausible_bytes(packed)
 
 
 @contextmanager
