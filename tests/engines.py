@@ -6,10 +6,12 @@ where its tool is not there; what it starts it ends by process id.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
 import os
+import secrets
 import shutil
 import socket
 import struct
@@ -82,10 +84,16 @@ def require(name: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """Ask the kernel for a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port of loopback that nobody has, and that stays free until it is listened on.
+
+    It lies below those that the kernel hands out: a port of the kernel's choice may be any client's, or any
+    server's of another test, by the time that a server which loads first binds it.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(is_ready: Callable[[], bool], server: subprocess.Popen[bytes], log: Path) -> None:

@@ -2,11 +2,11 @@
 
 import os
 import random
-import socket
 import time
 
 import pytest
 
+from engines import free_port
 from lading.core.digest import Digest
 from lading.core.endpoint import Deployment, Endpoint
 from lading.deploy.folder import Folder
@@ -80,12 +80,6 @@ def test_a_dry_run_foresees_every_byte(own, flags):
     assert before - on_disk(lading.home / "store/blobs") - on_disk(lading.home / "cache") == freed["bytes"]
     assert freed["bytes"] > 20e6
     assert lading.json("gc", *flags)["bytes"] == 0
-
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def ask(port):

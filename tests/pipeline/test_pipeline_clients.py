@@ -67,6 +67,9 @@ def serving(lading, *references, predictions=None):
     process = lading.start("serve", *references, "--port", port, *more)
     try:
         wait_for(f"http://127.0.0.1:{port}/v2/health/ready", process)
+        if more:  # gRPC listens after HTTP
+            with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+                grpc.channel_ready_future(channel).result(60)
         yield Served(port, grpc_port, predictions)
     finally:
         process.terminate()

@@ -4,7 +4,6 @@ import base64
 import gzip
 import hashlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -54,9 +53,7 @@ def feed(tmp_path_factory):
     smith.wheel("greeting", "1.0")
     digest = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()  # as Apache has it
     (folder / "users").write_text(f"{USER}:{{SHA}}{digest}\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = engines.free_port()
     command = [sys.executable, "-m", "pypiserver", "run", "-i", "127.0.0.1", "-p", str(port)]
     command += ["-P", str(folder / "users"), "-a", "list,download,update", "--disable-fallback"]
     with (folder / "log").open("wb") as log:

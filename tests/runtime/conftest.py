@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from engines import free_port as find
+
 JSON = {"content-type": "application/json"}
 
 
@@ -217,12 +219,6 @@ def iris_signature(iris):
 @pytest.fixture(scope="session")
 def free_port():
     """Return a function that names a port of loopback nobody listens on."""
-
-    def find():
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
-
     return find
 
 

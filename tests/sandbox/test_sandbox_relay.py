@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from engines import free_port
 from lading.sandbox import relayed
 
 SERVER = """
@@ -20,12 +21,6 @@ class Echo(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()
 """
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture
