@@ -12,7 +12,7 @@ from lading.pipeline.foreign import Foreign, listed, look
 from lading.pipeline.fsck import fsck
 from lading.pipeline.locking import Locked, lock
 from lading.pipeline.login import login, logout
-from lading.pipeline.pack import Packed, pack
+from lading.pipeline.pack import pack
 from lading.pipeline.plan import facts_json, inspect, plan
 from lading.pipeline.rebuild import Checked, check, rebuild
 from lading.pipeline.remote import tags
@@ -20,6 +20,7 @@ from lading.pipeline.run import verify_package
 from lading.pipeline.scanning import look_for_code, sarif
 from lading.pipeline.score import Wanted as WantedScores
 from lading.pipeline.score import score
+from lading.pipeline.sealing import Packed
 from lading.pipeline.serve import serve, serve_several
 from lading.pipeline.shelf import Package, export, find, remove, tag, untag
 from lading.pipeline.summary import of_facts as describe

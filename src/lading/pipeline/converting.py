@@ -27,7 +27,8 @@ from lading.pipeline.compiling import rows_of
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.leaves import leaves
 from lading.pipeline.locking import lock_facts
-from lading.pipeline.pack import Builder, Built, seal_images
+from lading.pipeline.pack import Builder
+from lading.pipeline.sealing import Built, seal_images
 
 Way = Literal["skops", "onnx", "pt2", "safetensors"]
 _LIMIT_S = 900.0

@@ -21,8 +21,9 @@ from lading.core.spec import Example
 from lading.pipeline import assets, shelf, transfer
 from lading.pipeline.assets import Found
 from lading.pipeline.context import Context, in_full, keeping
-from lading.pipeline.pack import Packed, pack
+from lading.pipeline.pack import pack
 from lading.pipeline.packaging import Composed, compose, repository
+from lading.pipeline.sealing import Packed
 from lading.pipeline.supplied import IMAGES
 from lading.spec.azureml import package as azure
 from lading.spec.azureml import text
