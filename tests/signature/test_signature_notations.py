@@ -240,3 +240,63 @@ def test_a_schema_of_torchscript_is_read():
 def test_what_is_no_signature_is_refused(name, document, expected):
     with pytest.raises(ModelError, match=expected):
         NOTATIONS[name].read(document, "document")
+
+
+def told(schema):
+    """Read a schema of columns; return them, and what is lost."""
+    read = NOTATIONS["json-schema"].read(schema, "schema")
+    return read.value.inputs, [str(one) for one in read.losses]
+
+
+def test_a_schema_that_holds_itself_twice_is_read_at_once():
+    reference = {"anyOf": [{"$ref": "#/$defs/A%20Tree"}, {"type": "null"}]}
+    tree = {"type": "object", "properties": {"left": reference, "right": reference}}
+    fields, losses = told({"$ref": "#/$defs/A%20Tree", "$defs": {"A Tree": tree}})
+    assert [(one.name, one.type) for one in fields] == [("left", "any"), ("right", "any")]
+    assert losses == [
+        f"inputs.{side}: #/$defs/A%20Tree holds itself, and may be any value" for side in ("left", "right")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "loss"),
+    [
+        ({"type": ["integer", "null"]}, "inputs.a: null is not taken"),
+        (
+            {"type": "object", "additionalProperties": {"type": ["integer", "null"]}},
+            "inputs.a.*: null is not",
+        ),
+        ({"type": "array", "items": [{"type": "integer"}]}, "inputs.a: its items have types of their own"),
+        ({"type": "integer", "format": "uint8"}, "inputs.a: format 'uint8' is not held to"),
+        (False, "inputs.a: False is no schema"),
+    ],
+)
+def test_what_a_column_of_a_schema_cannot_say_is_told(column, loss):
+    _, losses = told({"type": "object", "properties": {"a": column}})
+    assert losses[0].startswith(loss)
+
+
+def test_what_a_schema_holds_all_of_its_columns_to_is_told():
+    _, losses = told({"properties": {"a": {}}, "required": ["b"], "additionalProperties": False, "if": {}})
+    assert losses == [
+        "inputs: if {} is not held to",
+        "inputs: columns besides those that are named are passed over",
+        "inputs: that 'b' has to be there is not held to",
+    ]
+
+
+def test_an_object_of_several_parts_has_the_columns_of_all():
+    base = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    more = {"properties": {"b": {"type": "string"}}}
+    fields, losses = told({"allOf": [{"$ref": "#/$defs/Base"}, more], "$defs": {"Base": base}})
+    assert [(one.name, one.type, one.required) for one in fields] == [
+        ("a", "long", True),
+        ("b", "string", False),
+    ]
+    assert losses == []
+
+
+@pytest.mark.parametrize("wrong", [{"required": 5}, {"enum": 5}, {"properties": [1]}, {"anyOf": {}}])
+def test_a_keyword_that_is_not_what_it_has_to_be_is_an_issue(wrong):
+    with pytest.raises(ModelError, match="which no schema has"):
+        told({"type": "object", "properties": {"a": {}}, **wrong})
