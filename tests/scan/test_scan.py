@@ -19,6 +19,7 @@ import joblib
 import numpy as np
 import onnx
 import pytest
+import skops.io as skops
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
@@ -63,6 +64,12 @@ def array(value):
     return out.getvalue()
 
 
+def respelt(descr):
+    """Return an array of objects whose type is written as numpy reads it and does not write it."""
+    header = repr({"descr": descr, "fortran_order": False, "shape": (1,)}).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + EVIL
+
+
 def zstd(data):
     if sys.version_info >= (3, 14):
         from compression import zstd as library
@@ -96,6 +103,12 @@ HIDES = {
     "zstd": zstd(EVIL),
     "npy": array(OBJECTS),
     "npz": zipped(array(OBJECTS), name="a.npy"),
+    "npy, its type spelt otherwise": respelt("object"),
+    "npy, its type within another": respelt([("a", "object")]),
+    "npy, behind another": array(np.zeros(3)) + array(OBJECTS),
+    "npy, a pickle behind it": array(np.array([("a", 1)], dtype=[("x", "U1"), ("y", "i2", (1,))])) + EVIL,
+    "tar behind a tar": tarred(b"hello") + tarred(EVIL),
+    "tar behind blocks of zeros": bytes(1024) + tarred(EVIL),
     "joblib array": None,
 }
 
@@ -124,9 +137,12 @@ def test_what_is_fine_passes(tmp_path):
     (tmp_path / "notes.json").write_text('{"auto_map": null}')
     (tmp_path / "model.pmml").write_text('<?xml version="1.0"?><PMML version="4.4"/>')
     (tmp_path / "empty.pkl").touch()
+    (tmp_path / "data.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "notes.txt").write_text("BZ is short for Belize")
+    (tmp_path / "own.json").write_text('{"class_name": "Boat", "fields": [{"class_name": "os.system"}]}')
     found = look(tmp_path)
     assert found.passed, found.findings
-    assert found.files == 12
+    assert found.files == 15
 
 
 @given(st.binary(max_size=400))
@@ -143,6 +159,15 @@ def encrypted():
     return bytes(data)
 
 
+def unlisted():
+    data = zipped(EVIL)
+    directory = data.index(b"PK\x01\x02")
+    second = data.index(b"PK\x01\x02", directory + 1)
+    end = data.index(b"PK\x05\x06")
+    numbers = struct.pack("<HHII", 1, 1, end - second, directory)
+    return data[:directory] + data[second:end] + data[end : end + 8] + numbers + b"\0\0"
+
+
 def deep():
     data = EVIL
     for _ in range(12):
@@ -157,6 +182,8 @@ UNREADABLE = {
     "cut short": EVIL[:-3],
     "begins as a zip": zipped(EVIL)[:-30],
     "archives within archives": deep(),
+    "its directory does not list": unlisted(),
+    "shape": array(np.zeros(3)).replace(b"(3,), ", b"(-3,),", 1),
     "header": b"\x93NUMPY\x01\x00" + struct.pack("<H", 9) + b"{'descr':",
     "implausible": zipped(b"\x80\x04" + bytes(1 << 20), compression=zipfile.ZIP_DEFLATED),
 }
@@ -202,6 +229,31 @@ def test_a_policy_allows_and_denies_by_global_and_by_digest(tmp_path):
     assert [(one.rule.id, one.name) for one in denied.findings] == [("denied", "collections.OrderedDict")]
 
 
+def test_a_policy_allows_no_file_for_its_name(tmp_path):
+    (tmp_path / "mine.pkl").write_bytes(pickle.dumps(1)[:-1] + b"\xff")
+    assert not look(tmp_path, Policy(allow_globals=("mine.*",))).passed
+
+
+def test_a_policy_denies_what_a_checkpoint_or_a_skops_file_names(tmp_path):
+    denied = look(SAMPLES / "state.pth", Policy(deny_globals=("collections.*",))).findings
+    assert [(one.rule.id, one.name) for one in denied] == [("denied", "collections.OrderedDict")]
+    skops.dump(LogisticRegression(), tmp_path / "a.skops")
+    name = "sklearn.linear_model._logistic.LogisticRegression"
+    denied = look(tmp_path, Policy(deny_globals=(name,))).findings
+    assert [(one.rule.id, one.name) for one in denied] == [("denied", name)]
+
+
+def test_links_that_lead_elsewhere_are_followed(tmp_path):
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (elsewhere / "evil").write_bytes(EVIL)
+    (here := tmp_path / "here").mkdir()
+    (here / "model.pkl").symlink_to(elsewhere / "evil")
+    assert {(one.file, one.name) for one in look(here).findings} == {("model.pkl", SYSTEM)}
+    (here / "model.pkl").unlink()
+    (here / "folder").symlink_to(elsewhere)
+    assert [(one.rule.id, one.file) for one in look(here).findings] == [("unreadable", "folder")]
+
+
 def test_nothing_to_scan_is_told(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(ModelError):
@@ -222,6 +274,93 @@ def test_models_of_every_format_are_followed_as_packing_follows_them():
     assert found.files > 20
 
 
+def rewritten(drop=(), comment=b"", **more):
+    """Return the sample with a Lambda, zipped otherwise, as Keras loads it all the same."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(SAMPLES / "lambda.keras") as source, zipfile.ZipFile(out, "w") as target:
+        for entry in source.infolist():
+            if entry.filename not in drop:
+                target.writestr(entry, source.read(entry))
+        for name, data in more.items():
+            target.writestr(name, data)
+        target.comment = comment
+    return out.getvalue()
+
+
+def config():
+    with zipfile.ZipFile(SAMPLES / "lambda.keras") as archive:
+        return archive.read("config.json")
+
+
+def user_block():
+    data = (SAMPLES / "lambda.h5").read_bytes()
+    return bytes(1024) + data
+
+
+LAMBDAS = {
+    "with a comment": rewritten(comment=b"hello"),
+    "without metadata": rewritten(drop=("metadata.json",)),
+    "behind something": b"#!/bin/sh\n" + rewritten(),
+    "its config alone": config(),
+    "its config, among others": json.dumps({"a": [json.loads(config())]}).encode(),
+    "its config, in UTF-16": config().decode().encode("utf-16"),
+    "HDF5 with a user block": user_block(),
+}
+
+
+@pytest.mark.parametrize("way", LAMBDAS)
+def test_code_in_a_network_of_keras_is_found_however_it_lies(tmp_path, way):
+    (tmp_path / "model").write_bytes(LAMBDAS[way])
+    assert "lambda" in {one.name for one in look(tmp_path).findings if one.rule.id == "keras-code"}
+
+
+def test_what_a_network_is_trained_by_is_looked_at_too(tmp_path):
+    loss = {"module": "shutil", "class_name": "function", "config": "rmtree", "registered_name": "function"}
+    model = {"class_name": "Sequential", "module": "keras", "config": {}, "compile_config": {"loss": loss}}
+    (tmp_path / "config.json").write_text(json.dumps(model))
+    assert [one.name for one in look(tmp_path).findings] == ["shutil.rmtree"]
+
+
+def test_types_of_skops_are_told(tmp_path):
+    skops.dump([Evil(), os.system], tmp_path / "a.skops")
+    found = {(one.rule.id, one.name) for one in look(tmp_path).findings}
+    assert found == {("skops-type", SYSTEM), ("skops-type", f"{Evil.__module__}.Evil")}
+
+
+def field(number, data):
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+NODE = field(1, b"n") + field(2, b"Identity") + field(2, b"PyFunc")
+META = field(1, field(4, b"serve")) + field(2, field(1, NODE))
+GRAPHS = {
+    "saved_model.pb": field(2, META) + b"\x08\x01",
+    "frozen.pb": field(1, NODE),
+    "model.ckpt.meta": META,
+    "saved_model.pbtxt": b'meta_graphs { graph_def { node { name: "n" op: "PyFunc" } } }',
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_graph_of_tensorflow_is_followed_in_any_form(tmp_path, name):
+    """Of a field that is there twice, readers take the last; their order is anybody's."""
+    (tmp_path / name).write_bytes(GRAPHS[name])
+    (tmp_path / "model.zip").write_bytes(zipped(GRAPHS[name], name=name))
+    found = {(one.rule.id, one.name, one.file) for one in look(tmp_path).findings}
+    assert found == {("tensorflow-op", "PyFunc", one) for one in (name, "model.zip")}
+
+
+def test_a_pickle_by_the_name_of_a_graph_is_a_pickle(tmp_path):
+    (tmp_path / "frozen.pb").write_bytes(EVIL)
+    assert [one.name for one in look(tmp_path).findings] == [SYSTEM]
+
+
+def test_code_beside_a_savedmodel_of_keras_is_found(tmp_path):
+    layer = b'{"class_name": "Lambda", "config": {"function": {"class_name": "__lambda__", "config": {}}}}'
+    (tmp_path / "keras_metadata.pb").write_bytes(field(1, field(5, layer)))
+    assert [(one.rule.id, one.name) for one in look(tmp_path).findings] == [("keras-code", "lambda")]
+
+
 def test_code_beside_the_weights_of_a_checkpoint_is_found(tmp_path):
     """What PyTorch itself would not read is still read by whoever looks into the archive."""
     file = tmp_path / "model.pth"
@@ -232,12 +371,36 @@ def test_code_beside_the_weights_of_a_checkpoint_is_found(tmp_path):
     assert SYSTEM in {one.name for one in look(file).findings}
 
 
-def test_an_operator_of_a_library_of_ones_own_is_told(tmp_path):
+def graph(operator="Tokenise", domain="com.example", weights=None, functions=()):
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    node = helper.make_node("Tokenise", ["x"], ["y"], domain="com.example")
+    node = helper.make_node(operator, ["x"], ["y"], domain=domain)
     ends = [helper.make_tensor_value_info(name, kind, [1]) for name in ("x", "y")]
-    graph = helper.make_graph([node], "g", ends[:1], ends[1:])
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.example", 1)]
-    onnx.save(helper.make_model(graph, opset_imports=opsets), tmp_path / "model.onnx")
+    made = helper.make_graph([node], "g", ends[:1], ends[1:], [weights] if weights else [])
+    return helper.make_model(made, opset_imports=opsets, functions=functions).SerializeToString()
+
+
+def test_an_operator_of_a_library_of_ones_own_is_told(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(graph())
     (finding,) = look(tmp_path).findings
     assert (finding.rule.id, finding.name) == ("onnx-custom-op", "com.example")
+    # readers pass over fields that they do not know
+    (tmp_path / "model.onnx").write_bytes(b"\xa2\x06\x03abc" + graph())
+    assert look(tmp_path).findings == (finding,)
+
+
+def test_a_function_of_a_graph_hides_no_operator_beside_it(tmp_path):
+    helper = onnx.helper
+    inner = [helper.make_node("Identity", ["a"], ["b"])]
+    own = helper.make_function("com.example", "Mine", ["a"], ["b"], inner, [helper.make_opsetid("", 18)])
+    (tmp_path / "model.onnx").write_bytes(graph("Mine", functions=[own]))
+    assert look(tmp_path).passed
+    (tmp_path / "model.onnx").write_bytes(graph("Tokenise", functions=[own]))
+    assert [one.name for one in look(tmp_path).findings] == ["com.example"]
+
+
+def test_weights_of_a_graph_that_lie_elsewhere_are_told(tmp_path):
+    weights = onnx.TensorProto(name="w", data_type=1, dims=[1], data_location=1)
+    weights.external_data.add(key="location", value="../../etc/passwd")
+    (tmp_path / "model.onnx").write_bytes(graph("Identity", "", weights))
+    assert [one.name for one in look(tmp_path).findings] == ["../../etc/passwd"]

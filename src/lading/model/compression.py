@@ -17,9 +17,9 @@ from lading.core.errors import Issue, ModelError
 from lading.model.source import CHUNK_BYTES, PlainStream, Source
 
 _MAGICS = {
-    b"\x78": "zlib",
+    **dict.fromkeys((b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), "zlib"),
     b"\x1f\x8b": "gzip",
-    b"BZ": "bz2",
+    b"BZh": "bz2",
     b"\xfd7zXZ": "xz",
     b"\x5d\x00": "lzma",
     b"\x04\x22\x4d\x18": "lz4",

@@ -2,11 +2,12 @@
 
 Only what stands in the root's object header is read, by the HDF5 File Format Specification (superblocks 0
 to 3, object headers 1 and 2, attributes 1 to 3, global heaps). Of weights nothing is read, and no length is
-trusted.
+trusted. What is in sight but cannot be read, of the texts that Keras makes a model from, is an error.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,19 +16,37 @@ from typing import IO
 from lading.core.errors import Issue, ModelError
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-_ATTRIBUTE, _CONTINUATION = 0x0C, 0x10
+OF_KERAS = ("model_config", "training_config")
+"""The attributes that Keras makes a model from."""
+_ATTRIBUTE, _CONTINUATION, _ATTRIBUTES_INFO = 0x0C, 0x10, 0x15
 _FIXED, _VARYING, _STRING = 3, 9, 1
 _MOST_TEXT_BYTES = 64 << 20
 _MOST_BLOCKS = 1000
 _SHARED = 1
 
 
+def start_of(path: Path) -> int | None:
+    """Tell where a file's HDF5 begins: at its start, or at 512 bytes or twice, four times, … as many."""
+    try:
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            at = 0
+            while at + len(MAGIC) <= size:
+                stream.seek(at)
+                if stream.read(len(MAGIC)) == MAGIC:
+                    return at
+                at = 2 * at or 512
+    except OSError:
+        pass
+    return None
+
+
 def texts(path: Path, name: str) -> Mapping[str, str]:
     """Read the root's attributes that are one text each; raise ModelError where the file is broken."""
     try:
         with path.open("rb") as stream:
-            return _File(stream).attributes()
-    except (ValueError, IndexError, OSError, UnicodeDecodeError) as error:
+            return _File(stream, start_of(path) or 0).attributes()
+    except (ValueError, IndexError, OSError) as error:
         raise ModelError(
             Issue(name, f"is no HDF5 file that can be read: {error}", "save the model again")
         ) from error
@@ -36,9 +55,11 @@ def texts(path: Path, name: str) -> Mapping[str, str]:
 class _File:
     """A file of known sizes of addresses and lengths."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], base: int) -> None:
         self._stream = stream
-        self._size = os.fstat(stream.fileno()).st_size
+        self._base = base
+        self._is_dense = False
+        self._size = os.fstat(stream.fileno()).st_size - base
         start = self._read(0, 128)
         if not start.startswith(MAGIC):
             raise ValueError("it does not begin as one does")
@@ -62,12 +83,18 @@ class _File:
         for name, text in filter(None, map(self._attribute, self._messages())):
             if found.setdefault(name, text) != text:
                 raise ValueError("an attribute is there twice")
+        if self._is_dense and self._has(b"model_config"):
+            raise ValueError("its attributes lie in a heap, which is not followed")
         return found
+
+    def _has(self, name: bytes) -> bool:
+        with mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return data.find(name) >= 0
 
     def _read(self, at: int, count: int) -> bytes:
         if at < 0 or at > self._size:
             raise ValueError("an address leads out of it")
-        self._stream.seek(at)
+        self._stream.seek(self._base + at)
         return self._stream.read(min(count, self._size - at))
 
     def _exactly(self, at: int, count: int) -> bytes:
@@ -98,33 +125,48 @@ class _File:
             if count > _MOST_BLOCKS:
                 raise ValueError("its root has too many parts")
             block = self._exactly(at, size)
-            for kind, data in _split(block, is_new=is_new, ordered=ordered):
+            for kind, data, is_elsewhere in _split(block, is_new=is_new, ordered=ordered):
                 if kind == _CONTINUATION:
                     to = int.from_bytes(data[: self._address], "little")
                     length = int.from_bytes(data[self._address : self._address + self._length], "little")
                     # a new block begins with its name, and ends with a sum
                     blocks.append((to + 4, length - 8) if is_new else (to, length))
+                elif kind == _ATTRIBUTE and is_elsewhere:
+                    self._is_dense = True
                 elif kind == _ATTRIBUTE:
                     yield data
+                elif kind == _ATTRIBUTES_INFO:
+                    at_heap = 2 + (2 if data[1] & 1 else 0)
+                    self._is_dense = data[at_heap : at_heap + self._address] != b"\xff" * self._address
 
     def _attribute(self, data: bytes) -> tuple[str, str] | None:
         version, flags = data[0], data[1]
         name_size, kind_size, space_size = (int.from_bytes(data[at : at + 2], "little") for at in (2, 4, 6))
         at = 9 if version == 3 else 8
         pad = 8 if version == 1 else 1
-        name = data[at : at + name_size].split(b"\0")[0].decode()
+        name = data[at : at + name_size].split(b"\0")[0].decode("utf-8", "replace")
         at += -(-name_size // pad) * pad
         kind = data[at : at + kind_size]
         at += -(-kind_size // pad) * pad
         space = data[at : at + space_size]
         at += -(-space_size // pad) * pad
-        if (version != 1 and flags & _SHARED) or len(kind) < 8 or len(space) < 2 or space[1] != 0:
-            return None
+        found = None
+        if not (version != 1 and flags & _SHARED) and len(kind) >= 8 and len(space) >= 2 and not space[1]:
+            try:
+                found = self._text(kind, data, at)
+            except ValueError:
+                if name in OF_KERAS:
+                    raise
+        if found is None and name in OF_KERAS:
+            raise ValueError(f"{name!r} is stored in a form that is not followed")
+        return None if found is None else (name, found.rstrip(b"\0").decode("utf-8", "replace"))
+
+    def _text(self, kind: bytes, data: bytes, at: int) -> bytes | None:
         if kind[0] & 15 == _FIXED:
             size = int.from_bytes(kind[4:8], "little")
-            return name, data[at : at + size].rstrip(b"\0").decode()
+            return data[at : at + size]
         if kind[0] & 15 == _VARYING and kind[1] & 15 == _STRING:
-            return name, self._heaped(data[at : at + 8 + self._address]).rstrip(b"\0").decode()
+            return self._heaped(data[at : at + 8 + self._address])
         return None
 
     def _heaped(self, reference: bytes) -> bytes:
@@ -149,8 +191,8 @@ class _File:
         raise ValueError("a text is not where it should be")
 
 
-def _split(block: bytes, *, is_new: bool, ordered: int) -> Iterator[tuple[int, bytes]]:
-    """List the messages of a block: their kinds and bytes."""
+def _split(block: bytes, *, is_new: bool, ordered: int) -> Iterator[tuple[int, bytes, bool]]:
+    """List the messages of a block: their kinds and bytes, and whether those only say where it is."""
     at = 0
     head = 4 + ordered if is_new else 8
     while at + head <= len(block):
@@ -161,8 +203,9 @@ def _split(block: bytes, *, is_new: bool, ordered: int) -> Iterator[tuple[int, b
                 int.from_bytes(block[at : at + 2], "little"),
                 int.from_bytes(block[at + 2 : at + 4], "little"),
             )
+        flags = block[at + (3 if is_new else 4)]
         at += head
         if at + size > len(block):
             raise ValueError("a message is longer than its block")
-        yield kind, block[at : at + size]
+        yield kind, block[at : at + size], bool(flags & 2)
         at += size

@@ -63,6 +63,42 @@ def is_one(file: ModelFile) -> bool:
     return {_CONFIG, _METADATA} <= names_of(file)
 
 
+def is_hdf5(file: ModelFile) -> bool:
+    """Tell whether a file is HDF5, behind whatever stands before it."""
+    return hdf5.start_of(file.source) is not None
+
+
+def risks(file: ModelFile) -> tuple[Risk, ...]:
+    """List what HDF5 names, to predict and to train; raise ModelError where that cannot be followed."""
+    texts = hdf5.texts(file.source, file.path)
+    try:
+        documents = [json.loads(texts[key]) for key in hdf5.OF_KERAS if key in texts]
+    except (ValueError, RecursionError) as error:
+        what = f"its config cannot be read: {error}"[:300]
+        raise ModelError(Issue(file.path, what, "save it again")) from error
+    found = (risk for one in documents for risk in config_risks(one, file.path, is_one=True))
+    return tuple(dict.fromkeys(found))
+
+
+def config_risks(config: object, where: str, *, is_one: bool = False) -> Iterator[Risk]:
+    """List what a config names, as Keras writes it; of a document of others' only what looks like that."""
+    is_one = is_one or _looks_like_one(config)
+    for one in _objects(config, trains=True):
+        if is_one or (_looks_like_one(one) and not {"module", "registered_name"}.isdisjoint(one)):
+            yield from _risks(where, one, FirstParty())
+        elif _looks_like_one(one):
+            yield from _code(where, one)
+
+
+def code_risks(config: object, where: str) -> Iterator[Risk]:
+    """List the byte code of functions alone."""
+    return (risk for one in _objects(config, trains=True) for risk in _code(where, one))
+
+
+def _looks_like_one(config: object) -> bool:
+    return isinstance(config, dict) and isinstance(config.get("class_name"), str) and "config" in config
+
+
 def recognise(request: Request) -> bool:
     """Tell whether the path is, or holds, a model of Keras, or HDF5, of which `inspect` says more."""
     return any_file(request, lambda file: is_one(file) or _is_hdf5(file))
@@ -167,15 +203,14 @@ def _entry(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     return document
 
 
-def _objects(config: object) -> Iterator[Mapping[str, Any]]:
-    """Visit every object of a config."""
+def _objects(config: object, *, trains: bool = False) -> Iterator[Mapping[str, Any]]:
+    """Visit every object of a config; what it was compiled with is left out when it is loaded to predict."""
     queue = [config]
     while queue:
         one = queue.pop()
         if isinstance(one, dict):
             yield one
-            # what it was compiled with is left out when it is loaded to predict
-            queue.extend(value for key, value in one.items() if key != "compile_config")
+            queue.extend(value for key, value in one.items() if trains or key != "compile_config")
         elif isinstance(one, list):
             queue.extend(one)
 
@@ -186,15 +221,11 @@ def _named(one: Mapping[str, Any]) -> str | None:
 
 def _risks(where: str, one: Mapping[str, Any], first_party: FirstParty) -> Iterator[Risk]:
     """Say what of an object is none of Keras' own that keep numbers."""
-    if one.get("function_type") == "lambda":
-        yield Risk(where, "lambda", "byte code of a function stands in the model, which is run")
+    yield from _code(where, one)
     name = _named(one)
-    if name is None:
+    if name is None or name == "__lambda__":
         return
     module, registered = one.get("module"), one.get("registered_name")
-    if name == "__lambda__":
-        yield Risk(where, "lambda", "byte code of a function stands in the model, which is run")
-        return
     if reads_files(name, one.get("config")):
         yield Risk(where, name, "a layer that reads a file or folder which its config names")
     if name == "function" and isinstance(one.get("config"), str):
@@ -205,6 +236,11 @@ def _risks(where: str, one: Mapping[str, Any], first_party: FirstParty) -> Itera
     elif not is_known(module, name, registered):
         shown = f"{module}.{name}" if isinstance(module, str) else str(registered or name)
         yield Risk(where, shown[:200], "named by the config, and none of Keras' own: ship its module as code")
+
+
+def _code(where: str, one: Mapping[str, Any]) -> Iterator[Risk]:
+    if one.get("function_type") == "lambda" or _named(one) == "__lambda__":
+        yield Risk(where, "lambda", "byte code of a function stands in the model, which is run")
 
 
 def _signature(config: Mapping[str, Any]) -> Signature | None:

@@ -24,11 +24,11 @@ from lading.model.request import Request
 _IR_VERSION, _PRODUCER, _PRODUCER_VERSION, _GRAPH, _OPSET, _FUNCTION = 1, 2, 3, 7, 8, 25
 _OF_MODEL = frozenset({*range(1, 9), 14, 20, 25, 26})
 _NODE, _INITIALIZER, _INPUT, _OUTPUT, _SPARSE = 1, 5, 11, 12, 15
-_ATTRIBUTE, _DOMAIN = 5, 7
+_OPERATOR, _ATTRIBUTE, _DOMAIN = 4, 5, 7
 _OF_ATTRIBUTE = {"tensor": (5, 10), "graph": (6, 11)}
 _NAME, _TYPE, _TENSOR, _OPTIONAL = 1, 2, 1, 9
 _TENSOR_NAME, _EXTERNAL = 8, 13
-_FUNCTION_NODE, _FUNCTION_DOMAIN = 7, 10
+_FUNCTION_NAME, _FUNCTION_NODE, _FUNCTION_DOMAIN = 1, 7, 10
 _BFLOAT16 = 16
 _EXTENSIONS = frozenset({"ai.onnx.contrib", "com.microsoft.extensions"})
 """Operators of the distribution onnxruntime-extensions: tokenizers, decoders of images and sound."""
@@ -45,12 +45,12 @@ _DEEPEST = 30
 class _Told:
     """What the walk has found."""
 
-    domains: dict[str, str] = field(default_factory=dict)
-    """Domains of operators, each with the first operator of it."""
+    domains: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Domains of operators, each with its operators in order."""
     weights: dict[str, int] = field(default_factory=dict)
     """Files of weights, and how far they are read."""
-    own: set[str] = field(default_factory=set)
-    """Domains of functions that the file defines."""
+    own: set[tuple[str, str]] = field(default_factory=set)
+    """Functions that the file defines, by domain and name."""
 
 
 def recognise(request: Request) -> bool:
@@ -92,14 +92,16 @@ def inspect(request: Request) -> ModelFacts:
 
 
 def risks(file: ModelFile) -> tuple[Risk, ...]:
-    """List operators that a library of native code brings; raise ModelError for a broken file."""
+    """List operators of native code, and weights that lie elsewhere; raise ModelError for a broken file."""
     told = _Told()
     try:
         with _mapped(file.source) as data:
             _walk_model(data, told)
     except (ValueError, IndexError, OSError, RecursionError) as error:
         raise ModelError(Issue(file.path, f"is no ONNX file: {error}", "export it again")) from error
-    return tuple(_own_operators(file, told))
+    leads_out = "weights are read from there, which is not beside the model"
+    elsewhere = (Risk(file.path, one, leads_out) for one in sorted(told.weights) if _leads_out(one))
+    return (*_own_operators(file, told), *elsewhere)
 
 
 def signature(path: Path) -> Signature:
@@ -134,7 +136,12 @@ def _mapped(path: Path) -> mmap.mmap:
 
 
 def is_one(file: ModelFile) -> bool:
-    """Tell whether all of a file is fields of a model, with a graph among them."""
+    """Tell whether all of a file is fields of a model, with a graph among them.
+
+    Readers pass over fields that they do not know, so that a file named as one may have some.
+    """
+    if PurePosixPath(file.path).suffix.lower() == ".onnx" and _has_graph(file):
+        return True
     start = start_of(file, 16)
     # a number of one byte, or a text, as the first of them
     if not start or start[0] >> 3 not in _OF_MODEL or start[0] & 7 not in {0, 2}:
@@ -149,6 +156,15 @@ def is_one(file: ModelFile) -> bool:
                 and graph is not None
                 and any(key in {_NODE, _OUTPUT} for key, _ in parts(data, graph))
             )
+    except (ValueError, IndexError, OSError):
+        return False
+
+
+def _has_graph(file: ModelFile) -> bool:
+    try:
+        with _mapped(file.source) as data:
+            graph = part(data, (0, len(data)), _GRAPH)
+            return graph is not None and any(key in {_NODE, _OUTPUT} for key, _ in parts(data, graph))
     except (ValueError, IndexError, OSError):
         return False
 
@@ -197,7 +213,7 @@ def _walk_model(data: Data, told: _Told) -> None:
         if key == _GRAPH:
             _walk(data, span, told, 0)
         elif key == _FUNCTION:
-            told.own.add(text(data, span, _FUNCTION_DOMAIN))
+            told.own.add((text(data, span, _FUNCTION_DOMAIN), text(data, span, _FUNCTION_NAME)))
             for _, node in parts(data, span, _FUNCTION_NODE):
                 _walk_node(data, node, told, 0)
 
@@ -216,7 +232,7 @@ def _walk(data: Data, graph: Span, told: _Told, depth: int) -> None:
 
 
 def _walk_node(data: Data, node: Span, told: _Told, depth: int) -> None:
-    told.domains.setdefault(text(data, node, _DOMAIN), text(data, node, 4))
+    told.domains.setdefault(text(data, node, _DOMAIN), {})[text(data, node, _OPERATOR)] = None
     for _, attribute in parts(data, node, _ATTRIBUTE):
         for key, span in parts(data, attribute):
             if key in _OF_ATTRIBUTE["tensor"]:
@@ -239,12 +255,11 @@ def _lacking(request: Request, file: ModelFile, told: _Told) -> Iterator[Issue]:
     there = {one.path: one for one in request.files}
     folder = PurePosixPath(file.path).parent
     for location, end in told.weights.items():
-        path = PurePosixPath(location.replace("\\", "/"))
-        if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        if _leads_out(location):
             what = f"names weights in {location!r}, which is not beside it"
             yield Issue(file.path, what, "export it again, with its weights in the same folder")
             continue
-        found = there.get(str(folder / path))
+        found = there.get(str(folder / location.replace("\\", "/")))
         if found is None and request.path.is_file():
             what = f"has weights in {location!r} beside it"
             yield Issue(file.path, what, f"point to the folder: {str(request.path.parent)!r}")
@@ -256,9 +271,15 @@ def _lacking(request: Request, file: ModelFile, told: _Told) -> Iterator[Issue]:
             yield Issue(found.path, what, "copy it again")
 
 
+def _leads_out(location: str) -> bool:
+    path = PurePosixPath(location.replace("\\", "/"))
+    return not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]
+
+
 def _own_operators(file: ModelFile, told: _Told) -> Iterator[Risk]:
-    for domain, operator in sorted(told.domains.items()):
-        if domain not in _KNOWN | _EXTENSIONS | told.own:
+    for domain, operators in sorted(told.domains.items()):
+        operator = next((one for one in operators if (domain, one) not in told.own), None)
+        if operator is not None and domain not in _KNOWN | _EXTENSIONS:
             why = f"operators of one's own, such as {operator!r}: a library of native code has to be loaded"
             yield Risk(file.path, domain, why)
 

@@ -49,15 +49,20 @@ def parts(data: Data, span: Span, wanted: int | None = None) -> Iterator[tuple[i
 
 
 def part(data: Data, span: Span, wanted: int) -> Span | None:
-    """Return the first field of a number that has a length."""
-    return next((one for _, one in parts(data, span, wanted)), None)
+    """Return the last field of a number that has a length: of several it is the one that readers take."""
+    last = None
+    for _, one in parts(data, span, wanted):
+        last = one
+    return last
 
 
 def number(data: Data, span: Span, wanted: int) -> int | None:
-    """Return the value of the first field of a number that is a number."""
-    return next(
-        (value for key, value in fields(data, span) if key == wanted and isinstance(value, int)), None
-    )
+    """Return the value of the last field of a number that is a number."""
+    found = None
+    for key, value in fields(data, span):
+        if key == wanted and isinstance(value, int):
+            found = value
+    return found
 
 
 def text(data: Data, span: Span, wanted: int) -> str:

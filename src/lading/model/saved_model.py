@@ -7,6 +7,7 @@ place; of the variables beside it nothing is read.
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -20,7 +21,9 @@ from lading.model.protobuf import Data, Span, fields, number, part, parts, signe
 from lading.model.request import Request
 
 NAME = "saved_model.pb"
-_START = b"\x08\x01\x12"
+_STARTS = (b"\x08", b"\x12")
+"""Its version, or a graph: fields may come in any order."""
+_TEXT_OP = re.compile(rb"""\bop\s*:\s*["']([^"']{1,80})["']""")
 _SERVE, _DEFAULT = "serve", "serving_default"
 _INIT = "__saved_model_init_op"
 # SavedModel
@@ -75,7 +78,9 @@ class Graph:
 
 def is_one(file: ModelFile) -> bool:
     """Tell whether a file is the graph of a SavedModel."""
-    return PurePosixPath(file.path).name == NAME and start_of(file, len(_START)) == _START
+    # within an archive, files are named behind a mark
+    name = PurePosixPath(file.path).name.rpartition("!")[2]
+    return name == NAME and start_of(file, 1) in _STARTS
 
 
 def recognise(request: Request) -> bool:
@@ -133,6 +138,33 @@ def look(file: ModelFile) -> Graph:
         raise ModelError(Issue(file.path, f"is no SavedModel: {error}"[:300], "save it again")) from error
 
 
+def risks(file: ModelFile) -> tuple[Risk, ...]:
+    """List what touches files or runs code; raise ModelError where the graph is broken."""
+    return look(file).risks
+
+
+def is_loose(file: ModelFile) -> bool:
+    """Tell whether it may be a graph of another form: frozen, with its tags alone, or as text."""
+    name = PurePosixPath(file.path).name.rpartition("!")[2]
+    return name.endswith((".pb", ".meta", ".pbtxt")) and name not in {NAME, "fingerprint.pb"}
+
+
+def loose_risks(file: ModelFile) -> tuple[Risk, ...]:
+    """List what such a graph does, as far as it is one."""
+    try:
+        with file.source.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if file.path.endswith(".pbtxt"):
+                ops = {one[1].decode("utf-8", "replace") for one in _TEXT_OP.finditer(data)}
+                found = [risk for op in sorted(ops) for risk in _of_op(op, file.path, saves=True)]
+            elif file.path.endswith(".meta"):
+                found = list(_risks(data, (0, len(data)), file.path))
+            else:
+                found = list(_of_graph(data, (0, len(data)), file.path, set()))
+    except (ValueError, IndexError, OSError):
+        return ()
+    return tuple(dict.fromkeys(found))
+
+
 def _tags(data: Data, span: Span) -> tuple[str, ...]:
     info = part(data, span, _INFO)
     return tuple(data[at:end].decode() for _, (at, end) in parts(data, info, _TAGS)) if info else ()
@@ -172,10 +204,14 @@ def _shape(data: Data, span: Span | None) -> tuple[int, ...]:
 
 def _risks(data: Data, span: Span, where: str) -> Iterator[Risk]:
     """List operators that call Python or touch files, in the graph and in its functions."""
-    graph = part(data, span, _GRAPH)
-    if graph is None:
-        return
-    saving = _saving(data, span, graph)
+    # of several, readers join the parts
+    graphs = [graph for _, graph in parts(data, span, _GRAPH)]
+    saving = {name for graph in graphs for name in _saving(data, span, graph)}
+    for graph in graphs:
+        yield from _of_graph(data, graph, where, saving)
+
+
+def _of_graph(data: Data, graph: Span, where: str, saving: set[str]) -> Iterator[Risk]:
     for key, value in fields(data, graph):
         if key == _NODE and isinstance(value, tuple):
             yield from _of_node(data, value, where, saves=True)
@@ -189,12 +225,16 @@ def _risks(data: Data, span: Span, where: str) -> Iterator[Risk]:
 
 def _of_node(data: Data, node: Span, where: str, *, saves: bool) -> Iterator[Risk]:
     op = text(data, node, _NODE_OP)
+    yield from _of_op(op, where, saves=saves)
+    if op in {"PrintV2", "DebugIdentity", "DebugIdentityV2"} and b"file://" in data[node[0] : node[1]]:
+        yield Risk(where, op, "an operator that writes to a file")
+
+
+def _of_op(op: str, where: str, *, saves: bool) -> Iterator[Risk]:
     if op in _CODE:
         yield Risk(where, op, "an operator that calls code which is not in the graph")
     elif op in _FILES or (op in _OF_SAVERS and not saves):
         yield Risk(where, op, "an operator that reads or writes files when the model is asked")
-    elif op in {"PrintV2", "DebugIdentity", "DebugIdentityV2"} and b"file://" in data[node[0] : node[1]]:
-        yield Risk(where, op, "an operator that writes to a file")
 
 
 def _saving(data: Data, span: Span, graph: Span) -> set[str]:

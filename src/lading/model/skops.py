@@ -60,7 +60,11 @@ class SkopsFile:
 
 def inspect(file: ModelFile) -> SkopsFile:
     """Read the tree of types; raise ModelError where the file is no such zip."""
-    tree = schema(file)
+    return of_schema(schema(file), f"{file.path}:schema.json")
+
+
+def of_schema(tree: dict[str, Any], where: str) -> SkopsFile:
+    """Walk a tree of types."""
     allowed = allowed_names()
     types: set[str] = set()
     modules: set[str] = set()
@@ -79,7 +83,7 @@ def inspect(file: ModelFile) -> SkopsFile:
         types.update(names)
         modules.add(module)
         if why:
-            risks.update({name: Risk(f"{file.path}:schema.json", name, why) for name in names})
+            risks.update({name: Risk(where, name, why) for name in names})
     version = str(tree.get("_skops_version"))
     return SkopsFile(
         str(tree.get("__class__")),

@@ -107,6 +107,9 @@ def _zip(piece: Piece) -> Iterator[Piece | Finding]:
         if len(entries) > _MOST_MEMBERS:
             yield unreadable(piece, piece.name, f"holds more than {_MOST_MEMBERS} members")
             return
+        if _has_unlisted(piece, entries):
+            what = "holds a member that its directory does not list, which there are readers that find"
+            yield unreadable(piece, piece.name, what)
         for entry in entries:
             if entry.is_dir() and not entry.file_size:
                 continue
@@ -122,17 +125,40 @@ def _zip(piece: Piece) -> Iterator[Piece | Finding]:
                 yield unreadable(piece, where, _cut_short(error))
 
 
+def _has_unlisted(piece: Piece, entries: list[zipfile.ZipInfo]) -> bool:
+    """Tell whether another member stands before all that the directory lists, or behind one of them."""
+    starts = {entry.header_offset for entry in entries}
+    if piece.start(4) == b"PK\x03\x04" and 0 not in starts:
+        return True
+    with piece.path.open("rb") as stream:
+        for entry in entries:
+            stream.seek(entry.header_offset)
+            head = stream.read(30)
+            end = entry.header_offset + len(head) + entry.compress_size
+            end += int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
+            stream.seek(end)
+            behind = stream.read(28)
+            # sizes may be told once more, behind the data
+            found = next((at for at in (0, 12, 16, 20, 24) if behind[at : at + 4] == b"PK\x03\x04"), None)
+            if found is not None and end + found not in starts:
+                return True
+    return False
+
+
 def _is_tar(start: bytes) -> bool:
     """Tell by the checksum of the first header, for the oldest archives have no magic number."""
+    blank = len(start) - len(start.lstrip(b"\0"))
+    begins = blank // 512 * 512
     try:
-        tarfile.TarInfo.frombuf(start[:512], "utf-8", "surrogateescape")
+        tarfile.TarInfo.frombuf(start[begins : begins + 512], "utf-8", "surrogateescape")
     except (tarfile.TarError, ValueError):
         return False
     return True
 
 
 def _tar(piece: Piece) -> Iterator[Piece | Finding]:
-    with tarfile.open(piece.path, "r:") as archive:
+    # there are readers that go on behind the end, so that one archive may follow another
+    with tarfile.open(piece.path, "r:", ignore_zeros=True) as archive:
         for count, entry in enumerate(archive, start=1):
             if count > _MOST_MEMBERS:
                 yield unreadable(piece, piece.name, f"holds more than {_MOST_MEMBERS} members")

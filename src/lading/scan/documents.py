@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from lading.core.errors import ModelError
 from lading.core.scan import Finding
@@ -13,7 +11,6 @@ from lading.model.documents import read_yaml
 from lading.scan import rules
 from lading.scan.piece import Piece
 
-_LONGEST_BYTES = 32 << 20
 _NATIVE = {
     b"\x7fELF": "a library or program of Linux",
     b"MZ": "a library or program of Windows",
@@ -43,33 +40,6 @@ def of_xml(piece: Piece) -> Iterator[Finding]:
         yield Finding(rules.XML_ENTITY, piece.file, piece.name, "DOCTYPE", why)
     if head.startswith((b"\xff\xfe<\0", b"\xfe\xff\0<", b"<\0?\0", b"\0<\0?")) and _WIDE_ENTITY.search(head):
         yield Finding(rules.XML_ENTITY, piece.file, piece.name, "DOCTYPE", "declares entities, in UTF-16")
-
-
-def of_json(piece: Piece) -> Iterator[Finding]:
-    """Tell what code a configuration of Transformers' names."""
-    if not piece.last.endswith(".json") or piece.size_bytes > _LONGEST_BYTES:
-        return
-    try:
-        document = json.loads(piece.path.read_bytes())
-    except (ValueError, RecursionError):
-        return
-    auto_map = document.get("auto_map") if isinstance(document, dict) else None
-    for name in sorted(_strings(auto_map)):
-        why = "code that Transformers runs where trust_remote_code is set"
-        yield Finding(rules.REMOTE_CODE, piece.file, piece.name, name, why)
-    pipelines = document.get("custom_pipelines") if isinstance(document, dict) else None
-    for name, one in pipelines.items() if isinstance(pipelines, dict) else ():
-        if isinstance(one, dict) and isinstance(one.get("impl"), str):
-            why = f"code of the pipeline {name!r}, run where trust_remote_code is set"
-            yield Finding(rules.REMOTE_CODE, piece.file, piece.name, one["impl"], why)
-
-
-def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (dict, list)):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _strings(one)
 
 
 def of_mlflow(piece: Piece) -> Iterator[Finding]:

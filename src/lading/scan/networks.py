@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lading.core.errors import ModelError
 from lading.core.model import ModelFile, Risk
-from lading.core.scan import Finding, Rule
+from lading.core.scan import Finding, Policy, Rule
 from lading.model import keras, onnx, saved_model, torch_export, torch_walk, torchscript
 from lading.model.code import FirstParty
 from lading.model.zips import names_of
@@ -30,8 +30,7 @@ class Form:
 
 
 _FORMS = (
-    Form(saved_model.is_one, lambda file: saved_model.look(file).risks, rules.TENSORFLOW_OP),
-    Form(keras.is_one, lambda file: keras.look(file, _OWN).risks, rules.KERAS_CODE),
+    Form(saved_model.is_one, saved_model.risks, rules.TENSORFLOW_OP),
     Form(
         torchscript.is_one,
         lambda file: torchscript.look(file).risks,
@@ -46,6 +45,8 @@ _FORMS = (
         ("data.pkl",),
     ),
     Form(onnx.is_one, onnx.risks, rules.ONNX_OP),
+    # of Keras' other form, which is a zip, the config is looked at by itself
+    Form(keras.is_hdf5, keras.risks, rules.KERAS_CODE),
 )
 
 
@@ -54,13 +55,27 @@ def form_of(piece: Piece) -> Form | None:
     return next((form for form in _FORMS if form.is_one(piece.model_file)), None)
 
 
-def of_network(piece: Piece, form: Form) -> Iterator[Finding]:
+def of_network(piece: Piece, form: Form, policy: Policy) -> Iterator[Finding]:
     """Follow it; what cannot be followed may hide anything."""
     try:
-        for risk in form.risks(piece.model_file):
+        found = form.risks(piece.model_file)
+        for risk in found:
             yield Finding(form.rule, piece.file, risk.where, risk.name, risk.why)
+        if form.rule is rules.PICKLE and policy.deny_globals:
+            # what the list allows, the policy may deny
+            named = torch_walk.follow(piece.model_file, _OWN).walked.names
+            for name in sorted({f"{module}.{one}" for module, one in named} - {risk.name for risk in found}):
+                if policy.denies(name):
+                    yield Finding(rules.DENIED, piece.file, piece.name, name, "denied by the policy")
     except ModelError as error:
         yield unreadable(piece, error.issues[0].where, error.issues[0].what)
+
+
+def of_graph(piece: Piece) -> Iterator[Finding]:
+    """Follow a graph of TensorFlow's that is no SavedModel: frozen, or as text."""
+    if saved_model.is_loose(piece.model_file):
+        for risk in saved_model.loose_risks(piece.model_file):
+            yield Finding(rules.TENSORFLOW_OP, piece.file, risk.where, risk.name, risk.why)
 
 
 def members_followed(piece: Piece, form: Form | None) -> frozenset[str]:

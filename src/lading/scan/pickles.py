@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import math
+import re
 from collections.abc import Iterator
 
 from lading.core.errors import ModelError
@@ -13,10 +15,12 @@ from lading.model.source import Source
 from lading.model.walk import walk_leniently
 from lading.scan import rules
 from lading.scan.archives import unreadable
-from lading.scan.piece import Piece
+from lading.scan.piece import Piece, spooled
 
 _NPY = b"\x93NUMPY"
 _LONGEST_HEADER_BYTES = 1 << 20
+_NUMBERS = re.compile(r"[<>|=]?(?:\?|[bBiufcSaUVmM])(\d*)(?:\[\d*[A-Za-z]+\])?")
+"""What holds numbers or texts, as numpy spells it (`numpy.lib.format.dtype_to_descr`)."""
 
 
 def is_pickle(piece: Piece) -> bool:
@@ -39,20 +43,72 @@ def is_array(piece: Piece) -> bool:
 
 
 def of_array(piece: Piece, policy: Policy) -> Iterator[Finding]:
-    """Follow the pickle in an array of objects; any other holds numbers."""
+    """Follow arrays, one behind the other, and the pickles in those of objects; others hold numbers."""
     try:
         with open_source(piece.path, piece.name) as (source, _):
-            version = source.take(8)[6]
-            size_bytes = int.from_bytes(source.take(2 if version == 1 else 4), "little")
-            if size_bytes > _LONGEST_HEADER_BYTES:
-                raise source.refused("a header of implausible length")
-            header = ast.literal_eval(source.take(size_bytes).decode("utf-8", "replace").strip())
-            if "O" in repr(header["descr"]):
-                yield from _followed(piece, source, policy)
+            while source.ensure(len(_NPY)) and source.data.startswith(_NPY, source.index):
+                if not _skip_numbers(source):
+                    yield from _followed(piece, source, policy)
+                    return
+            if not source.at_end():
+                # whoever reads on from there may take it for a pickle
+                yield from _behind(piece, source, policy)
     except ModelError as error:
         yield unreadable(piece, error.issues[0].where, error.issues[0].what)
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         yield unreadable(piece, piece.name, f"an array whose header cannot be read: {error}")
+
+
+def _skip_numbers(source: Source) -> bool:
+    """Go past an array; tell whether it holds numbers, and not objects, which stop behind its header."""
+    version = source.take(8)[6]
+    size_bytes = int.from_bytes(source.take(2 if version == 1 else 4), "little")
+    if size_bytes > _LONGEST_HEADER_BYTES:
+        raise source.refused("a header of implausible length")
+    header = ast.literal_eval(source.take(size_bytes).decode("utf-8", "replace").strip())
+    item_bytes = _item_bytes(header["descr"])
+    if item_bytes is None:
+        return False
+    shape = header["shape"]
+    if not all(isinstance(one, int) and one >= 0 for one in shape):
+        raise source.refused(f"got the shape {shape!r}, expected sizes")
+    source.skip(math.prod(shape) * item_bytes)
+    return True
+
+
+def _item_bytes(descr: object) -> int | None:
+    """Return the size of an element; None where it could be, or hold, an object.
+
+    numpy takes `object`, `O` and more for the same thing, so that only what it writes for others counts.
+    """
+    if isinstance(descr, str):
+        found = _NUMBERS.fullmatch(descr)
+        if found is None:
+            return None
+        kind = descr.lstrip("<>|=")[0]
+        return int(found[1] or {"?": 1, "b": 1, "B": 1, "U": 0, "S": 0, "V": 0, "a": 0}.get(kind, 8)) * (
+            4 if kind == "U" else 1
+        )
+    if not isinstance(descr, list):
+        return None
+    total = 0
+    for _, kind, *shape in descr:
+        inner = _item_bytes(kind)
+        if inner is None:
+            return None
+        sizes = shape[0] if shape else ()
+        total += inner * abs(math.prod(sizes if isinstance(sizes, tuple) else (sizes,)))
+    return total
+
+
+def _behind(piece: Piece, source: Source, policy: Policy) -> Iterator[Finding]:
+    at = source.position
+    with piece.path.open("rb") as stream:
+        stream.seek(at)
+        read = stream.read
+        with spooled(piece, f"behind {at}", read(1 << 18), read, piece.limit_bytes()) as rest:
+            if is_pickle(rest):
+                yield from of_pickle(rest, policy)
 
 
 def _followed(piece: Piece, source: Source, policy: Policy) -> Iterator[Finding]:

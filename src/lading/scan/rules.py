@@ -11,6 +11,7 @@ UNREADABLE = Rule("unreadable", "error", "What cannot be followed to its end may
 KERAS_CODE = Rule(
     "keras-code", "error", "A Keras model brings code, names what is not Keras' own, or has it read files."
 )
+SKOPS_TYPE = Rule("skops-type", "warning", "A skops file names types that whoever loads it has to trust.")
 TENSORFLOW_OP = Rule("tensorflow-op", "error", "A TensorFlow graph reads or writes files, or calls Python.")
 ONNX_OP = Rule("onnx-custom-op", "warning", "An ONNX graph needs an operator from a library of its own.")
 TORCH_OP = Rule("torch-program", "error", "A program of PyTorch's does or names what a model has no need to.")
@@ -25,6 +26,7 @@ RULES = (
     PICKLE,
     UNREADABLE,
     KERAS_CODE,
+    SKOPS_TYPE,
     TENSORFLOW_OP,
     ONNX_OP,
     TORCH_OP,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +14,16 @@ from lading.core.errors import Issue, ModelError
 from lading.core.ports import Event, Events
 from lading.core.scan import Finding, Policy, Scan
 from lading.model.sniff import reads_as_pickle
-from lading.scan import documents, networks, pickles, rules, second
+from lading.scan import configs, documents, networks, pickles, rules, second
 from lading.scan.archives import members
 from lading.scan.piece import Piece
 
+_OF_FILES = (rules.UNREADABLE, rules.CODE, rules.DENIED)
+"""Rules whose findings are called by the name of a file, which its author chooses."""
+
 
 def scan(path: Path, policy: Policy, *, second_opinion: bool, events: Events) -> Scan:
-    """Look at every file below a path; links are not followed, for what they lead to is looked at by itself.
+    """Look at every file below a path, and at those elsewhere that links lead to.
 
     Raises ModelError where there is nothing to look at, SpecError where the second scanner is not installed.
     """
@@ -29,7 +32,11 @@ def scan(path: Path, policy: Policy, *, second_opinion: bool, events: Events) ->
     for number, (name, file) in enumerate(_files(path), start=1):
         events(Event("scan", "progress", name, number))
         state.look_at(name, file)
-    if not state.files:
+    for name in _links_out(path):
+        state.findings.append(
+            Finding(rules.UNREADABLE, name, name, name, "a link to a folder elsewhere, which is not followed")
+        )
+    if not state.files and not state.findings:
         raise ModelError(Issue(str(path), "holds no file", "correct the path"))
     return Scan(
         str(path),
@@ -57,8 +64,29 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
             folders.sort()
             for name in sorted(names):
                 file = Path(folder, name)
-                if stat.S_ISREG(file.lstat().st_mode):
+                if stat.S_ISREG(file.lstat().st_mode) or _leads_out(file, path, stat.S_ISREG):
                     yield file.relative_to(path).as_posix(), file
+
+
+def _links_out(path: Path) -> Iterator[str]:
+    """List links to folders elsewhere, by name: those are not followed."""
+    if path.is_dir():
+        for folder, names, _ in os.walk(path):
+            for file in (Path(folder, name) for name in sorted(names)):
+                if _leads_out(file, path, stat.S_ISDIR):
+                    yield file.relative_to(path).as_posix()
+
+
+def _leads_out(file: Path, path: Path, is_kind: Callable[[int], bool]) -> bool:
+    """Tell whether it is a link out of the path, to a file or folder; what lies within is seen by itself."""
+    try:
+        return (
+            file.is_symlink()
+            and is_kind(file.stat().st_mode)
+            and not file.resolve().is_relative_to(path.resolve())
+        )
+    except (OSError, RuntimeError):
+        return False
 
 
 def _refuse(error: OSError) -> None:
@@ -99,7 +127,8 @@ class _State:
             found.append(Finding(rules.DENIED, name, name, str(digest), "denied by the policy"))
         for one in _without_echoes(found):
             passes = one.rule is not rules.DENIED and (
-                digest in self.policy.allow_digests or self.policy.allows(one.name)
+                digest in self.policy.allow_digests
+                or (one.rule not in _OF_FILES and self.policy.allows(one.name))
             )
             (self.allowed if passes else self.findings).append(one)
         if not found:
@@ -118,7 +147,7 @@ def _look(piece: Piece, policy: Policy, found: list[Finding]) -> None:
         return
     form = networks.form_of(piece)
     if form:
-        found += networks.of_network(piece, form)
+        found += networks.of_network(piece, form, policy)
     inner = members(piece, networks.members_followed(piece, form))
     is_archive = False
     with closing(inner):
@@ -130,9 +159,16 @@ def _look(piece: Piece, policy: Policy, found: list[Finding]) -> None:
                 _look(one, policy, found)
     if pickles.is_array(piece):
         found += pickles.of_array(piece, policy)
-    elif not form and _is_pickle(piece, is_archive=is_archive):
+    elif not (form and form.followed) and _is_pickle(piece, is_archive=is_archive):
         found += pickles.of_pickle(piece, policy)
-    for check in (documents.of_code, documents.of_xml, documents.of_json, documents.of_mlflow):
+    found += configs.of_json(piece, policy)
+    for check in (
+        networks.of_graph,
+        documents.of_code,
+        documents.of_xml,
+        documents.of_mlflow,
+        configs.of_keras_metadata,
+    ):
         found += check(piece)
 
 
