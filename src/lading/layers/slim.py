@@ -28,7 +28,7 @@ _SHARED_DOCS = re.compile(r"(?:\.\./)+share/(?:doc|gtk-doc|info|man)/")
 _PROGRAMS = re.compile(r"(?:\.\./)+bin/")
 _TEST = re.compile(r"(?:test_[^.]*|[^.]*_test)(?:\.py)?")
 _LICENCE = re.compile(
-    r"(?:un)?licen[cs]e|copying|copyright|notice|authors|patents|eula|third[-_ ]?party[-_ ]?\w*(?:notice|licen[cs]e)",
+    r"(?:un)?licen[cs]e|copying|copyright|notice|authors|patents|eula|third[-_ ]?party\w*(?:notice|licen[cs]e)",
     re.IGNORECASE,
 )
 _LICENCES = re.compile(r"licen[cs]es?\Z", re.IGNORECASE)
