@@ -119,6 +119,19 @@ class BilledModel:
 
 
 @dataclass(frozen=True, slots=True)
+class BilledSlim:
+    """What of one kind was left out of a wheel, because nothing needs it that runs."""
+
+    name: str
+    kind: str
+    """`tests`, `sources`, `static libraries` or `docs`."""
+    files: int
+    size_bytes: int
+    packed_bytes: int
+    """As they lie in the wheel: an image is smaller by about that."""
+
+
+@dataclass(frozen=True, slots=True)
 class BilledEnvironment:
     """The model's environment: a base, an interpreter and locked dependencies."""
 
@@ -136,6 +149,8 @@ class BilledEnvironment:
     """What PyTorch's builds are for, such as `cu126`, where that was asked for."""
     system_packages_asked: tuple[str, ...] = ()
     """Their names; `system_packages` are those of lading's own base, or those that are added to an image."""
+    slim: tuple[BilledSlim, ...] | None = field(default=None, metadata=typed.RARE)
+    """What `--slim` left out of the wheels; None where they are whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,8 @@ class PackageSpec:
     compile: CompileWay = "auto"
     compile_tolerance: float | None = None
     """How far a number of a TOLERANT form may be off, relative or absolute."""
+    slim: bool = False
+    """Whether tests, sources, static libraries and docs in the wheels of its environment are left out."""
     model_uri: ModelURI | None = None
     """What stands in the place of `model` until it is on this machine: a tracking server keeps it."""
     record: Record | None = None

@@ -13,6 +13,8 @@ from lading.core.errors import IntegrityError, Issue, LadingError
 from lading.core.platform import Libc, Platform
 
 T = TypeVar("T")
+RARE: Mapping[str, bool] = {"rare": True}
+"""Metadata of a field with a default that documents are without: they stay what they were before it was."""
 _TEXTS = (Digest, Platform, Libc)
 """Nouns that a document writes as text: `str` and `parse` are each other's inverse."""
 _NAMES: dict[Any, str] = {
@@ -29,8 +31,12 @@ _NAMES: dict[Any, str] = {
 
 
 def to_json(noun: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass)
-    """Return a dataclass's fields as JSON values."""
-    return {field.name: _write(getattr(noun, field.name)) for field in dataclasses.fields(noun)}
+    """Return a dataclass's fields as JSON values; rare ones only where they have another value."""
+    return {
+        field.name: _write(value)
+        for field in dataclasses.fields(noun)
+        if (value := getattr(noun, field.name)) != field.default or "rare" not in field.metadata
+    }
 
 
 def from_json(kind: type[T], document: object, where: str) -> T:

@@ -20,6 +20,7 @@ from lading.core.bill import (
     BilledPackage,
     BilledRequirement,
     BilledServer,
+    BilledSlim,
 )
 from lading.core.digest import Digest
 from lading.core.image import Layer
@@ -57,11 +58,12 @@ def draw(
     layers: Sequence[Layer],
     assets: Sequence[BilledFile] = (),
     inputs: Sequence[BilledInput] = (),
+    slim: Sequence[BilledSlim] | None = None,
 ) -> Bill:
     """Draw the bill of one platform's image.
 
     `model_files` has the digest of each file of `facts.files` by its path; `layers` are all but the bill's
-    own. Credentials, and folders of the machine that packs, are cut out of requirements.
+    own; `slim` is what was left out of the wheels. Credentials, and folders of the machine that packs, are cut out of requirements.
     """
     return Bill(
         lading=lading,
@@ -83,6 +85,7 @@ def draw(
             base_digest=lock.base.image.digest if lock.base.image else None,
             accelerator=spec.accelerator,
             system_packages_asked=spec.system_packages,
+            slim=None if slim is None else tuple(slim),
         ),
         server=BilledServer(
             name=server.name,
@@ -123,15 +126,21 @@ def compiled(
     changed = replace(bill, model=replace(bill.model, compiled=form), layers=tuple(map(_layer, layers)))
     if packages:
         kept = tuple(one for one in bill.environment.packages if one.name in packages)
-        return replace(changed, environment=replace(bill.environment, packages=kept))
+        return replace(changed, environment=_only(bill.environment, kept))
     environment = replace(
-        bill.environment,
+        _only(bill.environment, ()),
         path=bill.server.path,
         python=interpreter.version,
         interpreter=interpreter.path,
-        packages=(),
     )
     return replace(changed, environment=environment, server=replace(bill.server, python=None))
+
+
+def _only(environment: BilledEnvironment, packages: tuple[BilledPackage, ...]) -> BilledEnvironment:
+    """Keep some of an environment's packages."""
+    names = {one.name for one in packages}
+    slim = tuple(one for one in environment.slim or () if one.name in names)
+    return replace(environment, packages=packages, slim=slim if packages and environment.slim else None)
 
 
 def without_secrets(requirement: str) -> str:

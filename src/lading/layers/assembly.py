@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lading.core.bill import BilledSlim
 from lading.core.descriptor import LAYER_GZIP, LAYER_ZSTD, Descriptor
 from lading.core.errors import IntegrityError
 from lading.core.image import Layer
 from lading.core.lock import LockedDeb
 from lading.core.ports import BlobSink, Event, Events, Fetch, LayerCache, ignore
-from lading.layers import overlap, scripts
+from lading.layers import overlap, scripts, slimming
 from lading.layers.cache import key
 from lading.layers.cargo import Cargo
 from lading.layers.compress import Compression
@@ -36,6 +37,8 @@ class Assembled:
 
     layers: tuple[Layer, ...]
     cached: int
+    slimmed: tuple[BilledSlim, ...] | None = None
+    """What was left out of the wheels; None where they are whole."""
 
 
 def assemble(
@@ -84,7 +87,8 @@ def assemble(
             events(unmade)
         below = cargo.base.layers if cargo.base else ()
         made = (layers[index] for index in range(len(planned)))
-        return Assembled((*below, *made), len(below) + cached)
+        slimmed = slimming.figures(cargo, bring, cache) if cargo.slim else None
+        return Assembled((*below, *made), len(below) + cached, slimmed)
 
     # how wheels overlap is known once they are all here: most do not, so none is waited for
     question = key({"overlaps": environments(cargo)}, compression)

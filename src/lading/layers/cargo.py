@@ -37,5 +37,7 @@ class Cargo:
     model_comes: bool = False
     """Whether the model's files are fetched at start: their folder is a link then."""
     inputs: tuple[Input, ...] = ()
+    slim: bool = False
+    """Whether the model's environment does without what nothing in its wheels needs that runs."""
     code_is_model: bool = False
     """Whether the routine's folder is the model's: it is packed once, and /opt/lading/code links to it."""

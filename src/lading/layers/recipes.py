@@ -29,6 +29,7 @@ from lading.layers import (
     files,
     overlap,
     root,
+    slim,
     system,
     wheel,
 )
@@ -68,7 +69,9 @@ def recipes(cargo: Cargo, digests: FileDigests, overlaps: Sequence[Overlap] = ()
     found = [_skeleton(cargo, overlaps)]
     alone = _WHEELS_ALONE_BESIDE_CONDA if cargo.lock.conda else _WHEELS_ALONE
     alone, shared = (alone, _WHEELS_SHARED) if image <= _BASE_MANY else (0, 1)
-    found += _wheels(cargo.lock.model, _env(cargo), "environment", overlaps, alone=alone, shared=shared)
+    found += _wheels(
+        cargo.lock.model, model_environment(cargo), "environment", overlaps, alone=alone, shared=shared
+    )
     if cargo.server == NATIVE:
         # the server's packages change with lading alone: one layer
         found += _wheels(cargo.lock.server, _server(cargo), "server", overlaps, alone=0, shared=1)
@@ -101,9 +104,9 @@ def server_skeleton(lock: PlatformLock) -> Recipe:
     return _one_skeleton("server", "server's environment", environment.SERVER, lock.server_interpreter)
 
 
-def lean(lock: PlatformLock, names: Collection[str]) -> list[Recipe]:
+def lean(lock: PlatformLock, names: Collection[str], *, is_slim: bool) -> list[Recipe]:
     """Lay out the model's environment with some of its wheels alone, a layer each."""
-    target = wheel.Target(environment.ENV, lock.interpreter.minor, lock.platform, lock.base.libc.name)
+    target = model_environment(Cargo(lock, NATIVE, slim=is_slim))
     chosen = sorted(one for one in lock.model if one.name in names)
     skeleton = _one_skeleton("environment", "model's environment", environment.ENV, lock.interpreter)
     return [skeleton, *(_wheel_layer((one,), target, "environment", ()) for one in chosen)]
@@ -134,9 +137,11 @@ def _place(asked: str | None, own: str) -> str:
     return asked[1:] if asked else own
 
 
-def _env(cargo: Cargo) -> wheel.Target:
+def model_environment(cargo: Cargo) -> wheel.Target:
+    """Return where a cargo's own wheels are installed."""
     lock = cargo.lock
-    return wheel.Target(environment.ENV, lock.interpreter.minor, lock.platform, lock.base.libc.name)
+    libc = lock.base.libc.name
+    return wheel.Target(environment.ENV, lock.interpreter.minor, lock.platform, libc, slim=cargo.slim)
 
 
 def _server(cargo: Cargo) -> wheel.Target:
@@ -236,14 +241,19 @@ def environments(cargo: Cargo) -> dict[str, Any]:
     """Say (in JSON values) what the environments are made from: all their wheels, and their interpreters."""
     return {
         "environments": [
-            [target.prefix, _digests(wheels), [interpreter.path, interpreter.version]]
+            [target.prefix, _digests(wheels), [interpreter.path, interpreter.version], *_slim(target)]
             for target, wheels, interpreter in _parts(cargo)
         ]
     }
 
 
+def _slim(target: wheel.Target) -> list[Any]:
+    """Say (in JSON values) that wheels are not whole, and by which rules; nothing where they are."""
+    return [{"slim": slim.VERSION}] if target.slim else []
+
+
 def _parts(cargo: Cargo) -> list[tuple[wheel.Target, tuple[LockedWheel, ...], Interpreter]]:
-    parts = [(_env(cargo), tuple(sorted(cargo.lock.model)), cargo.lock.interpreter)]
+    parts = [(model_environment(cargo), tuple(sorted(cargo.lock.model)), cargo.lock.interpreter)]
     if cargo.server == NATIVE:
         parts.append((_server(cargo), tuple(sorted(cargo.lock.server)), cargo.lock.server_interpreter))
     return parts
@@ -298,7 +308,7 @@ def _wheel_layer(
 
     made_from: dict[str, Any] = {
         "wheels": [[one.filename, str(one.digest)] for one in wheels],
-        "target": [target.prefix, target.python, str(target.platform)],
+        "target": [target.prefix, target.python, str(target.platform), *_slim(target)],
     }
     # a wheel that keeps all its files is the same layer in whatever company
     if missing := {name: paths for name, paths in left_out.items() if paths}:

@@ -28,7 +28,7 @@ _SHARED_DOCS = re.compile(r"(?:\.\./)+share/(?:doc|gtk-doc|info|man)/")
 _PROGRAMS = re.compile(r"(?:\.\./)+bin/")
 _TEST = re.compile(r"(?:test_[^.]*|[^.]*_test)(?:\.py)?")
 _LICENCE = re.compile(
-    r"(?:un)?licen[cs]e|copying|copyright|notice|authors|patents|eula|third[-_ ]?party\w*(?:notice|licen[cs]e)",
+    r"(?:un)?licen[cs]e|copying|copyright|notice|authors|patents|eula|third[-_ ]?party\w*notice",
     re.IGNORECASE,
 )
 _LICENCES = re.compile(r"licen[cs]es?\Z", re.IGNORECASE)
@@ -67,11 +67,11 @@ _BUILDS = ("numpy/f2py/", "numpy/distutils/", "numpy/random/_examples/")
 """Python that names sources for a compiler's sake alone: whoever compiles packs the wheel whole."""
 
 
-def left_out(paths: Collection[str], read: Read, project: str) -> dict[str, Kind]:
+def left_out(paths: Collection[str], read: Read, begin: Read, project: str) -> dict[str, Kind]:
     """Tell which files of a wheel are left out, and as what.
 
-    `paths` are relative to site-packages, as RECORD has them; `project` is the distribution's name,
-    normalised.
+    `paths` are relative to site-packages, as RECORD has them; `read` gives a file's contents, `begin` its
+    first bytes; `project` is the distribution's name, normalised.
     """
     pointed = cache(lambda path: _pointed(path, read(path)))
     may_go = [path for path in paths if not _stays(path)]
@@ -81,7 +81,7 @@ def left_out(paths: Collection[str], read: Read, project: str) -> dict[str, Kind
     rest = [path for path in may_go if path not in found]
     found |= dict.fromkeys(_docs(rest, paths, running, pointed), "docs")
     if not any(fnmatch.fnmatchcase(project, one) for one in _COMPILE):
-        archives = (path for path in rest if _suffix(path) in _ARCHIVES and read(path).startswith(_MAGIC))
+        archives = (path for path in rest if _suffix(path) in _ARCHIVES and begin(path).startswith(_MAGIC))
         found |= dict.fromkeys(archives, "static libraries")
         found |= dict.fromkeys(_sources(rest, running, read), "sources")
     return found

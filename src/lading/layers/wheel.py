@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from lading.core.errors import IntegrityError, Issue
 from lading.core.platform import Platform
 from lading.layers import (
     record,
+    slim,
     zip,  # noqa: A004 (in this room a zip is an archive)
 )
 from lading.layers.entry_points import scripts
@@ -32,6 +34,8 @@ _NOT_INSTALLED = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED"
 _WHEEL_VERSION = re.compile(rb"^Wheel-Version:\s*1\.\d+\s*$", re.MULTILINE)
 _SHEBANG = b"#!python"
 _INSTALLER = b"lading\n"
+_SLIMMING = threading.Lock()
+_SLIMMED: dict[Digest, Mapping[str, slim.Kind]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Target:
     python: str
     platform: Platform
     libc: str = "glibc"
+    slim: bool = False
+    """Whether what nothing needs that runs is left out: tests, sources, static libraries, docs."""
 
     @property
     def site_packages(self) -> str:
@@ -59,6 +65,11 @@ class Placed:
     digest: Digest
     source: bytes | zip.Member
 
+    @property
+    def packed_bytes(self) -> int:
+        """Its length as it lies in the wheel."""
+        return len(self.source) if isinstance(self.source, bytes) else self.source.stored_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Installed:
@@ -67,6 +78,8 @@ class Installed:
     filename: str
     wheel: Path
     files: tuple[Placed, ...]
+    slimmed: tuple[tuple[slim.Kind, Placed], ...] = ()
+    """What is left out because the target is slim."""
 
 
 def write(wheel: Path, writer: LayerWriter, target: Target, *, filename: str | None = None) -> None:
@@ -91,6 +104,7 @@ def plan(
         try:
             dist_info = _dist_info(members, filename)
             files = list(_files(file.fileno(), members, dist_info, target))
+            slimmed = tuple(_slimmed(file.fileno(), files, filename, target)) if target.slim else ()
         except IntegrityError as error:
             issues = [replace(issue, where=f"{filename}: {issue.where}") for issue in error.issues]
             raise IntegrityError(*issues) from error
@@ -99,9 +113,10 @@ def plan(
     issues = [Issue(filename, f"has {path!r} twice") for path, times in taken.items() if times > 1]
     if issues:
         raise IntegrityError(*issues)
-    files = [one for one in files if one.path not in left_out]
+    gone = {*left_out, *(one.path for _, one in slimmed)}
+    files = [one for one in files if one.path not in gone]
     files.append(_record(files, f"{target.site_packages}/{dist_info}/RECORD", target))
-    return Installed(filename, wheel, tuple(files))
+    return Installed(filename, wheel, tuple(files), slimmed)
 
 
 def write_all(plans: Sequence[Installed], writer: LayerWriter) -> None:
@@ -224,6 +239,30 @@ def _files(
     if entry_points in members:
         for script, text in scripts(read(entry_points), f"/{target.prefix}/bin/python"):
             yield _ours(f"{target.prefix}/bin/{script}", text, 0o755)
+
+
+def _slimmed(
+    descriptor: int, files: Iterable[Placed], filename: str, target: Target
+) -> Iterator[tuple[slim.Kind, Placed]]:
+    """Choose what a slim environment does without; of big wheels that takes seconds, and is remembered."""
+    from packaging.utils import canonicalize_name
+
+    by_path = {_relative(one.path, target): one for one in files}
+
+    def read(path: str) -> bytes:
+        source = by_path[path].source
+        return source if isinstance(source, bytes) else zip.read(descriptor, source)
+
+    def begin(path: str) -> bytes:
+        source = by_path[path].source
+        return source if isinstance(source, bytes) else next(zip.contents(descriptor, source), b"")
+
+    contents = Digest.of("\n".join(f"{path} {by_path[path].digest}" for path in sorted(by_path)).encode())
+    with _SLIMMING:  # two threads would work out the same
+        if (found := _SLIMMED.get(contents)) is None:
+            project = canonicalize_name(filename.partition("-")[0])
+            found = _SLIMMED[contents] = slim.left_out(list(by_path), read, begin, project)
+    yield from ((kind, by_path[path]) for path, kind in sorted(found.items()))
 
 
 def _unrecorded(members: Iterable[zip.Member], recorded: record.Recorded) -> Iterator[Issue]:

@@ -105,7 +105,8 @@ class Compiler:
         packages = ANSWERING.get(self.what.compile, ())
         minds = (lock.server_interpreter, lock.interpreter) if packages else (lock.server_interpreter,)
         below = list(_kept(layers, [f"Python {one.version}" for one in minds]))
-        wanted = [recipes.server_skeleton(lock), *(recipes.lean(lock, packages) if packages else ())]
+        answering = recipes.lean(lock, packages, is_slim=self.what.slim) if packages else []
+        wanted = [recipes.server_skeleton(lock), *answering]
         fetch = fetch_for(self.context, self.what, lock)
         made = [self.sealed(one, fetch) for one in wanted]
         below += [layer for layer, _ in made]

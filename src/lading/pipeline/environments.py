@@ -6,6 +6,8 @@ model needs has to be in it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lading.core.bases import BaseName
 from lading.core.errors import IntegrityError, Issue, LockError, RegistryError
 from lading.core.image import Layer
@@ -13,7 +15,8 @@ from lading.core.lock import Lock
 from lading.core.model import Requirement
 from lading.core.platform import Platform
 from lading.core.ports import Event
-from lading.layers import Cargo, recipes
+from lading.core.spec import PackageSpec
+from lading.layers import Cargo, recipes, slimming
 from lading.layers.cache import key
 from lading.lock import Question, satisfied, sources
 from lading.pipeline import recover, shelf
@@ -41,15 +44,28 @@ def adopt(context: Context, question: Question, name: BaseName, python: str | No
     return Lock(question.digest, question.server.name, requirements, tuple(platforms))
 
 
+def slimmed(context: Context, what: PackageSpec) -> PackageSpec:
+    """Let what is laid upon a slim environment be slim: its layers are that environment's own."""
+    if what.slim or what.base is None or what.base.form != "environment":
+        return what
+    try:
+        package = shelf.original(context, shelf.find(context, what.base.name))
+    except (LockError, IntegrityError, RegistryError):
+        return what
+    return replace(what, slim=package.bill.environment.slim is not None)
+
+
 def share(context: Context, name: BaseName, cargo: Cargo) -> None:
     """Let the layers of an environment in the store stand for those that would be made of its lock."""
     try:
         package = shelf.original(context, shelf.find(context, name.name, cargo.lock.platform))
-        is_same = recover.read_lock(context, package) == cargo.lock
+        slim = package.bill.environment.slim
+        is_same = (slim is not None) == cargo.slim and recover.read_lock(context, package) == cargo.lock
     except (LockError, IntegrityError, RegistryError):
         return
     if not is_same:
         return
+    slimming.known(cargo, slim or (), context.layers)
     known: dict[tuple[str, str], list[Layer]] = {}
     for layer in package.image.layers:
         known.setdefault((layer.kind, layer.title), []).append(layer)

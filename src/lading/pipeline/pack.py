@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from lading import __version__, image
-from lading.core.bill import Bill, BilledCode
+from lading.core.bill import Bill, BilledCode, BilledSlim
 from lading.core.digest import Digest
 from lading.core.errors import VerifyError
 from lading.core.image import Image, Layer
@@ -59,6 +59,7 @@ def pack(
     what = delivery.settle(what, facts, references)
     folder = what.path.parent if what.path else None
     made = lock_facts(context, what, facts, folder=folder, locked=locked, upgrade=upgrade)
+    what = environments.slimmed(context, what)
     builder = Builder(context, what, facts, made.lock.requirements, sandbox)
     built = [builder.build(one) for one in made.lock.platforms]
     if verify and delivery.comes(what):
@@ -133,6 +134,7 @@ class Builder:
             code=self.facts.code,
             model_comes=self.what.mode == "download",
             inputs=self.what.inputs,
+            slim=self.what.slim,
             model_path=self.server.model_path,
             code_path=self.server.code_path,
             server_files=self.server.files,
@@ -153,7 +155,7 @@ class Builder:
         )
         compiled, reused = self._bytecode(lock, assembled.layers) if self.compiles else ([], 0)
         layers = (*assembled.layers, *compiled)
-        bill = self._bill(cargo, layers)
+        bill = self._bill(cargo, layers, assembled.slimmed)
         described, was_there = self._described(bill, layers, cargo)
         cached = assembled.cached + reused + was_there
         return cargo, Built(
@@ -171,7 +173,7 @@ class Builder:
         described = image.describe(bill, layers, self.server, created_s=self.created_s, base=cargo.base)
         return described, was_there
 
-    def _bill(self, cargo: Cargo, layers: Sequence[Layer]) -> Bill:
+    def _bill(self, cargo: Cargo, layers: Sequence[Layer], slimmed: Sequence[BilledSlim] | None) -> Bill:
         digests = self.context.digests
         code_path = self.server.code_path or CODE_PATH
         code = billed(recipes.code(cargo, digests), code_path[1:])
@@ -190,6 +192,7 @@ class Builder:
             layers=layers,
             assets=billed(recipes.assets(cargo, digests), recipes.ASSETS),
             inputs=billed_inputs(self.what, digests),
+            slim=slimmed,
         )
 
     def _bytecode(self, lock: PlatformLock, layers: Sequence[Layer]) -> tuple[list[Layer], int]:

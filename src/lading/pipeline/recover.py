@@ -79,6 +79,7 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
         assets=tuple(_assets(folders)),
         examples=run.recorded_examples(context, package),
         platforms=(bill.platform,),
+        slim=bill.environment.slim is not None,
         compile="off",  # a bill does not tell of a form that was not taken
     )
     base = tuple(beside[path] for path in (bases.MANIFEST_PATH, bases.CONFIG_PATH) if path in beside)

@@ -31,6 +31,7 @@ _SHOWN = {
     "assets": ["labels.txt"],
     "example": {"inputs": "inputs.csv", "outputs": "outputs.json", "tolerance": 1e-6},
     "platforms": ["linux/amd64"],
+    "slim": True,
     "compile": "off",
 }
 

@@ -133,6 +133,9 @@ class Document:
     ] = None
     platforms: Annotated[tuple[str, ...], "such as linux/amd64; default: this machine's"] = ()
     allow_unsafe: Annotated[tuple[str, ...], "globals in the pickle that you accept, as module.name"] = ()
+    slim: Annotated[
+        bool, "leave out of wheels what nothing needs that runs: tests, sources, static libraries, docs"
+    ] = False
     compile: Annotated[
         CompileWay,
         "serve the model without its libraries: auto (default; where that is bit-identical and faster), off, "
@@ -205,6 +208,7 @@ class _Checker:
             examples=self._examples(text.example),
             platforms=self._platforms(text.platforms),
             allow_unsafe=text.allow_unsafe,
+            slim=text.slim,
             compile=text.compile,
             compile_tolerance=self._compile_tolerance(text),
         )
