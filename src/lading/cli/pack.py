@@ -22,6 +22,7 @@ def run(
     offline: Annotated[bool, Parameter(negative="")] = False,
     verify: bool = True,
     no_compile: Annotated[bool, Parameter(negative="")] = False,
+    slim: bool | None = None,
     sandbox: SandboxKind | None = None,
     what: What = What(),
     common: Common = Common(),
@@ -45,11 +46,13 @@ def run(
         offline: Use what is cached, reach no network.
         no_compile: Let the model itself answer, whatever the spec says of compiling it.
         verify: Replay the recorded predictions in a sandbox before sealing.
+        slim: Leave out of wheels what nothing needs that runs: tests, sources, static libraries, docs.
         sandbox: Where to verify: unshare, bwrap, podman or docker; default: the first that works.
     """
     console = Console(common)
     context = pipeline.Context(common.settings(), console.event, offline=offline)
     spec = what.spec(model)
+    spec = spec if slim is None else replace(spec, slim=slim)
     packed = pipeline.pack(
         context,
         replace(spec, compile="off", compile_tolerance=None) if no_compile else spec,

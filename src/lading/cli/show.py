@@ -78,6 +78,7 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     accelerator = f", {environment.accelerator}" if environment.accelerator else ""
     image = f" ({environment.base_digest})" if environment.base_digest else ""
     yield f"environment  {environment.base}{image}, Python {environment.python}{accelerator}"
+    yield from (f"             {line}" for line in _slim(environment))
     origins = {_name_of(one.requirement): _origin(one) for one in model.requirements}
     for one in environment.packages:
         origin = f"  ({origins[one.name]})" if one.name in origins else ""
@@ -147,6 +148,21 @@ def _served_by(found: pipeline.Package) -> Iterator[str]:
     by = "" if form.way == "auto" else f" by {form.way}"
     yield f"served by    compiled {form.kind}{by}, {exact} on {form.probes:,} probes{speed}"
     yield f"             the model and its libraries are in {form.original}: lading serve --no-compile"
+
+
+def _slim(environment: BilledEnvironment) -> Iterator[str]:
+    """Tell what was left out of the wheels, and of which most."""
+    if environment.slim is None:
+        return
+    by_name: dict[str, int] = {}
+    for one in environment.slim:
+        by_name[one.name] = by_name.get(one.name, 0) + one.size_bytes
+    most = sorted(by_name.items(), key=lambda pair: (-pair[1], pair[0]))
+    more = f" and of {len(most) - _MOST_TOLD} more" if len(most) > _MOST_TOLD else ""
+    told = ", ".join(f"{name} {size(bytes_)}" for name, bytes_ in most[:_MOST_TOLD])
+    yield f"slim: {size(sum(by_name.values()))} left out of the wheels" + (
+        f": of {told}{more}" if told else ""
+    )
 
 
 def _system_packages(environment: BilledEnvironment) -> Iterator[str]:

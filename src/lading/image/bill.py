@@ -63,7 +63,8 @@ def draw(
     """Draw the bill of one platform's image.
 
     `model_files` has the digest of each file of `facts.files` by its path; `layers` are all but the bill's
-    own; `slim` is what was left out of the wheels. Credentials, and folders of the machine that packs, are cut out of requirements.
+    own; `slim` is what was left out of the wheels. Credentials, and folders of the machine that packs, are
+    cut out of requirements.
     """
     return Bill(
         lading=lading,

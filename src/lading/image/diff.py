@@ -200,6 +200,8 @@ def _files(files: Sequence[BilledFile]) -> dict[str, Any]:
 def _environment(pair: tuple[BilledEnvironment, BilledEnvironment]) -> Iterator[Change]:
     before, after = pair
     yield from _values("environment", pair, lambda it: {"base": it.base}, "maybe", _MAY)
+    slim = "what nothing needs that runs is left out of its wheels, or is there again"
+    yield from _values("environment", pair, lambda it: {"slim": it.slim is not None}, "no", slim)
     if before.python != after.python:
         step = _step(before.python, after.python)
         yield Change("environment", "python", before.python, after.python, *step)

@@ -39,7 +39,6 @@ _OF_HEADERS = frozenset({".inc", ".def"})
 """What headers include, below a folder `include`; elsewhere files of other kinds are called so."""
 _ARCHIVES = frozenset({".a", ".lib"})
 _MAGIC = (b"!<arch>\n", b"!<thin>\n")
-_CODE = frozenset({".py", ".so"})
 _PLACES = _TESTS | _DOCS | {_CONFTEST}
 
 _IMPORT = re.compile(
@@ -79,7 +78,8 @@ def left_out(paths: Collection[str], read: Read, begin: Read, project: str) -> d
     found: dict[str, Kind] = dict.fromkeys(_tests(may_go, python, pointed), "tests")
     running = [path for path in python if path not in found]
     rest = [path for path in may_go if path not in found]
-    found |= dict.fromkeys(_docs(rest, paths, running, pointed), "docs")
+    native = [path for path in rest if _suffix(path) == ".so"]
+    found |= dict.fromkeys(_docs(rest, [*running, *native], running, pointed), "docs")
     if not any(fnmatch.fnmatchcase(project, one) for one in _COMPILE):
         archives = (path for path in rest if _suffix(path) in _ARCHIVES and begin(path).startswith(_MAGIC))
         found |= dict.fromkeys(archives, "static libraries")
@@ -155,7 +155,7 @@ def _tests(may_go: Iterable[str], python: Iterable[str], pointed: Pointed) -> It
 
 
 def _docs(
-    rest: Iterable[str], paths: Iterable[str], running: Iterable[str], pointed: Pointed
+    rest: Iterable[str], code: Iterable[str], running: Iterable[str], pointed: Pointed
 ) -> Iterator[str]:
     """Yield documentation: where systems have it, and folders of a package without code in them."""
     inside: dict[str, list[str]] = {}
@@ -164,9 +164,8 @@ def _docs(
             yield path
         elif root := _root(path, _DOCS):
             inside.setdefault(root, []).append(path)
-    for path in paths:
-        if _suffix(path) in _CODE:
-            inside.pop(_root(path, _DOCS), None)
+    for path in code:
+        inside.pop(_root(path, _DOCS), None)
     if inside:
         used = {one for path in running for one in _among(pointed(path), inside)}
         yield from (path for root, found in inside.items() if root not in used for path in found)

@@ -65,7 +65,8 @@ def share(context: Context, name: BaseName, cargo: Cargo) -> None:
         return
     if not is_same:
         return
-    slimming.known(cargo, slim or (), context.layers)
+    if slim is not None:
+        slimming.known(cargo, slim, context.layers)
     known: dict[tuple[str, str], list[Layer]] = {}
     for layer in package.image.layers:
         known.setdefault((layer.kind, layer.title), []).append(layer)

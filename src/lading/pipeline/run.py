@@ -193,6 +193,11 @@ def _issues(report: Report, bill: Bill) -> Iterator[Issue]:
     if accelerator := _untried(bill):
         what = f"it ran without {accelerator}: a sandbox has no GPU"
         yield Issue("accelerator", what, "a model that needs one is packed with --no-verify")
+    if bill.environment.slim:
+        what = "it ran without what --slim leaves out of the wheels: tests, sources, static libraries, docs"
+        yield Issue(
+            "slim", what, "pack it without --slim, and without 'slim: true', to see whether that is it"
+        )
     if report.output:
         yield Issue("the package's last output", "\n" + report.output.rstrip()[-4000:])
 

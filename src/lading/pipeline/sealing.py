@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lading import image
-from lading.core.bill import Bill
+from lading.core import typed
+from lading.core.bill import Bill, BilledSlim
 from lading.core.descriptor import BILL, Descriptor
 from lading.core.digest import Digest
 from lading.core.image import Image, Layer
@@ -32,6 +33,8 @@ class Packed:
     images: tuple[Image, ...]
     reports: tuple[Report, ...]
     """Of each platform that was run, this machine's own first."""
+    slim: tuple[BilledSlim, ...] | None = None
+    """What was left out of the wheels of the first platform; None where they are whole."""
 
     @property
     def digest(self) -> Digest:
@@ -56,6 +59,7 @@ class Packed:
             "layers": [len(one.layers) for one in self.images],
             "report": self.reports[0].to_json() if self.reports else None,
             "reports": [one.to_json() for one in self.reports],
+            **({} if self.slim is None else {"slim": [typed.to_json(one) for one in self.slim]}),
         }
 
 
@@ -93,11 +97,19 @@ def finish(
     cached = sum(one.cached for each in built for one in (each, each.original) if one)
     layers = [layer for one in built for layer in one.layers]
     context.events(Event("assemble", "stage", summary.of_layers(layers, cached)))
+    slim = _slim(built)
+    if slim is not None:
+        context.events(Event("slim", "stage", summary.of_slim(slim)))
     descriptor = seal_images(context, built)
     reports = _verify(context, built, sandbox) if verify else ()
     for reference in references:
         context.store.tag(reference, descriptor)
-    return Packed(references, descriptor, tuple(one.image for one in built), reports)
+    return Packed(references, descriptor, tuple(one.image for one in built), reports, slim)
+
+
+def _slim(built: Sequence[Built]) -> tuple[BilledSlim, ...] | None:
+    """Return what was left out of the first platform's wheels; those of the model, where it is compiled."""
+    return (built[0].original or built[0]).bill.environment.slim
 
 
 def seal_images(context: Context, built: Sequence[Built]) -> Descriptor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lading.core.bill import BilledSlim
 from lading.core.errors import Issue
 from lading.core.image import Layer
 from lading.core.lock import Lock
@@ -60,6 +61,20 @@ def of_lock(lock: Lock, *, fresh: bool) -> str:
 def of_layers(layers: Sequence[Layer], cached: int) -> str:
     """Print `14 layers, 11 from cache`."""
     return f"{_count(len(layers), 'layer')}, {'all' if cached == len(layers) else cached} from cache"
+
+
+def of_slim(rows: Sequence[BilledSlim]) -> str:
+    """Print `61.3 MB left out of the wheels (17.2 MB packed): tests 45.0 MB, sources 16.3 MB`."""
+    by_kind: dict[str, int] = {}
+    for one in rows:
+        by_kind[one.kind] = by_kind.get(one.kind, 0) + one.size_bytes
+    largest = sorted(by_kind.items(), key=lambda pair: -pair[1])
+    kinds = ", ".join(f"{kind} {size / 1e6:.1f} MB" for kind, size in largest)
+    packed = sum(one.packed_bytes for one in rows)
+    total = f"{sum(by_kind.values()) / 1e6:.1f} MB left out of the wheels"
+    return (
+        f"{total} ({packed / 1e6:.1f} MB packed): {kinds}" if rows else "nothing to leave out of the wheels"
+    )
 
 
 def of_proof(proof: Mapping[str, Any], tolerance: float) -> str:
