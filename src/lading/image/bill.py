@@ -74,20 +74,7 @@ def draw(
         tags=dict(spec.tags),
         platform=lock.platform,
         model=_model(spec, facts, model_files, requirements, server.model_path or MODEL_PATH),
-        environment=BilledEnvironment(
-            path=ENVIRONMENT_PATH,
-            base=lock.base.reference,
-            python=lock.interpreter.version,
-            interpreter=lock.interpreter.path,
-            packages=_packages(lock.model),
-            system_packages=_packages(lock.base.packages),
-            variables={**_conda_variables(lock), **server.variables, **spec.environment_variables},
-            conda_packages=tuple(map(_conda, lock.conda)),
-            base_digest=lock.base.image.digest if lock.base.image else None,
-            accelerator=spec.accelerator,
-            system_packages_asked=spec.system_packages,
-            slim=None if slim is None else tuple(slim),
-        ),
+        environment=_environment(spec, lock, server, slim),
         server=BilledServer(
             name=server.name,
             path=server_path(server),
@@ -104,6 +91,25 @@ def draw(
         assets=tuple(assets),
         inputs=tuple(inputs),
         used=spec.used,
+    )
+
+
+def _environment(
+    spec: PackageSpec, lock: PlatformLock, server: ServerNeeds, slim: Sequence[BilledSlim] | None
+) -> BilledEnvironment:
+    return BilledEnvironment(
+        path=ENVIRONMENT_PATH,
+        base=lock.base.reference,
+        python=lock.interpreter.version,
+        interpreter=lock.interpreter.path,
+        packages=_packages(lock.model),
+        system_packages=_packages(lock.base.packages),
+        variables={**_conda_variables(lock), **server.variables, **spec.environment_variables},
+        conda_packages=tuple(map(_conda, lock.conda)),
+        base_digest=lock.base.image.digest if lock.base.image else None,
+        accelerator=spec.accelerator,
+        system_packages_asked=spec.system_packages,
+        slim=None if slim is None else tuple(slim),
     )
 
 
