@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+SAMPLES = Path(__file__).parent / "model" / "samples"
 
 
 def environment(folder: Path, *requirements: str) -> Path:
@@ -17,3 +22,11 @@ def environment(folder: Path, *requirements: str) -> Path:
     more = [f"--find-links={one}" for one in links.split()] if links else []
     subprocess.run([uv, "pip", "install", "--quiet", *more, *requirements], check=True, env=env)
     return folder
+
+
+def trained(program: str, folder: Path, *requirements: str) -> tuple[Path, dict[str, Any]]:
+    """Run a program that makes the samples in an environment of its own; return what models answer."""
+    place = environment(folder / "env", *requirements)
+    subprocess.run([place / "bin" / "python", SAMPLES / program, folder], check=True, capture_output=True)
+    shutil.rmtree(place)
+    return folder, json.loads((folder / "answers.json").read_text())

@@ -1,26 +1,11 @@
 """Models of Prophet, spaCy and PMML, packaged: they answer as the library, or arithmetic, does."""
 
-import json
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from lading.model import inspect
-from training import environment
-
-SAMPLES = Path(__file__).parents[1] / "model" / "samples"
+from training import SAMPLES, trained
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-
-
-def trained(program, folder, *requirements):
-    """Run a program that makes the samples in an environment of its own; return what models answer."""
-    place = environment(folder / "env", *requirements)
-    subprocess.run([place / "bin" / "python", SAMPLES / program, folder], check=True, capture_output=True)
-    shutil.rmtree(place)
-    return folder, json.loads((folder / "answers.json").read_text())
 
 
 @pytest.fixture(scope="session")
@@ -37,21 +22,6 @@ def spacy(tmp_path_factory):
 def bert(tmp_path_factory):
     needed = ("torch==2.13.0", "transformers", "sentence-transformers")
     return trained("make_transformers.py", tmp_path_factory.mktemp("bert"), *needed)
-
-
-@pytest.fixture
-def packed(lading, tmp_path):
-    """Package a model with the library's own answers as its example; see them verified."""
-
-    def packed(model, answers, **settings):
-        inputs, outputs = answers
-        spec = {"model": str(model), "example": {"inputs": inputs, "outputs": outputs}, **settings}
-        (tmp_path / "lading.yaml").write_text(json.dumps(spec))
-        done = lading.run("pack", tmp_path / "lading.yaml", "-t", f"libraries:{model.name.replace('.', '-')}")
-        assert done.returncode == 0, done.stderr
-        assert "recorded predictions match" in done.stderr, done.stderr
-
-    return packed
 
 
 @pytest.mark.parametrize("name", ["prophet.json", "prophet.pr", "prophet_bounded.json"])

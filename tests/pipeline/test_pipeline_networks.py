@@ -1,15 +1,11 @@
 """Networks that PyTorch, Keras and TensorFlow saved, packaged: they answer as the framework does."""
 
-import json
 import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 
-from training import environment
+from training import SAMPLES, trained
 
-SAMPLES = Path(__file__).parents[1] / "model" / "samples"
 OF_TORCH = ("scripted.pt", "traced.pt", "two.pt2", "old.pt2", "layers.pth", "legacy.pth", "net.pth")
 OF_KERAS = ("chain.keras", "both.keras", "lambda.keras", "chain.h5", "doubled", "exported")
 WEIGHTS = ("state.pth", "weights.safetensors")
@@ -39,15 +35,6 @@ LOADING = {
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-def trained(program, folder, *requirements):
-    """Run a program that makes the samples in an environment of its own; return what models answer."""
-    place = environment(folder / "env", *requirements)
-    command = [place / "bin" / "python", SAMPLES / program, folder]
-    subprocess.run(command, check=True, capture_output=True)
-    shutil.rmtree(place)
-    return folder, json.loads((folder / "answers.json").read_text())
-
-
 @pytest.fixture(scope="session")
 def pytorch(tmp_path_factory):
     return trained("make_torch.py", tmp_path_factory.mktemp("torch"), "torch==2.13.0", "numpy", "safetensors")
@@ -58,21 +45,6 @@ def tensorflow(tmp_path_factory):
     return trained(
         "make_keras.py", tmp_path_factory.mktemp("keras"), "tensorflow-cpu==2.21.0", "keras==3.15.1"
     )
-
-
-@pytest.fixture
-def packed(lading, tmp_path):
-    """Package a model with the framework's own answers as its example; see them verified."""
-
-    def packed(model, answers, **settings):
-        inputs, outputs = answers
-        spec = {"model": str(model), "example": {"inputs": inputs, "outputs": outputs}, **settings}
-        (tmp_path / "lading.yaml").write_text(json.dumps(spec))
-        done = lading.run("pack", tmp_path / "lading.yaml", "-t", f"networks:{model.name.replace('.', '-')}")
-        assert done.returncode == 0, done.stderr
-        assert "recorded predictions match" in done.stderr, done.stderr
-
-    return packed
 
 
 @pytest.mark.parametrize("name", OF_TORCH)
