@@ -1,0 +1,136 @@
+"""Results of `table.py` go in, tables for docs/formats.md come out."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from measure import ratio, spread
+
+PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+OWN = ("format", "inspected", "signature", "lean", "full", "verified", "image MB", "start s")
+BESIDE = ("format", "libraries MB", "start s", "CPU s", "smaller", "faster")
+Results = Mapping[str, Mapping[str, Any]]
+
+
+def tables(results: Results) -> str:
+    """Print both tables; rows that are not measured, or that failed, say so."""
+    beside = [(name, one) for name, one in results.items() if has(one, "own") and has(one, "peer")]
+    parts = [
+        *_table(OWN, [[f"`{name}`", *_own(one)] for name, one in results.items()]),
+        "",
+        "Beside the image that `mlflow models generate-dockerfile` describes for the same model:",
+        "",
+        *_table(BESIDE, [[f"`{name}`", *_beside(one)] for name, one in beside]),
+    ]
+    return "\n".join(parts)
+
+
+def write(text: str) -> None:
+    """Put the tables into the page, between the markers."""
+    page = PAGE.read_text()
+    before, _, rest = page.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise SystemExit(f"{PAGE}: no {BEGIN} … {END}")
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
+def has(result: Mapping[str, Any], part: str) -> bool:
+    """Tell whether a part was measured."""
+    return bool(result.get(part)) and "error" not in result[part]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return (
+        [f"| {' | '.join(row)} |" for row in (head,)]
+        + ["|---" * len(head) + "|"]
+        + [f"| {' | '.join(row)} |" for row in rows]
+    )
+
+
+def _own(one: Mapping[str, Any]) -> list[str]:
+    if not has(one, "inspect"):
+        return [failure(one, "train", "inspect"), *["–"] * (len(OWN) - 2)]
+    seen = one["inspect"]
+    inspected = f"{statistics.median(seen['cpu_s']):.1f} s, {seen['peak_bytes'] / 1e6:.0f} MB"
+    if not has(one, "own"):
+        return [inspected, _signature(seen, {}), failure(one, "own"), *["–"] * (len(OWN) - 4)]
+    own = one["own"]
+    size = f"{mb(own['size_bytes'])}, base {mb(own['base_bytes'])}"
+    start = failure(one, "start")
+    if has(one, "start"):
+        start = _spread(one["start"]["own"])
+    if own["compiled"]:
+        size = f"compiled {size}; itself {mb(own['itself_bytes'])}"
+        start = f"compiled {start}" + (
+            f"; itself {_spread(one['start']['itself'])}" if has(one, "start") else ""
+        )
+    verified = f"{own['matched']} of {own['compared']}"
+    if has(one, "full"):
+        verified += f"; full {one['full']['matched']} of {one['full']['compared']}"
+    return [inspected, _signature(seen, own), _lean(own), _full(one), verified, size, start]
+
+
+def _signature(seen: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    if seen["inputs"] or seen["outputs"]:
+        return f"{seen['inputs']} → {seen['outputs'] or '?'}"
+    return "of the example" if own.get("signature") else "–"
+
+
+def _lean(own: Mapping[str, Any]) -> str:
+    return f"{own['libraries']} libraries, {mb(own['libraries_bytes'])} MB"
+
+
+def _full(one: Mapping[str, Any]) -> str:
+    if one.get("full") is None and "full" in one:
+        return "–"
+    if not has(one, "full"):
+        return failure(one, "full")
+    full = one["full"]
+    start = (
+        f", start {_spread(one['start']['full'])} s" if has(one, "start") and "full" in one["start"] else ""
+    )
+    return f"{full['libraries']} libraries, image {mb(full['size_bytes'])} MB{start}"
+
+
+def _beside(one: Mapping[str, Any]) -> list[str]:
+    own, peer = one["own"], one["peer"]
+    cells = [f"{mb(own['libraries_bytes'])} : {mb(peer['libraries_bytes'])}"]
+    smaller = f"{peer['libraries_bytes'] / max(own['libraries_bytes'], 1):.1f}×"
+    if not has(one, "start") or "peer" not in one["start"]:
+        return [*cells, failure(one, "start"), "–", smaller, "–"]
+    times = one["start"]
+    ours = times.get("itself", times["own"])
+    faster = ratio(_nth(ours, 0), _nth(times["peer"], 0))
+    if "itself" in times:
+        faster += f"; compiled {ratio(_nth(times['own'], 0), _nth(times['peer'], 0))}"
+    both = [f"{_spread(ours, place)} : {_spread(times['peer'], place)}" for place in (0, 1)]
+    return [*cells, *both, smaller, faster]
+
+
+def _nth(pairs: Sequence[Sequence[float]], place: int) -> list[float]:
+    return [one[place] for one in pairs]
+
+
+def _spread(pairs: Sequence[Sequence[float]], place: int = 0) -> str:
+    return spread(_nth(pairs, place))
+
+
+def failure(one: Mapping[str, Any], *parts: str) -> str:
+    """Say in a line why there is no figure."""
+    for part in parts:
+        if "error" in (one.get(part) or {}):
+            lines = [line.strip() for line in one[part]["error"].splitlines() if line.strip()]
+            return f"{part} failed: {lines[-1][:120]}".replace("|", "/")
+    return "not measured"
+
+
+def mb(size_bytes: int) -> str:
+    """Print megabytes."""
+    return f"{size_bytes / 1e6:.0f}" if size_bytes >= 1e6 or not size_bytes else f"{size_bytes / 1e6:.1f}"
