@@ -1,5 +1,6 @@
 """The table of formats: docs and code say the same; a distribution's own format comes by the same door."""
 
+import ast
 import re
 import sys
 import textwrap
@@ -16,18 +17,31 @@ ROOT = Path(__file__).parents[2]
 COLUMNS = ["format", "recognised by", "signature from", "loaded by", "lean without", "risks", "status"]
 
 
-def table():
-    """Return the rows of the table in docs/formats.md, cells by column."""
-    lines = (ROOT / "docs" / "formats.md").read_text().splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    head, _, *rest = rows
-    assert head[: len(COLUMNS)] == COLUMNS
+def table(first=COLUMNS[1]):
+    """Return the rows of a table in docs/formats.md, told by its second column; cells by column."""
+    text = (ROOT / "docs" / "formats.md").read_text()
+    (found,) = re.findall(rf"^\| format \| {first} \|.*(?:\n\|.*)+", text, re.MULTILINE)
+    head, _, *rest = [[cell.strip() for cell in line.strip("|").split("|")] for line in found.splitlines()]
     return [dict(zip(head, row, strict=True)) for row in rest]
 
 
 def test_the_docs_have_a_row_for_every_format_in_the_order_in_which_they_are_asked():
+    assert list(table()[0]) == COLUMNS
     told = dict.fromkeys(re.match(r"`(\w+)`", row["format"])[1] for row in table())
     assert list(told) == [one.name for one in formats.FORMATS]
+
+
+def test_every_format_has_its_row_of_figures_and_a_model_that_the_benchmark_trains():
+    rows = table("inspected")
+    assert [row["format"].strip("`") for row in rows] == [one.name for one in formats.FORMATS]
+    assert all(all(row.values()) for row in rows)
+    text = (ROOT / "benchmarks" / "formats" / "table.py").read_text()
+    (trained,) = (
+        one.value
+        for one in ast.walk(ast.parse(text))
+        if isinstance(one, ast.AnnAssign) and getattr(one.target, "id", None) == "ROWS"
+    )
+    assert [key.value for key in trained.keys] == [one.name for one in formats.FORMATS]
 
 
 def test_what_the_docs_name_as_loaders_is_there_and_travels_as_byte_code():
