@@ -97,6 +97,17 @@ def test_a_tracked_model_is_inspected_and_remembered_for_when_there_is_no_networ
     assert "is not in the cache" in here.fails(8, "lock", "models:/iris@champion", "--offline")
 
 
+def test_a_tracked_model_has_a_signature_and_may_be_converted(keeper, here, tmp_path):
+    told = here.json("signature", "show", "models:/iris@champion")["signature"]
+    assert told == here.json("signature", "infer", "models:/iris@champion")["signature"]
+    written = here.json("signature", "convert", "models:/iris@champion", "--to", "mlflow")
+    assert written["value"] == told
+    assert told["inputs"]
+    # it is there, and is no model of PyTorch's
+    said = here.fails(3, "convert", "models:/iris@champion", "--to", "pt2", "-o", tmp_path / "net.pt2")
+    assert "is for a model of PyTorch" in said
+
+
 def test_a_draft_names_the_model_as_it_was_asked_for(keeper, here, tmp_path):
     (tmp_path / "project").mkdir()
     here("init", "models:/iris@champion", cwd=tmp_path / "project")

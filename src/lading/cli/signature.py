@@ -44,7 +44,9 @@ def infer(
         params: JSON of the parameters' defaults, or a file of it.
     """
     console = Console(common)
-    _tell(console, signatures.infer(source, outputs, params))
+    with pipeline.Context(common.settings(), console.event) as context:
+        found = signatures.infer(context, source, outputs, params)
+    _tell(console, found)
     return 0
 
 

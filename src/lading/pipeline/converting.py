@@ -22,7 +22,7 @@ from lading.image.bill import ENVIRONMENT_PATH, MODEL_PATH
 from lading.layers import bytecode
 from lading.layers.environment import SERVER
 from lading.layers.forms import SCRIPT
-from lading.pipeline import bases, plan, run, summary
+from lading.pipeline import bases, plan, run, summary, tracked
 from lading.pipeline.compiling import rows_of
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.leaves import leaves
@@ -101,6 +101,7 @@ def convert(
     if target.exists():
         raise SpecError(Issue(str(target), "is there already", "name another file, or remove it"))
     way = _WAYS[to]
+    what = tracked.bring(context, what)
     facts = _facts(context, what, to)
     if facts.loader not in way.loaders:
         wanted = "an estimator of scikit-learn's kind" if "pickle" in way.loaders else "a model of PyTorch"

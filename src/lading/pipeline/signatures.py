@@ -14,7 +14,8 @@ from lading import model, spec
 from lading.core.errors import Issue, ModelError, SpecError
 from lading.core.model import ModelFacts
 from lading.core.signature import Signature
-from lading.pipeline import foreign
+from lading.core.tracked import is_tracked
+from lading.pipeline import foreign, tracked
 from lading.pipeline.context import Context
 from lading.pipeline.plan import inspect, plan
 from lading.signature import NOTATIONS, Converted, Loss, data, hints
@@ -35,13 +36,13 @@ class Told:
         return {"signature": NOTATIONS[_MLFLOW].write(self.signature).value, "notes": list(self.notes)}
 
 
-def infer(target: str, outputs: Path | None = None, params: str | None = None) -> Told:
+def infer(context: Context, target: str, outputs: Path | None = None, params: str | None = None) -> Told:
     """Infer a signature of a file of data, of `file.py:function`, or of a model.
 
     `outputs` is a file of predictions, `params` the JSON of parameters' defaults, or a file of it. Raises
     SpecError for what is no data, ModelError for a model that tells nothing.
     """
-    found = _of(target)
+    found = _of(context, target)
     inputs, answers, given = found.signature.inputs, found.signature.outputs, found.signature.params
     notes = list(found.notes)
     if outputs is not None:
@@ -58,7 +59,7 @@ def infer(target: str, outputs: Path | None = None, params: str | None = None) -
     return Told(signature, tuple(notes))
 
 
-def _of(target: str) -> Told:
+def _of(context: Context, target: str) -> Told:
     path = Path(target)
     file, _, _ = target.partition(":")
     if file.endswith(".py") and not (path.exists() and ":" in target):
@@ -67,7 +68,12 @@ def _of(target: str) -> Told:
     if is_data and not (path.suffix == ".json" and path.is_file() and model.is_known(path)):
         inferred = data.infer(path)
         return Told(Signature(inferred.fields), inferred.notes)
-    return _of_facts(inspect(plan(path)), target)
+    return _of_facts(_inspected(context, target), target)
+
+
+def _inspected(context: Context, target: str) -> ModelFacts:
+    """Inspect a model, one that a tracking server keeps too."""
+    return inspect(tracked.bring(context, plan(target)))
 
 
 def _of_routine(file: Path, target: str) -> Told:
@@ -99,8 +105,8 @@ def _params(text: str) -> Any:  # noqa: ANN401 - any JSON value
 def show(context: Context, target: str) -> Told:
     """Find the signature of a model, a spec file or a package; raise ModelError where it has none."""
     path = Path(target)
-    if path.exists():
-        return _of_facts(inspect(plan(path)), target)
+    if path.exists() or is_tracked(target):
+        return _of_facts(_inspected(context, target), target)
     found = foreign.look(context, target)
     bill = None if isinstance(found, foreign.Foreign) else found.bill
     if bill is None or bill.model.signature is None:
@@ -134,7 +140,7 @@ def convert(context: Context, target: str, to: str, of: str | None = None) -> Wr
 def _document(context: Context, target: str, of: str | None) -> Converted[Signature]:
     path = Path(target)
     if path.suffix in data.SUFFIXES and path.suffix not in _DOCUMENTS:
-        return Converted(_of(target).signature)
+        return Converted(_of(context, target).signature)
     is_document = path.exists() and not path.is_dir()  # which a pipe is, too
     if not is_document or (of is None and path.suffix not in _DOCUMENTS):
         return Converted(show(context, target).signature)
