@@ -159,6 +159,10 @@ def write(folder):
     np.save(folder / "value.npy", np.float32(1))
     pq.write_table(pa.table(COLUMNS), folder / "columns.parquet")
     pyarrow.feather.write_feather(pa.table(COLUMNS), folder / "columns.arrow")
+    # as Polars writes them
+    viewed = {"a": pa.array(["a", None], pa.string_view()), "b": pa.array([b"a", b"b"], pa.binary_view())}
+    pq.write_table(pa.table(viewed), folder / "views.parquet")
+    pyarrow.feather.write_feather(pa.table(viewed), folder / "views.arrow")
     pq.write_table(pa.table({name: one[:0] for name, one in COLUMNS.items()}), folder / "no_rows.parquet")
     for name, array in STRANGE.items():
         pq.write_table(pa.table({"fine": array.is_valid(), name: array}), folder / f"{name}.parquet")

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from datafiles import write
@@ -78,6 +80,12 @@ def test_a_file_that_cannot_be_read_says_why(name, content, expected, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SpecError, match=expected):
         data.infer(tmp_path / name)
+
+
+def test_columns_of_one_name_are_told(tmp_path):
+    pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "a.parquet")
+    with pytest.raises(SpecError, match="several columns called 'a'"):
+        data.infer(tmp_path / "a.parquet")
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,11 @@ def read(path: Path) -> Iterator[tuple[str, Field | ValueError]]:
         raise SpecError(Issue(str(path), "is read by pyarrow, which is not installed", fix)) from None
     try:
         schema, batches = _open(path, pa)
+        twice = [name for name, count in Counter(schema.names).items() if count > 1]
+        if twice:
+            raise SpecError(
+                Issue(str(path), f"has several columns called {twice[0]!r}", "name each otherwise")
+            )
         told: Mapping[str, Any] = schema.pandas_metadata or {}
         index = {one for one in told.get("index_columns", ()) if isinstance(one, str)}
         pandas_types = {one.get("field_name"): one.get("numpy_type") for one in told.get("columns", ())}
@@ -179,9 +185,14 @@ def _scalars(array: Any, pa: Any, within: str) -> Iterator[Any]:  # noqa: ANN401
         array = pa.compute.if_else(pa.compute.is_nan(array), None, array)
     elif kinds.is_boolean(kind):
         typed = "boolean"
-    elif kinds.is_string(kind) or kinds.is_large_string(kind):
+    elif kinds.is_string(kind) or kinds.is_large_string(kind) or str(kind) == "string_view":
         typed = "string"
-    elif kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
+    elif (
+        kinds.is_binary(kind)
+        or kinds.is_large_binary(kind)
+        or kinds.is_fixed_size_binary(kind)
+        or str(kind) == "binary_view"
+    ):
         typed = "binary"
     elif kinds.is_date(kind) or kinds.is_timestamp(kind):
         typed = "datetime"
