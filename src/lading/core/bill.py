@@ -15,6 +15,7 @@ from lading.core.descriptor import BILL
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue
 from lading.core.image import Kind
+from lading.core.lock import Dropped
 from lading.core.model import Risk
 from lading.core.platform import Platform
 from lading.core.signature import Signature
@@ -151,6 +152,8 @@ class BilledEnvironment:
     """Their names; `system_packages` are those of lading's own base, or those that are added to an image."""
     slim: tuple[BilledSlim, ...] | None = field(default=None, metadata=typed.RARE)
     """What `--slim` left out of the wheels; None where they are whole."""
+    dropped: tuple[Dropped, ...] = field(default=(), metadata=typed.RARE)
+    """What was asked for, and left out because serving does not need it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from lading.core import typed
 from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
 from lading.core.model import Requirement
@@ -130,6 +131,30 @@ class BaseFacts:
     interpreters: tuple[Interpreter, ...]
 
 
+ALONE = "nothing else needs it"
+"""Why what is required by nothing but what is dropped is dropped, too."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Dropped:
+    """A distribution that was asked for, itself or by another, and that serving does not need."""
+
+    name: str
+    version: str
+    size_bytes: int
+    """Of its wheel."""
+    why: str
+    """What it is for (`plotting`), `by hand`, or ALONE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a model was tried without, by name: what its predictions do not need, and what they do."""
+
+    dropped: tuple[str, ...]
+    needed: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class PlatformLock:
     """What one platform gets: a base, an interpreter, the model's wheels and the server's."""
@@ -143,6 +168,8 @@ class PlatformLock:
     """What carries the server, where the model's interpreter is too old for it."""
     conda: tuple[LockedConda, ...] = ()
     """The conda packages, where they were solved; the interpreter is then among them."""
+    dropped: tuple[Dropped, ...] = field(default=(), metadata=typed.RARE)
+    """What of the model's wheels is left out."""
 
     @property
     def server_interpreter(self) -> Interpreter:
@@ -162,6 +189,7 @@ class Lock:
     platforms: tuple[PlatformLock, ...]
     accelerator: str | None = None
     """What the builds of PyTorch are for, where that was asked for."""
+    trial: Trial | None = None
 
     def on(self, platform: Platform) -> PlatformLock:
         """Return the part for one platform."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lading.core import typed
+from lading.core.lock import Dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Report:
     figures: Mapping[str, float] = field(default_factory=dict)
     proof: Mapping[str, Any] = field(default_factory=dict)
     """How a compiled form was held against its model; where the model itself answers, why, or nothing."""
+    dropped: tuple[Dropped, ...] = ()
+    """The libraries that were left out, and that it did not need."""
 
     @property
     def emulator(self) -> str:
@@ -50,13 +53,18 @@ class Report:
         return self.sandbox.partition(", ")[2]
 
     @property
+    def saved_bytes(self) -> int:
+        """What the wheels would take that were left out."""
+        return sum(one.size_bytes for one in self.dropped)
+
+    @property
     def passed(self) -> bool:
         """Tell whether every check passed."""
         return all(check.passed for check in self.checks)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        return {**typed.to_json(self), "passed": self.passed}
+        return {**typed.to_json(self), "passed": self.passed, "saved_bytes": self.saved_bytes}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Report:

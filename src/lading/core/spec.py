@@ -18,6 +18,10 @@ from lading.core.tracked import ModelURI, Record
 PYTHONS = tuple(f"3.{minor}" for minor in range(8, 15))
 """The Pythons that a package may have: a base's own, or one that is added to it."""
 CREDENTIALS_FIX = "use UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, netrc or a keyring"
+DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
+"""A distribution's name (PyPA specifications, "Names and normalization")."""
+DISTRIBUTIONS = re.compile(r"[A-Za-z0-9._*?-]+\Z")
+"""The same with the wildcards of file names."""
 _INDEX_NAME = re.compile(r"[A-Za-z0-9._-]+=(?=[a-z]+://)")
 
 
@@ -161,6 +165,10 @@ class PackageSpec:
     python: str | None = None
     """`3.11`, or `3.11.4`, of which the first two numbers count."""
     requirements: tuple[str, ...] | Path | None = None
+    drop: tuple[str, ...] = ()
+    """Distributions that are left out, whoever asks for them."""
+    keep: tuple[str, ...] = ()
+    """Names, or patterns of them, of distributions that are not tried to be left out."""
     conda: CondaWay = "map"
     system_packages: tuple[str, ...] = ()
     indexes: Indexes = Indexes()

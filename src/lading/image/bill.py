@@ -110,6 +110,7 @@ def _environment(
         accelerator=spec.accelerator,
         system_packages_asked=spec.system_packages,
         slim=None if slim is None else tuple(slim),
+        dropped=lock.dropped,
     )
 
 
