@@ -14,6 +14,7 @@ from lading.core.descriptor import MANIFEST, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, LockError
 from lading.core.lock import (
+    Dropped,
     Interpreter,
     Lock,
     LockedArchive,
@@ -23,6 +24,7 @@ from lading.core.lock import (
     LockedSource,
     LockedWheel,
     PlatformLock,
+    Trial,
 )
 from lading.core.model import Requirement
 from lading.core.platform import Libc, Platform
@@ -58,6 +60,9 @@ archives = st.builds(LockedArchive, names, st.just("3.11.2"), texts, texts, dige
 interpreters = st.builds(Interpreter, texts, st.just("3.11.2"), st.none() | archives)
 origins = st.sampled_from(["pickle", "mlflow", "spec", "installed"])
 requirements = st.builds(Requirement, texts, origins, st.none() | texts)
+dropped = st.builds(Dropped, names, texts, sizes, texts)
+several = st.lists(names, max_size=2).map(tuple)
+trials = st.builds(Trial, several, several)
 
 
 @st.composite
@@ -72,10 +77,12 @@ def locks(draw):
             draw(some),
             draw(st.none() | interpreters),
             draw(st.lists(condas, max_size=2).map(tuple)),
+            draw(st.lists(dropped, max_size=2).map(tuple)),
         )
         for platform in draw(st.sampled_from([(AMD64,), (ARM64, AMD64)]))
     ]
-    return Lock(draw(digests), draw(texts), tuple(draw(st.lists(requirements, max_size=3))), tuple(parts))
+    listed = tuple(draw(st.lists(requirements, max_size=3)))
+    return Lock(draw(digests), draw(texts), listed, tuple(parts), trial=draw(st.none() | trials))
 
 
 def tiny(*platforms: Platform, wheel_count: int = 1, deb_count: int = 1) -> Lock:

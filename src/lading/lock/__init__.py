@@ -7,6 +7,8 @@ from lading.lock.checkouts import Git
 from lading.lock.conda_solve import Solver as CondaSolver
 from lading.lock.drift import of as drift
 from lading.lock.drift import of_bill as drift_of_bill
+from lading.lock.dropping import candidates, is_kept, leaves_out, unknown, weighed
+from lading.lock.dropping import named as named_in
 from lading.lock.files import is_fresh, read, write
 from lading.lock.interpreter import BringPython, Chosen, choose
 from lading.lock.places import ResolveBase
@@ -28,15 +30,21 @@ __all__ = [
     "ResolveBase",
     "build_for",
     "build_in",
+    "candidates",
     "choose",
     "drift",
     "drift_of_bill",
     "is_fresh",
+    "is_kept",
     "kept",
+    "leaves_out",
+    "named_in",
     "pythons",
     "read",
     "resolve",
     "settled",
     "surroundings",
+    "unknown",
+    "weighed",
     "write",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from lading.lock import sources
 from lading.lock.python import Demand
 
 
@@ -36,3 +37,16 @@ def demand_for(asked: Iterable[Asked], limits: Demand) -> Demand:
     for one in asked:
         sides[one.side] = (*sides.get(one.side, ()), one.text)
     return replace(limits, sides=sides)
+
+
+def unpinned(asked: tuple[Asked, ...]) -> tuple[Asked, ...]:
+    """Take away the versions that are installed here, for what the author has not listed."""
+    return tuple(
+        replace(one, text=sources.name_of(one.text)) if one.origin == "installed" else one for one in asked
+    )
+
+
+def unlike(pinned: tuple[Asked, ...], asked: tuple[Asked, ...]) -> str:
+    """Say which versions that are installed here were taken away."""
+    names = ", ".join(one.text for one, left in zip(pinned, asked, strict=True) if one != left)
+    return f"installed here are {names}, which do not go with the requirements: their versions are left open"

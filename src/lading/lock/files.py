@@ -12,6 +12,7 @@ from lading.core.descriptor import Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, Issue, LockError, SpecError
 from lading.core.lock import (
+    Dropped,
     Interpreter,
     Lock,
     LockedArchive,
@@ -21,6 +22,7 @@ from lading.core.lock import (
     LockedSource,
     LockedWheel,
     PlatformLock,
+    Trial,
 )
 from lading.core.model import Origin, Requirement
 from lading.core.platform import Libc, Platform
@@ -63,12 +65,15 @@ def write(lock: Lock, folder: Path) -> tuple[Path, ...]:
         table["packages"] = [_deb_to_toml(one) for one in part.base.packages]
         if part.conda:
             table["conda"] = [_conda_to_toml(one) for one in part.conda]
+        if part.dropped:
+            table["dropped"] = [_dropped_to_toml(one) for one in part.dropped]
         platforms.append(table)
     document = {
         "format": FORMAT,
         "spec": str(lock.spec_digest),
         "server": lock.server,
         **({"accelerator": lock.accelerator} if lock.accelerator else {}),
+        **({"trial": _trial_to_toml(lock.trial)} if lock.trial else {}),
         "requirements": [_requirement_to_toml(one) for one in lock.requirements],
         "platforms": platforms,
     }
@@ -94,6 +99,7 @@ def read(folder: Path) -> Lock:
             tuple(_requirement(one) for one in _tables(document, "requirements")),
             tuple(_platform(one, folder) for one in _tables(document, "platforms")),
             _text(document, "accelerator") if "accelerator" in document else None,
+            _trial(_table(document, "trial")) if "trial" in document else None,
         )
     except (_MalformedError, IntegrityError, SpecError) as error:
         what = error.issues[0].what if isinstance(error, (IntegrityError, SpecError)) else str(error)
@@ -193,6 +199,7 @@ def _platform(table: Mapping[str, Any], folder: Path) -> PlatformLock:
         _wheels(table, "server", folder) if "server" in table else (),
         None if second is None else _interpreter(_table(table, "server-interpreter")),
         tuple(_conda(one) for one in _tables(table, "conda")),
+        tuple(_dropped(one) for one in _tables(table, "dropped")),
     )
 
 
@@ -273,6 +280,30 @@ def _conda(table: Mapping[str, Any]) -> LockedConda:
             return LockedConda(name, version, build, url, digest, size, tuple(map(str, found)))
         case _:
             raise _MalformedError(f"got conda package {table.get('name')!r} without a size and a sha256")
+
+
+def _dropped_to_toml(one: Dropped) -> dict[str, Any]:
+    return {"name": one.name, "version": one.version, "size": one.size_bytes, "why": one.why}
+
+
+def _dropped(table: Mapping[str, Any]) -> Dropped:
+    match table:
+        case {"size": int(size)} if size >= 0:
+            return Dropped(_text(table, "name"), _text(table, "version"), size, _text(table, "why"))
+        case _:
+            raise _MalformedError(f"got {table.get('name')!r}, which was dropped, without a size")
+
+
+def _trial_to_toml(trial: Trial) -> dict[str, Any]:
+    return {"dropped": list(trial.dropped), "needed": list(trial.needed)}
+
+
+def _trial(table: Mapping[str, Any]) -> Trial:
+    match table:
+        case {"dropped": list(dropped), "needed": list(needed)}:
+            return Trial(tuple(map(str, dropped)), tuple(map(str, needed)))
+        case _:
+            raise _MalformedError("got a trial of another form, expected 'dropped' and 'needed'")
 
 
 def _requirement_to_toml(one: Requirement) -> dict[str, Any]:

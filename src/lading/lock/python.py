@@ -74,7 +74,9 @@ class Demand:
     prereleases: bool = False
     find_links: tuple[str, ...] = ()
     unemitted: tuple[str, ...] = ()
-    """Distributions that are left out of the answer."""
+    """Distributions that are left out of the answer, and have a say in it all the same."""
+    excluded: tuple[str, ...] = ()
+    """Distributions that are left out with all that only they require."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +292,9 @@ def _sources(folder: Path, demand: Demand, torch: Torch | None, *, flat: bool) -
         arguments += ["--no-emit-package", f"the-{side}"]
     (folder / "all.in").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     arguments += [word for name in demand.unemitted for word in ("--no-emit-package", name)]
+    if demand.excluded:
+        (folder / "excluded.in").write_text("\n".join(demand.excluded), encoding="utf-8")
+        arguments += ["--excludes", "excluded.in"]
     if demand.constraints:
         (folder / "constraints.in").write_text("\n".join(demand.constraints), encoding="utf-8")
         arguments += ["--constraints", "constraints.in"]

@@ -31,6 +31,8 @@ class Question:
     """Where the file was found: beside the model (`mlflow`), or named by the author (`spec`)."""
     without: tuple[str, ...] = ()
     """Distributions that are left out of the model's requirements, such as `mlflow`."""
+    excluded: tuple[str, ...] = ()
+    """Distributions that are left out whoever asks for them: a library that others require, too."""
     python: str | None = None
     base: str | None = None
     base_digest: Digest | None = None
@@ -59,6 +61,7 @@ class Question:
             "requirements_file": path and [_kind(path), self.requirements_file_origin],
             "files": [str(Digest.of(data)) for data in sources.contents(path)] if path else [],
             "without": sorted(map(sources.normalise, self.without)),
+            **({"excluded": sorted(map(sources.normalise, self.excluded))} if self.excluded else {}),
             "python": self.python,
             "base": self.base,
             **({"base_digest": str(self.base_digest)} if self.base_digest else {}),

@@ -30,7 +30,7 @@ from lading.lock import (
     wheels,
 )
 from lading.lock.accelerators import Torch
-from lading.lock.asked import Asked, demand_for
+from lading.lock.asked import Asked, demand_for, unlike, unpinned
 from lading.lock.build import Build, CannotRun, own_alone
 from lading.lock.builder import Builder, Made
 from lading.lock.checkouts import CheckOut
@@ -119,6 +119,7 @@ class _Environment:
 
     holds: Holds
     asked: tuple[Asked, ...]
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ class _Resolver:
     def _find(self, environment: _Environment, place: Place, target: Target) -> list[Found]:
         asked = environment.asked
         if self.read.pylock and environment.holds == "model":
-            return self._as_locked(asked, target)
+            found = self._as_locked(asked, target)
+            return [one for one in found if sources.normalise(one.name) not in environment.excluded]
         if self.read.pylock and environment.holds == "both":
             pinned = wheels.select_file(self.read.pylock, target)
             pins = (Asked("model", f"{one.name}=={one.version}", self.read.pylock.name) for one in pinned)
@@ -171,7 +173,7 @@ class _Resolver:
             one for one in asked if one.origin not in _TOLD or sources.library(one.text) not in there
         )
         with tempfile.TemporaryDirectory(prefix="lading-lock-") as folder:
-            answer = self._compiled(asked, place, target, there, Path(folder))
+            answer = self._compiled(replace(environment, asked=asked), place, target, there, Path(folder))
         found = wheels.select(answer.text, target, f"uv's answer for {target}", answer.folder)
         if environment.holds != "server":
             wheels.check_hashes(found, self.read.hashes, target)
@@ -179,22 +181,22 @@ class _Resolver:
 
     def _compiled(
         self,
-        asked: tuple[Asked, ...],
+        environment: _Environment,
         place: Place,
         target: Target,
         there: Mapping[str, str],
         folder: Path,
     ) -> Answer:
         """Ask uv, building what has no wheel, until it has an answer; what is `there` is left out of it."""
-        asked, links = self._checked_out(asked, place, target)
+        asked, links = self._checked_out(environment.asked, place, target)
         constraints = (*self.read.constraints, *provided.constraints(there, folder))
-        limits = Demand({}, constraints, self.read.prereleases, links, unemitted=tuple(there))
+        limits = Demand({}, constraints, self.read.prereleases, links, tuple(there), environment.excluded)
         pinned = asked
         for _ in range(_MOST_BUILDS):
             answer = self.uv.compile(demand_for(asked, limits), target)
             if answer.solved:
                 if asked != pinned:
-                    self._warn(_unlike(pinned, asked))
+                    self._warn(unlike(pinned, asked))
                 asked, answer, missing = unsaid.added(asked, limits, target, self.uv, answer)
                 if missing:
                     self._warn(missing)
@@ -202,8 +204,8 @@ class _Resolver:
                     self._warn(back)
                 return answer
             built = [one for one in self._built(answer.text, place, target) if one not in limits.find_links]
-            if not built and self.read.requirements and asked == pinned != _unpinned(asked):
-                asked = _unpinned(asked)
+            if not built and self.read.requirements and asked == pinned != unpinned(asked):
+                asked = unpinned(asked)
                 continue
             if not built:
                 break
@@ -330,29 +332,18 @@ def _environments(
     )
     chosen = question.server_version is not None
     joins = server.name != NATIVE
+    excluded = tuple(sorted(map(sources.normalise, question.excluded)))
     serving = tuple(
         Asked("server", text, server.name, own=joins and number == 0, chosen=chosen)
         for number, text in enumerate(server_version.requirements(server, question.server_version))
     )
     if not joins:
-        return [_Environment("model", model), _Environment("server", serving)]
-    return [_Environment("both", (*model, *serving))]
+        return [_Environment("model", model, excluded), _Environment("server", serving)]
+    return [_Environment("both", (*model, *serving), excluded)]
 
 
 def _places(spec: Indexes, file: Indexes) -> Indexes:
     return Indexes(spec.url or file.url, (*spec.extra, *file.extra), (*spec.find_links, *file.find_links))
-
-
-def _unpinned(asked: tuple[Asked, ...]) -> tuple[Asked, ...]:
-    """Take away the versions that are installed here, for what the author has not listed."""
-    return tuple(
-        replace(one, text=sources.name_of(one.text)) if one.origin == "installed" else one for one in asked
-    )
-
-
-def _unlike(pinned: tuple[Asked, ...], asked: tuple[Asked, ...]) -> str:
-    names = ", ".join(one.text for one, left in zip(pinned, asked, strict=True) if one != left)
-    return f"installed here are {names}, which do not go with the requirements: their versions are left open"
 
 
 def _versions_of(name: str, told: prose.Prose) -> str:

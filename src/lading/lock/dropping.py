@@ -1,0 +1,136 @@
+"""What is in an environment for the sake of training, and what leaving it out saves.
+
+A name in the table is a reason to try, never to drop: whether the predictions are the same without it is
+seen in a sandbox.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from lading.core.lock import ALONE, Dropped, Lock, PlatformLock
+from lading.lock import sources
+from lading.lock.question import Question
+
+BY_HAND = "by hand"
+_PURPOSES: Mapping[str, str] = {
+    "tracking": """
+        mlflow mlflow-skinny mlflow-tracing wandb neptune neptune-client comet-ml clearml aim dvc dvclive
+        tensorboard tensorboardx sacred codecarbon dagshub trackio swanlab azureml-core azureml-mlflow
+        azure-ai-ml databricks-cli databricks-sdk sagemaker sagemaker-mlflow google-cloud-aiplatform""",
+    "plotting": """
+        matplotlib seaborn plotly bokeh altair pygal graphviz pydot pydotplus pygraphviz plotnine holoviews
+        hvplot datashader kaleido folium wordcloud missingno yellowbrick scikit-plot mpld3 dtreeviz
+        adjusttext""",
+    "notebooks": """
+        jupyter jupyterlab notebook ipykernel ipython ipywidgets nbformat nbconvert nbclient jupyter-client
+        jupyter-core jupyter-server jupyter-console qtconsole papermill jupytext voila""",
+    "training": """
+        optuna optuna-integration hyperopt keras-tuner scikit-optimize bayesian-optimization ax-platform
+        nevergrad smac lightning pytorch-lightning torchmetrics trl evaluate datasets tensorflow-datasets
+        imbalanced-learn boruta""",
+    "explaining": "shap lime eli5 alibi captum dalex interpret-community",
+    "profiling of data": """
+        ydata-profiling pandas-profiling sweetviz autoviz great-expectations evidently deepchecks dataprep""",
+    "development": """
+        pytest pytest-cov pytest-xdist pytest-mock coverage hypothesis tox nox black ruff flake8 pylint isort
+        mypy pre-commit autopep8 yapf bandit sphinx mkdocs mkdocs-material twine build pip-tools poetry hatch
+        line-profiler memory-profiler py-spy debugpy jedi ipdb pyright""",
+    "another server": """
+        streamlit gradio dash gunicorn uvicorn flask flask-cors waitress fastapi bentoml mlserver cog
+        torchserve torch-model-archiver kserve seldon-core tritonclient""",
+    "MLflow's server": """
+        alembic docker graphene huey prometheus-flask-exporter querystring-parser sqlalchemy sqlparse""",
+}
+_WHY = {name: why for why, names in _PURPOSES.items() for name in names.split()}
+_TRAINS_ON_GPUS = re.compile(r"nvidia-nccl-cu\d+")
+_NETWORKS = frozenset({"torch", "jax", "jaxlib", "cupy", "tensorflow"})
+_OF_MODEL = {"pickle", "file", "installed"}
+_NAMED = re.compile(
+    r"No module named '([\w.-]+)'|No package metadata was found for ([\w.-]+)|The '([\w.-]+)' distribution"
+)
+# what is imported under another name than it is installed under
+_MODULES = {
+    "imblearn": "imbalanced-learn",
+    "skopt": "scikit-optimize",
+    "bayes_opt": "bayesian-optimization",
+    "IPython": "ipython",
+    "scikitplot": "scikit-plot",
+    "kerastuner": "keras-tuner",
+}
+
+
+def candidates(lock: Lock, keep: Sequence[str]) -> tuple[str, ...]:
+    """Name what a lock's model may do without, but for what is kept (`*` and `?` match as in file names).
+
+    What the model's own files name is none of it, nor what was tried before and needed.
+    """
+    own = {sources.name_of(one.text) for one in lock.requirements if one.origin in _OF_MODEL}
+    needed = set(lock.trial.needed if lock.trial else ())
+    names = {sources.normalise(one.name) for part in lock.platforms for one in part.model}
+    found = {name for name in names if _purpose(name, names) and name not in own | needed}
+    if "mlflow" not in names:
+        found = {name for name in found if _WHY.get(name) != "MLflow's server"}
+    return tuple(sorted(name for name in found if not is_kept(name, keep)))
+
+
+def is_kept(name: str, keep: Iterable[str]) -> bool:
+    """Tell whether the author keeps a distribution."""
+    return any(fnmatch.fnmatchcase(name, sources.normalise(one)) for one in keep)
+
+
+def _purpose(name: str, names: Collection[str]) -> str | None:
+    # XGBoost asks for NCCL, which it loads when it trains on several GPUs, and for nothing else
+    if _TRAINS_ON_GPUS.fullmatch(name) and "xgboost" in names and _NETWORKS.isdisjoint(names):
+        return "training"
+    return _WHY.get(name)
+
+
+def weighed(lean: Lock, full: Lock, by_hand: Iterable[str] = ()) -> Lock:
+    """Tell of each platform what is left out of it that was in the full lock, and why."""
+    chosen = set(map(sources.normalise, by_hand))
+    parts = ((one, full.on(one.platform)) for one in lean.platforms)
+    found = tuple(
+        replace(one, dropped=(*whole.dropped, *_dropped(one, whole, chosen))) for one, whole in parts
+    )
+    return replace(lean, platforms=found)
+
+
+def leaves_out(question: Question, environ: Mapping[str, str]) -> bool:
+    """Tell whether anything is asked for that a server is known not to need."""
+    read = sources.load(question.requirements_file, environ, solves=question.conda == "solve")
+    texts = (*(one.text for one in question.requirements), *read.requirements)
+    asked = {sources.name_of(one) for one in texts}
+    return not asked.isdisjoint(map(sources.normalise, question.without))
+
+
+def unknown(drop: Iterable[str], full: Lock) -> Iterator[str]:
+    """Say of each distribution to drop that nothing asks for it, and what may have been meant."""
+    names = {sources.normalise(one.name) for part in full.platforms for one in part.model}
+    for one in drop:
+        if sources.normalise(one) not in names:
+            near = difflib.get_close_matches(sources.normalise(one), names, 1)
+            yield f"drop: nothing asks for {one!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _dropped(lean: PlatformLock, full: PlatformLock, by_hand: Collection[str]) -> Iterator[Dropped]:
+    left = {one.name for one in lean.model}
+    names = {sources.normalise(one.name) for one in full.model}
+    for one in sorted(full.model):
+        if one.name not in left:
+            name = sources.normalise(one.name)
+            why = BY_HAND if name in by_hand else _purpose(name, names) or ALONE
+            yield Dropped(one.name, one.version, one.size_bytes, why)
+
+
+def named(text: str, dropped: Collection[str]) -> tuple[str, ...]:
+    """Return what of the dropped distributions an error's text says is missing."""
+    modules = {part.partition(".")[0] for found in _NAMED.findall(text) for part in found if part}
+    names = {_MODULES.get(one, sources.normalise(one)) for one in modules}
+    # `google.cloud.aiplatform`, `azure.ai.ml`: the whole of a module's name is that of its distribution
+    names |= {sources.normalise(part) for found in _NAMED.findall(text) for part in found if part}
+    return tuple(sorted(names & set(dropped)))
