@@ -36,6 +36,14 @@ class What:
     requirement: Annotated[
         tuple[str, ...], Parameter(alias="-r", negative="", help="A requirement; may be repeated.")
     ] = ()
+    drop: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="A library that serving does not need; may be repeated."),
+    ] = ()
+    keep: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="A library not to try to leave out, or * for all; may be repeated."),
+    ] = ()
     conda: Annotated[
         CondaWay | None, Parameter(help="Packages of a conda.yaml: map them to wheels, or solve them.")
     ] = None
@@ -73,6 +81,8 @@ class What:
             "loader": self.loader or spec.loader,
             "mode": self.mode or ("download" if self.model_source else spec.mode),
             "model_sources": self.model_source or spec.model_sources,
+            "drop": (*spec.drop, *self.drop),
+            "keep": (*spec.keep, *self.keep),
             "allow_unsafe": (*spec.allow_unsafe, *self.allow_unsafe),
         }
         if self.platform:

@@ -22,6 +22,8 @@ from lading.core.platform import Platform
 from lading.core.reference import Reference
 from lading.core.spec import (
     CREDENTIALS_FIX,
+    DISTRIBUTION,
+    DISTRIBUTIONS,
     PYTHONS,
     TOLERANT,
     CompileWay,
@@ -91,6 +93,12 @@ class Document:
         str | tuple[str, ...] | None,
         "a list, or a path: requirements.txt, pyproject.toml, pylock.toml, conda.yaml",
     ] = None
+    drop: Annotated[
+        tuple[str, ...], "libraries that serving does not need, with all that only they require"
+    ] = ()
+    keep: Annotated[
+        tuple[str, ...], "libraries that are not tried to be left out; matplotlib*, or * for all"
+    ] = ()
     conda: Annotated[
         Literal["map", "solve"], "packages of a conda.yaml: map them to wheels, or solve them as conda does"
     ] = "map"
@@ -177,6 +185,8 @@ class _Checker:
         if text.entry is not None and not _ENTRY.match(text.entry):
             what = f"got {text.entry!r}, expected 'file.py', 'file.py:function' or 'file.py:Class'"
             self.reader.complain("entry", what)
+        self._matches("drop", text.drop, DISTRIBUTION, "a library's name")
+        self._matches("keep", text.keep, DISTRIBUTIONS, "a library's name, or a pattern such as matplotlib*")
         uri = self._uri(text.model)
         asked = ServerText(type=text.server) if isinstance(text.server, str) else text.server
         return PackageSpec(
@@ -191,6 +201,8 @@ class _Checker:
             accelerator=self._accelerator(text.accelerator),
             python=self._python(text.python),
             requirements=self._requirements(text.requirements),
+            drop=text.drop,
+            keep=text.keep,
             conda=text.conda,
             system_packages=text.system_packages,
             indexes=Indexes(text.indexes.url, text.indexes.extra, self._find_links(text.indexes)),
