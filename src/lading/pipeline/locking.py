@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lading import lock as locks
-from lading.core.errors import Issue, LockError, SpecError, disk_fix
+from lading.core.errors import Issue, LockError, RegistryError, SpecError, disk_fix
 from lading.core.lock import Lock, LockedConda, LockedDeb, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts
-from lading.core.ports import Event, Fetch
+from lading.core.ports import Event, Fetch, ignore
 from lading.core.spec import Indexes, PackageSpec, index_problem
 from lading.layers import Cargo, assemble, conda
 from lading.lock import archives, debian
@@ -92,7 +93,7 @@ def lock_facts(
     question = plan.question(context, what, facts)
     place = folder or context.settings.cache / "locks" / question.digest.hex
     old = _read(context, place, must_be_there=locked)
-    if old and not upgrade and _is_fresh(context, old, question, what, facts):
+    if old and not upgrade and _is_fresh(context, old, _tried(question, old, what), what, facts):
         made = Locked(old, place, fresh=True)
     elif locked:
         fix = "run `lading lock`, look at what changed, and keep it with the spec"
@@ -101,16 +102,75 @@ def lock_facts(
         )
     else:
         context.events(Event("lock", "progress", "resolving"))
-        resolved = _resolve(context, what, facts, question)
+        resolved = relock(context, what, facts)
         made = Locked(resolved, _write(context, resolved, place, question), fresh=False)
     context.events(Event("lock", "stage", summary.of_lock(made.lock, fresh=made.fresh)))
+    tell_of_dropped(context, made.lock)
     for one in locks.drift(made.lock, facts.saved_with):
         context.events(Event("lock", "warning", one))
     return made
 
 
-def _resolve(context: Context, what: PackageSpec, facts: ModelFacts, question: locks.Question) -> Lock:
-    """Resolve a question; on the environment of another package, look that it is answered there."""
+def tell_of_dropped(context: Context, lock: Lock) -> None:
+    """Say what a lock leaves out, where it does, and what that saves."""
+    if lock.platforms[0].dropped:
+        context.events(Event("drop", "stage", summary.of_dropped(lock)))
+
+
+def _tried(question: locks.Question, old: Lock, what: PackageSpec) -> locks.Question:
+    """Ask for less where an older lock found out that less is needed, but for what the author keeps."""
+    dropped = old.trial.dropped if old.trial else ()
+    if any(locks.is_kept(one, what.keep) for one in dropped):
+        return question
+    return replace(question, excluded=(*question.excluded, *dropped))
+
+
+def relock(
+    context: Context,
+    what: PackageSpec,
+    facts: ModelFacts,
+    dropped: Sequence[str] = (),
+    full: Lock | None = None,
+) -> Lock:
+    """Resolve what a spec asks for, without what is dropped besides; `full` is what it is weighed against."""
+    question = plan.question(context, what, facts)
+    asked = replace(question, excluded=(*what.drop, *dropped))
+    if full or not (what.drop or locks.leaves_out(question, context.environ)):
+        lock = _resolve(context, what, facts, asked)
+        return locks.weighed(lock, full) if full else lock
+    # to know what is saved costs no time where uv, which waits for the network mostly, is asked for both
+    with ThreadPoolExecutor(1) as pool:
+        everything = pool.submit(_everything, context, what, facts, question)
+        lock = _resolve(context, what, facts, asked)
+    if (whole := everything.result()) is None:
+        return lock
+    for one in locks.unknown(what.drop, whole):
+        context.events(Event("lock", "warning", one))
+    return locks.weighed(lock, whole, what.drop)
+
+
+def _everything(
+    context: Context, what: PackageSpec, facts: ModelFacts, question: locks.Question
+) -> Lock | None:
+    """Resolve all that is asked for, to be weighed alone; None where that cannot be."""
+    try:
+        return _resolve(context, what, facts, replace(question, without=(), excluded=()), quietly=True)
+    except (LockError, RegistryError):
+        return None
+
+
+def keep(context: Context, what: PackageSpec, facts: ModelFacts, made: Locked, lock: Lock) -> None:
+    """Write what became of a lock to where it was."""
+    _write(context, lock, made.folder, plan.question(context, what, facts))
+
+
+def _resolve(
+    context: Context, what: PackageSpec, facts: ModelFacts, question: locks.Question, *, quietly: bool = False
+) -> Lock:
+    """Resolve a question; on the environment of another package, look that it is answered there.
+
+    `quietly` tells nobody, and builds nothing.
+    """
     if what.base and what.base.form == "environment":
         return environments.adopt(context, question, what.base, what.python or facts.python)
     git = _git(context, context.fetch(what.indexes))
@@ -120,9 +180,9 @@ def _resolve(context: Context, what: PackageSpec, facts: ModelFacts, question: l
         resolve_base=partial(bases.resolve, context, what.base, system_packages=what.system_packages),
         bring_python=context.python,
         offline=context.offline,
-        events=context.events,
+        events=ignore if quietly else context.events,
         environ=context.environ,
-        build=partial(_build, context, what.system_packages),
+        build=None if quietly else partial(_build, context, what.system_packages),
         cannot_run=context.cannot_run,
         solve_conda=_conda_solver(context, what, question),
         pytorch_index=_pytorch_index(context),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from lading.core.bill import Bill, BilledCode, BilledSlim
 from lading.core.digest import Digest
 from lading.core.errors import VerifyError
 from lading.core.image import Image, Layer
-from lading.core.lock import NO_PYTHON, Interpreter, LockedWheel, PlatformLock
+from lading.core.lock import NO_PYTHON, Interpreter, Lock, LockedWheel, PlatformLock
 from lading.core.model import ModelFacts, Requirement
 from lading.core.ports import Event, Fetch, Sandbox, ignore
+from lading.core.reference import Reference
 from lading.core.server import NATIVE
 from lading.core.spec import Example, PackageSpec
 from lading.image.bill import CODE_PATH, ENVIRONMENT_PATH, LOCK_PATH, SERVER_PATH
@@ -29,6 +30,7 @@ from lading.pipeline import bases, delivery, environments, plan, summary, system
 from lading.pipeline.billing import bill_recipe, billed, billed_inputs
 from lading.pipeline.compiling import ANSWERING, Compiler
 from lading.pipeline.context import Context, keeping
+from lading.pipeline.dropping import Dropping
 from lading.pipeline.locking import fetch_for, lock_facts
 from lading.pipeline.run import temporary_folder
 from lading.pipeline.sealing import Built, Packed, finish
@@ -60,20 +62,44 @@ def pack(
     folder = what.path.parent if what.path else None
     made = lock_facts(context, what, facts, folder=folder, locked=locked, upgrade=upgrade)
     what = environments.slimmed(context, what)
-    builder = Builder(context, what, facts, made.lock.requirements, sandbox)
-    built = [builder.build(one) for one in made.lock.platforms]
-    if verify and delivery.comes(what):
-        delivery.check(context, built[0].bill)
-    try:
-        return finish(context, built, references, verify=verify, sandbox=sandbox)
-    except VerifyError as error:
-        if what.compile != "auto" or not any(one.original for one in built):
-            raise
-        reason = f"the form's image is not as the model: {error.issues[0].what}"
-        context.events(Event("compile", "stage", f"not compiled: {reason}"))
-    why = {"kept": False, "reason": reason}
-    originals = [replace(one.original, proof=why) if one.original else one for one in built]
-    return finish(context, originals, references, verify=verify, sandbox=sandbox)
+    maker = _Maker(context, what, facts, references, sandbox, verify)
+    if not verify:
+        return maker.finish(maker.build(made.lock))
+    examples = what.examples or facts.examples
+    return Dropping(context, what, facts, examples, sandbox).pack(made, maker, locked=locked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes a package of a lock, in two steps."""
+
+    context: Context
+    what: PackageSpec
+    facts: ModelFacts
+    references: tuple[Reference, ...]
+    sandbox: str | None
+    verify: bool
+
+    def build(self, lock: Lock) -> list[Built]:
+        """Make each platform's image."""
+        builder = Builder(self.context, self.what, self.facts, lock.requirements, self.sandbox)
+        return [builder.build(one) for one in lock.platforms]
+
+    def finish(self, built: Sequence[Built]) -> Packed:
+        """Seal, verify and name; with the model itself where its form turns out to be another."""
+        if self.verify and delivery.comes(self.what):
+            delivery.check(self.context, built[0].bill)
+        last = partial(finish, references=self.references, verify=self.verify, sandbox=self.sandbox)
+        try:
+            return last(self.context, built)
+        except VerifyError as error:
+            if self.what.compile != "auto" or not any(one.original for one in built):
+                raise
+            reason = f"the form's image is not as the model: {error.issues[0].what}"
+            self.context.events(Event("compile", "stage", f"not compiled: {reason}"))
+        why = {"kept": False, "reason": reason}
+        originals = [replace(one.original, proof=why) if one.original else one for one in built]
+        return last(self.context, originals)
 
 
 class Builder:

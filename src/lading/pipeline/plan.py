@@ -19,7 +19,15 @@ from lading.core.platform import Platform
 from lading.core.ports import Event
 from lading.core.reference import Reference
 from lading.core.server import NATIVE, ServerNeeds
-from lading.core.spec import CREDENTIALS_FIX, CompileWay, PackageSpec, ServerSettings, index_problem
+from lading.core.spec import (
+    CREDENTIALS_FIX,
+    DISTRIBUTION,
+    DISTRIBUTIONS,
+    CompileWay,
+    PackageSpec,
+    ServerSettings,
+    index_problem,
+)
 from lading.core.tracked import ModelURI, Record, is_tracked
 from lading.pipeline import delivery, summary
 from lading.pipeline.context import Context
@@ -135,6 +143,7 @@ def server(what: PackageSpec, facts: ModelFacts) -> ServerNeeds:
 def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Question:
     """Put together what the resolver is asked: what the author writes, and what the model tells."""
     _refuse_credentials(what)
+    _refuse_names(what)
     listed = what.requirements if isinstance(what.requirements, tuple) else ()
     file = _requirements_file(what, facts)
     of_model: Origin = "mlflow" if facts.format == "mlflow" else "spec"
@@ -149,6 +158,7 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
         requirements_file=file,
         requirements_file_origin="spec" if what.requirements is not None else of_model,
         without=() if facts.loader == "pyfunc" or what.server != NATIVE else _SAVING_TOOLS,
+        excluded=what.drop,
         python=_python(context, what, facts),
         base=str(what.base) if what.base else None,
         base_digest=_base_digest(context, what.base),
@@ -193,6 +203,21 @@ def _refuse_credentials(what: PackageSpec) -> None:
     problems += [index_problem(url, is_index=False) for url in indexes.find_links]
     if found := [one for one in problems if one]:
         raise SpecError(*(Issue("indexes", one, CREDENTIALS_FIX) for one in found))
+
+
+def _refuse_names(what: PackageSpec) -> None:
+    """Look at what is dropped and kept once more, and that nothing is both."""
+    asked = (("drop", what.drop, DISTRIBUTION), ("keep", what.keep, DISTRIBUTIONS))
+    issues = [
+        Issue(key, f"got {one!r}, expected a library's name")
+        for key, names, pattern in asked
+        for one in names
+        if not pattern.match(one)
+    ]
+    both = [one for one in what.drop if one in what.keep]
+    issues += [Issue("drop", f"{one!r} is to be kept, too", "take it from one of the two") for one in both]
+    if issues:
+        raise SpecError(*issues)
 
 
 def python_told(context: Context, what: PackageSpec, facts: ModelFacts) -> bool:

@@ -31,7 +31,8 @@ from lading.store import documents
 
 _NO_PYTHON = "its image has no Python, which hands requests on to a server in a sandbox"
 _GO = "import os, sys; p, *c = sys.argv[1:]; os.path.isdir(p) and os.chdir(p); os.execvp(c[0], c)"
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
+"""How far two runs of the same model may be apart: libraries round by processor, threads and build."""
 _MAX_EXAMPLES_BYTES = 256 << 20
 _SIGNATURE_FIX = (
     "save the model with a signature of what it answers, record what it is to answer with 'example:' in "
@@ -75,7 +76,7 @@ def verify_image(
         tolerance = bill.model.compiled.tolerance if bill.model.compiled else 0.0
         # on another processor the model's own libraries may round otherwise
         if again or not (proof or {}).get("proved"):
-            tolerance = max(tolerance, _ROUNDING)
+            tolerance = max(tolerance, ROUNDING)
         checks = (*report.checks, *verify.same(answers, expected, tolerance))
         report = replace(report, checks=checks)
     report = replace(report, proof=dict(proof or {}))
@@ -129,7 +130,7 @@ def _run(
             answers=answers,
             drift=locks.drift_of_bill(bill),
         )
-    return report, answers
+    return replace(report, dropped=bill.environment.dropped), answers
 
 
 def _keep(context: Context, image: Image, bill: Bill, report: Report, whose: str = "") -> None:

@@ -1,0 +1,128 @@
+"""A lock goes in; a package comes out with as few libraries as its predictions need."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from lading import lock as locks
+from lading import verify
+from lading.core.errors import Issue, LockError, VerifyError
+from lading.core.lock import Lock, Trial
+from lading.core.model import ModelFacts
+from lading.core.ports import Event
+from lading.core.server import NATIVE
+from lading.core.spec import Example, PackageSpec
+from lading.pipeline import locking
+from lading.pipeline.context import Context
+from lading.pipeline.run import ROUNDING, answers
+from lading.pipeline.sealing import Built, Packed
+
+_MOST_TRIALS = 4
+_OF_MLFLOW = ("mlflow", "mlflow-skinny", "mlflow-tracing")
+
+
+class Make(Protocol):
+    """Makes a package of a lock, in two steps."""
+
+    def build(self, lock: Lock) -> list[Built]:
+        """Make each platform's image."""
+        ...
+
+    def finish(self, built: Sequence[Built]) -> Packed:
+        """Seal, verify and name it; raise VerifyError where it does not do what it did."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dropping:
+    """What a package is made from, to try what it can do without."""
+
+    context: Context
+    what: PackageSpec
+    facts: ModelFacts
+    examples: Sequence[Example]
+    sandbox: str | None
+
+    def pack(self, made: locking.Locked, make: Make, *, locked: bool) -> Packed:
+        """Pack with what a lock says, less what recorded predictions turn out not to need.
+
+        That is kept in the lock, and what they need is not tried again. A model that has changed since may
+        need what the one before did not: then it is put back, unless the lock is to stay as it is.
+        """
+        lock, trial = made.lock, made.lock.trial or Trial(())
+        names = set() if locked else self._candidates(lock)
+        needed = set(trial.needed)
+        if not names:
+            try:
+                return make.finish(make.build(lock))
+            except VerifyError as error:
+                if locked or not trial.dropped:
+                    raise
+                needed |= self._needed(error, trial.dropped)
+        names |= {*trial.dropped} - needed
+        full = locking.relock(self.context, self.what, self.facts) if trial.dropped else lock
+        for _ in range(_MOST_TRIALS):
+            if not names:
+                break
+            try:
+                lean = locking.relock(self.context, self.what, self.facts, tuple(names), full)
+                packed = self._without(lean, full, make)
+            except (LockError, VerifyError) as error:
+                missing = self._needed(error, names)
+                needed |= missing
+                names -= missing
+                continue
+            self._keep(made, lean, names, needed)
+            locking.tell_of_dropped(self.context, lean)
+            return packed
+        packed = make.finish(make.build(full))
+        self._keep(made, full, (), needed | names)
+        return packed
+
+    def _candidates(self, lock: Lock) -> set[str]:
+        """Name what may be tried: nothing where no prediction is recorded, or nothing can be run here."""
+        what = self.what
+        if what.server != NATIVE or what.conda == "solve" or (what.base and what.base.form == "environment"):
+            return set()
+        if all(self.context.cannot_run(one.platform, self.sandbox) for one in lock.platforms):
+            return set()
+        brought = _OF_MLFLOW if self.facts.loader == "pyfunc" else ()
+        names = locks.candidates(lock, (*what.keep, *brought))
+        if names and not self.examples:
+            text = f"{', '.join(names)} may not be needed, which no recorded prediction tells: see --drop"
+            self.context.events(Event("drop", "stage", text))
+            return set()
+        return set(names)
+
+    def _without(self, lean: Lock, full: Lock, make: Make) -> Packed:
+        """Pack a lean lock; where outputs are not recorded, the full one's are what is expected."""
+        built = make.build(lean)
+        if any(one.outputs is None for one in self.examples):
+            got, expected = (self._answers(one) for one in (built, make.build(full)))
+            wrong = [one for one in verify.same(got, expected, ROUNDING) if not one.passed]
+            if wrong:
+                raise VerifyError(*(Issue(one.name, one.detail) for one in wrong))
+        return make.finish(built)
+
+    def _answers(self, built: Sequence[Built]) -> list[object]:
+        one = next(one for one in built if not self.context.cannot_run(one.image.platform, self.sandbox))
+        one = one.original or one
+        return answers(self.context, one.image, one.bill, self.examples, self.sandbox)
+
+    def _needed(self, error: LockError | VerifyError, dropped: Collection[str]) -> set[str]:
+        """Return what an error says is missing, else all that was dropped; tell of it."""
+        text = "\n".join(one.what for one in error.issues)
+        missing = locks.named_in(text, dropped) or tuple(sorted(dropped))
+        why = error.issues[0]
+        says = f"{', '.join(missing)} put back: {why.where}: {why.what}".splitlines()[0]
+        self.context.events(Event("drop", "stage", says))
+        return set(missing)
+
+    def _keep(
+        self, made: locking.Locked, lock: Lock, dropped: Collection[str], needed: Collection[str]
+    ) -> None:
+        """Write the lock with what was found out, so that nothing is tried twice."""
+        trial = Trial(tuple(sorted(dropped)), tuple(sorted(needed)))
+        locking.keep(self.context, self.what, self.facts, made, replace(lock, trial=trial))
