@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from lading import pipeline
 from lading.cli.console import Common, Console, size
 from lading.core.bill import Bill, BilledEnvironment, BilledRequirement
+from lading.core.lock import Dropped
 from lading.core.platform import Platform
 from lading.core.signature import Field
 from lading.core.tracked import Record
@@ -86,6 +87,7 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     for conda in environment.conda_packages:
         yield f"             {conda.name} {conda.version} {conda.build}  {size(conda.size_bytes)}  (conda)"
     yield from (f"             {line}" for line in _system_packages(environment))
+    yield from _left_out(environment.dropped)
     yield f"server       {bill.server.name}, port {bill.server.port}, " + ", ".join(
         f"{key} {route}" for key, route in sorted(bill.server.routes.items())
     )
@@ -98,6 +100,16 @@ def _lines(found: pipeline.Package) -> Iterator[str]:
     for layer in sorted(found.image.layers, key=lambda one: -one.descriptor.size_bytes)[:5]:
         yield f"             {size(layer.descriptor.size_bytes):>7}  {layer.title}"
     yield f"verified     {_verified(found)}"
+
+
+def _left_out(dropped: Sequence[Dropped]) -> Iterator[str]:
+    """Tell what serving does not need, by what it is for."""
+    for number, why in enumerate(sorted({one.why for one in dropped})):
+        found = [one for one in dropped if one.why == why]
+        names = ", ".join(one.name for one in found[:_MOST_TOLD])
+        more = f" and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
+        title = "" if number else "left out"
+        yield f"{title:<12} {size(sum(one.size_bytes for one in found))}, {why}: {names}{more}"
 
 
 def _recorded(record: Record | None) -> Iterator[str]:

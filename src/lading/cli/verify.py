@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lading import pipeline
-from lading.cli.console import Common, Console, SandboxKind
+from lading.cli.console import Common, Console, SandboxKind, size
 from lading.core.platform import Platform
 
 
@@ -35,5 +35,8 @@ def run(
     chosen = Platform.parse(platform) if platform else None
     report = pipeline.verify_package(context, package, sandbox, chosen)
     lines = [f"{'ok' if one.passed else 'no'}  {one.name}: {one.detail}" for one in report.checks]
+    if report.dropped:
+        saved = f"{len(report.dropped)} libraries, {size(report.saved_bytes)}"
+        lines.append(f"ok  left out, and not needed: {saved}")
     console.result("\n".join(lines), report.to_json())
     return 0
