@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ _UNREACHABLE = re.compile(
     r"|error sending request|could not be queried|Could not connect|Failed to read `--find-links`"
 )
 _OFFLINE = "network was disabled"
+_FINDING = threading.Lock()
 _NOT_OURS = (
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
@@ -210,11 +212,12 @@ class Uv:
 
 
 def _binary() -> str:
-    """Find uv's executable; once, for sysconfig fills its table lazily and not safely in threads."""
+    """Find uv's executable; one at a time, for sysconfig fills its table lazily and not safely in threads."""
     import uv
 
     try:
-        return uv.find_uv_bin()
+        with _FINDING:
+            return uv.find_uv_bin()
     except FileNotFoundError as error:
         raise _no_uv(error) from error
 
