@@ -56,7 +56,7 @@ def project(tmp_path, links):
 def packages(lading):
     environment = lading.json("show", "plots:1")["bill"]["environment"]
     names = {one["name"] for one in environment["packages"]}
-    return names, {one["name"]: one["why"] for one in environment["dropped"]}
+    return names, {one["name"]: one["why"] for one in environment.get("dropped", [])}
 
 
 def pack(lading, folder, *more):
