@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lading.core.bill import Bill, BilledFile, BilledForm
+from lading.core.bill import Bill, BilledFile, BilledForm, BilledSlim
 from lading.core.errors import IntegrityError
 from lading.core.image import Layer
 from lading.core.lock import Interpreter
@@ -33,6 +34,20 @@ def test_the_bill_of_a_compiled_image_lists_what_is_in_it(bill: Bill, layers: tu
 
 def test_a_bill_that_was_written_is_read_back(bill: Bill) -> None:
     assert Bill.parse(bill.encode()) == bill
+
+
+def test_a_slim_bill_says_so_and_another_is_as_it_was_before_there_were_any(
+    bill: Bill, layers: tuple[Layer, ...]
+) -> None:
+    numpy, other = (BilledSlim(name, "tests", 2, 300, 100) for name in ("numpy", "scikit_learn"))
+    for rows in ((), (numpy, other)):
+        slim = replace(bill, environment=replace(bill.environment, slim=rows))
+        assert Bill.parse(slim.encode()) == slim
+    assert "slim" not in bill.to_json()["environment"]
+    form = BilledForm("/opt/lading/compiled", "onnx", "onnx", 0.1, 9, (), bill.lock)
+    python = Interpreter("/usr/bin/python3.11", "3.11.2")
+    assert compiled(slim, form, layers, python, ["numpy"]).environment.slim == (numpy,)
+    assert compiled(slim, form, layers, python).environment.slim is None
 
 
 def test_a_bill_has_the_shape_that_the_runtime_reads(bill: Bill) -> None:

@@ -213,6 +213,24 @@ def test_nothing_is_fetched_or_written_the_second_time(yard, cargo):
     assert set(yard.store.digests()) == blobs
 
 
+def test_a_slim_cargo_has_layers_of_its_own_where_wheels_are_and_nothing_is_fetched_to_count(
+    yard, cargo, shop, make_wheel
+):
+    files = {"tested/__init__.py": b"", "tested/tests/test_it.py": b"1" * 99}
+    tested = shop.wheel(make_wheel(files, name="tested"))
+    cargo = replace(cargo, lock=replace(cargo.lock, model=(*cargo.lock.model, tested)))
+    whole, slim = yard.assemble(cargo), yard.assemble(replace(cargo, slim=True))
+    assert whole.slimmed is None
+    assert [(one.name, one.kind, one.files, one.size_bytes) for one in slim.slimmed] == [
+        ("tested", "tests", 1, 99)
+    ]
+    apart = {layer.title for layer in whole.layers if layer not in slim.layers}
+    assert {layer.kind for layer in slim.layers if layer not in whole.layers} == {"environment"}
+    assert len(apart) == 1
+    again = yard.assemble(replace(cargo, slim=True))
+    assert (again.layers, again.slimmed, yard.shop.fetched) == (slim.layers, slim.slimmed, [])
+
+
 def test_a_changed_model_changes_its_layer_alone(yard, cargo, tmp_path):
     first = yard.assemble(cargo)
     (tmp_path / "model/model.pkl").write_text("another")

@@ -148,7 +148,9 @@ def _only(environment: BilledEnvironment, packages: tuple[BilledPackage, ...]) -
     """Keep some of an environment's packages."""
     names = {one.name for one in packages}
     slim = tuple(one for one in environment.slim or () if one.name in names)
-    return replace(environment, packages=packages, slim=slim if packages and environment.slim else None)
+    return replace(
+        environment, packages=packages, slim=slim if packages and environment.slim is not None else None
+    )
 
 
 def without_secrets(requirement: str) -> str:
