@@ -318,3 +318,14 @@ def test_what_is_installed_here_gives_way_to_what_the_author_lists(smith, ask, l
     assert any("installed here are lib==2.0" in one for one in told)
     with pytest.raises(LockError, match=r"lib==2\.0"):
         lock_of(replace(question, requirements=(*here, Requirement("app", "spec")), requirements_file=None))
+
+
+def test_an_extension_of_before_numpy_2_is_not_laid_beside_it(smith, ask, lock_of):
+    smith.wheel("numpy", "1.26.4")
+    smith.wheel("numpy", "2.1.0")
+    smith.wheel("scikit-learn", "1.2.2", "numpy>=1.17.3")
+    smith.wheel("scikit-learn", "1.4.2", "numpy>=1.19.5")
+    (part,) = lock_of(ask("scikit-learn==1.2.2")).platforms
+    assert names(part.model) == ["numpy 1.26.4", "scikit-learn 1.2.2"]
+    (part,) = lock_of(ask("scikit-learn")).platforms
+    assert names(part.model) == ["numpy 2.1.0", "scikit-learn 1.4.2"]

@@ -12,9 +12,13 @@ import pytest
 import scipy.sparse
 from sklearn import (
     compose,
+    cross_decomposition,
     ensemble,
     feature_extraction,
+    gaussian_process,
+    kernel_ridge,
     linear_model,
+    multiclass,
     neighbors,
     neural_network,
     pipeline,
@@ -105,6 +109,38 @@ def test_several_labels_for_a_row_leave_the_outputs_open(facts_of, iris):
         rows, np.c_[labels > 0, labels > 1]
     )
     assert facts_of(model).signature.outputs == ()
+
+
+@pytest.mark.parametrize(
+    ("model", "targets", "outputs"),
+    [
+        (ensemble.BaggingRegressor(n_estimators=2), 2, (Field("tensor", dtype="float64", shape=(-1, 2)),)),
+        (linear_model.RANSACRegressor(min_samples=5), 2, (Field("tensor", dtype="float64", shape=(-1, 2)),)),
+        (kernel_ridge.KernelRidge(), 2, (Field("tensor", dtype="float64", shape=(-1, 2)),)),
+        (kernel_ridge.KernelRidge(), 0, (NUMBER,)),
+        (gaussian_process.GaussianProcessRegressor(optimizer=None), 1, (NUMBER,)),
+        (cross_decomposition.PLSRegression(), 2, ()),
+        (compose.TransformedTargetRegressor(linear_model.Ridge()), 1, ()),
+        (compose.TransformedTargetRegressor(linear_model.Ridge()), 0, (NUMBER,)),
+        (linear_model.SGDOneClassSVM(), 0, (Field("tensor", dtype="int32", shape=(-1,)),)),
+    ],
+)
+def test_the_targets_that_a_regressor_was_fitted_on_shape_what_it_answers(model, targets, outputs, facts_of):
+    rows = np.random.default_rng(0).normal(size=(30, 4))
+    given = rows[:, :targets] * [2, 3][:targets] if targets else rows.sum(axis=1)
+    fitted = model.fit(rows, given)
+    assert facts_of(fitted).signature.outputs == outputs
+    for output in outputs:
+        predicted = fitted.predict(rows)
+        assert (predicted.dtype, predicted.shape[1:]) == (output.dtype, output.shape[1:])
+
+
+def test_counts_of_words_are_numbers_and_one_of_many_labels_is_left_open(facts_of, iris):
+    counts = facts_of(feature_extraction.text.TfidfTransformer().fit(iris[0].to_numpy()))
+    assert counts.signature.inputs == (Field("tensor", dtype="float64", shape=(-1, 4)),)
+    labels = np.c_[iris[1] > 0, iris[1] > 1].astype(int)
+    rest = multiclass.OneVsRestClassifier(linear_model.RidgeClassifier()).fit(iris[0], labels)
+    assert facts_of(rest).signature.outputs == ()
 
 
 def test_categories_tell_text_from_numbers(facts_of):

@@ -130,6 +130,11 @@ def test_a_plain_pickle_that_was_compressed_is_read_by_joblib(write):
     assert any(one.text.startswith("joblib") for one in facts.requirements)
 
 
+def test_what_lz4_has_compressed_brings_lz4(tmp_path):
+    joblib.dump(pickle.loads(MODEL), tmp_path / "model", compress="lz4")
+    assert "lz4" in [one.text.partition("=")[0] for one in inspect(tmp_path / "model").requirements]
+
+
 def test_a_booster_of_lightgbm_brings_scikit_learn_and_one_of_xgboost_the_release_that_it_tells(iris, write):
     rows, labels = iris
     lightgbm = inspect(write("l.pkl", pickle.dumps(LGBMRegressor(n_estimators=1).fit(rows, labels))))

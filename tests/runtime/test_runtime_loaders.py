@@ -68,6 +68,35 @@ def test_another_method_may_be_asked_for_by_either_name(tmp_path, bare_model, ir
         assert np.array_equal(loaded.predict(matrix(rows)), bare_model.predict_proba(rows))
 
 
+class Wide(BaseEstimator):
+    """As CatBoost's estimators are that were fitted on an array, once they are unpickled."""
+
+    n_features_in_ = 0
+
+    def predict(self, rows):
+        return np.asarray(rows).sum(axis=1)
+
+
+def test_an_estimator_that_has_forgotten_its_width_takes_rows_of_any(tmp_path):
+    (tmp_path / "m.pkl").write_bytes(cloudpickle.dumps(Wide()))
+    loaded = pickle_loader.load(str(tmp_path), {"file": "m.pkl"})
+    assert loaded.facts["width"] is None
+    rows = request("array", [("input-0", "FP64", [2, 2], np.arange(4.0).tobytes(), None)])
+    assert list(loaded.predict(rows)) == [1, 5]
+
+
+def test_a_pickled_booster_of_xgboost_is_asked_by_what_it_takes(tmp_path, iris):
+    import xgboost
+
+    rows = iris.to_numpy()
+    booster = xgboost.train({"nthread": 1}, xgboost.DMatrix(rows, rows[:, 0], feature_names=list("abcd")), 2)
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(booster))
+    loaded = pickle_loader.load(str(tmp_path), {"file": "m.pkl"})
+    expected = booster.predict(xgboost.DMatrix(rows, feature_names=list("abcd")))
+    assert np.array_equal(loaded.predict(matrix(rows, list("abcd"))), expected)
+    assert loaded.facts["names"] == list("abcd")
+
+
 def test_one_job_all_the_way_down(iris):
     from sklearn.ensemble import RandomForestClassifier, VotingClassifier
     from sklearn.model_selection import GridSearchCV

@@ -198,8 +198,8 @@ class _Resolver:
                 if asked != pinned:
                     self._warn(unlike(pinned, asked))
                 asked, answer, missing = unsaid.added(asked, limits, target, self.uv, answer)
-                if missing:
-                    self._warn(missing)
+                for text in missing:
+                    self._warn(text)
                 if back := server_version.Look(asked, limits, target, self.uv).back(answer):
                     self._warn(back)
                 return answer

@@ -43,6 +43,7 @@ _KNOWN = {
     "cloudpickle",
     "joblib",
     "lightgbm",
+    "lz4",
     "numpy",
     "pandas",
     "scipy",

@@ -27,6 +27,15 @@ _INNER = (
     "transformer_list",
 )
 """Where meta-estimators keep what they wrap, most telling first."""
+_FITTED = ("best_estimator_", "regressor_")
+_TEXT = "sklearn.feature_extraction.text"
+_OF_COUNTS = "TfidfTransformer"
+"""Of the module of texts, and takes none."""
+_BINARIZERS = ("_label_binarizer", "label_binarizer_")
+_UNSURE = {"TransformedTargetRegressor", "ClassifierChain", "CCA", "PLSCanonical", "PLSRegression"}
+"""What they predict has a shape or a type that hangs on the release, or on how the targets were given."""
+_SHORT = ("sklearn.cluster._kmeans", "sklearn.cluster._bisect", "sklearn.linear_model._stochastic_gradient")
+"""What answers with int32."""
 _DEEPEST = 20
 _MOST_VISITED = 300_000
 _MOST_COLUMNS = 1_000_000
@@ -124,9 +133,9 @@ def _final(instance: Instance, depth: int = 0) -> Instance:
     if is_a(instance, _PIPELINE):
         following = _step(attributes.get("steps"), -1)
     elif "classes_" not in attributes:
-        following = next(
-            (attributes[key] for key in ("best_estimator_", "regressor_") if key in attributes), None
-        )
+        # a target that was a column is made one again
+        inner = ("best_estimator_",) if attributes.get("_training_dim") == 2 else _FITTED
+        following = next((attributes[key] for key in inner if key in attributes), None)
         if following is None and instance.factory.name == "FrozenEstimator":
             following = attributes.get("estimator")
     return _final(following, depth + 1) if isinstance(following, Instance) and depth < _DEEPEST else instance
@@ -172,7 +181,7 @@ def _inputs(top: Instance) -> tuple[Field, ...]:
             names = _texts(attributes.get("feature_names_in_"))
         if count is None and type(attributes.get("n_features_in_")) is int:
             count = attributes["n_features_in_"]
-        if one.factory.module == "sklearn.feature_extraction.text" and count is None:
+        if _takes_texts(one) and count is None:
             return (Field("tensor", dtype="str", shape=(-1,)),)
     count = len(names) if names else count
     if count is None or not 0 < count <= _MOST_COLUMNS:
@@ -185,6 +194,10 @@ def _inputs(top: Instance) -> tuple[Field, ...]:
     if set(types) == {"double"}:
         return (Field("tensor", dtype="float64", shape=(-1, count)),)
     return tuple(Field(kind) for kind in types)
+
+
+def _takes_texts(one: Instance) -> bool:
+    return one.factory.module == _TEXT and one.factory.name != _OF_COUNTS
 
 
 def _texts(symbol: Symbol) -> list[str] | None:
@@ -240,7 +253,7 @@ def _part_types(part: Symbol, count: int) -> list[str]:
 def _types_of(one: Instance, count: int) -> list[str] | None:
     """Tell the types that one estimator was fitted on, None where it gives no sign of them."""
     attributes = one.attributes
-    if one.factory.module == "sklearn.feature_extraction.text":
+    if _takes_texts(one):
         return ["string"] * count
     categories = attributes.get("categories_")
     if isinstance(categories, list) and len(categories) == count:
@@ -263,9 +276,8 @@ def _category_type(array: Symbol) -> str:
 def _outputs(one: Instance) -> tuple[Field, ...]:
     """Tell what `predict` returns, nothing where it is not sure."""
     classes = one.attributes.get("classes_")
-    binarizer = one.attributes.get("_label_binarizer")
-    if isinstance(binarizer, Instance) and "multilabel" in str(binarizer.attributes.get("y_type_")):
-        return ()  # one column for each class
+    if one.factory.name in _UNSURE or any(map(_is_multilabel, map(one.attributes.get, _BINARIZERS))):
+        return ()
     if isinstance(classes, Array):
         return _class_field(classes, (-1,))
     if isinstance(classes, list) and classes and all(isinstance(array, Array) for array in classes):
@@ -273,11 +285,17 @@ def _outputs(one: Instance) -> tuple[Field, ...]:
         return fields[0] if all(field == fields[0] for field in fields) else ()
     kind = one.factory.kind
     if kind == "regressor":
-        return (Field("tensor", dtype="float64", shape=(-1, *_targets(one))),)
+        targets = _targets(one)
+        return () if targets is None else (Field("tensor", dtype="float64", shape=(-1, *targets)),)
     if kind in {"clusterer", "outlier"}:
-        short = one.factory.module.startswith(("sklearn.cluster._kmeans", "sklearn.cluster._bisect"))
+        short = one.factory.module.startswith(_SHORT)
         return (Field("tensor", dtype="int32" if short else "int64", shape=(-1,)),)
     return ()
+
+
+def _is_multilabel(binarizer: Symbol) -> bool:
+    """Tell whether there is one column for each class."""
+    return isinstance(binarizer, Instance) and "multilabel" in str(binarizer.attributes.get("y_type_"))
 
 
 def _class_field(classes: Array, shape: tuple[int, ...]) -> tuple[Field, ...]:
@@ -292,19 +310,28 @@ def _class_field(classes: Array, shape: tuple[int, ...]) -> tuple[Field, ...]:
     return ()
 
 
-def _targets(one: Instance) -> tuple[int, ...]:
-    """Tell the second dimension of a regressor's predictions, empty for one target."""
+def _targets(one: Instance, depth: int = 0) -> tuple[int, ...] | None:
+    """Tell the second dimension of a regressor's predictions, empty for one target, None where unsure."""
     attributes = one.attributes
     count = attributes.get("n_outputs_")
     if type(count) is int:
         return (count,) if count > 1 else ()
     estimators = attributes.get("estimators_")
-    if one.factory.module == "sklearn.multioutput" and isinstance(estimators, list):
-        return (len(estimators),)
+    parts = estimators if isinstance(estimators, list) else []
+    if one.factory.module == "sklearn.multioutput" and parts:
+        of_classes = any(isinstance(part, Instance) and "classes_" in part.attributes for part in parts)
+        return None if of_classes else (len(parts),)
+    inner = parts[0] if one.factory.name == "BaggingRegressor" and parts else attributes.get("estimator_")
+    if one.factory.name in {"BaggingRegressor", "RANSACRegressor"}:
+        if not isinstance(inner, Instance) or inner.factory.kind != "regressor" or depth == _DEEPEST:
+            return None
+        return _targets(inner, depth + 1)
     # coefficients are (targets, features), remembered targets (rows, targets)
     places = {"_y": 1, "y_train_": 1} | ({"coef_": 0} if "linear_model" in one.factory.module else {})
+    places |= {"dual_coef_": 1} if one.factory.name == "KernelRidge" else {}
     for key, place in places.items():
         array = attributes.get(key)
         if isinstance(array, Array) and array.shape is not None and len(array.shape) == 2:
-            return (array.shape[place],)
+            one_of_many = key == "y_train_" and array.shape[place] == 1
+            return () if one_of_many else (array.shape[place],)
     return ()

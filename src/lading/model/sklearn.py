@@ -188,6 +188,7 @@ def requirements_of(pickled: Pickled, first_party: FirstParty) -> Found:
         modules = {module for module in modules if not module.startswith("joblib")} | {"joblib"}
         # before 1.2 joblib would take padding for array bytes, and array bytes for instructions
         pins["joblib"] = ">=1.2" if pickled.walked.padded_arrays else ""
+        modules |= {"lz4"} & {pickled.compressor}
     if pickled.estimator and pickled.estimator.needs_pandas:
         modules.add("pandas")
     if not modules.isdisjoint(_NEED_SKLEARN):

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from lading_runtime.loaders import estimators
+from lading_runtime.loaders import estimators, xgboost
 from lading_runtime.worker import fork, inputs, results
 
 _TRIAL_ROWS = 64
@@ -20,7 +20,7 @@ _MAPPED_BYTES = 1 << 20
 _MAPPED_ARRAYS = 64
 
 
-def load(path: str, options: Mapping[str, Any]) -> Estimator:
+def load(path: str, options: Mapping[str, Any]) -> Any:
     """Load the file that the options name, below the model's folder.
 
     Options: `file`; `serialization` (`pickle`, `joblib`, `cloudpickle`, `skops`; else the file's name tells);
@@ -32,6 +32,8 @@ def load(path: str, options: Mapping[str, Any]) -> Estimator:
     if not callable(getattr(model, method, None)):
         message = f"got a {type(model).__module__}.{type(model).__qualname__}, expected one with {method!r}"
         raise TypeError(message)
+    if (type(model).__module__, type(model).__qualname__) == ("xgboost.core", "Booster"):
+        return xgboost.table_of(model, {})  # what it predicts from is XGBoost's own
     estimator = Estimator(model, method)
     estimator.mapped = os.path.realpath(file)
     return estimator
@@ -86,10 +88,10 @@ class Estimator:
         """Set it up to answer one request at a time in one thread."""
         self.estimator, self.method = model, method
         names = getattr(model, "feature_names_in_", None)
-        width = getattr(model, "n_features_in_", None)
+        width = int(getattr(model, "n_features_in_", None) or 0) or None  # CatBoost has 0 where it is unknown
         self.facts = {
             "names": None if names is None else [str(name) for name in names],
-            "width": None if width is None else int(width),
+            "width": width,
             "batches": estimators.answers_by_row(model, method),
         }
         # an estimator that was fitted on bare numbers warns when it is given names

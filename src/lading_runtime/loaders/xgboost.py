@@ -29,18 +29,26 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
     model = kind()
     file = os.path.join(path, str(options["file"]))  # noqa: PTH118 - pathlib costs a millisecond
     model.load_model(_bytes(file) if options.get("by_content") else file)
-    booster = model if name == "Booster" else model.get_booster()
-    if name == "Booster":
+    return table_of(model, options)
+
+
+def table_of(model: Any, options: Mapping[str, Any]) -> Table:
+    """Make a table of a Booster or an estimator, with the options that `load` has."""
+    import xgboost
+
+    is_booster = type(model) is xgboost.Booster
+    booster = model if is_booster else model.get_booster()
+    if is_booster:
         model.set_param({"nthread": 1})
     else:
         model.set_params(n_jobs=1)
     names = booster.feature_names
     types = booster.feature_types or ()
-    predict = _of_booster(model, xgboost.DMatrix) if name == "Booster" else _of_estimator(model)
+    predict = _of_booster(model, xgboost.DMatrix) if is_booster else _of_estimator(model)
     if options.get("categories"):
         predict = _numbered(predict, list(options["categories"]))
     table = Table(predict, names=names, width=int(booster.num_features()), batches=True, takes_params=True)
-    if name != "Booster" and not options.get("params") and "c" not in types:
+    if not is_booster and not options.get("params") and "c" not in types:
         table.estimator = model  # which can be compiled
     if "c" in types and not options.get("categories"):
         table.takes_frames = False  # pandas would number categories by the rows that come together
