@@ -1,6 +1,9 @@
 """`lading.save`: what training code saves is an MLflow model, tried at once, that lading packages."""
 
+import importlib.util
 import json
+import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +13,12 @@ import yaml
 from sklearn.linear_model import LogisticRegression
 
 import lading as library
+from lading import saving
 from lading.core.errors import ModelError, SpecError
-from lading.model import inspect
-from lading.saving import requirements
+from lading.model import inspect, untrusted
+from lading.saving import documents, estimators, requirements, sample
+
+SHIMS = Path(documents.__file__).parent / "shims"
 
 LOADER = """\
 import json
@@ -100,6 +106,72 @@ def test_a_model_of_xgboost_is_saved_in_its_own_format_for_arrays_and_frames(iri
     facts = inspect(found.path)
     assert facts.signature.inputs[0].shape == (-1, 4)
     assert facts.examples[0].outputs == model.predict(rows.to_numpy()[:5]).tolist()
+    # as MLflow reads it: the array itself
+    assert json.loads((found.path / "input_example.json").read_text()) == rows.to_numpy()[:5].tolist()
+
+
+def test_rows_in_lists_are_a_table_to_a_library():
+    assert sample.table([[1, 2], [3, 4]]).shape == (2, 2)
+    for one in ([{"a": 1}], ["a", "b"], [["a", "b"]], [[1], [2, 3]], [], {"a": [1]}):
+        assert sample.table(one) is one
+
+
+TWICE = """\
+from sklearn.base import BaseEstimator, TransformerMixin
+
+
+class Twice(TransformerMixin, BaseEstimator):
+    def fit(self, rows, target=None):
+        self.n_features_in_ = rows.shape[1]
+        return self
+
+    def transform(self, rows):
+        return rows * 2
+"""
+
+
+def test_what_a_notebook_defines_goes_along(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["__main__"], "Twice", None, raising=False)
+    exec(TWICE, vars(sys.modules["__main__"]))
+    step = sys.modules["__main__"].Twice().fit(np.ones((2, 3)))
+    found = estimators.write(saving.Saving(step, tmp_path, None, "predict", untrusted))
+    assert found.settings["serialization_format"] == "cloudpickle"
+    monkeypatch.delattr(sys.modules["__main__"], "Twice")
+    assert pickle.loads((tmp_path / "model.pkl").read_bytes()).transform(np.ones(2)).tolist() == [2, 2]
+
+
+def test_a_module_of_ones_own_has_to_be_shipped(tmp_path, monkeypatch):
+    module = tmp_path / "own_steps.py"
+    module.write_text("def total(rows):\n    return rows.sum(axis=1)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import own_steps
+
+    try:
+        with pytest.raises(ModelError, match="imports own_steps, which is here") as caught:
+            library.save(own_steps.total, tmp_path / "model", np.ones((2, 2)))
+        assert str(module) in str(caught.value)
+        assert not (tmp_path / "model").exists()
+        found = library.save(
+            own_steps.total, tmp_path / "model", np.ones((2, 2)), requires=["numpy"], code=[module]
+        )
+    finally:
+        del sys.modules["own_steps"]
+    assert (found.path / "code" / "own_steps.py").is_file()
+
+
+def test_another_method_goes_by_a_form_that_can_be_asked_it(iris_frame):
+    model = xgboost.XGBClassifier(n_estimators=2).fit(*iris_frame)
+    assert (saving.of(model).name, saving.of(model, "predict_proba").name) == ("xgboost", "sklearn")
+    with pytest.raises(SpecError, match="xgboost is saved to be asked by predict alone"):
+        saving.of(model.get_booster(), "get_dump")
+
+
+def test_an_estimator_of_skops_has_the_method_that_mlflow_asks(estimator, iris_frame):
+    spec = importlib.util.spec_from_file_location("lading_skops", SHIMS / "lading_skops.py")
+    shim = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(shim)
+    found = shim.Estimator(estimator, "predict_proba").predict_proba(iris_frame[0])
+    assert found.tolist() == estimator.predict_proba(iris_frame[0]).tolist()
 
 
 def test_a_flavour_of_ones_own_is_saved_and_loaded_by_its_module(tmp_path):
@@ -120,7 +192,7 @@ def test_a_flavour_of_ones_own_is_saved_and_loaded_by_its_module(tmp_path):
 
 
 def test_what_would_predict_otherwise_is_not_saved(iris_frame, estimator, tmp_path):
-    with pytest.raises(ModelError, match="predicts otherwise than the model itself: 0 instead of 9"):
+    with pytest.raises(ModelError, match="predicts otherwise than outputs: 0 instead of 9"):
         library.save(estimator, tmp_path / "model", iris_frame[0], outputs=[9] * 150, requires=[])
     assert not list(tmp_path.iterdir())
 

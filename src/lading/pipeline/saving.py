@@ -79,7 +79,9 @@ def save(
     target = Path(path)
     sources = tuple(Path(one) for one in code)
     _check(target, sources, requires)
-    kind = flavour or saving.of(trained)
+    kind = flavour or saving.of(trained, method)
+    if inputs is not None and kind is not saving.OBJECT:
+        inputs = sample.table(inputs)
     few = None if inputs is None else sample.of(inputs)
     answer = _answer(trained, kind, method, few, outputs)
     declared = _signature(signature, few, answer)
@@ -101,7 +103,8 @@ def save(
         # what it needs is found by trial
         documents.list_requirements(folder, (), ())
         facts = model.inspect(folder)
-        lines, dropped, notes = _needed(facts, few, answer, written.libraries, requires)
+        given = outputs is not None
+        lines, dropped, notes = _needed(facts, few, answer, written.libraries, requires, given=given)
         documents.list_requirements(folder, (requirements.MLFLOW, *lines), notes)
     return Saved(
         target, kind.name, written.data, tuple(lines), tuple(sorted(dropped)), (*written.notes, *notes)
@@ -164,6 +167,8 @@ def _needed(
     answer: Any,
     libraries: Sequence[str],
     requires: Sequence[str] | None,
+    *,
+    given: bool,
 ) -> tuple[list[str], frozenset[str], list[str]]:
     """Return lines of requirements, what was imported and is not among them, and notes."""
     found = _try(facts, few)
@@ -171,8 +176,19 @@ def _needed(
         what = f"what was saved does not {'predict' if few else 'load'}: {found['error']}"
         raise ModelError(Issue(facts.flavour, what, "ship modules of your own as code=[…]"))
     if few and (off := _difference(found["value"], sample.to_json(answer))):
-        what = f"what was saved predicts otherwise than the model itself: {off}"
-        raise ModelError(Issue(facts.flavour, what, "give outputs=… if they are meant to differ"))
+        other = "outputs" if given else "the model itself"
+        what = f"what was saved predicts otherwise than {other}: {off}"
+        fix = (
+            "leave outputs out, to keep what the model answers" if given else "give it a flavour of your own"
+        )
+        raise ModelError(Issue(facts.flavour, what, fix))
+    if lacking := requirements.not_installed(found["modules"], facts.root):
+        names, paths = (
+            ", ".join(sorted(lacking)),
+            ", ".join(repr(str(lacking[one])) for one in sorted(lacking)),
+        )
+        what = f"imports {names}, which is here and comes with no distribution"
+        raise ModelError(Issue(facts.flavour, what, f"ship it: code=[{paths}]"))
     if requires is not None:
         return list(requires), frozenset(), []
     traced = requirements.distributions_of(found["modules"])

@@ -24,6 +24,11 @@ def write(saving: Saving, flavour: str = "sklearn", key: str = "pickled_model") 
         pickler = "cloudpickle"
         _by_cloudpickle(saving.model, file)
     names = saving.untrusted(file)
+    if pickler == "pickle" and any(one.startswith("__main__.") for one in names):
+        # of a script or a notebook nothing is there when it is loaded: what it defines goes along
+        pickler = "cloudpickle"
+        _by_cloudpickle(saving.model, file)
+        names = saving.untrusted(file)
     return Written(
         "model.pkl",
         {key: "model.pkl", "serialization_format": pickler, **_versions(flavour, saving.model)},

@@ -9,17 +9,22 @@ import json
 import pickle
 from typing import Any
 
-from lading.core.errors import Issue, ModelError
+from lading.core.errors import Issue, ModelError, SpecError
 from lading.saving import estimators
 from lading.saving.flavour import Flavour, Saving, Written
 
 
-def of(model: Any) -> Flavour:
-    """Find the flavour by the libraries of the model's classes; raise ModelError where there is none."""
+def of(model: Any, method: str = "predict") -> Flavour:
+    """Find the flavour by the libraries of the model's classes; raise ModelError where there is none.
+
+    Formats of a library's own answer one question, so that another method of an estimator goes by scikit-learn's.
+    """
     for cls in type(model).__mro__:
         flavour = FLAVOURS.get(cls.__module__.partition(".")[0])
-        if flavour is not None:
+        if flavour is not None and method == "predict":
             return flavour
+        if flavour is not None:
+            return _of_method(model, method, flavour)
     if callable(getattr(model, "predict", None)) or callable(model):
         return OBJECT
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
@@ -27,6 +32,19 @@ def of(model: Any) -> Flavour:
     what = f"got a {kind}, expected a function, an object with predict, or a model of {known}"
     raise ModelError(
         Issue("model", what, "give it a flavour of your own: save(…, flavour=lading.Flavour(…))")
+    )
+
+
+def _of_method(model: Any, method: str, flavour: Flavour) -> Flavour:
+    if not callable(getattr(model, method, None)):
+        raise SpecError(Issue("method", f"the model has no {method!r}", "name one that it has"))
+    if flavour.name in {"sklearn", "lightgbm"}:
+        return flavour
+    if flavour.name in {"catboost", "xgboost"} and hasattr(model, "get_params") and hasattr(model, "fit"):
+        return FLAVOURS["sklearn"]
+    what = f"got {method!r}, and a model of {flavour.name} is saved to be asked by predict alone"
+    raise SpecError(
+        Issue("method", what, "leave it out, or give a flavour of your own: flavour=lading.Flavour(…)")
     )
 
 
@@ -180,7 +198,8 @@ def _object(saving: Saving) -> Written:
 
     file = saving.folder / "model.pkl"
     with file.open("wb") as stream:
-        cloudpickle.dump(saving.model, stream, protocol=min(4, pickle.HIGHEST_PROTOCOL))
+        model = saving.model if saving.method == "predict" else getattr(saving.model, saving.method)
+        cloudpickle.dump(model, stream, protocol=min(4, pickle.HIGHEST_PROTOCOL))
     names = saving.untrusted(file)
     notes = (f"pickled with its code, which names {', '.join(names)}: packing asks for each of them",)
     settings = {"pickled": file.name, "cloudpickle_version": cloudpickle.__version__}

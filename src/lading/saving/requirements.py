@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import site
+import sys
+import sysconfig
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 _OURS = frozenset({"lading"})
+_NOT_OWN = frozenset({*sys.stdlib_module_names, "__main__", "__mp_main__", "lading", "lading_runtime"})
 _MOST_TRIALS = 12
 MLFLOW = "mlflow>=2.9,<4"
 """For those who load the folder by MLflow; a package of lading's leaves it out."""
@@ -39,6 +44,29 @@ def distributions_of(modules: Mapping[str, str]) -> frozenset[str]:
             names = [one for one in names if _has(one, file)][:1] or names[:1]
         found.update(names)
     return frozenset(found) - _OURS
+
+
+def not_installed(modules: Mapping[str, str], folder: Path) -> dict[str, Path]:
+    """Name the author's own modules, which nothing brings elsewhere, and the file or folder of each.
+
+    What is below `folder` is shipped with the model.
+    """
+    paths = {
+        *sysconfig.get_paths().values(),
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+        str(folder),
+    }
+    there = tuple(Path(one).resolve() for one in paths)
+    found = {}
+    for name, file in modules.items():
+        parts, path = name.split("."), Path(file).resolve()
+        if parts[0] in _NOT_OWN or any(path.is_relative_to(one) for one in there):
+            continue
+        if not distributions_of({name: file}):
+            above = len(parts) - (1 if path.name == "__init__.py" else 2)
+            found[parts[0]] = path if above < 0 else path.parents[above]
+    return found
 
 
 def _has(name: str, file: str) -> bool:

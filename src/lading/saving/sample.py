@@ -50,25 +50,36 @@ def first_rows(value: Any, rows: int = ROWS) -> Any:
 def of(inputs: Any) -> Sample:
     """Take the first rows of inputs; raise SpecError for what no server takes."""
     value = first_rows(inputs)
+    if is_a(value, "polars", "DataFrame"):
+        what = "got a DataFrame of polars, which no server gives a model"
+        raise SpecError(Issue("inputs", what, "give one of pandas, or an array: inputs.to_pandas()"))
     if hasattr(value, "iloc"):
         split = json.loads(value.to_json(orient="split", date_format="iso", double_precision=15))
         split.pop("index")
         info = {"type": "dataframe", "pandas_orient": "split"}
         return Sample(value, info, split, {"dataframe_split": split})
     plain = to_json(value)
-    if isinstance(value, Mapping) and all(hasattr(one, "shape") for one in value.values()):
-        return Sample(
-            value, {"type": "ndarray", "format": "tf-serving"}, {"inputs": plain}, {"inputs": plain}
-        )
-    if hasattr(value, "shape"):
-        return Sample(
-            value, {"type": "ndarray", "format": "tf-serving"}, {"inputs": plain}, {"inputs": plain}
-        )
+    arrays = list(value.values()) if isinstance(value, Mapping) else [value]
+    if arrays and all(hasattr(one, "shape") for one in arrays):
+        return Sample(value, {"type": "ndarray"}, plain, {"inputs": plain})
     if isinstance(value, (list, dict)):
         return Sample(value, {"type": "json_object"}, plain, {"inputs": plain})
     kind = f"{type(inputs).__module__}.{type(inputs).__qualname__}"
     expected = "expected a DataFrame, an array, a list of rows, or arrays by name"
     raise SpecError(Issue("inputs", f"got a {kind}, {expected}", "give some of the inputs it was trained on"))
+
+
+def table(value: Any) -> Any:
+    """Return rows of numbers in lists as the array that they are to any library; else what is given."""
+    if not isinstance(value, list) or not value or not isinstance(value[0], (list, tuple)):
+        return value
+    import numpy as np
+
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        return value
+    return array if array.ndim > 1 and array.dtype.kind in "biuf" else value
 
 
 def to_json(value: Any) -> Any:  # noqa: C901, PLR0911 - one for each kind

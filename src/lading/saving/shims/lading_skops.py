@@ -9,6 +9,9 @@ class Estimator:
     def __init__(self, model, method):
         self.model, self.method = model, method
 
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
     def predict(self, data, params=None):
         return getattr(self.model, self.method)(data)
 
