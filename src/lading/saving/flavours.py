@@ -17,7 +17,7 @@ from lading.saving.flavour import Flavour, Saving, Written
 def of(model: Any, method: str = "predict") -> Flavour:
     """Find the flavour by the libraries of the model's classes; raise ModelError where there is none.
 
-    Formats of a library's own answer one question, so that another method of an estimator goes by scikit-learn's.
+    A format of a library answers one question: another method of an estimator goes as scikit-learn's do.
     """
     for cls in type(model).__mro__:
         flavour = FLAVOURS.get(cls.__module__.partition(".")[0])
