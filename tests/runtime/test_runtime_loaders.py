@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import pickle
 from pathlib import Path
 
@@ -190,14 +191,18 @@ def test_whole_numbers_and_times_are_what_they_are_among_parameters_too(serve):
         {"name": "times", "type": "datetime", "default": ["2026-01-02T03:04:05.5"], "shape": [-1]},
         {"name": "top", "type": "long", "default": 1, "shape": None},
         {"name": "all", "type": "long", "default": [1], "shape": [-1]},
+        {"name": "rates", "type": "double", "default": [], "shape": [-1]},
+        {"name": "rate", "type": "double", "default": 0.5, "shape": None},
     ]
     signature = {"inputs": [{"type": "double", "name": "x", "required": True}], "params": params}
     files = {"mlflow/__init__.py": "", "mlflow/pyfunc.py": STUB.replace(", params]", ", repr(params)]")}
     with serve(files=files, bill_model={"loader": "pyfunc", "signature": signature}) as served:
-        asked = {"dataframe_records": [{"x": 1}], "params": {"top": 2.0, "all": [3.0]}}
+        odd = {"rates": [math.inf, -math.inf], "rate": math.nan}  # which have no form in JSON
+        asked = {"dataframe_records": [{"x": 1}], "params": {"top": 2.0, "all": [3.0], **odd}}
         assert served.predictions(asked)[1] == (
             "{'day': datetime.date(2026, 1, 2), 'since': None, "
-            "'times': [datetime.datetime(2026, 1, 2, 3, 4, 5, 500000)], 'top': 2, 'all': [3]}"
+            "'times': [datetime.datetime(2026, 1, 2, 3, 4, 5, 500000)], 'top': 2, 'all': [3], "
+            "'rates': [inf, -inf], 'rate': nan}"
         )
         asked["params"]["since"] = "2026-01-02T03:04:05+01:00"
         assert "'since': datetime.datetime(2026, 1, 2, 2, 4, 5)" in served.predictions(asked)[1]

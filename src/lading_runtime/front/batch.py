@@ -8,6 +8,8 @@ header saying how many belong to whom. No request is split, and their order is k
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import chain
@@ -74,6 +76,8 @@ def message(
         parameters["params"] = first.params
         if times := [name for name, value in first.params.items() if _is_time(value)]:
             parameters["times"] = times
+        if odd := {name: value for name, value in first.params.items() if not _is_json(value)}:
+            parameters["odd"] = json.dumps(odd, default=str)
     header: dict[str, Any] = {"id": names[0], "parameters": parameters}
     tensors = first.tensors
     if lane:
@@ -84,6 +88,15 @@ def message(
         tensors = _merge(wanted, sum(rows))
     header["inputs"] = [entry for entry, _ in tensors]
     return wire.frame(_encode(header), [data for _, data in tensors])
+
+
+def _is_json(value: object) -> bool:
+    """Tell whether a value has a form in JSON: NaN and the infinities are null there."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_json, value.values()))
+    return not isinstance(value, list) or all(map(_is_json, value))
 
 
 def _is_time(value: object) -> bool:

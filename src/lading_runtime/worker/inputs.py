@@ -49,6 +49,8 @@ class Request:
         if self._is_file:
             self.content = "frame"
         self.params: Mapping[str, Any] = parameters.get("params") or {}
+        if "odd" in parameters:
+            self.params = {**self.params, **json.loads(parameters["odd"])}
         if "times" in parameters:
             self.params = {**self.params, **{name: _time(self.params[name]) for name in parameters["times"]}}
         self._columns = parameters.get("columns")
