@@ -118,3 +118,11 @@ def test_small_whole_numbers_go_in_and_come_out_as_they_are(tmp_path):
     found = loaded.predict(request([tensor("x", "INT8", rows.shape, rows.tobytes())], "tensors")).arrays["y"]
     assert found.dtype == np.int8
     assert np.array_equal(found, rows)
+
+
+def test_a_graph_of_half_precision_is_asked_in_single(tmp_path):
+    graph(tmp_path, TensorProto.FLOAT16)
+    loaded = of_onnx.load(str(tmp_path), inspect(tmp_path).loader_options)
+    rows = np.array([[1.5, 0.1]], np.float32)
+    found = loaded.predict(request([tensor("x", "FP32", rows.shape, rows.tobytes())], "tensors")).arrays["y"]
+    assert np.array_equal(found, rows.astype(np.float16))

@@ -127,3 +127,14 @@ def test_numbers_in_nested_values_are_cast_too_and_null_among_floats_is_nan(spec
     schema = read({"inputs": [{**spec, "name": "x"}]})
     frame = over_the_wire(encode.records(schema, [{"x": value}])).frame()
     assert repr(frame["x"].tolist()) == repr([expected])
+
+
+def test_a_cell_of_a_table_is_a_row_of_one_where_a_tensor_is_a_column():
+    tensors = [
+        {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, 1]}, "name": name}
+        for name, dtype in (("size", "float32"), ("colour", "str"))
+    ]
+    wanted = encode.rows(read({"inputs": tensors}), ["colour", "size"], [["red", 1], ["blue", 2.5]])
+    arrays = over_the_wire(wanted).arrays()
+    assert arrays["size"].tolist() == [[1.0], [2.5]]
+    assert arrays["colour"].tolist() == [["red"], ["blue"]]

@@ -60,7 +60,9 @@ def rows(schema: Schema, names: Sequence[str] | None, data: Sequence[Any]) -> In
     if schema.tensors:
         if names is None or (len(schema.tensors) == 1 and schema.tensors[0].name not in names):
             return array(schema, data)
-        return _tensors(schema, {name: [cells[i] for cells in data] for i, name in enumerate(names)})
+        return _tensors(
+            schema, _raised(schema, {name: [cells[i] for cells in data] for i, name in enumerate(names)})
+        )
     positions, columns = select(schema, names, width)
     if positions != list(range(width)):
         data = _pick(data, positions)
@@ -296,6 +298,15 @@ def _records_of_tensors(schema: Schema, data: Sequence[Mapping[str, Any]]) -> In
 def _tensors(schema: Schema, data: Mapping[str, Any]) -> Input:
     tensors = present(schema, data)
     return Input("tensors", [_tensor(one, data[one.name or ""]) for one in tensors])
+
+
+def _raised(schema: Schema, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Have the cells of a column be rows of one, where that is what a tensor wants: a converter's inputs."""
+    for tensor in schema.tensors:
+        cells = columns.get(tensor.name or "")
+        if cells and list(tensor.shape) == [-1, 1] and not any(isinstance(cell, list) for cell in cells):
+            columns[tensor.name or ""] = [[cell] for cell in cells]
+    return columns
 
 
 def present(schema: Schema, given: Collection[str]) -> list[Tensor]:

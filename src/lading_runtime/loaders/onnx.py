@@ -22,6 +22,7 @@ _TYPES = {
     "tensor(bool)": "bool",
     **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
+_WIDER = {"float32": ("float64",), "float16": ("float32", "float64")}
 
 
 def load(path: str, options: Mapping[str, Any]) -> Session:
@@ -132,9 +133,12 @@ class Session:
         return {str(name): frame[name].to_numpy() for name in frame.columns}
 
     def _fed(self, name: str, array: Any) -> Any:
-        """Bring doubles to the graph's floats, as MLflow does; what else does not fit is refused by it."""
-        wanted = self._inputs.get(name)
-        return array.astype(wanted) if wanted == "float32" and array.dtype.name == "float64" else array
+        """Bring doubles to the graph's floats, as MLflow does; what else does not fit is refused by it.
+
+        Half precision comes here as single.
+        """
+        wider = _WIDER.get(self._inputs.get(name) or "", ())
+        return array.astype(self._inputs[name]) if array.dtype.name in wider else array
 
 
 def _rounded(values: Any, array: Any) -> Any:
