@@ -81,6 +81,12 @@ def test_what_would_lose_something_is_refused_with_its_place(kind, value):
     assert ", expected " in str(caught.value)
 
 
+def test_a_long_float_that_is_refused_is_not_told_to_be_no_whole_number():
+    with pytest.raises(Misfit) as caught:
+        pack("INT64", [1e18])
+    assert "beyond 2^53 without a point or an exponent" in str(caught.value)
+
+
 def test_a_whole_float_is_a_whole_number():
     assert pack("INT64", [3.0, -2])[1] == array("q", [3, -2]).tobytes()
 

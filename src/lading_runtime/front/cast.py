@@ -47,6 +47,10 @@ _EXPECTED = {
 }
 
 
+# a float so large may be what another number was rounded to
+_LONG = "a whole number, beyond 2^53 without a point or an exponent"
+
+
 class Misfit(ValueError):  # noqa: N818 - not an error of ours: a value that does not fit
     """A value that cannot be cast without loss."""
 
@@ -150,7 +154,9 @@ def _integers(kind: str, values: Sequence[Any]) -> bytes:
         _require(kind, values, {int, float})
         for index, value in enumerate(values):
             if type(value) is float and not (value.is_integer() and abs(value) <= _EXACT["FP64"]):
-                raise Misfit(index, value, _EXPECTED[kind])
+                low, high = _RANGES[kind]
+                is_rounded = value.is_integer() and low <= value <= high
+                raise Misfit(index, value, _LONG if is_rounded else _EXPECTED[kind])
         values = list(map(int, values))
     try:
         return struct.pack(f"<{len(values)}{ARRAY_CODES[kind]}", *values)
