@@ -50,12 +50,20 @@ def test_nccl_is_a_candidate_where_xgboost_alone_asks_for_it():
         ("ModuleNotFoundError: No module named 'matplotlib.pyplot'", "matplotlib"),
         ("No module named 'skopt.space'", "scikit-optimize"),
         ("No module named 'azure.ai.ml'", "azure-ai-ml"),
+        ("No module named 'databricks'", "databricks-sdk"),
         ("PackageNotFoundError: No package metadata was found for IPython", "ipython"),
         ("DistributionNotFound: The 'mlflow-skinny' distribution was not found", "mlflow-skinny"),
     ],
 )
 def test_what_an_error_names_is_what_is_missing(text, name):
-    everything = ("matplotlib", "scikit-optimize", "azure-ai-ml", "ipython", "mlflow-skinny", "seaborn")
+    everything = (
+        "matplotlib",
+        "scikit-optimize",
+        "azure-ai-ml",
+        "ipython",
+        "mlflow-skinny",
+        "databricks-sdk",
+    )
     assert named_in(text, everything) == (name,)
     assert named_in("AttributeError: matplotlib", everything) == ()
 

@@ -131,6 +131,5 @@ def named(text: str, dropped: Collection[str]) -> tuple[str, ...]:
     """Return what of the dropped distributions an error's text says is missing."""
     modules = {part.partition(".")[0] for found in _NAMED.findall(text) for part in found if part}
     names = {_MODULES.get(one, sources.normalise(one)) for one in modules}
-    # `google.cloud.aiplatform`, `azure.ai.ml`: the whole of a module's name is that of its distribution
-    names |= {sources.normalise(part) for found in _NAMED.findall(text) for part in found if part}
-    return tuple(sorted(names & set(dropped)))
+    # a namespace is shared by several: `databricks` by databricks-sdk, `azure` by azure-ai-ml
+    return tuple(sorted(one for one in dropped if one in names or one.partition("-")[0] in names))

@@ -80,9 +80,10 @@ class _Maker:
     sandbox: str | None
     verify: bool
 
-    def build(self, lock: Lock) -> list[Built]:
+    def build(self, lock: Lock, *, compiles: bool = True) -> list[Built]:
         """Make each platform's image."""
-        builder = Builder(self.context, self.what, self.facts, lock.requirements, self.sandbox)
+        requirements = lock.requirements
+        builder = Builder(self.context, self.what, self.facts, requirements, self.sandbox, compiles=compiles)
         return [builder.build(one) for one in lock.platforms]
 
     def finish(self, built: Sequence[Built]) -> Packed:

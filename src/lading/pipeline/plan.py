@@ -216,6 +216,9 @@ def _refuse_names(what: PackageSpec) -> None:
     ]
     both = [one for one in what.drop if one in what.keep]
     issues += [Issue("drop", f"{one!r} is to be kept, too", "take it from one of the two") for one in both]
+    if what.drop and what.base and what.base.form == "environment":
+        text = f"got {', '.join(what.drop)}, but its libraries are those of {what.base}, as they are"
+        issues.append(Issue("drop", text, "drop them where that is made"))
     if issues:
         raise SpecError(*issues)
 
