@@ -1,9 +1,12 @@
 """What `--slim` leaves out of real wheels: MB and files by library and kind; do all modules still import?
 
     python benchmarks/formats/slim.py [--wheels FOLDER] [--imports] [LIBRARY ...]
+    python benchmarks/formats/slim.py --formats xgboost,onnx [--work FOLDER]
 
 The wheels, with all that they need, are downloaded by pip, for the Python that this runs on. With `--imports`
 they are laid out whole and slim, and each module of the libraries that imports there has to import here.
+With `--formats` models of these are trained, as `table.py` does, and packed whole and slim: the answers of their
+libraries that both packages gave again, and MB of the images.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+
+import table
 
 from lading.core.platform import Platform
 from lading.layers import wheel
@@ -159,6 +164,28 @@ def compare(wheels: Sequence[Path], libraries: Sequence[str], folder: Path) -> b
     return is_same
 
 
+def pack(names: Sequence[str], work: Path) -> bool:
+    """Pack a model of each format whole and slim; the slim one has to give all recorded answers again."""
+    print("| format | answers whole | answers slim | image MB | left out, MB |\n|---|---|---|---|---|")
+    is_same = True
+    for name in names:
+        row = table.Row(name, work, 1)
+        model = row.folder / "model" / "own"
+        if not model.exists():
+            table.train(row)
+            table.inspect(row)
+        whole = row.lading("pack", model, "-t", row.tag("whole"), "--no-compile")
+        slim = row.lading("pack", model, "-t", row.tag("slim"), "--no-compile", "--slim")
+        told = [f"{one['report']['matched']} of {one['report']['predictions']}" for one in (whole, slim)]
+        sizes = " → ".join(mb([one["size_bytes"]]) for one in (whole, slim))
+        print(
+            f"| {name} | {' | '.join(told)} | {sizes} | {mb(one['size_bytes'] for one in slim['slim'])} |",
+            flush=True,
+        )
+        is_same &= slim["report"]["matched"] == whole["report"]["matched"] > 0
+    return is_same
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -166,7 +193,12 @@ def main() -> None:
     parser.add_argument("libraries", nargs="*", default=LIBRARIES)
     parser.add_argument("--wheels", type=Path, help="where they lie, or are downloaded to")
     parser.add_argument("--imports", action="store_true")
+    parser.add_argument("--formats", default="", help="names of formats, with commas between")
+    parser.add_argument("--work", type=Path, help="where models, environments and packages are kept")
     options = parser.parse_args()
+    if options.formats:
+        work = options.work or Path(tempfile.mkdtemp())
+        sys.exit(not pack(options.formats.split(","), work.absolute()))
     libraries = {re.sub(r"[-_.]+", "-", one).lower() for one in options.libraries}
     with tempfile.TemporaryDirectory() as name:
         folder = options.wheels or Path(name) / "wheels"

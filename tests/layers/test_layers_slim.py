@@ -104,6 +104,8 @@ def test_static_libraries_are_told_by_what_is_in_them():
         ("demo/rows.py", "PATH = Path(__file__).parent / 'tests' / 'data'"),
         ("demo/rows.py", "open(files('demo') / 'tests/data/rows.csv')"),
         ("demo/sub/rows.py", "PATH = HERE + '/../tests/data/rows.csv'"),
+        ("demo/sub/rows.py", "read(files('demo') / 'tests/data/rows.csv')"),
+        ("other/rows.py", "read(SITE / 'demo/tests/data/rows.csv')"),
     ],
 )
 def test_a_folder_of_tests_that_other_python_points_to_stays_whole(path, text):
@@ -115,6 +117,7 @@ def test_a_folder_of_tests_that_other_python_points_to_stays_whole(path, text):
     [
         "from demo.core import tests_of",
         "NAMES = ['train', 'tests']",
+        "NOT_THESE = ['old/tests/cpp']",
         "'''\n>>> join(dirname(demo.__file__), 'tests', 'data')\n'''",
         "# os.path.join(HERE, 'tests')",
         "from other.tests import test_it",
@@ -148,6 +151,13 @@ def test_sources_that_python_names_stay_with_what_they_include():
         "demo/include/_add.h": b"",
     }
     assert gone(files) == dict.fromkeys(("demo/_other.cu", "demo/include/_add.h"), "sources")
+    files |= {"demo/kernels.py": b"CODE = [read(one) for one in HERE.glob('*.cu')]"}
+    assert gone(files) == {"demo/include/_add.h": "sources"}
+
+
+def test_what_only_builds_name_goes():
+    files = {"demo/setup.py": b"sources=['_fast.c', glob('*.pyx')]", "demo/_fast.c": b"", "demo/_b.pyx": b""}
+    assert gone(files) == dict.fromkeys(("demo/_fast.c", "demo/_b.pyx"), "sources")
 
 
 def test_a_header_for_others_that_is_but_told_of_goes():

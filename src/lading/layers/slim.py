@@ -28,7 +28,7 @@ _SHARED_DOCS = re.compile(r"(?:\.\./)+share/(?:doc|gtk-doc|info|man)/")
 _PROGRAMS = re.compile(r"(?:\.\./)+bin/")
 _TEST = re.compile(r"(?:test_[^.]*|[^.]*_test)(?:\.py)?")
 _LICENCE = re.compile(
-    r"(?:un)?licen[cs]e|copying|copyright|notice|authors|patents|eula|third[-_ ]?party\w*notice",
+    r"(?:un)?licen[cs]e|copying|copyright|notice|authors|patents|eula|third[-_ ]?party",
     re.IGNORECASE,
 )
 _LICENCES = re.compile(r"licen[cs]es?\Z", re.IGNORECASE)
@@ -51,7 +51,7 @@ _NAME = re.compile(rb"""["'](tests?|docs?)["']""")
 _JOINS = re.compile(rb"(?!\s*(?:>>>|\.\.\.|#)).*(?:join\(.*|/\s*)")
 """A folder's name as a part of a path; examples of use in a docstring are none."""
 _SOURCE = re.compile(rb"""\.(?:%s)["']""" % "|".join(one[1:] for one in sorted(_SOURCES)).encode())
-_LAST = re.compile(rb"[\w.+-]+\Z")
+_LAST = re.compile(rb"[\w.+*-]+\Z")
 _NAME_MAX = 255
 _INCLUDE = re.compile(rb"""^[ \t]*#[ \t]*include[ \t]*[<"]([^>"\n]+)[>"]""", re.MULTILINE)
 _MODULE = re.compile(r"\.*\w+(?:\.\w+)+|\.+\w+")
@@ -98,11 +98,18 @@ def _pointed(path: str, text: bytes) -> frozenset[str]:
         if _MODULE.fullmatch(name):
             found.add(_resolved(folder, name))
         elif "/" in name:
-            found.add(posixpath.normpath(posixpath.join(folder, name.lstrip("/"))))
+            places = _above(folder) if "." in name.rpartition("/")[2] else [folder]
+            found |= {posixpath.normpath(posixpath.join(place, name.lstrip("/"))) for place in places}
     for one in _NAME.finditer(text):
         if _JOINS.fullmatch(text, text.rfind(b"\n", 0, one.start()) + 1, one.start()):
             found.add(posixpath.join(folder, _text(one[1])))
     return frozenset(one for one in found if not _PLACES.isdisjoint(one.split("/")))
+
+
+def _above(folder: str) -> list[str]:
+    """Return a folder and all above it: a file's path may begin at any."""
+    parts = folder.split("/")
+    return ["/".join(parts[:depth]) for depth in range(len(parts) + 1)]
 
 
 def _imported(folder: str, text: bytes) -> Iterator[str]:
@@ -180,8 +187,9 @@ def _sources(rest: Iterable[str], running: Iterable[str], read: Read) -> Iterato
     for path in filter(_is_source, rest):
         by_name.setdefault(path.rpartition("/")[2], []).append(path)
     own = {name for name, found in by_name.items() if not all(map(_is_included, found))}
-    texts = (read(path) for path in running if own and not path.startswith(_BUILDS))
-    waiting = own & {name for text in texts for name in _named(text)}
+    reading = [path for path in running if own and not _builds(path)]
+    named = {name for path in reading for name in _named(read(path))}
+    waiting = {name for name in own if name in named or f"*{_suffix(name)}" in named}
     used = set(waiting)
     while waiting:
         texts = (read(path) for path in by_name[waiting.pop()])
@@ -190,6 +198,10 @@ def _sources(rest: Iterable[str], running: Iterable[str], read: Read) -> Iterato
         used |= new
         waiting |= new
     yield from (path for name, found in by_name.items() if name not in used for path in found)
+
+
+def _builds(path: str) -> bool:
+    return path.startswith(_BUILDS) or path.rpartition("/")[2] == "setup.py"
 
 
 def _named(text: bytes) -> Iterator[str]:
