@@ -5,8 +5,8 @@
 
 The wheels, with all that they need, are downloaded by pip, for the Python that this runs on. With `--imports`
 they are laid out whole and slim, and each module of the libraries that imports there has to import here.
-With `--formats` models of these are trained, as `table.py` does, and packed whole and slim: the answers of their
-libraries that both packages gave again, and MB of the images.
+With `--formats` models of these are trained, as `table.py` does, and packed whole and slim: the answers of
+their libraries that both packages gave again, and MB of the images.
 """
 
 from __future__ import annotations
