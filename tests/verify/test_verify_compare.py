@@ -89,6 +89,10 @@ def tensor(dtype, *shape):
     return Signature((), (Field("tensor", dtype=dtype, shape=shape),))
 
 
+TWO = Signature(
+    (),
+    (Field("tensor", "p", dtype="float64", shape=(-1, 2)), Field("tensor", "n", dtype="int64", shape=(-1,))),
+)
 COLUMNS = Signature((), (Field("long", "n"), Field("string", "label", required=False)))
 
 
@@ -106,6 +110,7 @@ COLUMNS = Signature((), (Field("long", "n"), Field("string", "label", required=F
         ([[0.1, 0.9, 0.0]], tensor("float32", -1, -1), 1),
         (["a"], tensor("<U10", -1), 1),
         ([{"p": [1, 2]}], Signature((), (Field("tensor", "p", dtype="float64", shape=(-1, 2)),)), 1),
+        ({"p": [[1, 2], [3, 4]], "n": [1, 2]}, TWO, 2),
     ],
 )
 def test_what_fits_the_signature(got, signature, rows):

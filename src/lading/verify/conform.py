@@ -44,6 +44,10 @@ def misfits(got: object, signature: Signature | None, row_count: int) -> list[Di
     outputs = signature.outputs if signature else ()
     if not outputs:
         return []
+    if isinstance(got, Mapping) and outputs[0].type == "tensor":
+        # several tensors by name, each with all its rows
+        wrong = _misfits_of_tensors(got, outputs, first=0)
+        return [Difference(None, one[0], repr(one[1])[:80], one[2]) for one in wrong[:1]]
     differences = []
     for row, value in enumerate(found):
         for column, one, expected in _misfits_of_row(value, outputs):
@@ -77,8 +81,10 @@ def _misfits_of_row(value: object, outputs: Sequence[Field]) -> list[tuple[str, 
     ]
 
 
-def _misfits_of_tensors(value: object, outputs: Sequence[Field]) -> list[tuple[str, Any, str]]:
-    """Check one row of a tensor, or of several by name; the first dimension is the rows."""
+def _misfits_of_tensors(
+    value: object, outputs: Sequence[Field], *, first: int = 1
+) -> list[tuple[str, Any, str]]:
+    """Check one row of a tensor, or of several by name; with `first` 0 whole ones, rows and all."""
     if len(outputs) == 1 and not isinstance(value, Mapping):
         pairs = [("", value, outputs[0])]
     elif isinstance(value, Mapping):
@@ -90,12 +96,12 @@ def _misfits_of_tensors(value: object, outputs: Sequence[Field]) -> list[tuple[s
     found = []
     for name, cell, field in pairs:
         expected = _KINDS.get((field.dtype or "").rstrip("0123456789<U"), "")
-        shape = (field.shape or (-1,))[1:]
+        shape = (field.shape or (-1,))[first:]
         got = _shape(cell)
         if len(got) != len(shape) or any(
             want not in {-1, have} for have, want in zip(got, shape, strict=True)
         ):
-            found.append((name, cell, f"a row of shape {list(shape)}"))
+            found.append((name, cell, f"{'a row of shape' if first else 'shape'} {list(shape)}"))
         elif expected and any(
             leaf is not None and not _FITS[_EXPECTED[expected]](leaf) for leaf in _leaves(cell)
         ):
