@@ -103,6 +103,20 @@ def test_an_exported_program_tells_inputs_outputs_and_the_version():
     assert not facts.risks
 
 
+def test_an_exported_program_of_dicts_has_their_keys_for_names():
+    facts = inspect(SAMPLES / "dict.pt2")
+    assert [(one.name, one.shape) for one in facts.signature.inputs] == [("size", (-1, 4)), ("age", (-1, 1))]
+    assert [one.name for one in facts.signature.outputs] == ["score", "best"]
+    assert facts.loader_options["outputs"] == ["score", "best"]
+    assert not facts.risks
+
+
+def test_an_exported_program_whose_input_is_an_open_number_says_so(rewritten):
+    open_number = replaced(b'"as_tensor": {"name": "word"}', b'"as_sym_int": {"as_name": "word"}')
+    with pytest.raises(ModelError, match="number among its inputs that is open"):
+        inspect(rewritten("two.pt2", {"*/models/model.json": open_number}))
+
+
 def test_an_exported_program_of_the_layout_before_tells_the_same():
     facts = inspect(SAMPLES / "old.pt2")
     assert (facts.format, facts.framework_version) == ("torch_export", "2.13.0")

@@ -6,7 +6,10 @@ import pytest
 
 from training import SAMPLES, trained
 
-OF_TORCH = ("scripted.pt", "traced.pt", "two.pt2", "old.pt2", "layers.pth", "legacy.pth", "net.pth")
+OF_TORCH = (
+    *("scripted.pt", "traced.pt", "two.pt2", "old.pt2", "dict.pt2", "tree.pt2"),
+    *("layers.pth", "legacy.pth", "net.pth"),
+)
 OF_KERAS = ("chain.keras", "both.keras", "lambda.keras", "chain.h5", "doubled", "exported")
 WEIGHTS = ("state.pth", "weights.safetensors")
 ROUTINE = """\

@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,9 @@ _DTYPES = {
     28: "uint16",
 }
 """torch/_export/serde/schema.py, ScalarType."""
+
+
+_FIX_NUMBER = "export it again with that number fixed, or given as a tensor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,11 @@ def look(file: ModelFile) -> Program:
             graph = document["graph_module"]["graph"]
             values = graph["tensor_values"]
             specs = document["graph_module"]["signature"]
+            takes, gives = _keys(document["graph_module"]["module_call_graph"])
             risks = dict.fromkeys((*torch_graph.risks(file.path, document), *_pickled(archive, file.path)))
-            inputs = list(_tensors(specs["input_specs"], "user_input", values))
-            outputs = list(_tensors(specs["output_specs"], "user_output", values))
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            inputs = list(_tensors(specs["input_specs"], "user_input", values, takes))
+            outputs = list(_tensors(specs["output_specs"], "user_output", values, gives))
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
             what = f"its graph has another form than torch.export writes: {error!r}"
             raise ModelError(Issue(file.path, what[:300], "export it again")) from error
     version = document.get("torch_version")
@@ -127,16 +131,19 @@ def look(file: ModelFile) -> Program:
 
 
 def _tensors(
-    specs: list[Mapping[str, Any]], kind: str, values: Mapping[str, Any]
+    specs: list[Mapping[str, Any]], kind: str, values: Mapping[str, Any], keys: Sequence[str]
 ) -> Iterator[tuple[Field, tuple[int, ...], str]]:
-    """List the user's own inputs or outputs that are tensors, by the names that the graph gives them."""
-    for one in specs:
-        given = one.get(kind)
-        tensor = given["arg"].get("as_tensor") if given else None
+    """List the user's own inputs or outputs that are tensors, by their keys, else by the graph's names."""
+    given = [one[kind]["arg"] for one in specs if one.get(kind)]
+    if any("as_sym_int" in one or "as_sym_float" in one for one in given if kind == "user_input"):
+        raise ModelError(Issue("inputs", "has a number among its inputs that is open", _FIX_NUMBER))
+    is_keyed = len(keys) == len(given) and all("as_tensor" in one for one in given)
+    for at, one in enumerate(given):
+        tensor = one.get("as_tensor")
         if tensor is None:
             continue
-        name = str(tensor["name"])
-        meta = values[name]
+        meta = values[str(tensor["name"])]
+        name = keys[at] if is_keyed else str(tensor["name"])
         sizes = [_size(size) for size in meta["sizes"]]
         dtype = _DTYPES.get(meta["dtype"])
         if dtype is None:
@@ -144,6 +151,24 @@ def _tensors(
         shape = tuple(size for size, _ in sizes)
         found = Field("tensor", name, dtype=WIDENED.get(dtype, dtype), shape=shape)
         yield found, tuple(at for _, at in sizes), dtype
+
+
+def _keys(calls: list[Mapping[str, Any]]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the keys of the one dict that a program takes, and of that which it gives; else none."""
+    whole = next((one["signature"] for one in calls if not one["fqn"] and one.get("signature")), None)
+    if whole is None:
+        return (), ()
+    takes, gives = (json.loads(whole[key])[1] for key in ("in_spec", "out_spec"))
+    arguments, named = takes["children_spec"]
+    is_alone = len(arguments["children_spec"]) == 1 and not named["children_spec"]
+    return _of_dict(arguments["children_spec"][0]) if is_alone else (), _of_dict(gives)
+
+
+def _of_dict(spec: Mapping[str, Any]) -> Sequence[str]:
+    is_flat = spec["type"] in {"builtins.dict", "collections.OrderedDict"} and not any(
+        one["children_spec"] for one in spec["children_spec"]
+    )
+    return tuple(map(str, json.loads(spec["context"]))) if is_flat else ()
 
 
 def _size(size: Mapping[str, Any]) -> tuple[int, int]:

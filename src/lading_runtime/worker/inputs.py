@@ -67,6 +67,11 @@ class Request:
         """Return the tensors' names."""
         return [entry["name"] for entry, _ in self._tensors]
 
+    @property
+    def columns(self) -> list[str]:
+        """Return the names of a frame's columns, none where a file has them."""
+        return [] if self._is_file else list(self._columns or self.names)
+
     def text(self) -> bytes:
         """Return the bytes of a `json` request, as the client sent them."""
         return bytes(self._tensors[0][1])

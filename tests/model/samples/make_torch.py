@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import torch
-from nets import Net, Two
+from nets import Dicts, Net, Tree, Two
 from safetensors.torch import save_file
 from torch import nn
 from torch._export.serde import serialize
@@ -41,6 +41,10 @@ def main(folder):
     torch.jit.script(net).save(folder / "scripted.pt")
     torch.jit.trace(layers, rows).save(folder / "traced.pt")
     torch.export.save(both, folder / "two.pt2")
+    dicts = Dicts().eval()
+    named = {"size": rows, "age": torch.tensor([[1.0], [2.0]])}
+    lengths = {"batch": {name: {0: batch} for name in named}}
+    torch.export.save(torch.export.export(dicts, (named,), dynamic_shapes=lengths), folder / "dict.pt2")
     old_layout(one, folder / "old.pt2")
     torch.save(layers, folder / "layers.pth")
     torch.save(layers, folder / "legacy.pth", _use_new_zipfile_serialization=False)
@@ -58,6 +62,16 @@ def main(folder):
     asked = {"inputs": {"numbers": rows.tolist(), "word": words.tolist()}}
     names = [one.arg.name for one in both.graph_signature.output_specs]
     answers["two.pt2"] = (asked, dict(zip(names, [found.tolist(), best.tolist()], strict=True)))
+    answers["dict.pt2"] = (
+        {"inputs": {name: one.tolist() for name, one in named.items()}},
+        {name: one.tolist() for name, one in dicts(named).items()},
+    )
+    tree, pair, mask = Tree(), (rows, rows * 2), torch.tensor([[1.0], [0.0]])
+    torch.export.save(torch.export.export(tree, (pair, 3), {"mask": mask}), folder / "tree.pt2")
+    answers["tree.pt2"] = (
+        {"inputs": {"pair_0": rows.tolist(), "pair_1": (rows * 2).tolist(), "mask": mask.tolist()}},
+        tree(pair, 3, mask=mask).tolist(),
+    )
     (folder / "answers.json").write_text(json.dumps(answers))
 
 

@@ -28,3 +28,22 @@ class Two(nn.Module):
     def forward(self, numbers: torch.Tensor, word: torch.Tensor):
         found = self.linear(numbers + self.words(word))
         return found, found.argmax(1)
+
+
+class Dicts(nn.Module):
+    """A dict of numbers to a dict of two outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 2)
+
+    def forward(self, batch: dict[str, torch.Tensor]):
+        found = self.linear(batch["size"]) * batch["age"]
+        return {"score": found, "best": found.argmax(1)}
+
+
+class Tree(nn.Module):
+    """A pair, a number that is fixed and a mask by name."""
+
+    def forward(self, pair: tuple[torch.Tensor, torch.Tensor], times: int, *, mask: torch.Tensor):
+        return (pair[0] + pair[1]) * times * mask
