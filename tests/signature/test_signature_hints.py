@@ -145,6 +145,37 @@ def test_a_script_with_init_and_run_has_its_hints(tmp_path):
     )
 
 
+def test_a_class_in_a_class_is_read(tmp_path):
+    text = """
+from pydantic import BaseModel
+class Order(BaseModel):
+    class Item(BaseModel):
+        price: float
+    items: list[Item]
+class Big(Order):
+    first: Order.Item
+def predict(order: Big, item: Order.Item): ...
+"""
+    item = {"type": "object", "properties": {"price": {"type": "double", "required": True}}}
+    properties = {
+        "first": {**item, "required": True},
+        "items": {"type": "array", "items": item, "required": True},
+    }
+    found = read(tmp_path, text)
+    assert found.value == Signature(
+        (
+            Field("object", "order", nested={"properties": properties}),
+            Field("object", "item", nested={"properties": item["properties"]}),
+        )
+    )
+    assert not found.losses
+
+
+def test_keys_that_are_no_texts_are_told(tmp_path):
+    (loss,) = read(tmp_path, "def predict(a: dict[int, str]): ...").losses
+    assert str(loss) == "inputs.a.*: its keys are texts, and not int"
+
+
 @pytest.mark.parametrize(
     ("text", "entry", "expected"),
     [

@@ -11,6 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from keeping import MODELS, RUNS, Kept, files_of, write, write_folder
 from lading.core.errors import IntegrityError, RegistryError
+from lading.tracking import served
 
 ASKED = "models:/iris/1"
 PLACE = f"0/models/{MODELS[0]}/artifacts"
@@ -284,6 +285,15 @@ def test_a_listing_in_pages_is_read_to_its_end(asking, serve):
     keeper.place = place
     assert names(asking(ASKED).path) == ["MLmodel", "model.pkl"]
     assert seen
+
+
+def test_a_listing_without_end_is_refused(asking, serve, monkeypatch):
+    monkeypatch.setattr(served, "_MOST_PAGES", 3)
+    keeper = serve(2, "/srv")
+    top = keeper.kept.model(1)
+    keeper.listings[top] = {**listed(), "next_page_token": "more"}
+    with pytest.raises(IntegrityError, match="more than 3 pages"):
+        asking(ASKED)
 
 
 def test_what_is_no_tracking_server_is_told(asking, serve):

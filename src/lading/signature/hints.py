@@ -213,8 +213,14 @@ class _Reader:
             self.losses.tell(where, f"that there are {len(kinds)} of them is not held to")
             return {"type": "array", "items": kinds[0]}, False
         if found.name in _MAPS and len(arguments) == 2:
-            return {"type": "map", "values": self.inner(arguments[1], module, f"{where}.*", seen)}, False
+            return self.mapping(arguments, module, where, seen), False
         return self.unknown(ast.unparse(hint), where)
+
+    def mapping(self, arguments: list[ast.expr], module: Module, where: str, seen: tuple[str, ...]) -> Json:
+        key = module.find(arguments[0]).name
+        if key.startswith("builtins.") and key != "builtins.str":
+            self.losses.tell(f"{where}.*", f"its keys are texts, and not {key.removeprefix('builtins.')}")
+        return {"type": "map", "values": self.inner(arguments[1], module, f"{where}.*", seen)}
 
     def inner(self, hint: ast.expr, module: Module, where: str, seen: tuple[str, ...]) -> Json:
         typed, optional = self.type(hint, module, where, seen)
@@ -253,7 +259,8 @@ class _Reader:
         if any(one.endswith("Enum") for one in short):
             values = [one.value for one in node.body if isinstance(one, ast.Assign)]
             return self.choice(values, where)
-        members = self.members(module, node, where, seen)
+        with module.within(node):
+            members = self.members(module, node, where, seen)
         decorators = {
             (name_of(getattr(one, "func", one)) or "").rpartition(".")[2] for one in node.decorator_list
         }
@@ -281,7 +288,8 @@ class _Reader:
         for base in node.bases:
             above = module.find(base)
             if isinstance(above.node, ast.ClassDef) and above.module and above.name not in seen:
-                found |= self.members(above.module, above.node, where, (*seen, above.name))
+                with above.module.within(above.node):
+                    found |= self.members(above.module, above.node, where, (*seen, above.name))
         total = not any(one.arg == "total" and _is_false(one.value) for one in node.keywords)
         for one in node.body:
             if not isinstance(one, ast.AnnAssign) or not isinstance(one.target, ast.Name):

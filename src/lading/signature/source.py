@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import builtins
 import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,9 +92,21 @@ class Module:
         if bound is None:
             return self._elsewhere(dotted, first, depth)
         if not isinstance(bound, str):
-            is_name = name_of(bound) is not None and not rest
-            return self.find(bound, depth + 1) if is_name else Found(self, bound, first)
+            inner = _within(bound, rest) if rest else bound
+            if inner is None:
+                return Found(None, None, dotted)
+            return self.find(inner, depth + 1) if name_of(inner) is not None else Found(self, inner, dotted)
         return self._imported(f"{bound}.{rest}" if rest else bound, depth)
+
+    @contextmanager
+    def within(self, node: ast.ClassDef) -> Iterator[None]:
+        """Know the classes in a class by their own names, as its members do."""
+        outer = self.names
+        self.names = {**outer, **{one.name: one for one in node.body if isinstance(one, ast.ClassDef)}}
+        try:
+            yield
+        finally:
+            self.names = outer
 
     def _elsewhere(self, dotted: str, first: str, depth: int) -> Found:
         """Look for a name that nothing here binds: in what is imported whole, or Python's own."""
@@ -119,6 +133,17 @@ class Module:
                     rest: ast.AST = ast.parse(".".join(parts[size:]), mode="eval").body
                     return module.find(rest, depth + 1)
         return Found(None, None, dotted)
+
+
+def _within(node: ast.AST, dotted: str) -> ast.AST | None:
+    """Follow names into classes in a class; None where they lead nowhere."""
+    for name in dotted.split("."):
+        body = node.body if isinstance(node, ast.ClassDef) else []
+        inner = next((one for one in body if isinstance(one, ast.ClassDef) and one.name == name), None)
+        if inner is None:
+            return None
+        node = inner
+    return node
 
 
 def name_of(node: ast.AST) -> str | None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
+from lading.core.errors import IntegrityError, Issue
 from lading.http.client import Response
 from lading.tracking.documents import tables, text
 from lading.tracking.files import Arriving, Entry, OtherPart
@@ -39,6 +40,7 @@ class _Served:
             token = text(document, "next_page_token")
             if not token:
                 return
+        raise IntegrityError(Issue(f"{self.name}/{query.get('path', '')}", f"more than {_MOST_PAGES} pages"))
 
     @contextmanager
     def _opened(
