@@ -367,6 +367,15 @@ def test_an_unknown_module_is_a_risk_that_says_what_to_do(write):
         refuse(facts, ())
 
 
+def test_a_package_given_in_place_of_its_folder_is_told(write):
+    model = write("model.pkl", whole(name("mypkg_not_here.transforms", "Mine") + b")\x81"))
+    write("src/mypkg_not_here/transforms.py", "class Mine: ...")
+    code = write("src/mypkg_not_here/__init__.py", "").parent
+    with pytest.raises(ModelError, match="is the package itself: give the folder that it lies in as code"):
+        refuse(inspect(model, code=code), ())
+    assert inspect(model, code=code.parent).risks == ()
+
+
 def test_a_module_that_the_author_ships_is_no_risk(write):
     model = write("model.pkl", whole(name("mypkg.transforms", "Mine") + b")\x81"))
     code = write("src/mypkg/transforms.py", "class Mine: ...").parent.parent

@@ -13,14 +13,21 @@ def refuse(facts: ModelFacts, allowed: Collection[str]) -> None:
     risks = [risk for risk in facts.risks if risk.name not in allowed]
     if not risks:
         return
-    issues = [Issue(risk.where, f"{risk.name}: {_why(risk, facts.missing)}") for risk in risks]
+    issues = [Issue(risk.where, f"{risk.name}: {_why(risk, facts)}") for risk in risks]
     flags = " ".join(f"--allow-unsafe {name}" for name in dict.fromkeys(risk.name for risk in risks))
     last = issues.pop()
     fix = f"get the model from a source you trust; if you trust this one: {flags}"
     raise ModelError(*issues, Issue(last.where, last.what, fix))
 
 
-def _why(risk: Risk, missing: Collection[str]) -> str:
+def _why(risk: Risk, facts: ModelFacts) -> str:
     """Say of a module that nothing provides how to provide it."""
     top = risk.name.partition(".")[0]
-    return f"no installed distribution has module {top!r}: ship it as code" if top in missing else risk.why
+    if top not in facts.missing:
+        return risk.why
+    what = f"no installed distribution has module {top!r}"
+    if facts.code is not None and facts.code.name == top and (facts.code / "__init__.py").is_file():
+        return (
+            f"{what}, and {str(facts.code)!r} is the package itself: give the folder that it lies in as code"
+        )
+    return f"{what}: ship it as code"

@@ -76,11 +76,15 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
     """Load `file` (with its `compression`), or run `code_file`; then `load_context`."""
     config = _configured(options.get("config"))
     made: list[Any] = []
-    if importlib.util.find_spec("mlflow") is None:
+    is_there = (
+        importlib.util.find_spec("mlflow") is not None
+    )  # a library beside the model may have brought it
+    if not is_there:
         _stand_in(made.append, config)
     artifacts = {name: os.path.join(path, one) for name, one in (options.get("artifacts") or {}).items()}  # noqa: PTH118
     if options.get("code_file"):
-        model = _run(os.path.join(path, str(options["code_file"])), made)  # noqa: PTH118
+        file = os.path.join(path, str(options["code_file"]))  # noqa: PTH118
+        model = _run_by_mlflow(file, config) if is_there else _run(file, made)
     else:
         import cloudpickle  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
@@ -150,6 +154,13 @@ def _run(file: str, made: list[Any]) -> Any:
         message = f"{file}: did not call mlflow.models.set_model"
         raise RuntimeError(message)
     return made[-1]
+
+
+def _run_by_mlflow(file: str, config: Any) -> Any:
+    """Run a model that is code where MLflow itself is there, whose `set_model` it then calls."""
+    from mlflow.models import utils  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    return utils._load_model_code_path(file, config)  # noqa: SLF001 - what its own loader calls
 
 
 def _stand_in(set_model: Callable[[Any], None], config: Any) -> None:
