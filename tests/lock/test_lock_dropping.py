@@ -6,7 +6,7 @@ from lading.core.digest import Digest
 from lading.core.lock import Interpreter, Lock, LockedBase, LockedWheel, PlatformLock, Trial
 from lading.core.model import Requirement
 from lading.core.platform import Libc, Platform
-from lading.lock import candidates, named_in, unknown
+from lading.lock import candidates, named_in, trimmed, unknown, weighed
 
 AMD64 = Platform.parse("linux/amd64")
 
@@ -74,3 +74,23 @@ def test_a_name_that_nothing_asks_for_is_told_with_what_was_meant():
         "drop: nothing asks for 'matplotlb'; did you mean 'matplotlib'?",
         "drop: nothing asks for 'zzz'",
     ]
+
+
+def test_less_is_resolved_with_the_versions_that_were_locked(smith, ask, lock_of):
+    smith.wheel("app", "1.0", "seaborn", "numpy")
+    smith.wheel("seaborn", "1.0", "colours")
+    smith.wheel("colours", "1.0")
+    smith.wheel("numpy", "1.0")
+    whole = lock_of(ask("app"))
+    smith.wheel("app", "2.0", "numpy")
+    smith.wheel("numpy", "2.0")
+    less = trimmed(whole, lock_of(ask("app", excluded=("Seaborn",)), keeping=whole))
+    (part,) = less.platforms
+    assert [f"{one.name} {one.version}" for one in part.model] == ["app 1.0", "numpy 1.0"]
+    reasons = {one.name: one.why for one in part.dropped}
+    assert reasons == {"seaborn": "plotting", "colours": "nothing else needs it"}
+    assert less.spec_digest == ask("app", excluded=("seaborn",)).digest != whole.spec_digest
+    more = trimmed(less, lock_of(ask("app"), keeping=less))
+    assert more == whole
+    by_hand = weighed(lock_of(ask("app<2", excluded=("colours",))), whole, ["Colours"])
+    assert [one.why for one in by_hand.platforms[0].dropped] == ["by hand"]

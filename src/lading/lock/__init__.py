@@ -7,7 +7,7 @@ from lading.lock.checkouts import Git
 from lading.lock.conda_solve import Solver as CondaSolver
 from lading.lock.drift import of as drift
 from lading.lock.drift import of_bill as drift_of_bill
-from lading.lock.dropping import candidates, is_kept, leaves_out, unknown, weighed
+from lading.lock.dropping import candidates, is_kept, leaves_out, trimmed, unknown, weighed
 from lading.lock.dropping import named as named_in
 from lading.lock.files import is_fresh, read, write
 from lading.lock.interpreter import BringPython, Chosen, choose
@@ -44,6 +44,7 @@ __all__ = [
     "resolve",
     "settled",
     "surroundings",
+    "trimmed",
     "unknown",
     "weighed",
     "write",

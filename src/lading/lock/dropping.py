@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from lading.core.lock import ALONE, Dropped, Lock, PlatformLock
+from lading.core.lock import ALONE, Dropped, Lock, LockedWheel, PlatformLock
 from lading.lock import sources
 from lading.lock.question import Question
 
@@ -90,14 +90,33 @@ def _purpose(name: str, names: Collection[str]) -> str | None:
     return _WHY.get(name)
 
 
-def weighed(lean: Lock, full: Lock, by_hand: Iterable[str] = ()) -> Lock:
+def weighed(lock: Lock, full: Lock, by_hand: Iterable[str] = ()) -> Lock:
     """Tell of each platform what is left out of it that was in the full lock, and why."""
     chosen = set(map(sources.normalise, by_hand))
-    parts = ((one, full.on(one.platform)) for one in lean.platforms)
-    found = tuple(
-        replace(one, dropped=(*whole.dropped, *_dropped(one, whole, chosen))) for one, whole in parts
+    parts = (
+        replace(one, dropped=tuple(_dropped(one.model, full.on(one.platform), chosen)))
+        for one in lock.platforms
     )
-    return replace(lean, platforms=found)
+    return replace(lock, platforms=tuple(parts))
+
+
+def trimmed(lock: Lock, answer: Lock) -> Lock:
+    """Give a lock the model's libraries of an answer to it with less, or with more; all else stays.
+
+    What was left out of it and has not come back still is.
+    """
+    parts = []
+    for one in lock.platforms:
+        model = answer.on(one.platform).model
+        there = {wheel.name for wheel in model}
+        before = [dropped for dropped in one.dropped if dropped.name not in there]
+        parts.append(replace(one, model=model, dropped=(*before, *_dropped(model, one, ()))))
+    return replace(lock, spec_digest=answer.spec_digest, platforms=tuple(parts))
+
+
+def pins(part: PlatformLock) -> Iterator[str]:
+    """Pin what a lock has for a model, so that asking again for less brings no other versions."""
+    return (f"{one.name}=={one.version}" for one in part.model)
 
 
 def leaves_out(question: Question, environ: Mapping[str, str]) -> bool:
@@ -117,8 +136,8 @@ def unknown(drop: Iterable[str], full: Lock) -> Iterator[str]:
             yield f"drop: nothing asks for {one!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def _dropped(lean: PlatformLock, full: PlatformLock, by_hand: Collection[str]) -> Iterator[Dropped]:
-    left = {one.name for one in lean.model}
+def _dropped(model: Iterable[LockedWheel], full: PlatformLock, by_hand: Collection[str]) -> Iterator[Dropped]:
+    left = {one.name for one in model}
     names = {sources.normalise(one.name) for one in full.model}
     for one in sorted(full.model):
         if one.name not in left:

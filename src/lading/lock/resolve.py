@@ -35,6 +35,7 @@ from lading.lock.build import Build, CannotRun, own_alone
 from lading.lock.builder import Builder, Made
 from lading.lock.checkouts import CheckOut
 from lading.lock.conda_solve import SolveConda
+from lading.lock.dropping import pins
 from lading.lock.indexes import Ask
 from lading.lock.interpreter import BringPython, Chosen
 from lading.lock.places import Holds, Pin, Place, ResolveBase
@@ -67,19 +68,19 @@ def resolve(
     environ: Mapping[str, str] | None = None,
     ask: Ask = lambda _: None,
     check_out: CheckOut | None = None,
+    keeping: Lock | None = None,
 ) -> Lock:
     """Pin every byte of the environments that a question asks for.
 
     `build` makes wheels of source distributions, for the platforms that can be run here. `pytorch_index` is a
-    mirror of PyTorch's indexes; `ask` tells user and password for an index; `check_out` pins a commit of a
-    git repository, which `fetch` then brings. `offline` uv answers from its cache. LockError: nothing
-    satisfies this, or there is no wheel; RegistryError: an index cannot be asked.
+    mirror of PyTorch's indexes; `ask` tells user and password for an index; `check_out` pins a commit that
+    `fetch` then brings; `offline` uv answers from its cache. The model keeps its versions of `keeping`.
+    LockError: nothing satisfies this, or there is no wheel; RegistryError: an index cannot be asked.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     environ = os.environ if environ is None else environ
-    path = question.requirements_file
-    read = sources.load(path, environ, solves=question.conda == "solve")
+    read = sources.load(question.requirements_file, environ, solves=question.conda == "solve")
     _tell(question, read, events)
     allows = sources.allowing(read)
     chosen = _choose(question, read, allows)
@@ -92,7 +93,7 @@ def resolve(
         torch=Torch(question.accelerator, pytorch_index) if question.accelerator else None,
         ask=ask,
     )
-    resolver = _Resolver(uv, read, fetch, events, Tally(events), build, cannot_run, check_out)
+    resolver = _Resolver(uv, read, fetch, events, Tally(events), build, cannot_run, check_out, keeping)
     environments = _environments(question, requirements, read)
 
     pin = Pin(question, read, chosen, allows, resolve_base, bring_python, solve_conda, events)
@@ -132,6 +133,7 @@ class _Resolver:
     build: Build | None
     cannot_run: CannotRun
     check_out: CheckOut | None
+    keeping: Lock | None
     made: dict[Digest, Made] = field(default_factory=dict)
     """What was built on the way, by the wheel's digest."""
     told: set[str] = field(default_factory=set)
@@ -190,6 +192,8 @@ class _Resolver:
         """Ask uv, building what has no wheel, until it has an answer; what is `there` is left out of it."""
         asked, links = self._checked_out(environment.asked, place, target)
         constraints = (*self.read.constraints, *provided.constraints(there, folder))
+        if self.keeping and environment.holds == "model":
+            constraints += tuple(pins(self.keeping.on(place.platform)))
         limits = Demand({}, constraints, self.read.prereleases, links, tuple(there), environment.excluded)
         pinned = asked
         for _ in range(_MOST_BUILDS):

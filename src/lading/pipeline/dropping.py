@@ -63,12 +63,12 @@ class Dropping:
                     raise
                 needed |= self._needed(error, trial.dropped)
         names |= {*trial.dropped} - needed
-        full = locking.relock(self.context, self.what, self.facts) if trial.dropped else lock
+        full = self._relock(made) if trial.dropped else lock
         for _ in range(_MOST_TRIALS):
             if not names:
                 break
             try:
-                lean = locking.relock(self.context, self.what, self.facts, tuple(names), full)
+                lean = self._relock(made, names)
                 packed = self._without(lean, full, make)
             except (LockError, VerifyError) as error:
                 missing = self._needed(error, names)
@@ -81,6 +81,9 @@ class Dropping:
         packed = make.finish(make.build(full))
         self._keep(made, full, (), needed | names)
         return packed
+
+    def _relock(self, made: locking.Locked, dropped: Collection[str] = ()) -> Lock:
+        return locking.relock(self.context, self.what, self.facts, made, tuple(dropped))
 
     def _candidates(self, lock: Lock) -> set[str]:
         """Name what may be tried: nothing where no prediction is recorded, or nothing can be run here."""
@@ -126,4 +129,4 @@ class Dropping:
     ) -> None:
         """Write the lock with what was found out, so that nothing is tried twice."""
         trial = Trial(tuple(sorted(dropped)), tuple(sorted(needed)))
-        locking.keep(self.context, self.what, self.facts, made, replace(lock, trial=trial))
+        locking.keep(self.context, made, replace(lock, trial=trial))

@@ -27,6 +27,8 @@ class Locked:
 
     lock: Lock
     folder: Path
+    question: locks.Question
+    """What it answers."""
     fresh: bool
     """Whether it was there already."""
 
@@ -93,8 +95,9 @@ def lock_facts(
     question = plan.question(context, what, facts)
     place = folder or context.settings.cache / "locks" / question.digest.hex
     old = _read(context, place, must_be_there=locked)
-    if old and not upgrade and _is_fresh(context, old, _tried(question, old, what), what, facts):
-        made = Locked(old, place, fresh=True)
+    answered = _answered(context, old, question, what, facts) if old and not upgrade else None
+    if old and answered:
+        made = Locked(old, place, answered, fresh=True)
     elif locked:
         fix = "run `lading lock`, look at what changed, and keep it with the spec"
         raise LockError(
@@ -102,8 +105,8 @@ def lock_facts(
         )
     else:
         context.events(Event("lock", "progress", "resolving"))
-        resolved = relock(context, what, facts)
-        made = Locked(resolved, _write(context, resolved, place, question), fresh=False)
+        resolved = _first(context, what, facts, question)
+        made = Locked(resolved, _write(context, resolved, place, question), question, fresh=False)
     context.events(Event("lock", "stage", summary.of_lock(made.lock, fresh=made.fresh)))
     tell_of_dropped(context, made.lock)
     for one in locks.drift(made.lock, facts.saved_with):
@@ -125,28 +128,28 @@ def _tried(question: locks.Question, old: Lock, what: PackageSpec) -> locks.Ques
     return replace(question, excluded=(*question.excluded, *dropped))
 
 
-def relock(
-    context: Context,
-    what: PackageSpec,
-    facts: ModelFacts,
-    dropped: Sequence[str] = (),
-    full: Lock | None = None,
-) -> Lock:
-    """Resolve what a spec asks for, without what is dropped besides; `full` is what it is weighed against."""
-    question = plan.question(context, what, facts)
-    asked = replace(question, excluded=(*what.drop, *dropped))
-    if full or not (what.drop or locks.leaves_out(question, context.environ)):
-        lock = _resolve(context, what, facts, asked)
-        return locks.weighed(lock, full) if full else lock
+def _first(context: Context, what: PackageSpec, facts: ModelFacts, question: locks.Question) -> Lock:
+    """Resolve what a spec asks for, and weigh what it leaves out."""
+    if not (what.drop or locks.leaves_out(question, context.environ)):
+        return _resolve(context, what, facts, question)
     # to know what is saved costs no time where uv, which waits for the network mostly, is asked for both
     with ThreadPoolExecutor(1) as pool:
         everything = pool.submit(_everything, context, what, facts, question)
-        lock = _resolve(context, what, facts, asked)
+        lock = _resolve(context, what, facts, question)
     if (whole := everything.result()) is None:
         return lock
     for one in locks.unknown(what.drop, whole):
         context.events(Event("lock", "warning", one))
     return locks.weighed(lock, whole, what.drop)
+
+
+def relock(
+    context: Context, what: PackageSpec, facts: ModelFacts, made: Locked, dropped: Sequence[str] = ()
+) -> Lock:
+    """Resolve what a lock answers without what is dropped besides; all else stays as it is in the lock."""
+    question = replace(made.question, excluded=(*what.drop, *dropped))
+    answer = _resolve(context, what, facts, question, keeping=made.lock)
+    return locks.trimmed(made.lock, answer)
 
 
 def _everything(
@@ -159,17 +162,23 @@ def _everything(
         return None
 
 
-def keep(context: Context, what: PackageSpec, facts: ModelFacts, made: Locked, lock: Lock) -> None:
+def keep(context: Context, made: Locked, lock: Lock) -> None:
     """Write what became of a lock to where it was."""
-    _write(context, lock, made.folder, plan.question(context, what, facts))
+    _write(context, lock, made.folder, made.question)
 
 
 def _resolve(
-    context: Context, what: PackageSpec, facts: ModelFacts, question: locks.Question, *, quietly: bool = False
+    context: Context,
+    what: PackageSpec,
+    facts: ModelFacts,
+    question: locks.Question,
+    *,
+    quietly: bool = False,
+    keeping: Lock | None = None,
 ) -> Lock:
     """Resolve a question; on the environment of another package, look that it is answered there.
 
-    `quietly` tells nobody, and builds nothing.
+    `quietly` tells nobody, and builds nothing; what is in the lock that is `keeping` keeps its version.
     """
     if what.base and what.base.form == "environment":
         return environments.adopt(context, question, what.base, what.python or facts.python)
@@ -188,6 +197,7 @@ def _resolve(
         pytorch_index=_pytorch_index(context),
         ask=context.connected.feed,
         check_out=git.pin,
+        keeping=keeping,
     )
 
 
@@ -207,21 +217,23 @@ def _conda_solver(context: Context, what: PackageSpec, question: locks.Question)
     )
 
 
-def _is_fresh(
+def _answered(
     context: Context, lock: Lock, question: locks.Question, what: PackageSpec, facts: ModelFacts
-) -> bool:
-    """Tell whether a lock answers a question, whatever is installed here; say which versions it prefers."""
+) -> locks.Question | None:
+    """Find how a lock answers a question, whatever is installed here; say which versions it prefers."""
+    question = _tried(question, lock, what)
     if locks.is_fresh(lock, question):
-        return True
+        return question
     python_told = plan.python_told(context, what, facts)
     asked = locks.settled(question, lock, python_told=python_told, missing=bool(facts.missing))
-    if not any(locks.is_fresh(lock, one) for one in asked):
-        return False
+    found = next((one for one in asked if locks.is_fresh(lock, one)), None)
+    if found is None:
+        return None
     here = {one.text for one in facts.requirements if one.origin == "installed"}
     if differing := sorted(here - {one.text for one in lock.requirements}):
         text = f"installed here are {', '.join(differing)}, but the lock has other versions"
         context.events(Event("lock", "warning", f"{text}: `lading lock --upgrade` takes these"))
-    return True
+    return found
 
 
 def _read(context: Context, folder: Path, *, must_be_there: bool) -> Lock | None:
