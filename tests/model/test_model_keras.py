@@ -200,6 +200,14 @@ def test_a_graph_without_its_folder_says_what_it_needs(tmp_path):
         inspect(tmp_path / "model")
 
 
+def test_a_graph_that_holds_no_variables_needs_none_beside_it(tmp_path):
+    shutil.copytree(SAMPLES / "doubled", tmp_path / "model")
+    shutil.rmtree(tmp_path / "model" / "variables")
+    path = tmp_path / "model" / "saved_model.pb"
+    path.write_bytes(path.read_bytes().replace(b"VarHandleOp", b"Placeholder"))
+    assert inspect(tmp_path / "model").format == "savedmodel"
+
+
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_graph_that_was_changed_is_read_or_refused(data, tmp_path_factory):

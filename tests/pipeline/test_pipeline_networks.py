@@ -10,7 +10,10 @@ OF_TORCH = (
     *("scripted.pt", "traced.pt", "two.pt2", "old.pt2", "dict.pt2", "tree.pt2"),
     *("layers.pth", "legacy.pth", "net.pth"),
 )
-OF_KERAS = ("chain.keras", "both.keras", "lambda.keras", "chain.h5", "doubled", "exported")
+OF_KERAS = (
+    *("chain.keras", "both.keras", "lambda.keras", "chain.h5", "doubled", "exported"),
+    *("renamed-keras.bin", "renamed-h5.bin"),
+)
 WEIGHTS = ("state.pth", "weights.safetensors")
 ROUTINE = """\
 import torch

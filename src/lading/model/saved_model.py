@@ -66,6 +66,9 @@ _OF_SAVERS = frozenset({"MergeV2Checkpoints", "Restore", "RestoreSlice", "Restor
 """What the functions hold that save and restore variables; anywhere else they touch other files."""
 
 
+_OF_VARIABLES = frozenset({"VarHandleOp", "Variable", "VariableV2"})
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """What a SavedModel tells of the graph that serves."""
@@ -74,6 +77,8 @@ class Graph:
     tags: tuple[str, ...]
     signatures: Mapping[str, Signature]
     risks: tuple[Risk, ...]
+    has_variables: bool
+    """Whether it holds any, which are in files beside it then."""
 
 
 def is_one(file: ModelFile) -> bool:
@@ -93,13 +98,11 @@ def inspect(request: Request) -> ModelFacts:
     file = only_file(request, is_one, "SavedModels")
     folder = PurePosixPath(file.path).parent.as_posix()
     names = {one.path for one in request.files}
-    if (
-        request.path.is_file()
-        or (PurePosixPath(folder) / "variables/variables.index").as_posix() not in names
-    ):
+    graph = look(file)
+    is_whole = (PurePosixPath(folder) / "variables/variables.index").as_posix() in names
+    if request.path.is_file() or (graph.has_variables and not is_whole):
         what = "has no variables beside it"
         raise ModelError(Issue(str(request.path), what, "name the whole folder, which has 'variables' in it"))
-    graph = look(file)
     name = _DEFAULT if _DEFAULT in graph.signatures else next(iter(sorted(graph.signatures)), None)
     if name is None:
         what = "has no signature, which is what can be served"
@@ -133,7 +136,8 @@ def look(file: ModelFile) -> Graph:
             version = text(data, info, _VERSION) if info else ""
             # all of them are read by TensorFlow, though one is loaded
             risks = dict.fromkeys(risk for one in graphs for risk in _risks(data, one, file.path))
-            return Graph(version or None, tags, dict(_signatures(data, span)), tuple(risks))
+            has_variables = any(_has_variables(data, one) for one in graphs)
+            return Graph(version or None, tags, dict(_signatures(data, span)), tuple(risks), has_variables)
     except (ValueError, IndexError, OSError) as error:
         raise ModelError(Issue(file.path, f"is no SavedModel: {error}"[:300], "save it again")) from error
 
@@ -221,6 +225,14 @@ def _of_graph(data: Data, graph: Span, where: str, saving: set[str]) -> Iterator
                 name = text(data, signature, 1) if signature else ""
                 for _, node in parts(data, function, _FUNCTION_NODE):
                     yield from _of_node(data, node, f"{where}:{name}", saves=name in saving)
+
+
+def _has_variables(data: Data, span: Span) -> bool:
+    graph = part(data, span, _GRAPH)
+    if graph is None:
+        return False
+    nodes = (text(data, node, _NODE_OP) for _, node in parts(data, graph, _NODE))
+    return not _OF_VARIABLES.isdisjoint(nodes)
 
 
 def _of_node(data: Data, node: Span, where: str, *, saves: bool) -> Iterator[Risk]:
