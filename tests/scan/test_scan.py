@@ -145,6 +145,15 @@ def test_what_is_fine_passes(tmp_path):
     assert found.files == 15
 
 
+def test_a_matrix_by_the_name_that_old_numpy_has_for_it_is_fine(tmp_path):
+    data = pickle.dumps(np.matrix([[1, 2]]), 2)
+    assert b"cnumpy\nmatrix\n" in data
+    (tmp_path / "a.pkl").write_bytes(
+        data.replace(b"cnumpy\nmatrix\n", b"cnumpy.matrixlib.defmatrix\nmatrix\n")
+    )
+    assert look(tmp_path).passed
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_end_in_a_verdict(tmp_path_factory, data):
     file = tmp_path_factory.mktemp("any") / "x"

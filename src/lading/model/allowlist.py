@@ -34,6 +34,7 @@ class numpy dtype ndarray matrix bool bool_ int8 int16 int32 int64 uint8 uint16 
 class numpy float16 float32 float64 longdouble complex64 complex128 str_ bytes_ void datetime64 timedelta64
 class numpy.dtypes BoolDType Int8DType Int16DType Int32DType Int64DType UInt8DType UInt16DType UInt32DType
 class numpy.dtypes UInt64DType Float16DType Float32DType Float64DType StrDType BytesDType ObjectDType
+class numpy.matrixlib.defmatrix matrix
 class numpy.ma MaskedArray
 class numpy.ma.core MaskedArray
 class numpy.random._mt19937 MT19937

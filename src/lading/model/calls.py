@@ -115,5 +115,6 @@ _MAKERS: dict[str, Callable[[Global, tuple[Symbol, ...]], Symbol]] = {
     "numpy.core.numeric._frombuffer": lambda _, arguments: frombuffer(arguments),
     "numpy.dtype": lambda _, arguments: make_dtype(arguments),
     "numpy.matrix": _array,
+    "numpy.matrixlib.defmatrix.matrix": _array,
     "numpy.ndarray": _array,
 }

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lading.core.errors import Issue, ModelError, SpecError
@@ -112,9 +114,24 @@ def _predict_onnx(model: Any, inputs: Any) -> Any:
 
 def _torch(saving: Saving) -> Written:
     """Write a program of torch.export where it can be traced with the sample, else the pickled module."""
+    with _evaluating(saving.model) as model:
+        return _write_torch(model, saving)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[Any]:
+    """Give a module as it predicts; its author may go on training it, so that it is then as it was."""
+    trains = [one for one in model.modules() if one.training]
+    try:
+        yield model.eval()
+    finally:
+        for one in trains:
+            one.training = True
+
+
+def _write_torch(model: Any, saving: Saving) -> Written:
     import torch  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    model = saving.model.eval()
     folder = saving.folder / "data"
     folder.mkdir()
     settings = {"model_data": "data", "pytorch_version": torch.__version__.partition("+")[0]}
@@ -144,8 +161,15 @@ def _array(sample: Any) -> Any:
 def _predict_torch(model: Any, inputs: Any) -> Any:
     import torch
 
-    with torch.no_grad():
-        return model.eval()(torch.from_numpy(_array(inputs))).numpy()
+    if isinstance(inputs, dict):
+        what = "got arrays by name, and a module of PyTorch is saved to be given one array"
+        raise SpecError(Issue("inputs", what, "give a flavour of your own: flavour=lading.Flavour(…)"))
+    with torch.no_grad(), _evaluating(model) as module:
+        found = module(torch.from_numpy(_array(inputs)))
+    if not isinstance(found, torch.Tensor):
+        what = f"the module answers with a {type(found).__name__}, and is saved to give one tensor"
+        raise SpecError(Issue("model", what, "give a flavour of your own: flavour=lading.Flavour(…)"))
+    return found.numpy()
 
 
 def _keras(saving: Saving) -> Written:
