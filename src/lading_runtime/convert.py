@@ -1,4 +1,4 @@
-"""A job in, a model in a safer form in a folder out: what converting runs in the sandbox, by its own Python.
+"""A job in, a model in another form in a folder out: what converting runs in the sandbox, by its own Python.
 
 The job is JSON: `path`, `loader`, `options` and `code`, as the worker's job; `to`, one of WAYS; `rows`, cells
 to trace a program with; `names` and `types` of the columns, where there are some.
@@ -9,12 +9,14 @@ to trace a program with; `names` and `types` of the columns, where there are som
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+from lading_runtime import pmml
 from lading_runtime.loaders import pickle as estimators
 
 
@@ -27,8 +29,9 @@ def main(job_path: str, folder: str) -> int:
     with open(job_path, "rb") as stream:  # noqa: PTH123
         job = json.load(stream)
     try:
-        outcome = {"file": WAYS[job["to"]](job, folder)}
-    except NotConverted as reason:
+        made = WAYS[job["to"]](job, folder)
+        outcome = made if isinstance(made, dict) else {"file": made}
+    except (NotConverted, pmml.NotWritten) as reason:
         outcome = {"reason": str(reason)}
     except Exception as error:  # noqa: BLE001 - whatever a library cannot do with a model
         outcome = {"reason": f"{type(error).__name__}: {error}"[:2000]}
@@ -101,8 +104,6 @@ def _takes_names(estimator: Any) -> bool:
 
 
 def _module(job: Mapping[str, Any]) -> Any:
-    import importlib
-
     import torch  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     if job.get("code") and job["code"].get("path"):
@@ -151,4 +152,13 @@ def to_safetensors(job: Mapping[str, Any], folder: str) -> str:
     return "model.safetensors"
 
 
-WAYS = {"onnx": to_onnx, "pt2": to_pt2, "safetensors": to_safetensors, "skops": to_skops}
+def to_pmml(job: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """Write an estimator, or boosted trees in their library's own file, as PMML."""
+    loader = job["loader"]
+    if loader == "pickle":
+        return pmml.write(_estimator(job), job, folder)
+    module = importlib.import_module(f"lading_runtime.loaders.{loader}")
+    return pmml.write(module.read(job["path"], job["options"]), job, folder)
+
+
+WAYS = {"onnx": to_onnx, "pmml": to_pmml, "pt2": to_pt2, "safetensors": to_safetensors, "skops": to_skops}

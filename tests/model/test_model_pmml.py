@@ -55,6 +55,12 @@ def test_what_is_predicted_is_added_to_outputs_that_lack_it(write):
     assert columns(facts.signature.outputs)[-1] == ("predicted_kind", "string", False)
 
 
+def test_what_is_predicted_is_told_where_nothing_lists_outputs(write):
+    facts = inspect(SAMPLES / "regression.pmml")
+    assert facts.loader_options["target"] == "price"
+    assert facts.signature.outputs == ()
+
+
 @pytest.mark.parametrize("text", ["<html><PMML/></html>", "<PMMLX/>", "PMML", "<!-- <PMML> --><other/>"])
 def test_other_documents_are_none(text, write):
     with pytest.raises(ModelError, match="no pickle, nor of any other format"):

@@ -78,6 +78,7 @@ def test_a_file_imports_what_its_environment_has(path):
     needs = {
         "compile": COMPILERS_NEED,
         "convert.py": {*LOADERS_NEED, "safetensors", "skl2onnx"},
+        "pmml.py": {*LOADERS_NEED, "sklearn", "sklearn2pmml"},
         "download": {"obstore"},
         "front": FRONT_NEEDS,
         "router": FRONT_NEEDS,

@@ -16,7 +16,7 @@ def run(
     model: Path | None = None,
     /,
     *,
-    to: Literal["skops", "onnx", "pt2", "safetensors"],
+    to: Literal["skops", "onnx", "pmml", "pt2", "safetensors"],
     output: Annotated[Path, Parameter(alias="-o")],
     tolerance: float | None = None,
     offline: Annotated[bool, Parameter(negative="")] = False,
@@ -32,15 +32,17 @@ def run(
 
         lading convert model.joblib --to onnx -o model.onnx --tolerance 1e-3
 
+        lading convert model.ubj --to pmml -o model.pmml
+
         lading convert net.pth --to pt2 -o net.pt2 --code ./nets
 
     Args:
         model: A model's file or folder, or a lading.yaml; default: the lading.yaml here.
-        to: skops or onnx, of an estimator; pt2 (torch.export) or safetensors (its weights alone), of one of
-            PyTorch.
+        to: skops or onnx, of an estimator; pmml, of an estimator or boosted trees of XGBoost or LightGBM; pt2
+            (torch.export) or safetensors (its weights alone), of one of PyTorch.
         output: The file to write.
         tolerance: How far answers may be apart, relative to 1 + |expected|; default: 1e-9 for skops, 1e-4 for
-            onnx, 1e-5 for pt2. Weights have to be the same.
+            onnx, 1e-5 for pmml and pt2. Weights have to be the same.
         offline: Use what is cached, reach no network.
         sandbox: Where to do that: unshare, bwrap, podman or docker; default: the first that works.
     """

