@@ -30,6 +30,7 @@ def test_the_wheel_carries_data_and_runtime_and_nothing_of_the_tests(wheel):
         "lading/lock/debian-archive-keys.asc",
         "lading/lock/ubuntu-archive-keys.asc",
         "lading/model/allowlist_sklearn.txt",
+        "lading/model/allowlist_statsmodels.txt",
         "lading_runtime/worker/boot.py",
     }
     assert wanted <= set(names)

@@ -278,7 +278,6 @@ def test_models_of_every_format_are_followed_as_packing_follows_them():
         ("keras-code", "lambda.h5"),
         ("keras-code", "lambda.keras"),
         ("pickle-name", "net.pth"),
-        ("pickle-name", "statsmodels-ols.pkl"),
     }
     assert found.files > 20
 

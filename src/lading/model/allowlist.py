@@ -1,8 +1,8 @@
 """What a pickle may name: `(module, name)` exactly, and what may be done with it while it is loaded.
 
 There are no wildcards: `sklearn.datasets`, `pandas.io`, `joblib.numpy_pickle.load` and many more of the same
-packages run commands or read files. `scipy.stats` is out because its distributions compile text from their
-state. A kind says what is allowed:
+packages run commands or read files. What evaluates a text of its state, as data of statsmodels and
+distributions of `scipy.stats` do, `states.py` looks at. A kind says what is allowed:
 
 - `class` and the kinds of estimators: an instance may be made;
 - `call`: the function may be called while loading, with data and classes as arguments, never functions;
@@ -27,6 +27,7 @@ class decimal Decimal
 class fractions Fraction
 class uuid UUID
 class functools partial
+class types SimpleNamespace
 call _codecs encode
 call copyreg _reconstructor
 
@@ -63,14 +64,37 @@ class scipy.sparse.csc csc_matrix
 class scipy.sparse.csr csr_matrix
 name scipy._lib.array_api_compat.numpy._aliases asarray
 name scipy.special._ufuncs expit logit
+class scipy.optimize._lbfgsb_py LbfgsInvHessProduct
+class scipy.optimize._optimize OptimizeResult
+class scipy.stats._continuous_distns cauchy_gen logistic_gen norm_gen
 
 class pandas Index RangeIndex StringDtype
 class pandas.arrays StringArray
 class pandas.core.arrays.string_ StringArray StringDtype
+class pandas.core.arrays.categorical Categorical
+class pandas.core.arrays.datetimes DatetimeArray
+class pandas.core.arrays.period PeriodArray
+class pandas.core.dtypes.dtypes CategoricalDtype DatetimeTZDtype PeriodDtype
+class pandas.core.frame DataFrame
 class pandas.core.indexes.base Index
+class pandas.core.indexes.category CategoricalIndex
+class pandas.core.indexes.datetimes DatetimeIndex
+class pandas.core.indexes.multi MultiIndex
+class pandas.core.indexes.numeric Float64Index Int64Index UInt64Index
+class pandas.core.indexes.period PeriodIndex
 class pandas.core.indexes.range RangeIndex
+class pandas.core.internals.managers BlockManager SingleBlockManager
+class pandas.core.series Series
+class pandas._libs.tslibs.offsets Day Hour Minute Second Milli Micro Nano Week Tick BusinessDay
+class pandas._libs.tslibs.offsets MonthBegin MonthEnd BusinessMonthBegin BusinessMonthEnd
+class pandas._libs.tslibs.offsets QuarterBegin QuarterEnd BQuarterBegin BQuarterEnd
+class pandas._libs.tslibs.offsets YearBegin YearEnd BYearBegin BYearEnd SemiMonthBegin SemiMonthEnd
 call pandas._libs.arrays __pyx_unpickle_NDArrayBacked
+call pandas._libs.internals _unpickle_block
+call pandas._libs.tslibs.timestamps _unpickle_timestamp
 call pandas.core.indexes.base _new_Index
+call pandas.core.indexes.datetimes _new_DatetimeIndex
+call pandas.core.indexes.period _new_PeriodIndex
 
 bind sklearn.utils.validation check_array
 
@@ -88,7 +112,7 @@ classifier lightgbm.sklearn LGBMClassifier
 regressor lightgbm.sklearn LGBMRegressor LGBMRanker
 """
 
-_MADE = ("allowlist_sklearn.txt", "allowlist_torch.txt")
+_MADE = ("allowlist_sklearn.txt", "allowlist_statsmodels.txt", "allowlist_torch.txt")
 
 
 @cache

@@ -127,9 +127,15 @@ def file_of(wrapper: Instance, state: Symbol) -> str:
 
 
 def frombuffer(arguments: tuple[Symbol, ...]) -> Array:
-    """Read protocol 5's `_frombuffer(bytes, dtype, shape, order)`."""
+    """Read protocol 5's `_frombuffer(bytes, dtype, shape, order)`, of newer numpys with axes too."""
     match arguments:
         case (Raw(), Dtype() as dtype, tuple() as shape, str()):
             return Array(dtype, shape_of(shape))
+        case (Raw(), Dtype() as dtype, tuple() as shape, str(), None):
+            return Array(dtype, shape_of(shape))
+        case (Raw(), Dtype() as dtype, tuple() as shape, "K", tuple() as axes):
+            if sorted(shape_of(axes)) != list(range(len(shape_of(shape)))):
+                raise UnfollowedError("an array whose axes are not those of its shape")
+            return Array(dtype, tuple(shape[axis] for axis in axes))
         case _:
             raise UnfollowedError("an array in a form that numpy does not write")

@@ -1,7 +1,7 @@
 """The results of a fit by statsmodels, which `save` pickles, in; what loading them names and needs out.
 
-None of statsmodels' classes is on the list of what is safe: a model of a formula keeps it as text, which is
-evaluated as Python when it is loaded, and when it predicts.
+A model of a formula keeps it as text, which is evaluated as Python when it is loaded, and when it predicts:
+one of columns and well-known functions is let pass (`states.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lading.core.errors import ModelError
-from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
+from lading.core.model import ModelFacts, ModelFile, Requirement
 from lading.model.code import FirstParty
 from lading.model.distributions import pickled_requirements
 from lading.model.flavour import Flavour, Lean
@@ -20,7 +20,6 @@ from lading.model.sniff import is_pickled
 from lading.model.symbols import Instance
 
 _ROOT = "statsmodels"
-_DATA = f"{_ROOT}.base.data."
 
 
 def recognise(request: Request) -> bool:
@@ -48,7 +47,7 @@ def inspect(request: Request) -> ModelFacts:
         ),
         modules=tuple(sorted(modules)),
         framework=_ROOT,
-        risks=tuple(map(_told, risks_of(pickled))),
+        risks=risks_of(pickled),
         notes=notes_of(pickled),
     )
     return facts if facts.requirements_file else replace(facts, missing=found.unknown)
@@ -75,9 +74,3 @@ def _followed(file: ModelFile) -> Pickled | None:
         return None
     top = pickled.walked.top
     return pickled if isinstance(top, Instance) and _is_own(top.factory.module) else None
-
-
-def _told(risk: Risk) -> Risk:
-    if not risk.name.startswith(_DATA):
-        return risk
-    return replace(risk, why="a formula within it is evaluated as Python when it is loaded")

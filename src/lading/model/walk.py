@@ -21,6 +21,7 @@ from lading.model.code import FirstParty
 from lading.model.opcodes import TABLE, Operand, instructions
 from lading.model.source import Source
 from lading.model.stack import HELD_BYTES, Stack
+from lading.model.states import is_itself, item_objection, objection
 from lading.model.symbols import (
     UNKNOWN,
     Array,
@@ -236,6 +237,14 @@ class Machine(Stack):
             if isinstance(one, Global) and one.kind == OWN_FUNCTION:
                 self.risk(one, "a function that is handed to what may call it while loading")
 
+    def set_items(self, items: list[Symbol]) -> None:
+        target = self.top()
+        if isinstance(target, Instance) and not is_tainted(target):
+            for key, value in zip(items[::2], items[1::2], strict=False):
+                if why := item_objection(target, key, value):
+                    self.risk(target.factory, why)
+        super().set_items(items)
+
     def op_build(self, _: Operand) -> None:
         """Follow BUILD: give the object on top of the stack its state."""
         state, target = self.pop(), self.top()
@@ -254,7 +263,9 @@ class Machine(Stack):
                 self.stack[-1] = Array()
                 self.stack[-1].built = True
             else:
-                build_instance(target, state)
+                if isinstance(target, Instance) and (why := objection(target, state)):
+                    self.risk(target.factory, why)
+                build_instance(target, {} if is_itself(target, state) else state)
         except UnfollowedError as error:
             raise self.refused(str(error)) from error
 
