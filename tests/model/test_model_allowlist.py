@@ -47,6 +47,13 @@ def test_names_are_exact():
         assert not (name.startswith("__") and name.endswith("__"))
 
 
+LOOKED_AT = {
+    ("types", "SimpleNamespace"),
+    *(("scipy.stats._continuous_distns", f"{name}_gen") for name in ("cauchy", "logistic", "norm")),
+}
+"""What is listed of them all the same: the states that they are given are looked at."""
+
+
 @pytest.mark.parametrize(
     "module",
     [
@@ -74,7 +81,8 @@ def test_names_are_exact():
     ],
 )
 def test_modules_that_run_code_or_read_files_are_not_listed(module):
-    assert not [key for key in allowed_names() if key[0] == module or key[0].startswith(f"{module}.")]
+    listed = allowed_names().keys() - LOOKED_AT
+    assert not [key for key in listed if key[0] == module or key[0].startswith(f"{module}.")]
 
 
 @pytest.mark.parametrize(
