@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from lading.core.datatypes import TENSORFLOW
@@ -119,7 +119,7 @@ def inspect(request: Request) -> ModelFacts:
         modules=("tensorflow",),
         framework="tensorflow",
         version=graph.version,
-        signature=graph.signatures[name],
+        signature=_told(graph.signatures[name]),
         risks=graph.risks,
         notes=(f"signature {name}", *((f"further signatures: {', '.join(others)}",) if others else ())),
     )
@@ -200,10 +200,17 @@ def _tensors(data: Data, span: Span, wanted: int) -> Iterator[Field]:
     yield from sorted(found, key=lambda one: one.name or "")
 
 
-def _shape(data: Data, span: Span | None) -> tuple[int, ...]:
+def _shape(data: Data, span: Span | None) -> tuple[int, ...] | None:
     if span is None or number(data, span, _UNKNOWN_RANK):
-        return (-1,)
+        return None
     return tuple(signed(number(data, one, 1) or 0) for _, one in parts(data, span, _DIMENSION))
+
+
+def _told(found: Signature) -> Signature | None:
+    """Leave out what has no known number of dimensions, which a signature cannot say."""
+    if any(one.shape is None for one in found.inputs):
+        return None
+    return replace(found, outputs=()) if any(one.shape is None for one in found.outputs) else found
 
 
 def _risks(data: Data, span: Span, where: str) -> Iterator[Risk]:

@@ -56,7 +56,12 @@ class Served:
                 return dict(zip(self._specs, arrays.values()))  # noqa: B905
             return arrays
         if len(self._specs) == 1:
-            return dict.fromkeys(self._specs, request.array())
+            array = request.array()
+            if array.dtype == object and array.ndim == 2 and array.shape[1] == 1:
+                cells = array[:, 0].tolist()
+                if cells and isinstance(cells[0], list):  # a frame of one column
+                    return dict.fromkeys(self._specs, cells)
+            return dict.fromkeys(self._specs, array)
         names, rows = request.table()
         if set(names or ()) != set(self._specs):
             message = f"expected the inputs {sorted(self._specs)} by name"
