@@ -95,6 +95,8 @@ class _Service:
             arriving.cancel()
             await arrival.close()
         await pool.close(timeout_s=1.0)
+        # the loop is closed soon, and a child may end later still
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for task in tasks:
             task.cancel()
         return self._status
