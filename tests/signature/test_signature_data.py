@@ -88,6 +88,13 @@ def test_columns_of_one_name_are_told(tmp_path):
         data.infer(tmp_path / "a.parquet")
 
 
+def test_what_is_nested_too_deeply_is_of_any_type(tmp_path):
+    (tmp_path / "deep.json").write_text('{"a":' * 500 + "1" + "}" * 500)
+    told = data.infer(tmp_path / "deep.json")
+    assert told.fields == (Field("any"),)
+    assert told.notes[0] == "it is nested more than 100 deep"
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(SpecError, match="no such file"):
         data.infer(tmp_path / "a.csv")

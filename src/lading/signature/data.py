@@ -36,6 +36,7 @@ SUFFIXES = (
 )
 _ANY = (Field("any"),)
 _MOST_BYTES = 256 << 20
+_DEEPEST = 100  # as in the grammar
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ def _hints(fields: Sequence[Field]) -> Iterator[str]:
 def of_json(data: Any) -> Inferred:  # noqa: ANN401 - any JSON value
     """Infer the fields of plain values: rows, one row, or a request of MLflow's server."""
     try:
+        _refuse_deep(data)
         frame = _frame(data)
         if frame is not None:
             return _of_columns(frame)
@@ -129,6 +131,21 @@ def of_json(data: Any) -> Inferred:  # noqa: ANN401 - any JSON value
     except ValueError as error:
         return _untyped(str(error))
     return Inferred(fields, tuple(_hints(fields)))
+
+
+def _refuse_deep(data: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Raise ValueError for values in values without end, as no signature has them."""
+    level = [data]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, (list, dict))
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {_DEEPEST} deep")
 
 
 def _plain(data: Any) -> tuple[Field, ...]:  # noqa: ANN401 - any JSON value
