@@ -208,6 +208,12 @@ def test_tensorflow_servings_metadata_is_read():
     assert [one.where for one in read.losses] == ["outputs.y"]
 
 
+def test_a_text_in_a_schema_of_torchscript_is_no_argument():
+    read = NOTATIONS["torchscript"].read('forward(str a="x, y(", int b=1) -> str', "forward")
+    assert [(one.name, one.type) for one in read.value.inputs] == [("a", "string"), ("b", "long")]
+    assert str(read.losses[0]) == 'inputs.a: its default "x, y(" is not kept'
+
+
 def test_a_schema_of_torchscript_is_read():
     text = (
         "forward(__torch__.Net self, Tensor x, Tensor? mask=None, int[] sizes=[1, 2], Dict(str, float) w, *, "

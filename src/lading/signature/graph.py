@@ -182,14 +182,14 @@ def _of_torch(kind: str, where: str, losses: Losses) -> Json:
 
 
 def _split(text: str) -> list[str]:
-    """Cut at the commas that no bracket holds."""
+    """Cut at the commas that no bracket and no text holds."""
     parts, depth = [""], 0
-    for letter in text:
-        depth += (letter in "([") - (letter in ")]")
-        if letter == "," and not depth:
+    for piece in re.findall(r'"(?:[^"\\]|\\.)*"|.', text, re.DOTALL):
+        depth += (piece in "([") - (piece in ")]")
+        if piece == "," and not depth:
             parts.append("")
         else:
-            parts[-1] += letter
+            parts[-1] += piece
     return [one.strip() for one in parts if one.strip()]
 
 
