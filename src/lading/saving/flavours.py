@@ -147,9 +147,22 @@ def _write_torch(model: Any, saving: Saving) -> Written:
         except Exception as error:  # noqa: BLE001 - whatever a module's own code does when it is traced
             (folder / "model.pt2").unlink(missing_ok=True)
             why = f"torch.export cannot trace it: {str(error).splitlines()[0][:200]}"
-    torch.save(model, folder / "model.pth")
+    file = folder / "model.pth"
     (folder / "pickle_module_info.txt").write_text("pickle", encoding="utf-8")
-    return Written("data", settings, "mlflow.pytorch", ("torch",), notes=(f"pickled, for {why}",))
+    libraries: tuple[str, ...] = ("torch",)
+    form = "pickled"
+    if isinstance(model, torch.jit.ScriptModule):
+        torch.jit.save(model, str(file))
+        form = "as TorchScript"
+    elif any(type(one).__module__ == "__main__" for one in model.modules()):
+        # what a script or a notebook defines goes along
+        import cloudpickle
+
+        torch.save(model, file, pickle_module=cloudpickle)
+        libraries, form = ("torch", "cloudpickle"), "pickled with its code"
+    else:
+        torch.save(model, file)
+    return Written("data", settings, "mlflow.pytorch", libraries, notes=(f"{form}, for {why}",))
 
 
 def _array(sample: Any) -> Any:
