@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lading_runtime import wire
-from lading_runtime.front import encode
+from lading_runtime.front import encode, outputs
+from lading_runtime.front.channel import Answer
 from lading_runtime.front.messages import Refusal
 from lading_runtime.front.schema import read
 from lading_runtime.worker.inputs import Request
@@ -138,3 +139,15 @@ def test_a_cell_of_a_table_is_a_row_of_one_where_a_tensor_is_a_column():
     arrays = over_the_wire(wanted).arrays()
     assert arrays["size"].tolist() == [[1.0], [2.5]]
     assert arrays["colour"].tolist() == [["red"], ["blue"]]
+
+
+def test_rows_of_the_declared_outputs_are_a_tensor_for_each():
+    declared = [{"type": "string", "name": "label"}, {"type": "double", "name": "yes"}]
+    body = b'[{"yes": 0.25, "label": "no"}, {"yes": null, "label": "yes"}]'
+    header = {"parameters": {"content": "json"}, "outputs": [wire.tensor("output-0", wire.JSON, [1], body)]}
+    schema = read({"inputs": [{"type": "double", "name": "x"}], "outputs": declared})
+    label, yes = outputs.read(Answer(header, memoryview(body)), schema)
+    assert (label.name, label.datatype, label.shape, label.values) == ("label", "BYTES", [2], ["no", "yes"])
+    assert (yes.name, yes.datatype, yes.values) == ("yes", "FP64", [0.25, None])
+    (whole,) = outputs.read(Answer(header, memoryview(body)), read({"outputs": declared[:1]}))
+    assert (whole.datatype, whole.shape) == ("BYTES", [2])

@@ -42,6 +42,8 @@ def read(answer: Answer, schema: Schema) -> list[Tensor]:
         names = [one.get("name") for one in schema.outputs]
         if isinstance(value, dict) and set(names) == value.keys():
             return [_of_json(str(name), value[name]) for name in names]
+        if _are_rows(value, set(names)):
+            return [_of_json(str(name), [row[name] for row in value]) for name in names]
     for index, (entry, data) in enumerate(wire.split(answer.header["outputs"], answer.body)):
         declared = schema.outputs[index].get("name") if index < len(schema.outputs) else None
         name = entry["name"] if is_named else declared or f"output-{index}"
@@ -50,6 +52,12 @@ def read(answer: Answer, schema: Schema) -> list[Tensor]:
         else:
             tensors.append(Tensor(name, entry["datatype"], entry["shape"] or [1], data))
     return tensors
+
+
+def _are_rows(value: Any, names: set[Any]) -> bool:
+    """Tell whether a value is rows with a cell for each of the names."""
+    is_list = isinstance(value, list) and bool(value) and None not in names
+    return is_list and all(isinstance(row, dict) and row.keys() == names for row in value)
 
 
 def declared(tensor: Tensor, datatype: str) -> Tensor:
