@@ -147,7 +147,7 @@ def test_rows_of_the_declared_outputs_are_a_tensor_for_each():
     header = {"parameters": {"content": "json"}, "outputs": [wire.tensor("output-0", wire.JSON, [1], body)]}
     schema = read({"inputs": [{"type": "double", "name": "x"}], "outputs": declared})
     label, yes = outputs.read(Answer(header, memoryview(body)), schema)
-    assert (label.name, label.datatype, label.shape, label.values) == ("label", "BYTES", [2], ["no", "yes"])
-    assert (yes.name, yes.datatype, yes.values) == ("yes", "FP64", [0.25, None])
+    assert (label.name, label.datatype, label.shape, label.values) == ("label", "BYTES", [2], ["no", "yes"])  # noqa: PD011
+    assert (yes.name, yes.datatype, yes.values) == ("yes", "FP64", [0.25, None])  # noqa: PD011
     (whole,) = outputs.read(Answer(header, memoryview(body)), read({"outputs": declared[:1]}))
     assert (whole.datatype, whole.shape) == ("BYTES", [2])
