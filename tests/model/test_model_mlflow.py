@@ -514,6 +514,10 @@ def test_a_loader_module_that_the_model_ships_is_loaded_without_mlflow(write):
     folder = write("m/code/mine.py", "def _load_pyfunc(path):\n    return path\n").parent.parent
     facts = inspect(folder)
     assert (facts.loader, facts.loader_options["module"]) == ("module", "mine")
+    assert "numbered" not in facts.loader_options
+    with (folder / "MLmodel").open("a") as stream:
+        stream.write("""signature: {inputs: '[{"type": "string"}]'}\n""")
+    assert inspect(folder).loader_options["numbered"] is True
     (folder / "code" / "mine.py").write_text("import mlflow\nmlflow.get_run('x')\n")
     assert inspect(folder).loader == "pyfunc"
 

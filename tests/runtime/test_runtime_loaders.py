@@ -98,6 +98,11 @@ def test_a_pickled_booster_of_xgboost_is_asked_by_what_it_takes(tmp_path, iris):
     assert loaded.facts["names"] == list("abcd")
 
 
+def test_columns_that_have_no_names_are_numbered_as_mlflow_numbers_them():
+    table = Table(lambda rows: rows[0] + rows[1], numbered=True)
+    assert list(table.predict(matrix([[1, 2], [3, 4]], ["0", "1"]))) == [3, 7]
+
+
 def test_one_job_all_the_way_down(iris):
     from sklearn.ensemble import RandomForestClassifier, VotingClassifier
     from sklearn.model_selection import GridSearchCV

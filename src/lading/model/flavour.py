@@ -59,6 +59,13 @@ class Flavour:
         numbers = {"boolean", "integer", "long", "float", "double", "tensor"}
         return self.signature is not None and any(one.type not in numbers for one in self.signature.inputs)
 
+    @property
+    def numbered(self) -> dict[str, bool]:
+        """The option of loaders by which columns that have no names have numbers, as MLflow numbers them."""
+        inputs = self.signature.inputs if self.signature else ()
+        is_numbered = bool(inputs) and all(one.name is None and one.type != "tensor" for one in inputs)
+        return {"numbered": True} if is_numbered else {}
+
     def file(self, *candidates: object) -> str | None:
         """Return the first of these paths that is a file of the model, or a folder of files."""
         for one in candidates:

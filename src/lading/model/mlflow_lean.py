@@ -67,6 +67,7 @@ def _python_model(given: Flavour) -> Lean | None:
         },
         "config": given.pyfunc.get("config"),
         "predict": str(given.pyfunc.get("predict_fn") or "predict"),
+        **given.numbered,
     }
     needed = [given.pandas] if given.has_columns else []
     source = given.pyfunc.get("model_code_path")
@@ -100,6 +101,7 @@ def _module(name: str, given: Flavour) -> Lean | None:
         "data": given.pyfunc.get("data"),
         "config": given.pyfunc.get("config"),
         "predict": str(given.pyfunc.get("predict_fn") or "predict"),
+        **given.numbered,
     }
     return Lean("module", options, (given.pandas,) if given.has_columns else ())
 

@@ -24,7 +24,8 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
     known = inspect.signature(function).parameters
     takes_params = "params" in known
     given = _with(function) if takes_params else function
-    return Table(given, takes_params=takes_params, by_columns=True, by_name=True)
+    numbered = bool(options.get("numbered"))
+    return Table(given, takes_params=takes_params, by_columns=True, by_name=True, numbered=numbered)
 
 
 def _with(function: Any) -> Any:

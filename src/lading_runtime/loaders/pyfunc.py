@@ -28,12 +28,18 @@ class Pyfunc:
     def __init__(self, model: Any) -> None:
         """Take the signature from the bill: this model knows no more."""
         self._model = model
+        metadata = getattr(model, "metadata", None)
+        schema = metadata.get_input_schema() if metadata else None
+        # columns without names have numbers
+        self._numbered = schema is not None and not (schema.has_input_names() or schema.is_tensor_spec())
         self.facts: Mapping[str, Any] = {"names": None, "width": None}
 
     def predict(self, request: inputs.Request) -> Any:
         """Predict, with what mlflow makes of its own schema; a ValueError refuses the input."""
         if request.content == "frame":
             data = request.frame()
+            if self._numbered:
+                data.columns = range(len(data.columns))
         elif request.content == "tensors":
             data = request.arrays()
         else:

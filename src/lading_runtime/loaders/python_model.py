@@ -91,10 +91,15 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
         with _OPEN[options.get("compression")](os.path.join(path, str(options["file"])), "rb") as stream:  # noqa: PTH118
             model = cloudpickle.load(stream)
     context = PythonModelContext(artifacts, config)
+    as_mlflow: dict[str, Any] = {
+        "by_columns": True,
+        "by_name": True,
+        "numbered": bool(options.get("numbered")),
+    }
     if hasattr(model, "load_context"):
         model.load_context(context)
     if options.get("code_file") and callable(model):
-        return Table(lambda data: model(_as_hinted(data, _hint(model, 0))), by_columns=True, by_name=True)
+        return Table(lambda data: model(_as_hinted(data, _hint(model, 0))), **as_mlflow)
     function = getattr(model, str(options.get("predict") or "predict"))
     known = inspect.signature(function).parameters
     takes_context = "context" in known or len([name for name in known if name != "params"]) > 1
@@ -106,7 +111,7 @@ def load(path: str, options: Mapping[str, Any]) -> Table:
         given = _as_hinted(data, hint)
         return function(context, given, **more) if takes_context else function(given, **more)
 
-    return Table(predict, takes_params=True, by_columns=True, by_name=True)
+    return Table(predict, takes_params=True, **as_mlflow)
 
 
 def _hint(function: Callable[..., Any], position: int) -> Any:

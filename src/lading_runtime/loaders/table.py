@@ -31,16 +31,19 @@ class Table:
         takes_params: bool = False,
         by_columns: bool = False,
         by_name: bool = False,
+        numbered: bool = False,
     ) -> None:
         """`batches` says that a row's prediction does not hang on the rows beside it.
 
         `by_columns` keeps the numbers of a frame column by column, as MLflow does: what is added up in
         another order may differ in its last digit. `by_name` has tensors come by name, one alone too.
+        `numbered` has the columns of a frame be called 0, 1 and so on.
         """
         self._predict = predict
         self._takes_params = takes_params
         self._by_columns = by_columns
         self._by_name = by_name
+        self._numbered = numbered
         self._refusals = inputs.REFUSALS if batches else (ValueError,)
         self.takes_frames = inputs.has_pandas()
         self.facts = {"names": names and list(names), "width": width, "batches": batches}
@@ -61,7 +64,10 @@ class Table:
             arrays = request.arrays()
             return next(iter(arrays.values())) if len(arrays) == 1 and not self._by_name else arrays
         if request.content == "frame" and self.takes_frames:
-            return request.frame(by_columns=self._by_columns)
+            frame = request.frame(by_columns=self._by_columns)
+            if self._numbered:
+                frame.columns = range(len(frame.columns))
+            return frame
         if self._by_name and request.content == "array" and request.names != [wire.UNNAMED]:
             return request.arrays()  # as MLflow has it of a tensor that its signature names
         return request.array()
