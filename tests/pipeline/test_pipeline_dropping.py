@@ -130,3 +130,12 @@ def test_keep_and_drop_decide_by_hand(lading, project):
     said = lading.fails(2, "pack", folder, "-t", "plots:1", "--drop", "a b", "--drop", "matplot*")
     assert "got 'a b', expected a library's name" in said
     assert "got 'matplot*'" in said
+    project(IMPORTS, "seaborn")
+    done = lading.run("pack", folder, "-t", "plots:1", "--drop", "seaborn")
+    assert "fix: take seaborn from 'drop' and --drop: the model needs it" in done.stderr
+
+
+def test_what_is_kept_keeps_what_it_requires(lading, project):
+    folder = project(PLAIN, "wanted", "seaborn", keep=["wanted"])
+    pack(lading, folder)
+    assert packages(lading)[0] == {"wanted", "matplotlib", "colours"}

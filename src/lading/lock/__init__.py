@@ -7,12 +7,13 @@ from lading.lock.checkouts import Git
 from lading.lock.conda_solve import Solver as CondaSolver
 from lading.lock.drift import of as drift
 from lading.lock.drift import of_bill as drift_of_bill
-from lading.lock.dropping import candidates, is_kept, leaves_out, trimmed, unknown, weighed
+from lading.lock.dropping import candidates, is_kept, kept_among, leaves_out, trimmed, unknown, weighed
 from lading.lock.dropping import named as named_in
 from lading.lock.files import is_fresh, read, write
 from lading.lock.interpreter import BringPython, Chosen, choose
 from lading.lock.places import ResolveBase
 from lading.lock.question import Question
+from lading.lock.requires import closure
 from lading.lock.resolve import resolve
 from lading.lock.settle import settled
 from lading.lock.sources import pythons, surroundings
@@ -32,11 +33,13 @@ __all__ = [
     "build_in",
     "candidates",
     "choose",
+    "closure",
     "drift",
     "drift_of_bill",
     "is_fresh",
     "is_kept",
     "kept",
+    "kept_among",
     "leaves_out",
     "named_in",
     "pythons",

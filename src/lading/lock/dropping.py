@@ -78,6 +78,12 @@ def candidates(lock: Lock, keep: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if not is_kept(name, keep)))
 
 
+def kept_among(lock: Lock, keep: Sequence[str]) -> set[str]:
+    """Name what of a lock's libraries the author keeps."""
+    names = {sources.normalise(one.name) for part in lock.platforms for one in part.model}
+    return {name for name in names if is_kept(name, keep)}
+
+
 def is_kept(name: str, keep: Iterable[str]) -> bool:
     """Tell whether the author keeps a distribution."""
     return any(fnmatch.fnmatchcase(name, sources.normalise(one)) for one in keep)

@@ -48,7 +48,7 @@ def select(text: str, target: Target, where: str, folder: Path) -> list[Found]:
     issues: list[Issue] = []
     found: list[Found] = []
     try:
-        for package, artefact in document.select(environment=_environment(target), tags=tags(target)):
+        for package, artefact in document.select(environment=marker_environment(target), tags=tags(target)):
             try:
                 found.append(_found(package, artefact, target, folder))
             except (LockError, IntegrityError) as error:
@@ -71,7 +71,7 @@ def not_among(found: Iterable[Found], requirement: str, who: str, target: Target
     from packaging.utils import canonicalize_name
 
     wanted = Requirement(requirement)
-    if wanted.marker and not wanted.marker.evaluate({**_environment(target), "extra": ""}):
+    if wanted.marker and not wanted.marker.evaluate({**marker_environment(target), "extra": ""}):
         return
     locked = {wheel.name: wheel.version for wheel in found}
     version = locked.get(canonicalize_name(wanted.name))
@@ -162,7 +162,7 @@ def _platforms(target: Target) -> Iterator[str]:
     yield f"linux_{machine}"
 
 
-def _environment(target: Target) -> Any:  # noqa: ANN401 - a TypedDict of packaging, imported where it is used
+def marker_environment(target: Target) -> Any:  # noqa: ANN401 - a TypedDict of packaging, imported where it is used
     """Return the marker variables of a target (PEP 508)."""
     return {
         "implementation_name": "cpython",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from lading import lock as locks
 from lading import verify
 from lading.core.errors import Issue, LockError, VerifyError
-from lading.core.lock import Lock, Trial
+from lading.core.lock import Lock, LockedWheel, Trial
 from lading.core.model import ModelFacts
-from lading.core.ports import Event
+from lading.core.ports import Event, Fetch
 from lading.core.server import NATIVE
 from lading.core.spec import Example, PackageSpec
 from lading.pipeline import locking
@@ -60,7 +61,7 @@ class Dropping:
                 return make.finish(make.build(lock))
             except VerifyError as error:
                 if locked or not trial.dropped:
-                    raise
+                    raise self._by_hand(error) from error
                 needed |= self._needed(error, trial.dropped)
         names |= {*trial.dropped} - needed
         full = self._relock(made) if trial.dropped else lock
@@ -78,7 +79,10 @@ class Dropping:
             self._keep(made, lean, names, needed)
             locking.tell_of_dropped(self.context, lean)
             return packed
-        packed = make.finish(make.build(full))
+        try:
+            packed = make.finish(make.build(full))
+        except VerifyError as error:
+            raise self._by_hand(error) from error
         self._keep(made, full, (), needed | names)
         return packed
 
@@ -94,11 +98,26 @@ class Dropping:
             return set()
         brought = _OF_MLFLOW if self.facts.loader == "pyfunc" else ()
         names = locks.candidates(lock, (*what.keep, *brought))
+        if names and what.keep:
+            kept = self._with_what_they_require(lock, locks.kept_among(lock, what.keep))
+            names = tuple(one for one in names if one not in kept)
         if names and not self.examples:
             text = f"{', '.join(names)} may not be needed, which no recorded prediction tells: see --drop"
             self.context.events(Event("drop", "stage", text))
             return set()
         return set(names)
+
+    def _with_what_they_require(self, lock: Lock, names: Collection[str]) -> set[str]:
+        """Name what is kept, with all that it needs to be of use."""
+        found: set[str] = set()
+        for part in lock.platforms:
+            fetch = locking.fetch_for(self.context, self.what, part)
+
+            def bring(one: LockedWheel, fetch: Fetch = fetch) -> Path:
+                return fetch.file(one.url, one.digest, one.size_bytes)
+
+            found |= locks.closure(names, lock, part, bring)
+        return found
 
     def _without(self, lean: Lock, full: Lock, make: Make) -> Packed:
         """Pack a lean lock; where outputs are not recorded, the full one's are what is expected."""
@@ -114,6 +133,15 @@ class Dropping:
         one = next(one for one in built if not self.context.cannot_run(one.image.platform, self.sandbox))
         one = one.original or one
         return answers(self.context, one.image, one.bill, self.examples, self.sandbox)
+
+    def _by_hand(self, error: VerifyError) -> VerifyError:
+        """Say in an error's fix what the author himself has dropped, where that is what it misses."""
+        missing = locks.named_in("\n".join(one.what for one in error.issues), self.what.drop)
+        if not missing:
+            return error
+        first, *rest = error.issues
+        fix = f"take {', '.join(missing)} from 'drop' and --drop: the model needs it"
+        return VerifyError(replace(first, fix=fix), *rest)
 
     def _needed(self, error: LockError | VerifyError, dropped: Collection[str]) -> set[str]:
         """Return what an error says is missing, else all that was dropped; tell of it."""

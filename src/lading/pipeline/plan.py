@@ -157,7 +157,7 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
         ),
         requirements_file=file,
         requirements_file_origin="spec" if what.requirements is not None else of_model,
-        without=() if facts.loader == "pyfunc" or what.server != NATIVE else _SAVING_TOOLS,
+        without=_without(what, facts),
         excluded=what.drop,
         python=_python(context, what, facts),
         base=str(what.base) if what.base else None,
@@ -167,6 +167,13 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
         conda=what.conda,
         accelerator=_accelerator(what),
     )
+
+
+def _without(what: PackageSpec, facts: ModelFacts) -> tuple[str, ...]:
+    if facts.loader == "pyfunc" or what.server != NATIVE:
+        return ()
+    # a pattern such as * keeps what would be tried, and this is not tried: it is known
+    return tuple(one for one in _SAVING_TOOLS if one not in map(str.lower, what.keep))
 
 
 def _in_builds(what: PackageSpec, facts: ModelFacts) -> tuple[Requirement, ...]:
