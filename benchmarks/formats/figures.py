@@ -14,17 +14,20 @@ from measure import ratio, spread
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 OWN = ("format", "inspected", "signature", "lean", "full", "verified", "image MB", "start s")
-BESIDE = ("format", "libraries MB", "start s", "CPU s", "smaller", "faster")
+BESIDE = ("format", "libraries MB", "start, CPU s", "start, wall s", "smaller", "sooner, CPU", "sooner, wall")
+WALL, CPU = 0, 1
 Results = Mapping[str, Mapping[str, Any]]
 
 
 def tables(results: Results) -> str:
     """Print both tables; rows that are not measured, or that failed, say so."""
     beside = [(name, one) for name, one in results.items() if has(one, "own") and has(one, "peer")]
+    bases = {mb(one["own"]["base_bytes"]) for one in results.values() if has(one, "own")}
     parts = [
         *_table(OWN, [[f"`{name}`", *_own(one)] for name, one in results.items()]),
         "",
-        "Beside the image that `mlflow models generate-dockerfile` describes for the same model:",
+        f"Of each image the base is {' to '.join(sorted(bases))} MB. Beside the image that `mlflow models",
+        "generate-dockerfile` describes for the same model, its base left out (ours : MLflow's):",
         "",
         *_table(BESIDE, [[f"`{name}`", *_beside(one)] for name, one in beside]),
     ]
@@ -62,15 +65,12 @@ def _own(one: Mapping[str, Any]) -> list[str]:
     if not has(one, "own"):
         return [inspected, _signature(seen, {}), failure(one, "own"), *["–"] * (len(OWN) - 4)]
     own = one["own"]
-    size = f"{mb(own['size_bytes'])}, base {mb(own['base_bytes'])}"
-    start = failure(one, "start")
+    size, start = mb(own["itself_bytes"]), failure(one, "start")
     if has(one, "start"):
-        start = _spread(one["start"]["own"])
+        start = _both(one["start"]["itself" if own["compiled"] else "own"])
     if own["compiled"]:
-        size = f"compiled {size}; itself {mb(own['itself_bytes'])}"
-        start = f"compiled {start}" + (
-            f"; itself {_spread(one['start']['itself'])}" if has(one, "start") else ""
-        )
+        size += f"; compiled {mb(own['size_bytes'])}"
+        start += f"; compiled {_both(one['start']['own'])}" if has(one, "start") else ""
     verified = f"{own['matched']} of {own['compared']}"
     if has(one, "full"):
         verified += f"; full {one['full']['matched']} of {one['full']['compared']}"
@@ -93,33 +93,28 @@ def _full(one: Mapping[str, Any]) -> str:
     if not has(one, "full"):
         return failure(one, "full")
     full = one["full"]
-    start = (
-        f", start {_spread(one['start']['full'])} s" if has(one, "start") and "full" in one["start"] else ""
-    )
-    return f"{full['libraries']} libraries, image {mb(full['size_bytes'])} MB{start}"
+    return f"{full['libraries']} libraries, image {mb(full['size_bytes'])} MB"
 
 
 def _beside(one: Mapping[str, Any]) -> list[str]:
     own, peer = one["own"], one["peer"]
-    cells = [f"{mb(own['libraries_bytes'])} : {mb(peer['libraries_bytes'])}"]
+    sizes = f"{mb(own['libraries_bytes'])} : {mb(peer['libraries_bytes'])}"
     smaller = f"{peer['libraries_bytes'] / max(own['libraries_bytes'], 1):.1f}×"
     if not has(one, "start") or "peer" not in one["start"]:
-        return [*cells, failure(one, "start"), "–", smaller, "–"]
+        return [sizes, failure(one, "start"), "–", smaller, "–", "–"]
     times = one["start"]
-    ours = times.get("itself", times["own"])
-    faster = ratio(_nth(ours, 0), _nth(times["peer"], 0))
-    if "itself" in times:
-        faster += f"; compiled {ratio(_nth(times['own'], 0), _nth(times['peer'], 0))}"
-    both = [f"{_spread(ours, place)} : {_spread(times['peer'], place)}" for place in (0, 1)]
-    return [*cells, *both, smaller, faster]
+    ours, theirs = times.get("itself", times["own"]), times["peer"]
+    both = [f"{spread(_nth(ours, place))} : {spread(_nth(theirs, place))}" for place in (CPU, WALL)]
+    return [sizes, *both, smaller, *(ratio(_nth(ours, place), _nth(theirs, place)) for place in (CPU, WALL))]
 
 
 def _nth(pairs: Sequence[Sequence[float]], place: int) -> list[float]:
     return [one[place] for one in pairs]
 
 
-def _spread(pairs: Sequence[Sequence[float]], place: int = 0) -> str:
-    return spread(_nth(pairs, place))
+def _both(pairs: Sequence[Sequence[float]]) -> str:
+    """Print the medians of CPU and wall seconds."""
+    return " / ".join(f"{statistics.median(_nth(pairs, place)):.1f}" for place in (CPU, WALL))
 
 
 def failure(one: Mapping[str, Any], *parts: str) -> str:

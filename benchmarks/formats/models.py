@@ -22,6 +22,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.models import infer_signature
+from mlflow.models.cli import commands
 from mlflow.pyfunc.scoring_server import predictions_to_json
 from sklearn.datasets import load_breast_cancer
 
@@ -136,20 +137,22 @@ def python(folder: Path) -> Made:
     return Made("model", {"inputs": FRAME[:FEW].to_numpy().tolist()}, said.tolist(), save)
 
 
-def estimator() -> Any:  # noqa: ANN401 - of scikit-learn
-    """Train a pipeline."""
+def estimator(*, trees: bool) -> Any:  # noqa: ANN401 - of scikit-learn
+    """Train a pipeline; trees are none of what skops, and so MLflow by default, trusts."""
     from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), RandomForestClassifier(50, random_state=0)).fit(FRAME, TARGET)
+    last = RandomForestClassifier(50, random_state=0) if trees else LogisticRegression()
+    return make_pipeline(StandardScaler(), last).fit(FRAME, TARGET)
 
 
 def sklearn(folder: Path) -> Made:
     """A pipeline in a file of joblib's."""
     import joblib
 
-    model = estimator()
+    model = estimator(trees=True)
     joblib.dump(model, folder / "model.joblib")
 
     def save(path: str, **more: Any) -> None:  # noqa: ANN401
@@ -163,7 +166,7 @@ def skops(folder: Path) -> Made:
     """A pipeline in a file of skops."""
     from skops.io import dump
 
-    model = estimator()
+    model = estimator(trees=False)
     dump(model, folder / "model.skops")
 
     def save(path: str, **more: Any) -> None:  # noqa: ANN401
@@ -174,7 +177,7 @@ def skops(folder: Path) -> Made:
 
 def of_mlflow(folder: Path) -> Made:
     """A pipeline that MLflow saved, as MLflow saves it by default."""
-    model = estimator()
+    model = estimator(trees=False)
     said = model.predict(FRAME)
     return on_frame(str(folder.parent / "mlflow"), said, lambda path, **more: _default(model, path, **more))
 
@@ -247,11 +250,14 @@ def statsmodels(folder: Path) -> Made:
 
     model = library.OLS(TARGET, FRAME).fit()
     model.save(folder / "model.pkl")
-    return on_frame(
+    said = model.predict(FRAME)
+    needed = [f"statsmodels=={__import__('statsmodels').__version__}"]
+    return Made(
         "model.pkl",
-        model.predict(FRAME),
-        lambda path, **more: mlflow.statsmodels.save_model(model, path, **more),
-        requirements=[f"statsmodels=={__import__('statsmodels').__version__}"],
+        split(FRAME[:FEW]),
+        [{"0": one} for one in said[:FEW]],
+        lambda path: mlflow.statsmodels.save_model(model, path, **columns(said)),
+        {"requirements": needed},
     )
 
 
@@ -374,12 +380,19 @@ def transformers(folder: Path) -> Made:
 
     asked, said = sampled("make_transformers.py", folder, "labels")
     model = pipeline("text-classification", model=str(folder / "labels"))
-    needed = ["transformers", f"torch=={_torch()}", "numpy", "pandas<3"]
+    needed = [
+        f"transformers=={__import__('transformers').__version__}",
+        f"torch=={_torch()}",
+        "numpy",
+        "pandas<3",
+    ]
+    # MLflow would ask for torchvision too, wherever there is PyTorch
+    more = {"task": "text-classification", "pip_requirements": [*needed, "accelerate"]}
     return Made(
         "labels",
         asked,
         said,
-        lambda path: mlflow.transformers.save_model(model, path, task="text-classification"),
+        lambda path: mlflow.transformers.save_model(model, path, **more),
         {"requirements": needed},
     )
 
@@ -439,9 +452,10 @@ def main(name: str, folder: Path) -> None:
         made.said,
     )
     if made.save:
-        made.save(str(folder / "mlflow"))
+        made.save(path := str(folder / "mlflow"))
         said = ask_mlflow(folder / "mlflow", made.asked)
         settings = {"model": "../mlflow", "loader": "mlflow", **more}
+        commands(["generate-dockerfile", "-m", path, "-d", str(folder / "image")], standalone_mode=False)
         write(full, f"{name.replace('_', '-')}-full", settings, made.asked, said)
     (folder / "request.json").write_text(json.dumps(made.asked))
 

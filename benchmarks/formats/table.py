@@ -146,15 +146,12 @@ def train(row: Row) -> dict[str, Any]:
     programs = environment(row, MLFLOW, *ROWS[row.name])
     heavy = ROWS[row.name] == TORCH and not os.environ.get("PIP_FIND_LINKS")
     settings = json.dumps({"accelerator": "cpu"} if heavy else {})
-    model = row.folder / "model"
-    model.mkdir()
+    (row.folder / "model").mkdir()
     # what a library writes, and warns of, beside the model does not matter
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"}
-    row.call([programs / "python", HERE / "models.py", row.name, model], SETTINGS=settings, **quiet)
-    if (model / "mlflow").exists():
-        row.call(
-            [programs / "mlflow", "models", "generate-dockerfile", "-m", model / "mlflow", "-d", "image"]
-        )
+    row.call(
+        [programs / "python", HERE / "models.py", row.name, row.folder / "model"], SETTINGS=settings, **quiet
+    )
     return {}
 
 
@@ -221,7 +218,7 @@ def _unpacked(blob: Path) -> int:
 
 def peer(row: Row) -> dict[str, Any] | None:
     """Install what MLflow's Dockerfile installs; return its size. None where MLflow has no such flavour."""
-    image = row.folder / "image"
+    image = row.folder / "model" / "image"
     if not image.exists():
         return None
     dockerfile = (image / "Dockerfile").read_text()
@@ -240,14 +237,12 @@ def peer(row: Row) -> dict[str, Any] | None:
 
 
 def start(row: Row) -> dict[str, Any]:
-    """Time starts in turn, wall and CPU seconds: ours, with the model itself where compiled, and MLflow's."""
+    """Time starts in turn, wall and CPU seconds: ours, the model itself where that is compiled, MLflow's."""
     result = load(row)
     body = (row.folder / "model" / "request.json").read_bytes()
     ways = {"own": starting.of_lading(row.tag("own"))}
     if result["own"]["compiled"]:
         ways["itself"] = starting.of_lading(row.tag("own"), "--no-compile")
-    if result["full"] and "error" not in result["full"]:
-        ways["full"] = starting.of_lading(row.tag("full"))
     if result["peer"] and "error" not in result["peer"]:
         ways["peer"] = starting.of_mlflow(*map(Path, result["peer"]["command"]))
     times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
