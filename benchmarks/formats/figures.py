@@ -79,7 +79,7 @@ def _own(one: Mapping[str, Any]) -> list[str]:
 
 def _signature(seen: Mapping[str, Any], own: Mapping[str, Any]) -> str:
     if seen["inputs"] or seen["outputs"]:
-        return f"{seen['inputs']} → {seen['outputs'] or '?'}"
+        return f"{seen['inputs']} → {seen['outputs'] or 'not told'}"
     return "of the example" if own.get("signature") else "–"
 
 

@@ -1,6 +1,6 @@
 """Train a small model of a format, save it as its library does and by MLflow, and write down what it answers.
 
-`models.py NAME FOLDER`, run where the library and MLflow are. `own/` and `full/` each get a lading.yaml with
+`models.py NAME FOLDER [own]`, run where the library and MLflow are. `own/` and `full/` get a lading.yaml with
 the answers as its example, `mlflow/` is what MLflow saved. Networks are the tests' samples.
 """
 
@@ -437,7 +437,7 @@ def write(folder: Path, name: str, settings: dict[str, Any], asked: Any, said: A
     (folder / "lading.yaml").write_text(json.dumps({"name": name, "example": example, **settings}))
 
 
-def main(name: str, folder: Path) -> None:
+def main(name: str, folder: Path, *, by_mlflow: bool = True) -> None:
     """Make the model, and the files of both ways."""
     warnings.simplefilter("ignore")
     own, full = folder / "own", folder / "full"
@@ -451,7 +451,7 @@ def main(name: str, folder: Path) -> None:
         made.asked,
         made.said,
     )
-    if made.save:
+    if made.save and (by_mlflow or name == "mlflow"):
         made.save(path := str(folder / "mlflow"))
         said = ask_mlflow(folder / "mlflow", made.asked)
         settings = {"model": "../mlflow", "loader": "mlflow", **more}
@@ -461,4 +461,4 @@ def main(name: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]).resolve())
+    main(sys.argv[1], Path(sys.argv[2]).resolve(), by_mlflow="own" not in sys.argv[3:])

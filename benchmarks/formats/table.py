@@ -85,6 +85,7 @@ class Row:
     name: str
     work: Path
     repeat: int
+    peer: bool = True
 
     @property
     def folder(self) -> Path:
@@ -149,9 +150,8 @@ def train(row: Row) -> dict[str, Any]:
     (row.folder / "model").mkdir()
     # what a library writes, and warns of, beside the model does not matter
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"}
-    row.call(
-        [programs / "python", HERE / "models.py", row.name, row.folder / "model"], SETTINGS=settings, **quiet
-    )
+    command = [programs / "python", HERE / "models.py", row.name, row.folder / "model"]
+    row.call([*command, *([] if row.peer else ["own"])], SETTINGS=settings, **quiet)
     return {}
 
 
@@ -243,7 +243,7 @@ def start(row: Row) -> dict[str, Any]:
     ways = {"own": starting.of_lading(row.tag("own"))}
     if result["own"]["compiled"]:
         ways["itself"] = starting.of_lading(row.tag("own"), "--no-compile")
-    if result["peer"] and "error" not in result["peer"]:
+    if figures.has(result, "peer"):
         ways["peer"] = starting.of_mlflow(*map(Path, result["peer"]["command"]))
     times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for turn in range(row.repeat + 1):
@@ -268,16 +268,16 @@ def load(row: Row) -> dict[str, Any]:
 
 def measure(row: Row) -> None:
     """Go through the parts of a row that are missing or failed; what one fails by is kept."""
-    parts = [one.__name__ for one in PARTS]
+    parts = {one.__name__: one for one in PARTS if row.peer or one not in {full, peer}}
     result = load(row)
     done = {name for name, one in result.items() if one is None or "error" not in one}
-    if done >= set(parts):
+    if done >= parts.keys():
         return
     if not row.folder.exists():
         # what was packed is gone with its folder
         result, done = {}, set()
-    for part in PARTS:
-        if (name := part.__name__) in done:
+    for name, part in parts.items():
+        if name in done:
             continue
         print(f"{row.name}: {name}", flush=True)
         try:
@@ -314,6 +314,7 @@ def main() -> None:
     )
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--work", type=Path, help="folder for everything; default: a temporary one")
+    parser.add_argument("--no-peer", action="store_true", help="leave MLflow out")
     parser.add_argument("--again", action="store_true", help="measure anew what is measured")
     parser.add_argument("--keep", action="store_true", help="keep models, environments and packages")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/formats.md")
@@ -323,7 +324,7 @@ def main() -> None:
     if unknown := sorted(set(chosen) - set(ROWS)):
         parser.error(f"unknown formats: {', '.join(unknown)}; known: {', '.join(ROWS)}")
     for name in chosen:
-        row = Row(name, work, options.repeat)
+        row = Row(name, work, options.repeat, not options.no_peer)
         if options.again:
             (work / "results" / f"{name}.json").unlink(missing_ok=True)
             shutil.rmtree(row.folder, ignore_errors=True)
