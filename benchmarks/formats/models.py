@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -237,11 +238,12 @@ def onnx(folder: Path) -> Made:
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     session = InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     said = session.run(None, {session.get_inputs()[0].name: ARRAY[:FEW]})[0]
+    named = {session.get_outputs()[0].name: said.tolist()}  # as MLflow answers
 
     def save(path: str) -> None:
         mlflow.onnx.save_model(model, path, signature=infer_signature(ARRAY, said))
 
-    return Made("model.onnx", {"inputs": ARRAY[:FEW].tolist()}, said.tolist(), save)
+    return Made("model.onnx", {"inputs": ARRAY[:FEW].tolist()}, named, save)
 
 
 def statsmodels(folder: Path) -> Made:
@@ -356,9 +358,10 @@ def keras(folder: Path) -> Made:
     rows = np.array(asked["inputs"], np.float32)
     signature = infer_signature(rows, np.array(said, np.float32))
     model = library.models.load_model(folder / "chain.keras")
-    return Made(
-        "chain.keras", asked, said, lambda path: mlflow.keras.save_model(model, path, signature=signature)
-    )
+    # MLflow asks for Keras alone, which loads nothing without a backend
+    needed = [f"{one}=={version(one)}" for one in ("keras", "tensorflow-cpu", "numpy")]
+    more = {"signature": signature, "pip_requirements": needed}
+    return Made("chain.keras", asked, said, lambda path: mlflow.keras.save_model(model, path, **more))
 
 
 def savedmodel(folder: Path) -> Made:
