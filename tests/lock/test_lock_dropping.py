@@ -69,7 +69,7 @@ def test_what_an_error_names_is_what_is_missing(text, name):
 
 
 def test_a_name_that_nothing_asks_for_is_told_with_what_was_meant():
-    told = list(unknown(["matplotlb", "Numpy", "zzz"], lock_of("numpy", "matplotlib")))
+    told = list(unknown("drop", ["matplotlb", "Numpy", "zzz"], lock_of("numpy", "matplotlib")))
     assert told == [
         "drop: nothing asks for 'matplotlb'; did you mean 'matplotlib'?",
         "drop: nothing asks for 'zzz'",

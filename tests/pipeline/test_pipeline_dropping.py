@@ -25,10 +25,11 @@ def run(data):
 def links(tmp_path_factory):
     """Make a feed in which a plotting library brings another library along, and what is a model's own."""
     smith = Wheelsmith(tmp_path_factory.mktemp("links"))
-    smith.wheel("colours", "1.0", size_bytes=70)
+    smith.wheel("colours", "1.0", source="PALETTE = ()\n")
     smith.wheel("seaborn", "99.0", "colours")
     smith.wheel("matplotlib", "99.0", "colours")
     smith.wheel("wanted", "2.0", "matplotlib")
+    smith.wheel("pytest", "99.0")
     return smith.folder
 
 
@@ -97,6 +98,14 @@ def test_what_the_predictions_need_stays(lading, project, score):
     folder = project(score, "seaborn", example={"inputs": {"data": [1]}, "outputs": outputs})
     assert "seaborn put back" in pack(lading, folder)
     assert packages(lading) == ({"seaborn", "colours"}, {})
+
+
+def test_what_brings_what_they_need_stays_and_the_rest_goes(lading, project):
+    folder = project("import colours\n" + PLAIN, "seaborn", "pytest", keep=["seabornn"])
+    said = pack(lading, folder)
+    assert "keep: nothing asks for 'seabornn'; did you mean 'seaborn'?" in said
+    assert "drop      seaborn put back" in said
+    assert packages(lading) == ({"seaborn", "colours"}, {"pytest": "development"})
 
 
 def test_answers_are_compared_where_outputs_are_not_recorded(lading, project):

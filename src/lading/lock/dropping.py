@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from lading.core.lock import ALONE, Dropped, Lock, LockedWheel, PlatformLock
+from lading.core.spec import DISTRIBUTION
 from lading.lock import sources
 from lading.lock.question import Question
 
@@ -61,6 +62,11 @@ _MODULES = {
     "IPython": "ipython",
     "scikitplot": "scikit-plot",
     "kerastuner": "keras-tuner",
+    # what is brought along
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "dateutil": "python-dateutil",
+    "sklearn": "scikit-learn",
 }
 
 
@@ -133,13 +139,15 @@ def leaves_out(question: Question, environ: Mapping[str, str]) -> bool:
     return not asked.isdisjoint(map(sources.normalise, question.without))
 
 
-def unknown(drop: Iterable[str], full: Lock) -> Iterator[str]:
-    """Say of each distribution to drop that nothing asks for it, and what may have been meant."""
-    names = {sources.normalise(one.name) for part in full.platforms for one in part.model}
-    for one in drop:
-        if sources.normalise(one) not in names:
+def unknown(key: str, given: Iterable[str], lock: Lock) -> Iterator[str]:
+    """Say of each distribution to drop or keep that nothing asks for it, and what may have been meant."""
+    parts = lock.platforms
+    names = {sources.normalise(wheel.name) for part in parts for wheel in part.model}
+    names |= {sources.normalise(dropped.name) for part in parts for dropped in part.dropped}
+    for one in given:
+        if DISTRIBUTION.match(one) and sources.normalise(one) not in names:
             near = difflib.get_close_matches(sources.normalise(one), names, 1)
-            yield f"drop: nothing asks for {one!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            yield f"{key}: nothing asks for {one!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _dropped(model: Iterable[LockedWheel], full: PlatformLock, by_hand: Collection[str]) -> Iterator[Dropped]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Protocol
 
 from lading import lock as locks
@@ -62,7 +63,7 @@ class Dropping:
             except VerifyError as error:
                 if locked or not trial.dropped:
                     raise self._by_hand(error) from error
-                needed |= self._needed(error, trial.dropped)
+                needed |= self._needed(error, trial.dropped, lock)
         names |= {*trial.dropped} - needed
         full = self._relock(made) if trial.dropped else lock
         for _ in range(_MOST_TRIALS):
@@ -72,7 +73,7 @@ class Dropping:
                 lean = self._relock(made, names)
                 packed = self._without(lean, full, make)
             except (LockError, VerifyError) as error:
-                missing = self._needed(error, names)
+                missing = self._needed(error, names, lock)
                 needed |= missing
                 names -= missing
                 continue
@@ -96,6 +97,8 @@ class Dropping:
             return set()
         if all(self.context.cannot_run(one.platform, self.sandbox) for one in lock.platforms):
             return set()
+        for one in locks.unknown("keep", what.keep, lock):
+            self.context.events(Event("drop", "warning", one))
         brought = _OF_MLFLOW if self.facts.loader == "pyfunc" else ()
         names = locks.candidates(lock, (*what.keep, *brought))
         if names and what.keep:
@@ -108,7 +111,7 @@ class Dropping:
         return set(names)
 
     def _with_what_they_require(self, lock: Lock, names: Collection[str]) -> set[str]:
-        """Name what is kept, with all that it needs to be of use."""
+        """Name libraries, with all that these need to be of use."""
         found: set[str] = set()
         for part in lock.platforms:
             fetch = locking.fetch_for(self.context, self.what, part)
@@ -143,14 +146,18 @@ class Dropping:
         fix = f"take {', '.join(missing)} from 'drop' and --drop: the model needs it"
         return VerifyError(replace(first, fix=fix), *rest)
 
-    def _needed(self, error: LockError | VerifyError, dropped: Collection[str]) -> set[str]:
-        """Return what an error says is missing, else all that was dropped; tell of it."""
+    def _needed(self, error: LockError | VerifyError, dropped: Collection[str], lock: Lock) -> set[str]:
+        """Return what an error says is missing, or what brings that, else all that was dropped; tell it."""
         text = "\n".join(one.what for one in error.issues)
-        missing = locks.named_in(text, dropped) or tuple(sorted(dropped))
+        missing = {*locks.named_in(text, dropped)}
+        locked = {one.name for part in lock.platforms for one in part.model}
+        if not missing and (absent := {*locks.named_in(text, locked)}):
+            missing = {one for one in dropped if absent & self._with_what_they_require(lock, {one})}
+        missing = missing or set(dropped)
         why = error.issues[0]
-        says = f"{', '.join(missing)} put back: {why.where}: {why.what}".splitlines()[0]
-        self.context.events(Event("drop", "stage", says))
-        return set(missing)
+        says = f"{', '.join(sorted(missing))} put back: {why.where}: {why.what}".splitlines()[0]
+        self.context.events(Event("drop", "stage", shorten(says, 300, placeholder=" …")))
+        return missing
 
     def _keep(
         self, made: locking.Locked, lock: Lock, dropped: Collection[str], needed: Collection[str]

@@ -138,7 +138,7 @@ def _first(context: Context, what: PackageSpec, facts: ModelFacts, question: loc
         lock = _resolve(context, what, facts, question)
     if (whole := everything.result()) is None:
         return lock
-    for one in locks.unknown(what.drop, whole):
+    for one in locks.unknown("drop", what.drop, whole):
         context.events(Event("lock", "warning", one))
     return locks.weighed(lock, whole, what.drop)
 
