@@ -77,7 +77,7 @@ def candidates(lock: Lock, keep: Sequence[str]) -> tuple[str, ...]:
     """
     own = {sources.name_of(one.text) for one in lock.requirements if one.origin in _OF_MODEL}
     needed = set(lock.trial.needed if lock.trial else ())
-    names = {sources.normalise(one.name) for part in lock.platforms for one in part.model}
+    names = _names(lock)
     found = {name for name in names if _purpose(name, names) and name not in own | needed}
     if "mlflow" not in names:
         found = {name for name in found if _WHY.get(name) != "MLflow's server"}
@@ -86,13 +86,17 @@ def candidates(lock: Lock, keep: Sequence[str]) -> tuple[str, ...]:
 
 def kept_among(lock: Lock, keep: Sequence[str]) -> set[str]:
     """Name what of a lock's libraries the author keeps."""
-    names = {sources.normalise(one.name) for part in lock.platforms for one in part.model}
-    return {name for name in names if is_kept(name, keep)}
+    return {name for name in _names(lock) if is_kept(name, keep)}
 
 
 def is_kept(name: str, keep: Iterable[str]) -> bool:
     """Tell whether the author keeps a distribution."""
     return any(fnmatch.fnmatchcase(name, sources.normalise(one)) for one in keep)
+
+
+def _names(lock: Lock) -> set[str]:
+    """Name the model's libraries, on any platform."""
+    return {sources.normalise(one.name) for part in lock.platforms for one in part.model}
 
 
 def _purpose(name: str, names: Collection[str]) -> str | None:
@@ -141,9 +145,7 @@ def leaves_out(question: Question, environ: Mapping[str, str]) -> bool:
 
 def unknown(key: str, given: Iterable[str], lock: Lock) -> Iterator[str]:
     """Say of each distribution to drop or keep that nothing asks for it, and what may have been meant."""
-    parts = lock.platforms
-    names = {sources.normalise(wheel.name) for part in parts for wheel in part.model}
-    names |= {sources.normalise(dropped.name) for part in parts for dropped in part.dropped}
+    names = _names(lock) | {sources.normalise(one.name) for part in lock.platforms for one in part.dropped}
     for one in given:
         if DISTRIBUTION.match(one) and sources.normalise(one) not in names:
             near = difflib.get_close_matches(sources.normalise(one), names, 1)

@@ -139,7 +139,7 @@ class Dropping:
 
     def _by_hand(self, error: VerifyError) -> VerifyError:
         """Say in an error's fix what the author himself has dropped, where that is what it misses."""
-        missing = locks.named_in("\n".join(one.what for one in error.issues), self.what.drop)
+        missing = locks.named_in(_text(error), self.what.drop)
         if not missing:
             return error
         first, *rest = error.issues
@@ -148,7 +148,7 @@ class Dropping:
 
     def _needed(self, error: LockError | VerifyError, dropped: Collection[str], lock: Lock) -> set[str]:
         """Return what an error says is missing, or what brings that, else all that was dropped; tell it."""
-        text = "\n".join(one.what for one in error.issues)
+        text = _text(error)
         missing = {*locks.named_in(text, dropped)}
         locked = {one.name for part in lock.platforms for one in part.model}
         if not missing and (absent := {*locks.named_in(text, locked)}):
@@ -165,3 +165,7 @@ class Dropping:
         """Write the lock with what was found out, so that nothing is tried twice."""
         trial = Trial(tuple(sorted(dropped)), tuple(sorted(needed)))
         locking.keep(self.context, made, replace(lock, trial=trial))
+
+
+def _text(error: LockError | VerifyError) -> str:
+    return "\n".join(one.what for one in error.issues)
