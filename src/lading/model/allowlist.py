@@ -28,6 +28,9 @@ class fractions Fraction
 class uuid UUID
 class functools partial
 class types SimpleNamespace
+class pathlib Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath
+class pathlib._local Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath
+name builtins Ellipsis NotImplemented
 call _codecs encode
 call copyreg _reconstructor
 
@@ -68,33 +71,63 @@ class scipy.optimize._lbfgsb_py LbfgsInvHessProduct
 class scipy.optimize._optimize OptimizeResult
 class scipy.stats._continuous_distns cauchy_gen logistic_gen norm_gen
 
-class pandas Index RangeIndex StringDtype
-class pandas.arrays StringArray
-class pandas.core.arrays.string_ StringArray StringDtype
+class pandas ArrowDtype BooleanDtype Categorical CategoricalDtype CategoricalIndex DataFrame DatetimeIndex
+class pandas DatetimeTZDtype Float32Dtype Float64Dtype Index Int16Dtype Int32Dtype Int64Dtype Int8Dtype
+class pandas Interval IntervalDtype IntervalIndex MultiIndex Period PeriodDtype PeriodIndex RangeIndex Series
+class pandas SparseDtype StringDtype TimedeltaIndex UInt16Dtype UInt32Dtype UInt64Dtype UInt8Dtype
+class pandas.arrays ArrowExtensionArray ArrowStringArray BooleanArray Categorical DatetimeArray FloatingArray
+class pandas.arrays IntegerArray IntervalArray PeriodArray SparseArray StringArray TimedeltaArray
+class pandas.core.arrays.arrow.array ArrowExtensionArray
+class pandas.core.arrays.boolean BooleanArray BooleanDtype
 class pandas.core.arrays.categorical Categorical
 class pandas.core.arrays.datetimes DatetimeArray
+class pandas.core.arrays.floating Float32Dtype Float64Dtype FloatingArray
+class pandas.core.arrays.integer Int8Dtype Int16Dtype Int32Dtype Int64Dtype IntegerArray
+class pandas.core.arrays.integer UInt8Dtype UInt16Dtype UInt32Dtype UInt64Dtype
+class pandas.core.arrays.interval IntervalArray
 class pandas.core.arrays.period PeriodArray
-class pandas.core.dtypes.dtypes CategoricalDtype DatetimeTZDtype PeriodDtype
+class pandas.core.arrays.sparse.array SparseArray
+class pandas.core.arrays.sparse.dtype SparseDtype
+class pandas.core.arrays.string_ StringArray StringDtype
+class pandas.core.arrays.string_arrow ArrowStringArray ArrowStringArrayNumpySemantics
+class pandas.core.arrays.timedeltas TimedeltaArray
+class pandas.core.dtypes.dtypes ArrowDtype CategoricalDtype DatetimeTZDtype IntervalDtype
+class pandas.core.dtypes.dtypes PeriodDtype SparseDtype
 class pandas.core.frame DataFrame
 class pandas.core.indexes.base Index
 class pandas.core.indexes.category CategoricalIndex
 class pandas.core.indexes.datetimes DatetimeIndex
+class pandas.core.indexes.interval IntervalIndex
 class pandas.core.indexes.multi MultiIndex
 class pandas.core.indexes.numeric Float64Index Int64Index UInt64Index
 class pandas.core.indexes.period PeriodIndex
 class pandas.core.indexes.range RangeIndex
+class pandas.core.indexes.timedeltas TimedeltaIndex
 class pandas.core.internals.managers BlockManager SingleBlockManager
 class pandas.core.series Series
-class pandas._libs.tslibs.offsets Day Hour Minute Second Milli Micro Nano Week Tick BusinessDay
+class pandas._libs.interval Interval
+class pandas._libs.sparse BlockIndex IntIndex
+class pandas._libs.tslibs.offsets Day Hour Minute Second Milli Micro Nano Week Tick
+class pandas._libs.tslibs.offsets BusinessDay CustomBusinessDay
 class pandas._libs.tslibs.offsets MonthBegin MonthEnd BusinessMonthBegin BusinessMonthEnd
 class pandas._libs.tslibs.offsets QuarterBegin QuarterEnd BQuarterBegin BQuarterEnd
 class pandas._libs.tslibs.offsets YearBegin YearEnd BYearBegin BYearEnd SemiMonthBegin SemiMonthEnd
+class pandas._libs.tslibs.period Period
+class pandas NA
+class pandas._libs.missing NA
+call pandas._libs.interval __pyx_unpickle_IntervalMixin
 call pandas._libs.arrays __pyx_unpickle_NDArrayBacked
 call pandas._libs.internals _unpickle_block
+call pandas._libs.tslibs.nattype __nat_unpickle _nat_unpickle
+call pandas._libs.tslibs.timedeltas _timedelta_unpickle
 call pandas._libs.tslibs.timestamps _unpickle_timestamp
 call pandas.core.indexes.base _new_Index
 call pandas.core.indexes.datetimes _new_DatetimeIndex
+call pandas.core.indexes.interval _new_IntervalIndex
 call pandas.core.indexes.period _new_PeriodIndex
+call pandas.core.indexes.timedeltas _new_TimedeltaIndex
+call pyarrow.lib _restore_array py_buffer timestamp type_for_alias
+call pytz _UTC _p
 
 bind sklearn.utils.validation check_array
 

@@ -91,6 +91,14 @@ def _is_dunder(key: object) -> bool:
     return isinstance(key, str) and key.startswith("__") and key.endswith("__") and key not in _NO_METHODS
 
 
+def _of_class(_: Global, arguments: tuple[Symbol, ...]) -> Symbol:
+    """Read how Cython makes an object: of the class that comes first."""
+    match arguments:
+        case (Global() as cls, *_) if cls.kind is None or cls.kind in CONSTRUCTIBLE:
+            return Instance(cls)
+    raise UnfollowedError("an object in a form that pickle does not write")
+
+
 def _unknown(_: Global, __: tuple[Symbol, ...]) -> Symbol:
     return UNKNOWN
 
@@ -117,4 +125,8 @@ _MAKERS: dict[str, Callable[[Global, tuple[Symbol, ...]], Symbol]] = {
     "numpy.matrix": _array,
     "numpy.matrixlib.defmatrix.matrix": _array,
     "numpy.ndarray": _array,
+    "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked": _of_class,
+    "pandas._libs.interval.__pyx_unpickle_IntervalMixin": _of_class,
+    "pytz._UTC": _unknown,
+    "pytz._p": _unknown,
 }
