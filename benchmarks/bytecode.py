@@ -13,10 +13,11 @@ import os
 import tempfile
 from pathlib import Path
 
-from lading import pipeline, settings
+from lading import settings
 from lading.core.image import Layer
 from lading.layers import Recipe, bytecode, seal
-from lading.pipeline.run import command, temporary_folder
+from lading.pipeline.context import Context
+from lading.pipeline.running import command, temporary_folder
 from measure import spread
 from start import pack, serve
 
@@ -28,7 +29,7 @@ open("/tmp/paths", "w").write("\\n".join(p for p in sorted(paths) if os.path.isf
 """
 
 
-def compile_all(context: pipeline.Context, layers: tuple[Layer, ...], minor: str) -> Layer:
+def compile_all(context: Context, layers: tuple[Layer, ...], minor: str) -> Layer:
     """Seal the byte code of every module in the image."""
     python, sandbox = "/opt/lading/env/bin/python", context.sandbox(layers)
     with temporary_folder() as tmp:
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args()
     home = Path(os.environ.get("LADING_HOME") or tempfile.mkdtemp(prefix="lading-bytecode-"))
-    context = pipeline.Context(settings.load(home=home))
+    context = Context(settings.load(home=home))
     package = pack(context, Path(tempfile.mkdtemp(prefix="lading-bytecode-")))
     argv, env = command(package.image)
     none = tuple(one for one in package.image.layers if one.kind != "bytecode")

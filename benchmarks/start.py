@@ -20,9 +20,12 @@ import joblib
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 
-from lading import pipeline, settings
+from lading import settings
 from lading.core.ports import Running, Sandbox
-from lading.pipeline.run import command, temporary_folder
+from lading.pipeline import packing, plan, shelf
+from lading.pipeline.context import Context
+from lading.pipeline.running import command, temporary_folder
+from lading.pipeline.shelf import Package
 from lading.sandbox.running import _family
 from lading.verify.client import Client, NoAnswerError
 from measure import spread
@@ -36,13 +39,13 @@ print(sum(os.times()[:4]))
 """
 
 
-def pack(context: pipeline.Context, folder: Path) -> pipeline.Package:
+def pack(context: Context, folder: Path) -> Package:
     """Train a forest, pack it, and return the package."""
     data, target = load_iris(return_X_y=True)
     joblib.dump(RandomForestClassifier(100, random_state=0).fit(data, target), folder / "model.joblib")
-    spec = replace(pipeline.plan(folder / "model.joblib"), compile="off")
-    pipeline.pack(context, spec, names=("start:1",), verify=False)
-    return pipeline.find(context, "start:1")
+    spec = replace(plan.plan(folder / "model.joblib"), compile="off")
+    packing.pack(context, spec, names=("start:1",), verify=False)
+    return shelf.find(context, "start:1")
 
 
 def bare(sandbox: Sandbox, env: dict[str, str]) -> tuple[float, float]:
@@ -91,7 +94,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args()
     home = Path(os.environ.get("LADING_HOME") or tempfile.mkdtemp(prefix="lading-start-"))
-    context = pipeline.Context(settings.load(home=home))
+    context = Context(settings.load(home=home))
     package = pack(context, Path(tempfile.mkdtemp(prefix="lading-start-")))
     sandbox = context.sandbox(package.image.layers)
     argv, env = command(package.image)

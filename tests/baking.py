@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lading import pipeline, settings
+from lading import settings
 from lading.core import canonical
 from lading.core.descriptor import CONFIG, MANIFEST, Descriptor
 from lading.core.digest import Digest
@@ -20,6 +20,7 @@ from lading.core.lock import PlatformLock
 from lading.core.platform import Platform
 from lading.core.reference import Reference
 from lading.layers import Cargo, assemble
+from lading.pipeline.context import Context
 from lading.store import LayoutStore, documents
 from lading.store.copy import copy
 
@@ -39,7 +40,7 @@ def bake(home: Path, folder: Path, platform: Platform, *, name: str = DEBIAN) ->
 
 
 def _bake(home: Path, folder: Path, platform: Platform, name: str) -> None:
-    context = pipeline.Context(settings.load(dict(os.environ), home=home))
+    context = Context(settings.load(dict(os.environ), home=home))
     facts = context.base("debian:bookworm", platform)
     made = assemble(
         Cargo(PlatformLock(platform, facts.base, facts.interpreters[0], (), ()), "none"),

@@ -4,7 +4,7 @@ from lading.core import canonical
 from lading.core.descriptor import CONFIG, EMPTY, INDEX, LAYER_GZIP, MANIFEST, REPORT, Descriptor
 from lading.core.digest import Digest
 from lading.core.platform import Platform
-from lading.pipeline import Context
+from lading.pipeline.context import Context
 from lading.settings import Settings
 from lading.store import documents
 

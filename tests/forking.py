@@ -123,8 +123,14 @@ def _become(command: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    from lading import pipeline  # noqa: F401 - what nearly every command imports
+    import importlib
+    import pkgutil
+
+    from lading import pipeline
     from lading.cli.main import main
+
+    for one in pkgutil.iter_modules(pipeline.__path__):  # what commands import
+        importlib.import_module(f"lading.pipeline.{one.name}")
 
     sys.path.pop(0)
     gc.freeze()

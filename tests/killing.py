@@ -21,11 +21,12 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from lading import pipeline
 from lading.core import canonical
 from lading.core.descriptor import CONFIG, LAYER_GZIP, MANIFEST, REPORT, Descriptor
 from lading.core.errors import LadingError
 from lading.core.reference import Reference
+from lading.pipeline import care, packing, plan, shelf, transfer
+from lading.pipeline.context import Context
 from lading.settings import Settings
 from lading.store import documents
 from lading.store.check import check
@@ -81,8 +82,8 @@ class Work:
         self.number = 0
 
     @property
-    def context(self) -> pipeline.Context:
-        return pipeline.Context(Settings(self.home, sandbox="unshare"))
+    def context(self) -> Context:
+        return Context(Settings(self.home, sandbox="unshare"))
 
     def prepare(self) -> None:
         """Make the next thing to work on."""
@@ -128,8 +129,8 @@ class Pack(Work):
         (self.source / "score.py").write_text(f"def run(data):\n    return data + [{self.number}]\n")
 
     def act(self) -> None:
-        spec = pipeline.plan(self.source)
-        made = pipeline.pack(self.context, spec, names=(f"echo:{self.number}",), verify=False)
+        spec = plan.plan(self.source)
+        made = packing.pack(self.context, spec, names=(f"echo:{self.number}",), verify=False)
         assert made.digest == self.context.store.find(f"echo:{self.number}").digest
 
 
@@ -137,7 +138,7 @@ class Verify(Pack):
     """Pack and verify: layers are unpacked, a sandbox runs, a report is kept."""
 
     def act(self) -> None:
-        pipeline.pack(self.context, pipeline.plan(self.source), names=("echo:verified",))
+        packing.pack(self.context, plan.plan(self.source), names=("echo:verified",))
 
 
 class Collect(Work):
@@ -157,7 +158,7 @@ class Collect(Work):
             os.utime(path, (0, 0))
 
     def act(self) -> None:
-        pipeline.collect(self.context, caches=self.number % 2 == 0, older_than_s=0, dry_run=False)
+        care.collect(self.context, caches=self.number % 2 == 0, older_than_s=0, dry_run=False)
 
     def done(self) -> list[str]:
         kept = self.context.store.find("kept:1")
@@ -176,9 +177,9 @@ class Name(Work):
         self.context.store.tag(Reference.parse("one:1"), self.image(b"%d" % self.number))
 
     def act(self) -> None:
-        pipeline.tag(self.context, "one:1", [f"two:{self.number}", "moved:1"])
-        pipeline.untag(self.context, [f"two:{self.number}"])
-        pipeline.remove(self.context, ["moved:1"])
+        shelf.tag(self.context, "one:1", [f"two:{self.number}", "moved:1"])
+        shelf.untag(self.context, [f"two:{self.number}"])
+        shelf.remove(self.context, ["moved:1"])
 
 
 class Begin(Work):
@@ -199,7 +200,7 @@ class Push(Work):
         self.context.store.tag(Reference.parse("img:1"), self.image(*layers, report=True))
 
     def act(self) -> None:
-        pipeline.push(self.context, "img:1", f"{self.registry}/killed/push:{self.number % 3}")
+        transfer.push(self.context, "img:1", f"{self.registry}/killed/push:{self.number % 3}")
 
     def sound(self) -> list[str]:
         return super().sound() + broken(self.registry, "killed/push")
@@ -216,16 +217,16 @@ class Pull(Push):
 
     def prepare(self) -> None:
         super().prepare()
-        pipeline.push(self.context, "img:1", f"{self.registry}/killed/pull:1")
+        transfer.push(self.context, "img:1", f"{self.registry}/killed/pull:1")
         self.pushed = self.context.store.find("img:1").digest
-        pipeline.remove(self.context, [name for name in ("img:1", "here:1") if self.has(name)])
-        pipeline.collect(self.context, caches=False, older_than_s=0, dry_run=False)
+        shelf.remove(self.context, [name for name in ("img:1", "here:1") if self.has(name)])
+        care.collect(self.context, caches=False, older_than_s=0, dry_run=False)
 
     def has(self, name: str) -> bool:
         return any(str(one) == name for one, _ in self.context.store.tags())
 
     def act(self) -> None:
-        pipeline.pull(self.context, f"{self.registry}/killed/pull:1", names=["here:1"])
+        transfer.pull(self.context, f"{self.registry}/killed/pull:1", names=["here:1"])
 
     def sound(self) -> list[str]:
         return Work.sound(self)

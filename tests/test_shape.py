@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "scan": {"core", "model"},  # it follows pickles by the same walk
     "settings": {"core"},
     "pipeline": {"lading", "core", "settings", *STAGES},
-    "cli": {"lading", "core", "settings", "pipeline"},
+    "cli": {"lading", "core", "settings", "pipeline", "spec", "workspace"},  # what it prints
     "__main__": {"cli"},
     "lading_runtime": set(),
 }

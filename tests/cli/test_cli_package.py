@@ -4,7 +4,8 @@ import pytest
 
 from lading import settings
 from lading.core.assets import AssetDraft
-from lading.pipeline import Context, assets
+from lading.pipeline import assets
+from lading.pipeline.context import Context
 from running import Inside
 
 WHOLE = {"digest": "x", "model": "azureml:m:1", "inferencing_server": {"type": "lading"}}

@@ -6,7 +6,8 @@ import pytest
 
 from lading.core.assets import AssetDraft
 from lading.core.errors import IntegrityError, LadingError, SpecError
-from lading.pipeline import Context, assets
+from lading.pipeline import assets
+from lading.pipeline.context import Context
 from lading.settings import Place, Settings
 from lading.workspace import UnknownAssetError
 

@@ -8,7 +8,8 @@ import pytest
 from lading.core.assets import AssetDraft
 from lading.core.errors import SpecError, VerifyError
 from lading.core.platform import Platform
-from lading.pipeline import Context, assets, bases, building
+from lading.pipeline import assets, bases, building
+from lading.pipeline.context import Context
 from lading.sandbox import builders
 from lading.settings import Settings
 

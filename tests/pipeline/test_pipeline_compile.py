@@ -16,10 +16,10 @@ from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier
 
 from engines import free_port
-from lading import pipeline
 from lading import spec as specs
 from lading.layers import forms
-from lading.pipeline import Context, shelf
+from lading.pipeline import packing, shelf
+from lading.pipeline.context import Context
 from lading.settings import Settings
 from lading.store import documents
 from models import IRIS, rows
@@ -242,7 +242,7 @@ def test_a_compiler_that_fails_leaves_the_model_to_answer(lading, tree, monkeypa
     told = []
     what = specs.load(tree / "lading.yaml")
     with closing(Context(Settings(lading.home), lambda event: told.append(event.text))) as context:
-        packed = pipeline.pack(context, what, names=("tree:1",), verify=False)
+        packed = packing.pack(context, what, names=("tree:1",), verify=False)
     (reason,) = [text for text in told if text.startswith("not compiled: the compiler failed: ")]
     assert said in reason
     bill = shelf.find(context, str(packed.digest)).bill

@@ -11,8 +11,8 @@ import zipfile
 import pytest
 
 from channels import PLACEHOLDER, Channel, debian_python, distribution
-from lading import pipeline
 from lading.core.platform import Platform
+from lading.pipeline.context import Context
 from lading.settings import load
 from running import Lading
 
@@ -58,7 +58,7 @@ dependencies:
 @pytest.fixture(scope="module")
 def channel(lading, tmp_path_factory):
     """A channel with a Python that runs, for this machine's platform."""
-    context = pipeline.Context(load(home=lading.home))
+    context = Context(load(home=lading.home))
     platform = Platform.current()
     wanted = ("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib")
     with context.fetch_debian:

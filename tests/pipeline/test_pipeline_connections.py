@@ -16,7 +16,8 @@ import engines
 from gitting import GitServer, Repository
 from lading.core.errors import RegistryError
 from lading.core.reference import Reference
-from lading.pipeline import Context, connections
+from lading.pipeline import connections
+from lading.pipeline.context import Context
 from lading.settings import Settings
 from running import Lading
 from smithing import Wheelsmith

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from engines import CONTAINERS_CONF, require
-from lading import deploy, pipeline, settings
+from lading import deploy, settings
 from lading.core.errors import DeployError, RegistryError, SpecError
 from lading.pipeline import deployments, endpoints
+from lading.pipeline.context import Context
 from lading.pipeline.endpoints import Given
 from running import Lading
 
@@ -72,7 +73,7 @@ class Workplace:
             (home / name).symlink_to(shared / name)
         self.home = home
         self.told = []
-        self.context = pipeline.Context(settings.load(home=home), self.told.append)
+        self.context = Context(settings.load(home=home), self.told.append)
         self.lading = Lading(home)
         self.environ = dict(environ)
 

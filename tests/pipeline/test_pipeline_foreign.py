@@ -7,8 +7,9 @@ import pytest
 from desk import AMD64, ARM64, Desk
 from lading.core.errors import SpecError
 from lading.core.reference import Reference
-from lading.pipeline import listed, look, pull, push
+from lading.pipeline.foreign import listed, look
 from lading.pipeline.shelf import find_each
+from lading.pipeline.transfer import pull, push
 
 
 @pytest.fixture

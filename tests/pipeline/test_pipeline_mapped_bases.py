@@ -7,8 +7,8 @@ import pytest
 from lading.core.bases import BaseName
 from lading.core.errors import SpecError
 from lading.core.spec import PackageSpec
-from lading.pipeline import Context
 from lading.pipeline.bases import mapped
+from lading.pipeline.context import Context
 from lading.settings import Settings
 
 AZURE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu20.04:latest"

@@ -14,7 +14,8 @@ from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, VerifyError
 from lading.core.image import Layer
 from lading.core.reference import Reference
-from lading.pipeline import Context, shelf
+from lading.pipeline import shelf
+from lading.pipeline.context import Context
 from lading.settings import Settings
 from lading.store import documents
 

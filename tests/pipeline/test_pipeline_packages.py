@@ -9,7 +9,8 @@ from lading import settings
 from lading.core.assets import Asset, AssetDraft, AssetReference
 from lading.core.errors import RegistryError, SpecError
 from lading.core.spec import Example, Route
-from lading.pipeline import Context, assets, azure, packages, packaging
+from lading.pipeline import assets, azure, packages, packaging
+from lading.pipeline.context import Context
 from lading.spec.azureml import deployment, environment, package
 from models import IRIS, rows, train
 

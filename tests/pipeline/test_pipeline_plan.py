@@ -7,7 +7,7 @@ import pytest
 
 from lading.core.model import ModelFacts, Requirement
 from lading.core.spec import PackageSpec
-from lading.pipeline import Context
+from lading.pipeline.context import Context
 from lading.pipeline.plan import python_told, question
 from lading.settings import Settings
 

@@ -17,7 +17,8 @@ from lading.core.descriptor import LAYER_GZIP, Descriptor
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError
 from lading.core.image import Layer
-from lading.pipeline import Context, shelf
+from lading.pipeline import shelf
+from lading.pipeline.context import Context
 from lading.pipeline.recover import recover
 from lading.settings import Settings
 from lading.store import documents

@@ -17,7 +17,7 @@ from lading.core.platform import Platform
 from lading.core.ports import ignore
 from lading.core.spec import Indexes
 from lading.layers import Cargo, assemble
-from lading.pipeline import Context
+from lading.pipeline.context import Context
 from lading.sandbox.tree import MountPoints, merge
 from lading.sandbox.unpack import unpack
 from lading.settings import Settings

@@ -8,7 +8,7 @@ import pytest
 from lading.core.errors import SpecError
 from lading.pipeline import handed
 from lading.pipeline.context import Context
-from lading.pipeline.serve import PLATFORM_SETTINGS, SERVER_SETTINGS, _tell_of_records, server_settings
+from lading.pipeline.serving import PLATFORM_SETTINGS, SERVER_SETTINGS, _tell_of_records, server_settings
 from lading.settings import Settings as HomeSettings
 from lading_runtime.front.settings import Settings
 

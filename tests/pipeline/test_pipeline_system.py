@@ -16,8 +16,9 @@ from lading.core.reference import Reference
 from lading.layers import Cargo, assemble
 from lading.layers.compress import compressor
 from lading.lock import debian
-from lading.pipeline import Context, find
-from lading.pipeline.run import temporary_folder
+from lading.pipeline.context import Context
+from lading.pipeline.running import temporary_folder
+from lading.pipeline.shelf import find
 from lading.settings import Settings
 from lading.store import LayoutStore, documents
 from lading.store.copy import chunks

@@ -13,7 +13,9 @@ from lading.core.descriptor import INDEX
 from lading.core.digest import Digest
 from lading.core.errors import IntegrityError, RegistryError, SpecError
 from lading.core.reference import Reference
-from lading.pipeline import copy, fetch_image, look, pull, push, tags
+from lading.pipeline.foreign import look
+from lading.pipeline.remote import tags
+from lading.pipeline.transfer import copy, fetch_image, pull, push
 from lading.settings import RegistryMirror
 from lading.store import RegistryStore, documents
 from running import Lading

@@ -9,7 +9,7 @@ import pytest
 from desk import AMD64, ARM64, Desk
 from engines import PASSWORD, USER, WORDS, end, free_port
 from lading.core.reference import Reference
-from lading.pipeline import pull, push
+from lading.pipeline.transfer import pull, push
 from models import rows, write_iris
 from running import LADING, Lading, post, wait_for
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lading.core.errors import SpecError
-from lading.pipeline import variables
 from lading.pipeline.publish import Published
+from lading.pipeline.variables import read as variables
 
 PORTS = st.integers(1, 65535)
 HOSTS = st.sampled_from(["127.0.0.1", "0.0.0.0", "[::1]"])

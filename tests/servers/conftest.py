@@ -21,7 +21,8 @@ from lading.core.bill import Bill
 from lading.core.descriptor import CONFIG, LAYER_GZIP, Descriptor
 from lading.core.digest import Digest
 from lading.core.reference import Reference
-from lading.pipeline import Context, shelf
+from lading.pipeline import shelf
+from lading.pipeline.context import Context
 from lading.store import LayoutStore, documents
 from models import write_mlflow
 from running import wait_for

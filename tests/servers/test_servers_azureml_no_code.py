@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from lading import settings
-from lading.pipeline import Context, shelf
-from lading.pipeline.run import temporary_folder, user
+from lading.pipeline import shelf
+from lading.pipeline.context import Context
+from lading.pipeline.running import temporary_folder, user
 
 pytestmark = pytest.mark.network
 

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Console, size
 from lading.core.assets import Asset, AssetKind, AssetReference
 from lading.core.errors import Issue, SpecError
 from lading.pipeline import assets
+from lading.pipeline.context import Context
+from lading.workspace import Created, Workspace
 
 File = Annotated[Path | None, Parameter(name=["--file", "-f"], help="The YAML file, as Azure ML has it.")]
 Set = Annotated[
@@ -72,7 +73,7 @@ class One:
 
 
 @contextmanager
-def opened(console: Console, where: Where, *, offline: bool = False) -> Iterator[pipeline.Context]:
+def opened(console: Console, where: Where, *, offline: bool = False) -> Iterator[Context]:
     """Open what a command works on, with the workspace that it names."""
     settings = console.common.settings()
     if where.workspace and where.registry_name:
@@ -80,11 +81,11 @@ def opened(console: Console, where: Where, *, offline: bool = False) -> Iterator
         raise SpecError(Issue("--registry-name", what))
     if where.workspace:
         settings = replace(settings, workspace=where.workspace)
-    with pipeline.Context(settings, console.event, offline=offline) as context:
+    with Context(settings, console.event, offline=offline) as context:
         yield context
 
 
-def place(context: pipeline.Context, where: Where) -> pipeline.Workspace:
+def place(context: Context, where: Where) -> Workspace:
     """Open the registry or workspace that a command names."""
     return assets.registry(context, where.registry_name) if where.registry_name else assets.here(context)
 
@@ -118,7 +119,7 @@ def document(asset: Asset, labels: Sequence[str] = (), registry: str | None = No
     }
 
 
-def tell_created(console: Console, made: pipeline.Created, where: Where) -> None:
+def tell_created(console: Console, made: Created, where: Where) -> None:
     """Print what creating came to."""
     asset = made.asset
     how = {"reused": "reused: the same content was there", "updated": "edited: the same content was there"}

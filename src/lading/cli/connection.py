@@ -8,11 +8,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.assets import File, Name, Named, Set
 from lading.cli.console import Console, GroupCommon
 from lading.core.errors import Issue, SpecError
 from lading.pipeline import connections
+from lading.pipeline.context import Context
 
 _GIVEN = "GIVEN"
 """What stands for a secret that is handed on apart from the words."""
@@ -60,7 +60,7 @@ def create(
         raise SpecError(Issue("--secret-stdin", "got a variable too, expected one of them"))
     secret = _read() if secret_stdin or (username and not secret_env) else None
     words += _credentials(username, secret_env or (_GIVEN if secret else None))
-    with pipeline.Context(common.settings(), console.event) as context:
+    with Context(common.settings(), console.event) as context:
         kept = connections.create(context, file, (*words, *set_), secret=secret, insecurely=insecure_storage)
     console.result(f"{kept.name}  {kept.type}  {kept.target}", connections.to_json(kept))
     return 0
@@ -96,7 +96,7 @@ def show(*, name: Named, common: GroupCommon = GroupCommon()) -> int:
         lading connection show -n feed
     """
     console = Console(common)
-    with pipeline.Context(common.settings(), console.event) as context:
+    with Context(common.settings(), console.event) as context:
         found = connections.to_json(connections.show(context, name))
     lines = [f"{key:<12} {value}" for key, value in found.items() if value and key != "credentials"]
     lines += [f"{key:<12} {value}" for key, value in found["credentials"].items() if value]
@@ -112,7 +112,7 @@ def list_(*, common: GroupCommon = GroupCommon()) -> int:
         lading connection list
     """
     console = Console(common)
-    with pipeline.Context(common.settings(), console.event) as context:
+    with Context(common.settings(), console.event) as context:
         found = [connections.to_json(one) for one in connections.listed(context)]
     rows = [[one["name"], one["type"], one["target"], one["credentials"]["secret"] or ""] for one in found]
     console.table(["NAME", "TYPE", "TARGET", "SECRET"], rows, found)
@@ -135,7 +135,7 @@ def delete(
         yes: Taken, as az has it; nothing is asked.
     """
     console = Console(common)
-    with pipeline.Context(common.settings(), console.event) as context:
+    with Context(common.settings(), console.event) as context:
         found = connections.delete(context, name)
     console.result(f"forgot {found.name}", connections.to_json(found))
     return 0

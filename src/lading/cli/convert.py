@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console, SandboxKind
 from lading.cli.options import What
+from lading.pipeline import converting
+from lading.pipeline.context import Context
 
 
 def run(
@@ -47,8 +48,8 @@ def run(
         sandbox: Where to do that: unshare, bwrap, podman or docker; default: the first that works.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event, offline=offline)
-    made = pipeline.convert(context, what.spec(model), to, output, tolerance=tolerance, sandbox=sandbox)
+    context = Context(common.settings(), console.event, offline=offline)
+    made = converting.convert(context, what.spec(model), to, output, tolerance=tolerance, sandbox=sandbox)
     console.close()
     rows = f"{made.rows} {'recorded' if made.recorded else 'made-up'} rows"
     told = (

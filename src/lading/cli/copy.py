@@ -6,9 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console, size
 from lading.core.platform import Platform
+from lading.pipeline import transfer
+from lading.pipeline.context import Context
 
 
 def run(
@@ -41,9 +42,9 @@ def run(
         plain_http_destination: Speak to the destination alone without TLS.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
+    context = Context(common.settings(), console.event)
     chosen = Platform.parse(platform) if platform else None
     plain = plain_http or plain_http_source, plain_http or plain_http_destination
-    moved = pipeline.copy(context, source, destination, platform=chosen, plain_http=plain)
+    moved = transfer.copy(context, source, destination, platform=chosen, plain_http=plain)
     console.result(f"{moved.reference}  {moved.digest}  {size(moved.size_bytes)}", moved.to_json())
     return 0

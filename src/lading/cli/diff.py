@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from lading import pipeline
 from lading.cli.console import Common, Console, size
 from lading.core.errors import VerifyError
 from lading.core.platform import Platform
+from lading.pipeline import comparing
+from lading.pipeline.comparing import Compared
+from lading.pipeline.context import Context
 
 _FAILING = {"yes": ("yes",), "maybe": ("yes", "maybe")}
 _MOST = 8
@@ -42,8 +44,8 @@ def run(
         platform: One of packages of several platforms; default: this machine's.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
-    found = pipeline.diff(context, before, after, Platform.parse(platform) if platform else None)
+    context = Context(common.settings(), console.event)
+    found = comparing.diff(context, before, after, Platform.parse(platform) if platform else None)
     console.result("\n".join(_lines(found, before, after)), found.to_json())
     if fail_if == "differ":
         failed = not found.is_same
@@ -52,7 +54,7 @@ def run(
     return VerifyError.exit_status if failed else 0
 
 
-def _lines(found: pipeline.Compared, before: str, after: str) -> Iterator[str]:
+def _lines(found: Compared, before: str, after: str) -> Iterator[str]:
     yield f"{before} → {after}, {found.after.image.platform}"
     if found.is_same:
         yield f"the same package, {found.after.image.descriptor.digest}"
@@ -134,7 +136,7 @@ def _short(digest: str) -> str:
     return digest.partition(":")[2][:12]
 
 
-def _sizes(found: pipeline.Compared) -> Iterator[str]:
+def _sizes(found: Compared) -> Iterator[str]:
     """Print how many bytes a registry that has one of them saves with the other."""
     layers = found.difference.layers
     sides = (("shared", "", layers.shared), ("before", "-", layers.before), ("after", "+", layers.after))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lading import pipeline
 from lading.cli.console import Common, Console, size
+from lading.pipeline import care
+from lading.pipeline.context import Context
 
 
 def run(*, common: Common = Common()) -> int:
@@ -18,7 +19,7 @@ def run(*, common: Common = Common()) -> int:
         lading du --json | jq .store.saved_bytes
     """
     console = Console(common)
-    taken = pipeline.taken(pipeline.Context(common.settings(), console.event))
+    taken = care.taken(Context(common.settings(), console.event))
     store = taken.store
     rows = [
         [one.digest.short, size(one.bytes), size(one.own_bytes), ", ".join(one.names) or "(no name)"]

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.assets import File, Name, Named, Set
 from lading.cli.console import Console, GroupCommon
 from lading.core.errors import Issue, SpecError
 from lading.pipeline import endpoints
+from lading.pipeline.context import Context
 
 
 def create(
@@ -237,12 +237,12 @@ def confirm(what: str, *, yes: bool) -> None:
         raise SpecError(Issue("--yes", "nothing was deleted"))
 
 
-def begin(common: GroupCommon, workspace: str | None = None) -> tuple[Console, pipeline.Context]:
+def begin(common: GroupCommon, workspace: str | None = None) -> tuple[Console, Context]:
     """Return what prints, and what a command works on."""
     console, settings = Console(common), common.settings()
     if workspace:
         settings = replace(settings, workspace=workspace)
-    return console, pipeline.Context(settings, console.event)
+    return console, Context(settings, console.event)
 
 
 def _parse(option: str, text: str) -> dict[str, int]:

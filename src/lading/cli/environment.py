@@ -7,12 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli import assets as shown
 from lading.cli import verbs
 from lading.cli.assets import File, Name, Set, Tags, Version, Where
 from lading.cli.console import Console, GroupCommon
-from lading.pipeline import assets
+from lading.pipeline import assets, drafts
+from lading.pipeline.drafts import Flags
 
 _ENVIRONMENTS = verbs.Group(
     "environment",
@@ -64,7 +64,7 @@ def create(
     """
     console = Console(common)
     with shown.opened(console, where) as context:
-        flags = pipeline.Flags(
+        flags = Flags(
             name,
             version,
             description=description,
@@ -74,7 +74,7 @@ def create(
             build_context=build_context,
             dockerfile_path=dockerfile_path,
         )
-        draft = pipeline.environment_draft(file, set_, flags, console.event)
+        draft = drafts.environment(file, set_, flags, console.event)
         made = assets.create(context, draft, registry_name=where.registry_name)
     shown.tell_created(console, made, where)
     return 0

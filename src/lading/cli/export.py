@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console
 from lading.core.errors import Issue, SpecError
 from lading.core.platform import Platform
+from lading.pipeline import shelf
+from lading.pipeline.context import Context
 
 
 def run(
@@ -54,8 +55,8 @@ def run(
         if docker_archive
         else form or ("oci-archive" if destination.suffix == ".tar" else "oci")
     )
-    context = pipeline.Context(common.settings(), console.event)
+    context = Context(common.settings(), console.event)
     one = Platform.parse(platform) if platform else None
-    pipeline.export(context, package, destination, chosen, overwrite=force, platform=one)
+    shelf.export(context, package, destination, chosen, overwrite=force, platform=one)
     console.result(str(destination), {"path": str(destination.absolute()), "format": chosen})
     return 0

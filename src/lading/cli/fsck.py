@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console, size
 from lading.core.errors import IntegrityError
+from lading.pipeline import checking
+from lading.pipeline.context import Context
 
 
 def run(
@@ -37,8 +38,8 @@ def run(
             stays; packing or pulling again brings the rest back.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
-    checked = pipeline.fsck(context, folder, repair=repair)
+    context = Context(common.settings(), console.event)
+    checked = checking.fsck(context, folder, repair=repair)
     found = checked.findings
     for note in found.notes:
         console.line(f"note: {note.where}: {note.what}")

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console, size
+from lading.pipeline import care
+from lading.pipeline.care import Item
+from lading.pipeline.context import Context
 
 
 def run(
@@ -32,8 +34,8 @@ def run(
             broke off will go on with; default: 3600.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
-    freed = pipeline.collect(context, caches=cache, older_than_s=older_than_s, dry_run=dry_run)
+    context = Context(common.settings(), console.event)
+    freed = care.collect(context, caches=cache, older_than_s=older_than_s, dry_run=dry_run)
     blobs = [one for one in freed.items if one.kind == "blob"]
     lines = [_line(one) for one in freed.items if dry_run or common.verbose]
     lines += [f"left alone: {one}" for one in freed.spared]
@@ -49,7 +51,7 @@ def run(
     return 0
 
 
-def _line(item: pipeline.Item) -> str:
+def _line(item: Item) -> str:
     """Print `  1.2 MB  blob  sha256:0f3c21ab9e44  numpy 2.4.6`."""
     name = item.name if len(item.name) < 72 else f"{item.name[:-52]}…"
     return f"{size(item.bytes):>8}  {item.kind:<10}  {name}  {item.what}".rstrip()

@@ -8,9 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console
 from lading.core.errors import Issue, SpecError
+from lading.pipeline import tracked
+from lading.pipeline.context import Context
 
 
 def run(
@@ -38,8 +39,8 @@ def run(
     """
     path = (output or Path("lading.yaml")).absolute()
     console = Console(common)
-    with pipeline.Context(common.settings(), console.event) as context:
-        text = pipeline.init(context, model, path.parent)
+    with Context(common.settings(), console.event) as context:
+        text = tracked.init(context, model, path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # 'x' leaves a file alone that appeared meanwhile

@@ -9,11 +9,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console
 from lading.cli.options import What
 from lading.core.errors import Issue, ModelError, SpecError
 from lading.core.scan import Scan
+from lading.pipeline import plan, scanning, summary, tracked
+from lading.pipeline.context import Context
 
 
 def run(
@@ -53,19 +54,19 @@ def run(
     if not scan:
         if given := [name for name, value in asked.items() if value]:
             raise SpecError(*(Issue(name, "says how to scan", "add --scan") for name in given))
-        with pipeline.Context(common.settings(), console.event) as context:
-            spec = pipeline.bring(context, what.spec(model))
-            facts = pipeline.inspect(spec)
-        console.result(pipeline.describe(facts), pipeline.facts_json(facts, spec.record))
+        with Context(common.settings(), console.event) as context:
+            spec = tracked.bring(context, what.spec(model))
+            facts = plan.inspect(spec)
+        console.result(summary.of_facts(facts), plan.facts_json(facts, spec.record))
         return 0
-    with pipeline.Context(common.settings(), console.event) as context:
-        path = pipeline.place(context, model) if model else Path.cwd()
-        found = pipeline.look_for_code(
+    with Context(common.settings(), console.event) as context:
+        path = tracked.place(context, model) if model else Path.cwd()
+        found = scanning.look_for_code(
             path, policy=policy, second_opinion=second_opinion, events=console.event
         )
     console.close()
     if sarif:
-        text = json.dumps(pipeline.sarif(found), indent=2) + "\n"
+        text = json.dumps(scanning.sarif(found), indent=2) + "\n"
         if str(sarif) == "-":
             print(text, end="")
             return 0 if found.passed else ModelError.exit_status

@@ -6,8 +6,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console, size
+from lading.pipeline import foreign, remote
+from lading.pipeline.context import Context
+from lading.pipeline.foreign import Foreign
+from lading.pipeline.shelf import Package
 
 _HEADER = ["NAME", "DIGEST", "PLATFORM", "SIZE", "VERIFIED", "MODEL"]
 
@@ -32,9 +35,9 @@ def run(
         plain_http: Speak to the registry without TLS, which loopback is spoken to without anyway.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
+    context = Context(common.settings(), console.event)
     if repository is not None:
-        tagged = pipeline.tags(context, repository, plain_http=plain_http)
+        tagged = remote.tags(context, repository, plain_http=plain_http)
         rows = [
             [str(one.reference), one.descriptor.digest.short, ", ".join(one.platforms), size(one.size_bytes)]
             for one in tagged
@@ -43,19 +46,19 @@ def run(
         return 0
     found = [
         {"name": str(one.reference), **_document(one.found), "platforms": [*map(_platform, one.every)]}
-        for one in pipeline.listed(context)
+        for one in foreign.listed(context)
     ]
     console.table(_HEADER, [_row(one) for one in found], found)
     return 0
 
 
-def _document(found: pipeline.Package | pipeline.Foreign) -> dict[str, Any]:
-    model = None if isinstance(found, pipeline.Foreign) else found.bill.model.flavour
+def _document(found: Package | Foreign) -> dict[str, Any]:
+    model = None if isinstance(found, Foreign) else found.bill.model.flavour
     return {"digest": str(found.descriptor.digest), **_platform(found), "model": model}
 
 
-def _platform(found: pipeline.Package | pipeline.Foreign) -> dict[str, Any]:
-    if isinstance(found, pipeline.Foreign):
+def _platform(found: Package | Foreign) -> dict[str, Any]:
+    if isinstance(found, Foreign):
         return {"platform": found.platform, "size_bytes": found.size_bytes, "verified": None}
     return {
         "platform": str(found.image.platform),

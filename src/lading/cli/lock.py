@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console
 from lading.cli.options import What
+from lading.pipeline import locking
+from lading.pipeline.context import Context
 
 
 def run(
@@ -44,7 +45,7 @@ def run(
         output: Folder to write the lock to; default: beside the spec, or the current folder.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event, offline=offline)
-    made = pipeline.lock(context, what.spec(model), folder=output, locked=check, upgrade=upgrade)
+    context = Context(common.settings(), console.event, offline=offline)
+    made = locking.lock(context, what.spec(model), folder=output, locked=check, upgrade=upgrade)
     console.result(str(made.folder / "lading.lock"), made.to_json())
     return 0

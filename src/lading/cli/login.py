@@ -8,9 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console
 from lading.core.errors import Issue, SpecError
+from lading.pipeline import logins
+from lading.pipeline.context import Context
 
 
 def run(
@@ -39,9 +40,9 @@ def run(
         plain_http: Speak to the registry without TLS, which loopback is spoken to without anyway.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
+    context = Context(common.settings(), console.event)
     user, password = _ask(username, from_stdin=password_stdin)
-    path = pipeline.login(context, registry, user, password, plain_http=plain_http)
+    path = logins.login(context, registry, user, password, plain_http=plain_http)
     document = {"registry": registry, "username": user, "file": str(path)}
     console.result(f"logged in to {registry} as {user}, kept by {path}", document)
     return 0

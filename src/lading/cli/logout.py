@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lading import pipeline
 from lading.cli.console import Common, Console
+from lading.pipeline import logins
+from lading.pipeline.context import Context
 
 
 def run(registry: str, /, *, common: Common = Common()) -> int:
@@ -17,7 +18,7 @@ def run(registry: str, /, *, common: Common = Common()) -> int:
         registry: Host and perhaps a port, or a namespace in it, such as quay.io/team.
     """
     console = Console(common)
-    paths = pipeline.logout(pipeline.Context(common.settings(), console.event), registry)
+    paths = logins.logout(Context(common.settings(), console.event), registry)
     text = f"logged out of {registry}: forgotten by {', '.join(map(str, paths))}"
     console.result(text, {"registry": registry, "files": [str(path) for path in paths]})
     return 0

@@ -7,13 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli import assets as shown
 from lading.cli import verbs
 from lading.cli.assets import File, Name, One, Reference, Set, Tags, Version, Where
 from lading.cli.console import Console, GroupCommon
 from lading.cli.package import How, make
-from lading.pipeline import assets
+from lading.pipeline import assets, drafts
+from lading.pipeline.drafts import Flags
 
 _MODELS = verbs.Group(
     "model",
@@ -69,8 +69,8 @@ def create(
     """
     console = Console(common)
     with shown.opened(console, where) as context:
-        flags = pipeline.Flags(name, version, type_, path, stage, description, tags=shown.pairs(tags))
-        draft = pipeline.model_draft(file, set_, flags, console.event)
+        flags = Flags(name, version, type_, path, stage, description, tags=shown.pairs(tags))
+        draft = drafts.model(file, set_, flags, console.event)
         made = assets.create(context, draft, registry_name=where.registry_name)
     shown.tell_created(console, made, where)
     return 0

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.core.bases import BaseName
 from lading.core.platform import Platform
 from lading.core.spec import CondaWay, Indexes, LoaderWay, Mode, PackageSpec
+from lading.pipeline import plan
 
 AllowUnsafe = Annotated[
     tuple[str, ...], Parameter(negative="", help="Accept this global of the pickle, as module.name.")
@@ -70,7 +70,7 @@ class What:
 
     def spec(self, target: str | Path | None) -> PackageSpec:
         """Read the spec of a model, a spec file or the current folder, then apply these options."""
-        spec = pipeline.plan(target)
+        spec = plan.plan(target)
         changes: dict[str, object] = {
             "python": self.python or spec.python,
             "accelerator": self.accelerator or spec.accelerator,

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console, SandboxKind, size
 from lading.cli.options import What
+from lading.pipeline import packing
+from lading.pipeline.context import Context
 
 
 def run(
@@ -50,10 +51,10 @@ def run(
         sandbox: Where to verify: unshare, bwrap, podman or docker; default: the first that works.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event, offline=offline)
+    context = Context(common.settings(), console.event, offline=offline)
     spec = what.spec(model)
     spec = spec if slim is None else replace(spec, slim=slim)
-    packed = pipeline.pack(
+    packed = packing.pack(
         context,
         replace(spec, compile="off", compile_tolerance=None) if no_compile else spec,
         names=tag,

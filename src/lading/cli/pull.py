@@ -6,9 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console, size
 from lading.core.platform import Platform
+from lading.pipeline import transfer
+from lading.pipeline.context import Context
 
 
 def run(
@@ -40,9 +41,9 @@ def run(
         plain_http: Speak to the registry without TLS, which loopback is spoken to without anyway.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
+    context = Context(common.settings(), console.event)
     chosen = Platform.parse(platform) if platform else None
-    moved = pipeline.pull(context, image, names=tag, platform=chosen, plain_http=plain_http)
+    moved = transfer.pull(context, image, names=tag, platform=chosen, plain_http=plain_http)
     names = moved.names or (moved.reference,)
     text = "\n".join(f"{name}  {moved.digest}  {size(moved.size_bytes)}" for name in names)
     console.result(text, moved.to_json())

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console, size
+from lading.pipeline import transfer
+from lading.pipeline.context import Context
 
 
 def run(
@@ -36,7 +37,7 @@ def run(
         plain_http: Speak to the registry without TLS, which loopback is spoken to without anyway.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
-    moved = pipeline.push(context, package, destination, plain_http=plain_http)
+    context = Context(common.settings(), console.event)
+    moved = transfer.push(context, package, destination, plain_http=plain_http)
     console.result(f"{moved.reference}  {moved.digest}  {size(moved.size_bytes)}", moved.to_json())
     return 0

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console, SandboxKind, size
 from lading.core.errors import Issue, SpecError
+from lading.pipeline import rebuilding
+from lading.pipeline.context import Context
 
 
 def run(
@@ -47,9 +48,11 @@ def run(
         sandbox: Where to compile byte code and verify: unshare, bwrap, podman or docker.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event, offline=offline)
+    context = Context(common.settings(), console.event, offline=offline)
     if not check:
-        made = pipeline.rebuild(context, package, tag, find_links=find_links, verify=verify, sandbox=sandbox)
+        made = rebuilding.rebuild(
+            context, package, tag, find_links=find_links, verify=verify, sandbox=sandbox
+        )
         text = "\n".join(f"{name}  {made.digest}  {size(made.size_bytes)}" for name in made.references)
         console.result(text, made.to_json())
         return 0
@@ -57,6 +60,6 @@ def run(
         raise SpecError(
             Issue("rebuild", "got both --check and --tag", "--check keeps nothing of what is made")
         )
-    found = pipeline.check(context, package, find_links=find_links, sandbox=sandbox)
+    found = rebuilding.check(context, package, find_links=find_links, sandbox=sandbox)
     console.result(f"{package}  {found.digest}  made again: the same bytes", found.to_json())
     return 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lading import pipeline
 from lading.cli.console import Common, Console
+from lading.pipeline import shelf
+from lading.pipeline.context import Context
 
 
 def run(package: str, /, *packages: str, common: Common = Common()) -> int:
@@ -20,7 +21,7 @@ def run(package: str, /, *packages: str, common: Common = Common()) -> int:
         packages: More packages.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
-    removed = [str(name) for name in pipeline.remove(context, [package, *packages])]
+    context = Context(common.settings(), console.event)
+    removed = [str(name) for name in shelf.remove(context, [package, *packages])]
     console.result("\n".join(removed), {"removed": removed})
     return 0

@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console
 from lading.core.platform import Platform
+from lading.pipeline import containers, variables
+from lading.pipeline.containers import Started, Wanted
+from lading.pipeline.context import Context
 
 
 def run(
@@ -55,11 +57,11 @@ def run(
         detach: Leave it running; print the container's ID.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
-    wanted = pipeline.Wanted(
+    context = Context(common.settings(), console.event)
+    wanted = Wanted(
         engine=engine,
         publish=publish,
-        environment=pipeline.variables(env, env_file),
+        environment=variables.read(env, env_file),
         arguments=arguments,
         network=network,
         name=name,
@@ -67,12 +69,12 @@ def run(
         compiled=not no_compile,
     )
     if not detach:
-        return pipeline.run_package(context, package, wanted, log=sys.stderr.buffer)
-    _tell(console, pipeline.start_package(context, package, wanted))
+        return containers.run_package(context, package, wanted, log=sys.stderr.buffer)
+    _tell(console, containers.start_package(context, package, wanted))
     return 0
 
 
-def _tell(console: Console, started: pipeline.Started) -> None:
+def _tell(console: Console, started: Started) -> None:
     for address in started.addresses:
         console.stage("run", f"{started.engine}: {address}")
     console.stage("run", f"stop it with: {started.engine} stop {started.container[:12]}")

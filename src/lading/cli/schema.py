@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lading import pipeline
+from lading import spec
 
 
 def run() -> int:
@@ -14,5 +14,5 @@ def run() -> int:
 
     and as the first line of lading.yaml: `# yaml-language-server: $schema=lading.schema.json`
     """
-    print(pipeline.schema(), end="")
+    print(spec.schema(), end="")
     return 0

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from lading import pipeline
 from lading.cli.console import Common, Console, SandboxKind
 from lading.core.platform import Platform
+from lading.pipeline import scoring, variables
+from lading.pipeline.context import Context
+from lading.pipeline.scoring import Wanted as WantedScores
 
 
 @Parameter(name="*")
@@ -75,8 +77,8 @@ def run(
         platform: One of a package of several platforms; default: this machine's.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
-    wanted = pipeline.WantedScores(
+    context = Context(common.settings(), console.event)
+    wanted = WantedScores(
         data=data,
         output=output,
         mini_batch_size=how.mini_batch_size,
@@ -84,12 +86,12 @@ def run(
         error_threshold=how.error_threshold,
         retries=how.retries,
         timeout_s=how.timeout_s,
-        environment=pipeline.variables(how.env, how.env_file),
+        environment=variables.read(how.env, how.env_file),
         restart=restart,
         platform=Platform.parse(platform) if platform else None,
         sandbox=sandbox,
     )
-    tally = pipeline.score(context, package, wanted, log=sys.stderr.buffer if common.verbose else None)
+    tally = scoring.score(context, package, wanted, log=sys.stderr.buffer if common.verbose else None)
     console.result(_told(output, tally.to_json()), {"output": str(output), **tally.to_json()})
     return 0
 

@@ -8,9 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Common, Console, SandboxKind
 from lading.core.platform import Platform
+from lading.pipeline import serving
+from lading.pipeline.context import Context
 
 
 def run(
@@ -56,11 +57,11 @@ def run(
         lenient: Cast values as MLflow's own server does, whatever is lost: 1.7 for a long is 1.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
+    context = Context(common.settings(), console.event)
     serve = (
-        partial(pipeline.serve_several, context, (package, *more))
+        partial(serving.serve_several, context, (package, *more))
         if more or repository
-        else partial(pipeline.serve, context, package)
+        else partial(serving.serve, context, package)
     )
     return serve(
         host=host,

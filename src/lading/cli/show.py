@@ -6,13 +6,16 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from lading import pipeline
 from lading.cli.console import Common, Console, size
 from lading.core.bill import Bill, BilledEnvironment, BilledRequirement
 from lading.core.lock import Dropped
 from lading.core.platform import Platform
 from lading.core.signature import Field
 from lading.core.tracked import Record
+from lading.pipeline import foreign
+from lading.pipeline.context import Context
+from lading.pipeline.foreign import Foreign
+from lading.pipeline.shelf import Package
 
 _MOST_TOLD = 8
 
@@ -37,14 +40,14 @@ def run(
         platform: One of a package of several platforms; default: this machine's.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
-    found = pipeline.look(context, package, Platform.parse(platform) if platform else None)
-    lines = _foreign(found) if isinstance(found, pipeline.Foreign) else _lines(found)
+    context = Context(common.settings(), console.event)
+    found = foreign.look(context, package, Platform.parse(platform) if platform else None)
+    lines = _foreign(found) if isinstance(found, Foreign) else _lines(found)
     console.result("\n".join(lines), found.to_json())
     return 0
 
 
-def _foreign(found: pipeline.Foreign) -> Iterator[str]:
+def _foreign(found: Foreign) -> Iterator[str]:
     yield f"{found.descriptor.digest}  {size(found.size_bytes)}  {found.platform or 'no platform'}"
     yield "  an image that is no package of lading's: it has no bill"
     yield ""
@@ -55,7 +58,7 @@ def _foreign(found: pipeline.Foreign) -> Iterator[str]:
         yield f"             {size(layer.size_bytes):>7}  {layer.digest.short}"
 
 
-def _lines(found: pipeline.Package) -> Iterator[str]:
+def _lines(found: Package) -> Iterator[str]:
     bill = found.bill
     model, environment = bill.model, bill.environment
     version = f" {bill.version}" if bill.version else ""
@@ -146,7 +149,7 @@ def _sources(sources: Sequence[str]) -> str:
     return ", ".join(sources) or "where it was pushed to: LADING_MODEL_SOURCE=oci://HOST/PATH says where"
 
 
-def _served_by(found: pipeline.Package) -> Iterator[str]:
+def _served_by(found: Package) -> Iterator[str]:
     """Tell of the form that answers in the model's place, with what verification measured of both."""
     form = found.bill.model.compiled
     proof = (found.report or {}).get("proof") or {}
@@ -208,7 +211,7 @@ def _field(field: Field) -> str:
     return f"{field.name}: {kind}" if field.name else kind
 
 
-def _verified(found: pipeline.Package) -> str:
+def _verified(found: Package) -> str:
     report = found.report
     if report is None:
         return "not yet; run `lading verify`"

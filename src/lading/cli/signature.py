@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.console import Console, GroupCommon
 from lading.pipeline import signatures
+from lading.pipeline.context import Context
 
 Notation = Literal["mlflow", "oip", "json-schema", "onnx", "saved-model", "torchscript"]
 
@@ -44,7 +44,7 @@ def infer(
         params: JSON of the parameters' defaults, or a file of it.
     """
     console = Console(common)
-    with pipeline.Context(common.settings(), console.event) as context:
+    with Context(common.settings(), console.event) as context:
         found = signatures.infer(context, source, outputs, params)
     _tell(console, found)
     return 0
@@ -68,7 +68,7 @@ def show(
         target: A model's file or folder, a lading.yaml, or a package's name.
     """
     console = Console(common)
-    with pipeline.Context(common.settings(), console.event) as context:
+    with Context(common.settings(), console.event) as context:
         found = signatures.show(context, target)
     _tell(console, found)
     return 0
@@ -98,7 +98,7 @@ def convert(
         of: The document's own notation, where it is to be another than it looks like.
     """
     console = Console(common)
-    with pipeline.Context(common.settings(), console.event) as context:
+    with Context(common.settings(), console.event) as context:
         written = signatures.convert(context, source, to, of)
     for loss in written.losses:
         console.line(f"  lost      {loss}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lading import pipeline
 from lading.cli.console import Common, Console
+from lading.pipeline import shelf
+from lading.pipeline.context import Context
 
 
 def run(package: str, name: str, /, *names: str, common: Common = Common()) -> int:
@@ -21,7 +22,7 @@ def run(package: str, name: str, /, *names: str, common: Common = Common()) -> i
         names: More names.
     """
     console = Console(common)
-    descriptor = pipeline.tag(pipeline.Context(common.settings(), console.event), package, [name, *names])
+    descriptor = shelf.tag(Context(common.settings(), console.event), package, [name, *names])
     given = [name, *names]
     text = "\n".join(f"{one}  {descriptor.digest}" for one in given)
     console.result(text, {"digest": str(descriptor.digest), "names": given})

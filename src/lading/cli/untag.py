@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lading import pipeline
 from lading.cli.console import Common, Console
+from lading.pipeline import shelf
+from lading.pipeline.context import Context
 
 
 def run(name: str, /, *names: str, common: Common = Common()) -> int:
@@ -18,6 +19,6 @@ def run(name: str, /, *names: str, common: Common = Common()) -> int:
         names: More names.
     """
     console = Console(common)
-    pipeline.untag(pipeline.Context(common.settings(), console.event), [name, *names])
+    shelf.untag(Context(common.settings(), console.event), [name, *names])
     console.result("\n".join([name, *names]), {"untagged": [name, *names]})
     return 0

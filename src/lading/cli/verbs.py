@@ -9,7 +9,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lading import pipeline
 from lading.cli.assets import (
     Name,
     One,
@@ -26,7 +25,8 @@ from lading.cli.assets import (
 from lading.cli.console import Console, GroupCommon, size
 from lading.core.assets import Asset, AssetKind
 from lading.core.errors import Issue, SpecError
-from lading.pipeline import assets, packages
+from lading.pipeline import assets, drafts, packages
+from lading.workspace import Which
 
 Verb = Callable[..., int]
 """A command: cyclopts reads its signature and its docstring."""
@@ -71,7 +71,7 @@ class Listed:
     include_archived: Annotated[bool, Parameter(negative="", help="List what is archived too.")] = False
 
     @property
-    def which(self) -> pipeline.Which:
+    def which(self) -> Which:
         """Return it in a workspace's words."""
         return "archived" if self.archived_only else "all" if self.include_archived else "active"
 
@@ -243,7 +243,7 @@ def update(group: Group) -> Verb:
         reference = one.reference(group.kind, asset, where)
         with opened(console, where) as context:
             workspace = assets.place_of(context, reference, writing=True)
-            edited = workspace.edit(pipeline.edition(workspace.get(reference), set_, remove))
+            edited = workspace.edit(drafts.edition(workspace.get(reference), set_, remove))
         told = f"{edited.name}:{edited.version}  edited"
         console.result(told, document(edited, registry=where.registry_name))
         return 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from lading import pipeline
 from lading.cli.console import Common, Console, SandboxKind, size
 from lading.core.platform import Platform
+from lading.pipeline import running
+from lading.pipeline.context import Context
 
 
 def run(
@@ -31,9 +32,9 @@ def run(
         platform: One of a package of several platforms; default: this machine's.
     """
     console = Console(common)
-    context = pipeline.Context(common.settings(), console.event)
+    context = Context(common.settings(), console.event)
     chosen = Platform.parse(platform) if platform else None
-    report = pipeline.verify_package(context, package, sandbox, chosen)
+    report = running.verify_package(context, package, sandbox, chosen)
     lines = [f"{'ok' if one.passed else 'no'}  {one.name}: {one.detail}" for one in report.checks]
     if report.dropped:
         saved = f"{len(report.dropped)} libraries, {size(report.saved_bytes)}"

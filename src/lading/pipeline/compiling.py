@@ -24,7 +24,7 @@ from lading.layers import Recipe, forms, recipes
 from lading.layers.cache import key
 from lading.layers.environment import ENV, SERVER
 from lading.layers.tar import LayerWriter
-from lading.pipeline import run, summary
+from lading.pipeline import running, summary
 from lading.pipeline.context import Context
 from lading.pipeline.locking import fetch_for
 
@@ -176,8 +176,8 @@ class Compiler:
             "always": self.always,
             "examples": list(rows_of(self.examples, self.facts.signature)),
         }
-        _, env = run.command(original)
-        with run.temporary_folder() as tmp:
+        _, env = running.command(original)
+        with running.temporary_folder() as tmp:
             (folder := tmp / "form").mkdir()
             return forms.make(
                 opened,
@@ -199,7 +199,7 @@ class Compiler:
     ) -> None:
         """Write the form with byte code for the interpreter that will read it."""
         opened = self.context.sandbox(tuple(layers), self.sandbox, platform=lock.platform, events=ignore)
-        with run.temporary_folder() as tmp:
+        with running.temporary_folder() as tmp:
             (folder := tmp / "bytecode").mkdir()
             prefix = ENV if self.what.compile in ANSWERING else SERVER
             compiled = forms.byte_code(opened, form, python=f"/{prefix}/bin/python", tmp=folder)

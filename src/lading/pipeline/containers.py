@@ -18,8 +18,8 @@ from lading.pipeline import delivery, shelf, transfer
 from lading.pipeline.context import Context
 from lading.pipeline.mend import dropping_damaged
 from lading.pipeline.publish import Published, free_port, refuse_taken, url
-from lading.pipeline.run import on_port, temporary_folder
-from lading.pipeline.serve import refuse_untold, serve_package
+from lading.pipeline.running import on_port, temporary_folder
+from lading.pipeline.serving import refuse_untold, serve_package
 from lading.sandbox import Engine, Order
 from lading.sandbox import engine as find_engine
 from lading.store import documents

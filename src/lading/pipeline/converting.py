@@ -22,12 +22,12 @@ from lading.image.bill import ENVIRONMENT_PATH, MODEL_PATH
 from lading.layers import bytecode
 from lading.layers.environment import SERVER
 from lading.layers.forms import SCRIPT
-from lading.pipeline import bases, plan, pmml_answers, run, summary, tracked
+from lading.pipeline import bases, plan, pmml_answers, running, summary, tracked
 from lading.pipeline.compiling import rows_of
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.leaves import leaves
 from lading.pipeline.locking import lock_facts
-from lading.pipeline.pack import Builder
+from lading.pipeline.packing import Builder
 from lading.pipeline.sealing import Built, seal_images
 
 Way = Literal["skops", "onnx", "pmml", "pt2", "safetensors"]
@@ -118,7 +118,7 @@ def convert(
         ([], False) if not way.answers else _rows(what.examples or facts.examples, facts.signature)
     )
     original = _Original(context, sandbox, what, facts, rows, *_built(context, what, facts, sandbox))
-    with run.temporary_folder() as tmp:
+    with running.temporary_folder() as tmp:
         (folder := tmp / "converted").mkdir(mode=0o777)
         made, told = original.convert(to, folder)
         largest = 0.0
@@ -206,7 +206,7 @@ class _Original:
         minor = self.lock.server_interpreter.minor
         package = f"/{SERVER}/lib/python{minor}/site-packages/lading_runtime"
         argv = [f"{ENVIRONMENT_PATH}/bin/python", "-I", "-B", "-c", SCRIPT, package, "convert"]
-        _, env = run.command(image)
+        _, env = running.command(image)
         bytecode.run(opened, argv, folder, _LIMIT_S, {**env, "MPLCONFIGDIR": "/tmp"})  # noqa: S108 - the sandbox's
         with bytecode.left_in(folder / "outcome.json", _OUTCOME_BYTES_MAX) as stream:
             outcome = canonical.decode(stream.read(), "outcome")
@@ -253,7 +253,7 @@ class _Original:
 
     def _answers(self, built: Built, signature: Signature | None, rows: list[list[Any]]) -> list[Any]:
         example = Example(_request(rows, signature))
-        return run.answers(self.context, built.image, built.bill, [example], self.sandbox)
+        return running.answers(self.context, built.image, built.bill, [example], self.sandbox)
 
 
 def _picked(rows: list[list[Any]], columns: Sequence[str], signature: Signature | None) -> list[list[Any]]:

@@ -18,7 +18,7 @@ from lading.core.server import NATIVE
 from lading.core.spec import Example, PackageSpec
 from lading.pipeline import locking
 from lading.pipeline.context import Context
-from lading.pipeline.run import ROUNDING, answers
+from lading.pipeline.running import ROUNDING, answers
 from lading.pipeline.sealing import Built, Packed
 
 _MOST_TRIALS = 4

@@ -21,7 +21,7 @@ from lading.core.ports import Event, Running
 from lading.core.server import NATIVE
 from lading.pipeline import delivery, shelf
 from lading.pipeline.context import Context
-from lading.pipeline.run import command, user
+from lading.pipeline.running import command, user
 from lading.verify.client import Client, NoAnswerError
 
 ROUTER = "lading_runtime.router"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lading.core.errors import Issue, SpecError
-from lading.pipeline.run import temporary_folder
+from lading.pipeline.running import temporary_folder
 
 FILES = {
     "LADING_TOKEN_FILE": "/run/lading/token",

@@ -21,8 +21,8 @@ from lading.core.spec import Example
 from lading.pipeline import assets, shelf, transfer
 from lading.pipeline.assets import Found
 from lading.pipeline.context import Context, in_full, keeping
-from lading.pipeline.pack import pack
 from lading.pipeline.packaging import Composed, compose, repository
+from lading.pipeline.packing import pack
 from lading.pipeline.sealing import Packed
 from lading.pipeline.supplied import IMAGES
 from lading.spec.azureml import package as azure

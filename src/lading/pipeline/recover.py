@@ -25,7 +25,7 @@ from lading.layers import arriving
 from lading.layers.recipes import ASSETS
 from lading.layers.tar import check_path
 from lading.lock import sealed
-from lading.pipeline import bases, delivery, run, shelf
+from lading.pipeline import bases, delivery, running, shelf
 from lading.pipeline.context import Context
 from lading.sandbox.unpack import unpack
 from lading.store import documents
@@ -77,7 +77,7 @@ def recover(context: Context, package: shelf.Package, folder: Path) -> Recovered
         environment_variables=bill.environment.variables,
         accelerator=bill.environment.accelerator,
         assets=tuple(_assets(folders)),
-        examples=run.recorded_examples(context, package),
+        examples=running.recorded_examples(context, package),
         platforms=(bill.platform,),
         slim=bill.environment.slim is not None,
         compile="off",  # a bill does not tell of a form that was not taken

@@ -20,7 +20,7 @@ from lading.core.report import Report
 from lading.core.spec import Example
 from lading.pipeline import delivery, summary
 from lading.pipeline.context import Context
-from lading.pipeline.run import Original, attach, attach_original, can_verify, verify_image
+from lading.pipeline.running import Original, attach, attach_original, can_verify, verify_image
 from lading.store import documents
 
 

@@ -17,7 +17,7 @@ from lading.deploy import Address, Started, Target
 from lading.pipeline import delivery, packages, shelf
 from lading.pipeline.context import Context
 from lading.pipeline.publish import free_port
-from lading.pipeline.run import on_port, on_socket, user
+from lading.pipeline.running import on_port, on_socket, user
 
 _SOCKET = "s"
 _HOST = "127.0.0.1"

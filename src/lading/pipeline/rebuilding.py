@@ -25,7 +25,7 @@ from lading.pipeline import bases, shelf, system
 from lading.pipeline.alike import Side, differences
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.locking import fetch_for
-from lading.pipeline.pack import Builder
+from lading.pipeline.packing import Builder
 from lading.pipeline.recover import Recovered, recover
 from lading.pipeline.sealing import Built, Packed, finish, seal_images
 from lading.store import documents

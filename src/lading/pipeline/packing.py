@@ -32,7 +32,7 @@ from lading.pipeline.compiling import ANSWERING, Compiler
 from lading.pipeline.context import Context, keeping
 from lading.pipeline.dropping import Dropping
 from lading.pipeline.locking import fetch_for, lock_facts
-from lading.pipeline.run import temporary_folder
+from lading.pipeline.running import temporary_folder
 from lading.pipeline.sealing import Built, Packed, finish
 
 SKELETON = "environments"

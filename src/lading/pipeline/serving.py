@@ -20,7 +20,7 @@ from lading.pipeline import delivery, handed, packages, shelf
 from lading.pipeline import fleet as fleet_room
 from lading.pipeline.context import Context
 from lading.pipeline.publish import near, refuse_taken
-from lading.pipeline.run import on_port, temporary_folder, user
+from lading.pipeline.running import on_port, temporary_folder, user
 
 _STOP_S = 30.0
 _LOAD_S = 600.0

@@ -10,10 +10,10 @@ from lading.core import canonical
 from lading.core.platform import Platform
 from lading.core.spec import Example
 from lading.image.diff import Answers, Difference
-from lading.pipeline import run, shelf
+from lading.pipeline import running, shelf
 from lading.pipeline.context import Context
 from lading.pipeline.glance import glance
-from lading.pipeline.run import temporary_folder
+from lading.pipeline.running import temporary_folder
 from lading.verify.compare import differences, predictions, rows
 
 
@@ -72,12 +72,12 @@ def _answers(before: tuple[Context, shelf.Package], after: tuple[Context, shelf.
         return Answers(sum(one.rows for one in old.values()), 0)
     asked = {
         canonical.encode(one.inputs, allow_nan=True): one
-        for one in run.recorded_examples(*before)
+        for one in running.recorded_examples(*before)
         if _answered(one)
     }
     total = differing = 0
     first = ""
-    for one in run.recorded_examples(*after):
+    for one in running.recorded_examples(*after):
         recorded = asked.get(canonical.encode(one.inputs, allow_nan=True))
         if recorded is None or not _answered(one):
             continue

@@ -19,7 +19,7 @@ from lading.core.ports import Running
 from lading.core.server import NATIVE
 from lading.pipeline import delivery, shelf
 from lading.pipeline.context import Context, keeping
-from lading.pipeline.run import on_socket, temporary_folder, user
+from lading.pipeline.running import on_socket, temporary_folder, user
 from lading.servers.azureml_batch import NAME as BATCH
 from lading.servers.azureml_batch import OUTPUT
 from lading.verify.client import Answer, Client, NoAnswerError
