@@ -7,7 +7,7 @@ import re
 import site
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -101,24 +101,47 @@ def closure(names: Iterable[str]) -> frozenset[str]:
 
 
 def needed(
-    traced: frozenset[str], libraries: frozenset[str], works_without: Callable[[frozenset[str]], bool]
+    traced: frozenset[str],
+    libraries: frozenset[str],
+    fails_without: Callable[[frozenset[str]], str | None],
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Return what the model needs of what it imported, and what it does without.
 
-    What its libraries require is kept. Of the rest as much is left out as `works_without` allows: all of it,
-    or one after the other.
+    What its libraries require is kept. Of the rest as much is left out as `fails_without` allows, which
+    returns what went wrong, or None: what that names is put back with its own requirements; else what is
+    needed is found by halves. After a dozen rounds nothing is left out.
     """
-    kept = closure(libraries)
-    rest = traced - kept
-    if not rest or works_without(rest):
-        return traced - rest, rest
-    dropped: frozenset[str] = frozenset()
-    for one in sorted(rest)[:_MOST_TRIALS]:
-        if works_without(dropped | {one}):
-            dropped |= {one}
-    # what is needed brings its own requirements
-    dropped -= closure(rest - dropped)
+    dropped = traced - closure(libraries)
+    for _ in range(_MOST_TRIALS):
+        if not dropped or (error := fails_without(dropped)) is None:
+            break
+        named = _named(error, dropped)
+        # a frame is asked for its columns by models that name no library
+        likely = frozenset({"pandas"}) & dropped
+        if not named and likely and fails_without(dropped - closure(likely)) is None:
+            named = likely
+        dropped -= closure(named or _by_halves(sorted(dropped), fails_without))
+    else:
+        dropped = frozenset()
     return traced - dropped, dropped
+
+
+def _by_halves(names: Sequence[str], fails_without: Callable[[frozenset[str]], str | None]) -> frozenset[str]:
+    """Return one of the names that nothing works without, where it does not without all of them."""
+    works, fails = 0, len(names)  # without that many of them
+    while fails - works > 1:
+        middle = (works + fails) // 2
+        if fails_without(frozenset(names[:middle])) is None:
+            works = middle
+        else:
+            fails = middle
+    return frozenset(names[works:fails])
+
+
+def _named(error: str, names: frozenset[str]) -> frozenset[str]:
+    """Return the distributions that a message names, by their own names or by their modules'."""
+    words = set(re.findall(r"\w[\w-]*", error))
+    return frozenset(one for one in names if words & {one, *modules_of({one})})
 
 
 def lines(names: Iterable[str]) -> tuple[list[str], list[str]]:
