@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pickle
+import re
 import sys
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 import xgboost
 import yaml
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 import lading as library
 from lading import saving
-from lading.core.errors import ModelError, SpecError
+from lading.core.errors import LadingError, ModelError, SpecError
 from lading.model import inspect, untrusted
 from lading.saving import documents, estimators, requirements, sample
 
@@ -235,6 +237,32 @@ def test_what_predictions_do_without_is_left_out_and_what_they_need_is_found_in_
     assert dropped == {"rich", "pytest", "attrs", "pygments"}
     assert len(trials) <= 7
     assert requirements.needed(traced, frozenset({"numpy"}), lambda _: None)[0] == {"numpy"}
+
+
+def test_what_a_model_cannot_answer_is_told_in_words(tmp_path, estimator, iris_frame):
+    rows, _ = iris_frame
+    scaler = StandardScaler().fit(rows)
+    for model, inputs, says in (
+        (LogisticRegression(), rows, "does not answer the inputs: NotFittedError"),
+        (LogisticRegression, rows, "got the class LogisticRegression, expected a model of it"),
+        (estimator, rows.head(0), "inputs: has no rows"),
+        (estimator, [], "inputs: has no rows"),
+        (estimator, rows.set_axis(list("aabc"), axis=1), "has the column 'a' more than once"),
+        (scaler, rows, "has no 'predict'\n  fix: name what it is asked by: method='transform'"),
+    ):
+        with pytest.raises(LadingError, match=re.escape(says)):
+            library.save(model, tmp_path / "model", inputs)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_of_other_libraries_are_what_servers_give_a_model(iris_frame):
+    import pyarrow as pa
+
+    rows, _ = iris_frame
+    assert sample.first_rows(pa.Table.from_pandas(rows)).equals(rows.head())
+    assert sample.first_rows(pa.array(["a", "b"])).tolist() == ["a", "b"]
+    # a column that stands alone is texts, or labels
+    assert sample.of(rows.iloc[:, 0]).serving == {"inputs": rows.iloc[:5, 0].tolist()}
 
 
 def test_importing_lading_imports_nothing_else():

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lading import __version__, model, saving
+from lading import __version__, saving
 from lading.core.datatypes import OIP
-from lading.core.errors import Issue, ModelError, SpecError
+from lading.core.errors import Issue, LadingError, ModelError, SpecError
 from lading.core.model import ModelFacts
 from lading.core.signature import Signature
+from lading.model import inspect, untrusted
 from lading.pipeline.leaves import leaves
 from lading.saving import documents, requirements, sample
 from lading.signature import memory
@@ -54,7 +55,7 @@ class Saved:
 
 
 def save(
-    trained: Any,
+    model: Any,
     path: str | os.PathLike[str],
     inputs: Any = None,
     *,
@@ -79,16 +80,15 @@ def save(
     target = Path(path)
     sources = tuple(Path(one) for one in code)
     _check(target, sources, requires)
-    kind = flavour or saving.of(trained, method)
+    kind = flavour or saving.of(model, method)
     if inputs is not None and kind is not saving.OBJECT:
         inputs = sample.table(inputs)
-    few = None if inputs is None else sample.of(inputs)
-    answer = _answer(trained, kind, method, few, outputs)
+    few = None if inputs is None else sample.of(kind.prepare(inputs))
+    answer = _answer(model, kind, method, few, outputs)
     declared = _signature(signature, few, answer)
     with _folder(target) as folder:
-        written = kind.write(
-            saving.Saving(trained, folder, few.value if few else None, method, model.untrusted)
-        )
+        with _said_by(kind.name, "cannot be saved", None):
+            written = kind.write(saving.Saving(model, folder, few.value if few else None, method, untrusted))
         documents.write(
             folder,
             kind,
@@ -102,7 +102,7 @@ def save(
         )
         # what it needs is found by trial
         documents.list_requirements(folder, (), ())
-        facts = model.inspect(folder)
+        facts = inspect(folder)
         given = outputs is not None
         lines, dropped, notes = _needed(facts, few, answer, written.libraries, requires, given=given)
         documents.list_requirements(folder, (requirements.MLFLOW, *lines), notes)
@@ -127,11 +127,26 @@ def _answer(trained: Any, kind: saving.Flavour, method: str, few: sample.Sample 
     """Return what the model answers to the sample, or the first rows of what its author says."""
     if few is None or outputs is not None:
         return None if few is None else sample.first_rows(outputs)
-    if method != "predict":
-        if not callable(getattr(trained, method, None)):
-            raise SpecError(Issue("method", f"the model has no {method!r}", "name one that it has"))
-        return getattr(trained, method)(few.value)
-    return kind.predict(trained, few.value)
+    if method != "predict" and not callable(getattr(trained, method, None)):
+        raise SpecError(Issue("method", f"the model has no {method!r}", "name one that it has"))
+    kinds = f"{type(few.value).__module__.partition('.')[0]}'s {type(few.value).__name__}"
+    fix = f"ask it by the first rows of inputs, as {kinds}: it has to answer them, or leave inputs out"
+    with _said_by("model", "does not answer the inputs", fix):
+        return (
+            kind.predict(trained, few.value) if method == "predict" else getattr(trained, method)(few.value)
+        )
+
+
+@contextmanager
+def _said_by(where: str, what: str, fix: str | None) -> Iterator[None]:
+    """Tell what a model, or its library, says of itself as our own error; its traceback stays the cause."""
+    try:
+        yield
+    except LadingError:
+        raise
+    except Exception as error:
+        said = (str(error).strip().splitlines() or ["no word"])[0][:500]
+        raise ModelError(Issue(where, f"{what}: {type(error).__name__}: {said}", fix)) from error
 
 
 def _signature(
@@ -196,11 +211,12 @@ def _needed(
         {name: file for name, file in found["modules"].items() if name in libraries}
     )
 
-    def works_without(names: frozenset[str]) -> bool:
+    def fails_without(names: frozenset[str]) -> str | None:
         tried = _try(facts, few, requirements.modules_of(names))
-        return not tried["error"] and (not few or tried["value"] == found["value"])
+        # as text, in which NaN is NaN
+        return tried["error"] or ("" if few and repr(tried["value"]) != repr(found["value"]) else None)
 
-    kept, dropped = requirements.needed(traced, libs, works_without)
+    kept, dropped = requirements.needed(traced, libs, fails_without)
     lines, notes = requirements.lines(kept)
     return lines, dropped, notes
 

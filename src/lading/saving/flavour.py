@@ -55,3 +55,5 @@ class Flavour:
     write: Callable[[Saving], Written]
     predict: Callable[[Any, Any], Any] = lambda model, inputs: model.predict(inputs)
     code: tuple[Path, ...] = ()
+    prepare: Callable[[Any], Any] = lambda inputs: inputs
+    """Makes of inputs what a server will give the model."""

@@ -14,6 +14,7 @@ from typing import Any
 from lading.core.errors import Issue, ModelError, SpecError
 from lading.saving import estimators
 from lading.saving.flavour import Flavour, Saving, Written
+from lading.saving.sample import is_a
 
 
 def of(model: Any, method: str = "predict") -> Flavour:
@@ -21,12 +22,17 @@ def of(model: Any, method: str = "predict") -> Flavour:
 
     A format of a library answers one question: another method of an estimator goes as scikit-learn's do.
     """
+    if isinstance(model, type):
+        what = f"got the class {model.__qualname__}, expected a model of it"
+        raise ModelError(Issue("model", what, f"make one first: {model.__name__}(…)"))
     for cls in type(model).__mro__:
         flavour = FLAVOURS.get(cls.__module__.partition(".")[0])
-        if flavour is not None and method == "predict":
-            return flavour
+        if flavour is not None and method == "predict" and (has := _instead(model, flavour)) is not None:
+            what = f"the {type(model).__name__} has no 'predict'"
+            fix = f"name what it is asked by: method={has[0]!r}" if has else "give it a flavour of your own"
+            raise SpecError(Issue("method", what, fix))
         if flavour is not None:
-            return _of_method(model, method, flavour)
+            return flavour if method == "predict" else _of_method(model, method, flavour)
     if callable(getattr(model, "predict", None)) or callable(model):
         return OBJECT
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
@@ -35,6 +41,15 @@ def of(model: Any, method: str = "predict") -> Flavour:
     raise ModelError(
         Issue("model", what, "give it a flavour of your own: save(…, flavour=lading.Flavour(…))")
     )
+
+
+def _instead(model: Any, flavour: Flavour) -> list[str] | None:
+    """Name the methods of an estimator that has no `predict`; None where it has, or is of another kind."""
+    if flavour.name != "sklearn" or callable(getattr(model, "predict", None)):
+        return None
+    return [
+        one for one in ("transform", "predict_proba", "kneighbors") if callable(getattr(model, one, None))
+    ]
 
 
 def _of_method(model: Any, method: str, flavour: Flavour) -> Flavour:
@@ -225,9 +240,17 @@ def _spacy(saving: Saving) -> Written:
     return Written("model.spacy", settings, "mlflow.spacy", ("spacy",))
 
 
+def _texts(inputs: Any) -> Any:
+    """Return a frame with one column of texts, which is what MLflow gives spaCy, of any list of them."""
+    import pandas as pd
+
+    if is_a(inputs, "pandas", "Series"):
+        return inputs.to_frame(inputs.name or "text")
+    return inputs if hasattr(inputs, "iloc") else pd.DataFrame(inputs, columns=["text"])
+
+
 def _predict_spacy(model: Any, inputs: Any) -> Any:
-    texts = inputs.iloc[:, 0] if hasattr(inputs, "iloc") else [row[0] for row in inputs]
-    return [{"predictions": model(str(text)).cats} for text in texts]
+    return [{"predictions": model(str(text)).cats} for text in inputs.iloc[:, 0]]
 
 
 def _object(saving: Saving) -> Written:
@@ -256,7 +279,7 @@ FLAVOURS = {
     "onnx": Flavour("onnx", _onnx, _predict_onnx),
     "prophet": Flavour("prophet", _prophet),
     "sklearn": Flavour("sklearn", estimators.write),
-    "spacy": Flavour("spacy", _spacy, _predict_spacy),
+    "spacy": Flavour("spacy", _spacy, _predict_spacy, prepare=_texts),
     "statsmodels": Flavour("statsmodels", _statsmodels),
     "torch": Flavour("pytorch", _torch, _predict_torch),
     "xgboost": Flavour("xgboost", _xgboost, _predict_xgboost),

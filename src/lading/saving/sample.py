@@ -31,42 +31,83 @@ class Sample:
 
 
 def first_rows(value: Any, rows: int = ROWS) -> Any:
-    """Return the first rows of an array, a frame, a list, or arrays by name; a tensor becomes an array."""
+    """Return the first rows of an array, a frame, a list, or arrays by name.
+
+    Tensors and columns that stand alone become arrays, tables of other libraries a frame: what servers give.
+    """
     if isinstance(value, Mapping):
         return {str(name): first_rows(one, rows) for name, one in value.items()}
-    if is_a(value, "torch", "Tensor"):
-        value = value.detach().cpu().numpy()
-    if is_a(value, "pandas", "Series"):
-        value = value.to_frame()
+    if (found := _of_other_library(value, rows)) is not None:
+        return found
     if hasattr(value, "iloc"):
-        return value.iloc[:rows]
-    if hasattr(value, "tocsr"):
-        return value.tocsr()[:rows].toarray()
+        few = value.iloc[:rows]
+        return few if hasattr(few, "columns") else few.to_numpy()
     if hasattr(value, "shape"):
-        return value[:rows] if value.shape else value
+        import numpy as np
+
+        if hasattr(value, "tocsr"):
+            return value.tocsr()[:rows].toarray()
+        return np.asarray(value[:rows]) if len(value.shape) else value
     return list(value[:rows]) if isinstance(value, (list, tuple)) else value
+
+
+def _of_other_library(value: Any, rows: int) -> Any:
+    """Return the first rows of tensors, of polars' and of pyarrow's; None for what is none of them."""
+    if is_a(value, "torch", "Tensor"):
+        few = (value[:rows] if value.ndim else value).detach().cpu()
+        return (few.float() if str(few.dtype) == "torch.bfloat16" else few).numpy()
+    if is_a(value, "polars", "DataFrame"):
+        import pandas as pd  # as servers give them
+
+        few = value.head(rows)
+        return pd.DataFrame({name: few[name].to_numpy() for name in few.columns})
+    if is_a(value, "polars", "Series"):
+        return value.head(rows).to_numpy()
+    if is_a(value, "pyarrow", "Table") or is_a(value, "pyarrow", "RecordBatch"):
+        return value.slice(0, rows).to_pandas()
+    if is_a(value, "pyarrow", "Array") or is_a(value, "pyarrow", "ChunkedArray"):
+        return value.slice(0, rows).to_pandas().to_numpy()
+    return None
 
 
 def of(inputs: Any) -> Sample:
     """Take the first rows of inputs; raise SpecError for what no server takes."""
     value = first_rows(inputs)
-    if is_a(value, "polars", "DataFrame"):
-        what = "got a DataFrame of polars, which no server gives a model"
-        raise SpecError(Issue("inputs", what, "give one of pandas, or an array: inputs.to_pandas()"))
+    if any(not _count(one) for one in (value.values() if isinstance(value, Mapping) else [value])):
+        raise SpecError(Issue("inputs", "has no rows", "give some that the model answers, or leave it out"))
     if hasattr(value, "iloc"):
+        _check_columns(list(value.columns))
         split = json.loads(value.to_json(orient="split", date_format="iso", double_precision=15))
         split.pop("index")
         info = {"type": "dataframe", "pandas_orient": "split"}
         return Sample(value, info, split, {"dataframe_split": split})
-    plain = to_json(value)
+    kind = f"{type(inputs).__module__}.{type(inputs).__qualname__}"
     arrays = list(value.values()) if isinstance(value, Mapping) else [value]
     if arrays and all(hasattr(one, "shape") for one in arrays):
+        plain = to_json(value)
         return Sample(value, {"type": "ndarray"}, plain, {"inputs": plain})
     if isinstance(value, (list, dict)):
+        plain = to_json(value)
         return Sample(value, {"type": "json_object"}, plain, {"inputs": plain})
-    kind = f"{type(inputs).__module__}.{type(inputs).__qualname__}"
     expected = "expected a DataFrame, an array, a list of rows, or arrays by name"
     raise SpecError(Issue("inputs", f"got a {kind}, {expected}", "give some of the inputs it was trained on"))
+
+
+def _count(value: Any) -> int:
+    """Return how many rows there are; 1 where the value is none of rows."""
+    if shape := getattr(value, "shape", None):
+        return int(shape[0])
+    return len(value) if isinstance(value, (list, dict)) else 1
+
+
+def _check_columns(names: list[Any]) -> None:
+    twice = sorted({str(one) for one in names if names.count(one) > 1})
+    if twice:
+        what = f"has the column {twice[0]!r} more than once"
+        raise SpecError(Issue("inputs", what, "give each a name of its own, or an array: inputs.to_numpy()"))
+    if names and isinstance(names[0], tuple):
+        fix = "give each column one name, or an array: inputs.to_numpy()"
+        raise SpecError(Issue("inputs", "has columns of several levels, which no server gives a model", fix))
 
 
 def table(value: Any) -> Any:
