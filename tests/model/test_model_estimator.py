@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import pickle
 
@@ -169,6 +170,41 @@ def test_a_transformer_is_asked_to_transform(facts_of, iris):
     facts = facts_of(preprocessing.StandardScaler().fit(iris[0]))
     assert facts.loader_options["method"] == "transform"
     assert facts.signature == Signature(NUMBERS, ())
+
+
+def test_what_only_transforms_texts_is_asked_to_transform(facts_of):
+    words = feature_extraction.text.TfidfVectorizer().fit(["a film", "a book"])
+    assert facts_of(words).loader_options["method"] == "transform"
+
+
+OWN = """\
+from sklearn.base import BaseEstimator, TransformerMixin
+class Encoder(TransformerMixin, BaseEstimator):
+    def fit(self, X, y=None):
+        self.feature_names_in_, self.n_features_in_ = list(X.columns), X.shape[1]
+        return self
+    def transform(self, X):
+        return X[["size"]].assign(text=X["name"].str.len()).to_numpy()
+class Wide(BaseEstimator):
+    def fit(self, X, y=None):
+        self.estimator_ = self.inner.fit([[one, one * one] for (one,) in X], y)
+        self.classes_ = self.estimator_.classes_
+        return self
+"""
+
+
+def test_what_an_own_class_takes_is_not_guessed_by_what_stands_behind_it(facts_of, tmp_path, monkeypatch):
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    own = importlib.import_module("own")
+    rows = pd.DataFrame({"size": [1, 2], "name": ["a", "bcd"]})
+    model = pipeline.make_pipeline(own.Encoder(), linear_model.LogisticRegression()).fit(rows, [0, 1])
+    facts = facts_of(model, code=tmp_path / "own.py")
+    assert facts.signature.inputs == tuple(Field("any", name, required=False) for name in rows)
+    assert "pandas" in {requirement.text.partition("==")[0] for requirement in facts.requirements}
+    wide = own.Wide()
+    wide.inner = linear_model.LogisticRegression()
+    assert facts_of(wide.fit([[1.0], [2.0]], [0, 1]), code=tmp_path / "own.py").signature is None
 
 
 def test_an_estimator_that_tells_nothing_has_no_signature(facts_of):

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lading.core.signature import Field, Signature
-from lading.model.allowlist import ESTIMATOR_KINDS
+from lading.model.allowlist import ESTIMATOR_KINDS, OWN_CLASS
 from lading.model.symbols import Array, Dtype, Instance, Symbol, is_a
 
-_PIPELINE = ("sklearn.pipeline", "Pipeline")
+_PIPELINES = {("sklearn.pipeline", "Pipeline"), ("imblearn.pipeline", "Pipeline")}
+_SAMPLERS = ("imblearn.base", "imblearn.combine", "imblearn.over_sampling", "imblearn.under_sampling")
+"""What a pipeline of imbalanced-learn passes by when it predicts."""
 _COLUMN_TRANSFORMER = ("sklearn.compose._column_transformer", "ColumnTransformer")
 _SELECTOR = ("sklearn.compose._column_transformer", "make_column_selector")
 _INNER = (
@@ -62,16 +64,18 @@ def describe(top: Symbol) -> Estimator | None:
     cls = top.factory
     if cls.module == "collections" or (cls.module, cls.name) == ("sklearn.utils._bunch", "Bunch"):
         return None
-    method = "transform" if _final(top).factory.kind == "transformer" else "predict"
+    final = _final(top)
+    transforms = final.factory.kind == "transformer" or _takes_texts(final)
+    method = "transform" if transforms else "predict"
     inputs = _inputs(top)
-    outputs = _outputs(_final(top)) if method == "predict" else ()
+    outputs = _outputs(final) if method == "predict" and _is_known(final) else ()
     return Estimator(
         cls.module,
         cls.name,
         method,
         next(_versions(top), None),
         Signature(inputs, outputs) if inputs else None,
-        any(_selects_by_name(one) for one in _instances(top)),
+        any(map(_selects_by_name, _instances(top))) or not all(map(_is_known, _chain(top))),
     )
 
 
@@ -126,13 +130,24 @@ def _is_named(columns: Symbol) -> bool:
     return isinstance(columns, str)
 
 
+def _is_pipeline(instance: Instance) -> bool:
+    return (instance.factory.module, instance.factory.name) in _PIPELINES
+
+
+def _is_known(instance: Instance) -> bool:
+    """Tell whether it keeps to scikit-learn's ways: what others learn of their inputs may be of any type."""
+    factory = instance.factory
+    listed = factory.kind not in {None, OWN_CLASS}
+    return listed or _is_pipeline(instance) or factory.module.startswith("imblearn.ensemble.")
+
+
 def _final(instance: Instance, depth: int = 0) -> Instance:
     """Go to what gives the predictions: the last step, or what a search found best."""
     attributes = instance.attributes
     following: Symbol = None
-    if is_a(instance, _PIPELINE):
+    if _is_pipeline(instance):
         following = _step(attributes.get("steps"), -1)
-    elif "classes_" not in attributes:
+    elif "classes_" not in attributes and _is_known(instance):
         # a target that was a column is made one again
         inner = ("best_estimator_",) if attributes.get("_training_dim") == 2 else _FITTED
         following = next((attributes[key] for key in inner if key in attributes), None)
@@ -144,8 +159,10 @@ def _final(instance: Instance, depth: int = 0) -> Instance:
 def _first(instance: Instance) -> Instance | None:
     """Go one step to what sees the inputs first."""
     attributes = instance.attributes
-    if is_a(instance, _PIPELINE):
+    if _is_pipeline(instance):
         found = _step(attributes.get("steps"), 0)
+    elif not _is_known(instance):
+        return None
     else:
         found = next((attributes[key] for key in _INNER if attributes.get(key) is not None), None)
         if isinstance(found, list):
@@ -158,7 +175,8 @@ def _first(instance: Instance) -> Instance | None:
 def _step(steps: Symbol, index: int) -> Symbol:
     """Return the estimator of a step, passing by those that pass everything through."""
     rows = steps if isinstance(steps, list) else []
-    working = [row[1] for row in rows if _is_row(row) and isinstance(row[1], Instance)]
+    steps = [row[1] for row in rows if _is_row(row) and isinstance(row[1], Instance)]
+    working = [one for one in steps if not one.factory.module.startswith(_SAMPLERS)]
     return working[index] if working else None
 
 
@@ -193,6 +211,8 @@ def _inputs(top: Instance) -> tuple[Field, ...]:
         )
     if set(types) == {"double"}:
         return (Field("tensor", dtype="float64", shape=(-1, count)),)
+    if not all(map(_is_known, _chain(top))):
+        return ()  # it may want names
     return tuple(Field(kind) for kind in types)
 
 
@@ -201,7 +221,7 @@ def _takes_texts(one: Instance) -> bool:
 
 
 def _texts(symbol: Symbol) -> list[str] | None:
-    items = symbol.items if isinstance(symbol, Array) else None
+    items = symbol.items if isinstance(symbol, Array) else symbol if isinstance(symbol, list) else None
     if items and all(isinstance(one, str) for one in items):
         return list(items)
     return None
@@ -213,10 +233,14 @@ def _column_types(top: Instance, count: int) -> list[str]:
         attributes = one.attributes
         if is_a(one, _COLUMN_TRANSFORMER):
             return _transformed_types(attributes, count)
+        if not _is_known(one):
+            break
         types = _types_of(one, count)
         if types is not None:
             return types
-    return ["double"] * count
+    else:
+        return ["double"] * count
+    return ["any"] * count
 
 
 def _transformed_types(attributes: dict[str, Symbol], count: int) -> list[str]:
