@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,29 +20,30 @@ WALL, CPU = 0, 1
 Results = Mapping[str, Mapping[str, Any]]
 
 
-def tables(results: Results) -> str:
-    """Print both tables; rows that are not measured, or that failed, say so."""
-    beside = [(name, one) for name, one in results.items() if has(one, "own") and has(one, "peer")]
+def tables(results: Results, page: str = "") -> str:
+    """Print both tables; a row without results is that of the page, and one that failed says so."""
+    beside = [name for name, one in results.items() if not one or (has(one, "own") and has(one, "peer"))]
     bases = {mb(one["own"]["base_bytes"]) for one in results.values() if has(one, "own")}
+    bases.update(re.findall(r"the base is (\d+) MB", page))
     parts = [
-        *_table(OWN, [[f"`{name}`", *_own(one)] for name, one in results.items()]),
+        *_table(OWN, [(name, results[name] and _own(results[name])) for name in results], page),
         "",
         f"Of each image the base is {' to '.join(sorted(bases))} MB. Beside the image that `mlflow models",
         "generate-dockerfile` describes for the same model, its base left out (ours : MLflow's):",
         "",
-        *_table(BESIDE, [[f"`{name}`", *_beside(one)] for name, one in beside]),
+        *_table(BESIDE, [(name, results[name] and _beside(results[name])) for name in beside], page),
     ]
     return "\n".join(parts)
 
 
-def write(text: str) -> None:
-    """Put the tables into the page, between the markers."""
+def write(results: Results) -> None:
+    """Put the tables into the page, between the markers; rows without results stay as they are."""
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
-    _, found, after = rest.partition(END)
+    known, found, after = rest.partition(END)
     if not found:
         raise SystemExit(f"{PAGE}: no {BEGIN} … {END}")
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(results, known)}\n\n{END}{after}")
 
 
 def has(result: Mapping[str, Any], part: str) -> bool:
@@ -49,12 +51,12 @@ def has(result: Mapping[str, Any], part: str) -> bool:
     return bool(result.get(part)) and "error" not in result[part]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return (
-        [f"| {' | '.join(row)} |" for row in (head,)]
-        + ["|---" * len(head) + "|"]
-        + [f"| {' | '.join(row)} |" for row in rows]
-    )
+def _table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], page: str) -> list[str]:
+    begin = f"| {' | '.join(head)} |"
+    _, _, there = page.partition(begin + "\n")
+    known = {line.split("`")[1]: line for line in there.partition("\n\n")[0].splitlines() if "`" in line}
+    lines = [f"| `{name}` | {' | '.join(cells)} |" if cells else known.get(name) for name, cells in rows]
+    return [begin, "|---" * len(head) + "|", *filter(None, lines)]
 
 
 def _own(one: Mapping[str, Any]) -> list[str]:

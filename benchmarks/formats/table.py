@@ -6,7 +6,7 @@ Each row trains a real model in an environment of its own, inspects it, packs it
 saved it; `full`: as MLflow saved it, with `loader: mlflow`), has the recorded answers verified, and times
 starts: from exec to the first answer, of `lading serve` and of the entry point of the image that `mlflow
 models generate-dockerfile` describes, in turn. Results stay in FOLDER/results, so that a run that was cut
-goes on; `--again` measures anew. `--write` puts the tables into the docs.
+goes on; `--again` measures anew. `--write` puts the rows that have results into the docs' tables.
 """
 
 from __future__ import annotations
@@ -332,9 +332,9 @@ def main() -> None:
         if not options.keep:
             clean(row)
     results = {name: load(Row(name, work, options.repeat)) for name in ROWS}
-    print(text := figures.tables(results))
+    print(figures.tables(results, figures.PAGE.read_text()))
     if options.write:
-        figures.write(text)
+        figures.write(results)
 
 
 if __name__ == "__main__":
