@@ -207,6 +207,13 @@ def test_what_an_own_class_takes_is_not_guessed_by_what_stands_behind_it(facts_o
     assert facts_of(wide.fit([[1.0], [2.0]], [0, 1]), code=tmp_path / "own.py").signature is None
 
 
+def test_what_was_a_boolean_is_a_number_to_what_was_learnt(facts_of):
+    rows = pd.DataFrame({"age": [1, 2], "member": [True, False]})
+    facts = facts_of(linear_model.LogisticRegression().fit(rows, [0, 1]))
+    assert [one.type for one in facts.signature.inputs] == ["double", "double"]
+    assert facts.loader_options["truths"] is True
+
+
 def test_an_estimator_that_tells_nothing_has_no_signature(facts_of):
     facts = facts_of(linear_model.LinearRegression())
     assert facts.signature is None

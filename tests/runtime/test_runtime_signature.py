@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import pickle
+import struct
 
 import pytest
 from sklearn.preprocessing import FunctionTransformer
@@ -127,3 +128,21 @@ def test_what_is_refused_is_told_as_it_was_sent():
     schema = read({"inputs": [column("binary")]})
     with pytest.raises(Refusal, match="row 1: got null, expected a base64 string"):
         forms.read(schema, {"dataframe_records": [{"binary": "aGk="}, {"binary": None}]}, lenient=True)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [{"type": "double", "name": "age"}, {"type": "double", "name": "member"}],
+        [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}}],
+    ],
+)
+def test_what_a_model_learnt_as_a_number_may_be_given_as_true_or_false(inputs):
+    rows = {"inputs": [[7, True], [8.5, False]]}
+    given = forms.read(read({"inputs": inputs}, truths=True), rows)
+    numbers = [value for _, data in given.tensors for value in struct.unpack(f"<{len(data) // 8}d", data)]
+    assert sorted(numbers) == [0.0, 1.0, 7.0, 8.5]
+    with pytest.raises(Refusal, match="expected a number"):
+        forms.read(read({"inputs": inputs}), rows)
+    with pytest.raises(Refusal, match='got "x"'):
+        forms.read(read({"inputs": inputs}, truths=True), {"inputs": [[True, "x"]]})

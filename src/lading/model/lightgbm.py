@@ -14,7 +14,7 @@ from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Requirement
 from lading.core.signature import Field, Signature
 from lading.model.flavour import SKLEARN, Flavour, Lean
-from lading.model.plain import any_file, facts_of, library, only_file, start_of
+from lading.model.plain import any_file, facts_of, library, only_file, start_of, truths_of
 from lading.model.request import Request
 
 _START = re.compile(rb"tree\r?\n(?:version=v\d+\r?\n)?num_class=\d+\r?\n")
@@ -39,7 +39,7 @@ def inspect(request: Request) -> ModelFacts:
     except (ValueError, KeyError, TypeError, IndexError, RecursionError, OSError) as error:
         what = f"is no model of LightGBM that can be read: {error}"
         raise ModelError(Issue(file.path, what, "copy or save the model again")) from error
-    options: dict[str, Any] = {"file": file.path}
+    options: dict[str, Any] = {"file": file.path, **truths_of(signature)}
     if categories:
         options["categories"] = list(categories)
     objective = head.get("objective", "of the author's own").partition(" ")[0]

@@ -21,6 +21,7 @@ from lading.model.documents import read_yaml
 from lading.model.flavour import SKLEARN, Flavour, Lean
 from lading.model.mlflow_example import read_examples
 from lading.model.mlflow_requirements import FRAMEWORKS, framework_version, merged, pinned, told_requirements
+from lading.model.plain import truths_of
 from lading.model.request import Request
 from lading.model.sklearn import (
     Pickled,
@@ -101,18 +102,18 @@ def inspect(request: Request) -> ModelFacts:
     else:
         loading = _other(request, files, flavour, settings, document)
         told = () if requirements_file else told_requirements(flavour, document, settings, pyfunc)
-    shipped = pyfunc.get("code")
+    shipped, signature = pyfunc.get("code"), _signature(document)
     return ModelFacts(
         root=root,
         format="mlflow",
         flavour=f"mlflow {flavour}{f' {loading.name}' if loading.name else ''}",
         loader=loading.loader,
-        loader_options=loading.options,
+        loader_options={**loading.options, **({} if signature else truths_of(loading.signature))},
         files=tuple(files.values()),
         framework=FRAMEWORKS.get(flavour),
         framework_version=framework_version(flavour, settings),
         python=environment.python,
-        signature=_signature(document) or loading.signature,
+        signature=signature or loading.signature,
         requirements=loading.always
         if requirements_file
         else merged(told, (*loading.requirements, *loading.always)),

@@ -11,6 +11,7 @@ from typing import Any
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Requirement
+from lading.core.signature import Signature
 from lading.model.distributions import installed_version
 from lading.model.mlflow_requirements import pinned
 from lading.model.request import Request
@@ -47,6 +48,14 @@ def only_file(request: Request, is_one: Callable[[ModelFile], bool], what: str) 
         "point to one of them, or give an inference routine as code",
     )
     raise ModelError(issue)
+
+
+def truths_of(signature: Signature | None) -> dict[str, bool]:
+    """Return the option by which a server takes a boolean for a double.
+
+    Of what a model learnt, and nobody wrote: it has numbers alone, also of columns that were true or false.
+    """
+    return {} if signature is None else {"truths": True}
 
 
 def library(name: str, version: str | None) -> Requirement:

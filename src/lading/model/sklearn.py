@@ -18,7 +18,7 @@ from lading.model.compression import open_source
 from lading.model.distributions import Found, installed_version, pickled_requirements
 from lading.model.estimator import Estimator, describe
 from lading.model.npy import follow_beside
-from lading.model.plain import library, requirements_beside
+from lading.model.plain import library, requirements_beside, truths_of
 from lading.model.request import Request
 from lading.model.sniff import could_be_loaded, is_pickled, reads_as_pickle
 from lading.model.source import CHUNK_BYTES
@@ -115,6 +115,7 @@ def inspect(request: Request) -> ModelFacts:
             "file": pickled.file.path,
             "method": estimator.method,
             "serialization": pickled.serialization,
+            **truths_of(estimator.signature),
         },
         files=files,
         framework="scikit-learn" if estimator.version else None,

@@ -18,7 +18,15 @@ from lading.model.allowlist import allowed_names
 from lading.model.distributions import installed_version, pickled_requirements
 from lading.model.estimator import describe
 from lading.model.npy import read_header
-from lading.model.plain import any_file, facts_of, library, only_file, requirements_beside, start_of
+from lading.model.plain import (
+    any_file,
+    facts_of,
+    library,
+    only_file,
+    requirements_beside,
+    start_of,
+    truths_of,
+)
 from lading.model.request import Request
 from lading.model.symbols import UNKNOWN, Array, Dtype, Global, Instance, Symbol
 
@@ -57,6 +65,7 @@ def inspect(request: Request) -> ModelFacts:
             "method": estimator.method,
             "serialization": "skops",
             "trusted_types": list(found.types),
+            **truths_of(estimator.signature),
         },
         requirements=(library("skops", found.version), *needed.requirements),
         modules=found.modules,

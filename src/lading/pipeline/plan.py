@@ -72,7 +72,10 @@ def inspect(what: PackageSpec) -> ModelFacts:
     A signature that the author wrote is the model's.
     """
     facts = _inspect(what)
-    return facts if what.signature is None else replace(facts, signature=what.signature)
+    if what.signature is None:
+        return facts
+    options = {name: value for name, value in facts.loader_options.items() if name != "truths"}
+    return replace(facts, signature=what.signature, loader_options=options)
 
 
 def _inspect(what: PackageSpec) -> ModelFacts:

@@ -14,10 +14,10 @@ from operator import itemgetter
 from typing import Any, NamedTuple, Optional
 
 from lading_runtime import wire
-from lading_runtime.front.cast import OBJECT, Misfit, infer, pack
+from lading_runtime.front.cast import FLOATS, OBJECT, Misfit, infer, pack
 from lading_runtime.front.lenient import AZURE, coerce, taken_by_azure
 from lading_runtime.front.messages import Refusal, invalid, listed, quote, shown
-from lading_runtime.front.schema import NESTED, Column, Columns, Schema, Tensor, pack_column
+from lading_runtime.front.schema import NESTED, Column, Columns, Schema, Tensor, as_numbers, pack_column
 from lading_runtime.front.tensors import MAX_DIMENSIONS
 
 # records of ever other keys make a table of their square: so many cells per one given, or in all
@@ -202,11 +202,13 @@ def flatten(data: Any) -> tuple[list[int], list[Any]]:
     return shape, flat
 
 
-def pack_values(where: str, kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
-    """Cast values; raise a Refusal that says which of them does not fit."""
+def pack_values(where: str, kind: str, values: Sequence[Any], *, truths: bool = False) -> tuple[str, bytes]:
+    """Cast values; raise a Refusal that says which of them does not fit. `truths`: as Column has it."""
     try:
         return pack(kind, values)
     except Misfit as misfit:
+        if truths and kind in FLOATS and type(misfit.value) is bool:
+            return pack_values(where, kind, as_numbers(values))
         raise invalid(f"{where}, value {misfit.index}: {misfit}") from None
 
 
@@ -264,7 +266,7 @@ def _matrix(columns: Sequence[Column], data: Sequence[Any]) -> Input | None:
     try:
         datatype, buffer = pack(kind, flat)
     except Misfit as misfit:
-        if columns[0].lenient:
+        if columns[0].lenient or columns[0].truths:
             return None
         row, cell = divmod(misfit.index, len(columns))
         pack_column(columns[cell], kind, [line[cell] for line in data[: row + 1]])
@@ -325,7 +327,7 @@ def _tensor(tensor: Tensor, data: Any) -> tuple[Mapping[str, Any], bytes]:
     shape, flat = flatten(data)
     check_shape(name, shape, tensor.shape)
     kind, values = coerce(tensor.kind, flat, tensor.lenient) if tensor.lenient else (tensor.kind, flat)
-    datatype, buffer = pack_values(f"tensor {name!r}", kind, values)
+    datatype, buffer = pack_values(f"tensor {name!r}", kind, values, truths=tensor.truths)
     return wire.tensor(name, datatype, shape, buffer, told(tensor.kind)), buffer
 
 

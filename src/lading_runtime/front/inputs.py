@@ -145,7 +145,8 @@ def _tensor(declared: Declared, given: Tensor) -> tuple[dict[str, Any], Buffer]:
     if given.data is not None and declared.kind == given.datatype:
         return _entry(name, given.datatype, given.shape, given.data)
     values = given.listed(binary=declared.kind == "binary")
-    datatype, buffer = encoding.pack_values(f"tensor {quote(name)}", declared.kind, values)
+    where = f"tensor {quote(name)}"
+    datatype, buffer = encoding.pack_values(where, declared.kind, values, truths=declared.truths)
     return wire.tensor(name, datatype, given.shape, buffer, encoding.told(declared.kind)), buffer
 
 

@@ -44,7 +44,8 @@ class Model:
         self.settings = settings._replace(default_accept=media.by_default(settings.default_accept))
         self.backend = backend
         self.metrics = metrics
-        self.schema: Schema = read(bill.model.get("signature"))
+        self._truths = bool((bill.model.get("loader_options") or {}).get("truths"))
+        self.schema: Schema = read(bill.model.get("signature"), truths=self._truths)
         self.digest = settings.package_digest or f"sha256:{hashlib.sha256(bill.text).hexdigest()}"
         """The package's own digest where the server was told of it, else its bill's."""
         self.routine: Routine | None = Routine() if bill.model["loader"] == "routine" else None
@@ -62,7 +63,8 @@ class Model:
         if self.routine is not None:
             self.routine = routines.learn(facts)
             self.takes_json = not self.routine.takes_table
-        self.schema = read(self.bill.model.get("signature"), facts.get("names"), facts.get("width"))
+        told = facts.get("names"), facts.get("width")
+        self.schema = read(self.bill.model.get("signature"), *told, truths=self._truths)
 
     def _check_size(self, wanted: Input) -> None:
         """Refuse more rows, or larger tensors, than the settings allow; a file's bytes are no rows."""

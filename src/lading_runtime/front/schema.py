@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
-from lading_runtime.front.cast import Misfit, moment, pack
+from lading_runtime.front.cast import FLOATS, Misfit, moment, pack
 from lading_runtime.front.lenient import coerce
 from lading_runtime.front.messages import invalid, shown
 from lading_runtime.front.nested import SCALARS, check, to_json
@@ -41,6 +41,8 @@ class Column(NamedTuple):
     spec: Mapping[str, Any]
     lenient: str = ""
     """One of `lenient.STYLES` where values are cast as MLflow's server casts them, whatever is lost."""
+    truths: bool = False
+    """Whether a double may be given as true or false: which numbers were, the model does not tell."""
 
 
 class Columns(tuple[Column, ...]):  # noqa: SLOT001 - it has more than its items
@@ -64,6 +66,7 @@ class Tensor(NamedTuple):
     shape: Sequence[int]
     lenient: str = ""
     required: bool = True
+    truths: bool = False
 
 
 class Schema(NamedTuple):
@@ -123,9 +126,16 @@ class Schema(NamedTuple):
 
 
 def read(
-    signature: Mapping[str, Any] | None, names: Sequence[str] | None = None, width: int | None = None
+    signature: Mapping[str, Any] | None,
+    names: Sequence[str] | None = None,
+    width: int | None = None,
+    *,
+    truths: bool = False,
 ) -> Schema:
-    """Read a signature in MLflow's grammar; without one, `names` and `width` are what the model tells."""
+    """Read a signature in MLflow's grammar; without one, `names` and `width` are what the model tells.
+
+    `truths`: it is that of a model which has numbers for booleans, and may be given either.
+    """
     document = signature or {}
     inputs = document.get("inputs") or []
     common: dict[str, Any] = {
@@ -134,10 +144,10 @@ def read(
         "width": width,
     }
     if inputs and inputs[0].get("type") == "tensor":
-        return Schema(tensors=[_tensor(one) for one in inputs], **common)
+        return Schema(tensors=[_tensor(one)._replace(truths=truths) for one in inputs], **common)
     if inputs:
         named = inputs[0].get("name") is not None
-        columns = Columns(_column(one, index) for index, one in enumerate(inputs))
+        columns = Columns(_column(one, index)._replace(truths=truths) for index, one in enumerate(inputs))
         return Schema(columns=columns, named=named, **common)
     if names:
         columns = Columns(Column(name, None, required=True, type="any", spec={}) for name in names)
@@ -181,9 +191,16 @@ def pack_column(column: Column, kind: str, values: Sequence[Any]) -> tuple[str, 
     try:
         return pack(kind, values)
     except Misfit as wrong:
+        if column.truths and kind in FLOATS and type(wrong.value) is bool:
+            return pack_column(column._replace(truths=False), kind, as_numbers(values))
         misfit = Misfit(wrong.index, given[wrong.index], wrong.expected)
         what = f" ({column.type})" if column.kind else ""
         raise invalid(f"column {column.name!r}, row {misfit.index}: {misfit}{what}") from None
+
+
+def as_numbers(values: Sequence[Any]) -> list[Any]:
+    """Return 1.0 for true and 0.0 for false, and all else as it is."""
+    return [float(one) if type(one) is bool else one for one in values]
 
 
 def _nested(column: Column, row: int, value: Any) -> Any:
