@@ -44,7 +44,9 @@ def make_dtype(arguments: tuple[Symbol, ...]) -> Dtype:
     code = arguments[0] if arguments else None
     match = _CODE.match(code) if isinstance(code, str) else None
     if match is None:
-        raise UnfollowedError(f"got {str(code)[:40]!r}, expected the code of a dtype")
+        # what is no text may be nested so that printing it takes for ever
+        shown = repr(code[:40]) if isinstance(code, str) else "no text"
+        raise UnfollowedError(f"got {shown}, expected the code of a dtype")
     letter, size = match[1], int(match[2])
     return Dtype(match[0], size * 4 if letter == "U" else size, holds_objects=letter == "O")
 

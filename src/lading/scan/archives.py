@@ -33,6 +33,8 @@ _CLOSED = {
 }
 """Archives that are not looked into."""
 _ENCRYPTED = 0x1
+_END_BYTES_MAX = 22 + 20 + 56 + (1 << 16)
+"""The end of a zip archive, with what tells where it is large, and the longest comment."""
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _INTERESTING = (
     *(b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY", b"\x89HDF", b"{", b"[", b"<"),
@@ -107,6 +109,9 @@ def _zip(piece: Piece) -> Iterator[Piece | Finding]:
         if len(entries) > _MOST_MEMBERS:
             yield unreadable(piece, piece.name, f"holds more than {_MOST_MEMBERS} members")
             return
+        if not _is_where_told(piece, archive.start_dir):
+            what = "its directory does not lie where its end says: there are readers that take another"
+            yield unreadable(piece, piece.name, what)
         if _has_unlisted(piece, entries):
             what = "holds a member that its directory does not list, which there are readers that find"
             yield unreadable(piece, piece.name, what)
@@ -123,6 +128,19 @@ def _zip(piece: Piece) -> Iterator[Piece | Finding]:
             except _FOREIGN as error:
                 where = f"{piece.name}!{entry.filename}"
                 yield unreadable(piece, where, _cut_short(error))
+
+
+def _is_where_told(piece: Piece, directory_at: int) -> bool:
+    """Tell whether the directory that was read, the one before the end, lies where the end says."""
+    with piece.path.open("rb") as stream:
+        stream.seek(max(piece.size_bytes - _END_BYTES_MAX, 0))
+        tail = stream.read()
+        at = tail.rfind(b"PK\x05\x06")
+        told = int.from_bytes(tail[at + 16 : at + 20], "little")
+        if told == 0xFFFFFFFF and tail[at - 20 : at - 16] == b"PK\x06\x07":
+            stream.seek(int.from_bytes(tail[at - 12 : at - 4], "little"))
+            told = int.from_bytes(stream.read(56)[48:56], "little")
+    return told == directory_at
 
 
 def _has_unlisted(piece: Piece, entries: list[zipfile.ZipInfo]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Iterator
 
@@ -17,7 +18,9 @@ _NATIVE = {
     b"\xcf\xfa\xed\xfe": "a library or program of macOS",
     b"\xca\xfe\xba\xbe": "a program of macOS, or a class of Java",
 }
-_ENTITY = re.compile(rb"<!(DOCTYPE[^>]*\[|ENTITY)", re.IGNORECASE)
+_ENTITY = re.compile(rb"<!ENTITY", re.IGNORECASE)
+_BEFORE_ROOT = re.compile(rb"(?:<\?(?:[^?]|\?(?!>))*\?>|<!--(?:[^-]|-(?!->))*-->|\s)*")
+_DOCTYPE = re.compile(rb"""(?i:<!DOCTYPE)(?:[^>\["']|"[^"]*"|'[^']*')*\[""")
 _WIDE_ENTITY = re.compile(rb"<\0!\0(D\0O\0C\0T\0Y\0P\0E|E\0N\0T\0I\0T\0Y)|\0<\0!\0(D\0O\0C|E\0N\0T)")
 
 
@@ -32,14 +35,26 @@ def of_code(piece: Piece) -> Iterator[Finding]:
 
 
 def of_xml(piece: Piece) -> Iterator[Finding]:
-    """Tell of entities, in the part of a document that may declare some."""
+    """Tell of entities, wherever they are declared, and of a document type with declarations of its own."""
     head = piece.start(1 << 20)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text.startswith((b"<?xml", b"<!DOCTYPE", b"<!ENTITY", b"<PMML")) and _ENTITY.search(head):
-        why = "declares entities: whoever parses it may be made to read files, or to ask a server"
-        yield Finding(rules.XML_ENTITY, piece.file, piece.name, "DOCTYPE", why)
+    if text.startswith((b"<?xml", b"<!--", b"<!DOCTYPE", b"<!ENTITY", b"<PMML")):
+        with (
+            piece.path.open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            declares = _ENTITY.search(data) is not None
+        if declares or _has_declarations(text):
+            why = "declares entities: whoever parses it may be made to read files, or to ask a server"
+            yield Finding(rules.XML_ENTITY, piece.file, piece.name, "DOCTYPE", why)
     if head.startswith((b"\xff\xfe<\0", b"\xfe\xff\0<", b"<\0?\0", b"\0<\0?")) and _WIDE_ENTITY.search(head):
         yield Finding(rules.XML_ENTITY, piece.file, piece.name, "DOCTYPE", "declares entities, in UTF-16")
+
+
+def _has_declarations(text: bytes) -> bool:
+    """Tell whether the document type, which stands before the root element, has declarations in brackets."""
+    found = _BEFORE_ROOT.match(text)
+    return found is not None and _DOCTYPE.match(text, found.end()) is not None
 
 
 def of_mlflow(piece: Piece) -> Iterator[Finding]:

@@ -15,6 +15,19 @@ from lading.model.compression import plausible_bytes
 _CHUNK_BYTES = 1 << 20
 
 
+@dataclass(slots=True)
+class Room:
+    """What may yet come out of a file on disk, all that lies within it taken together."""
+
+    left_bytes: int
+
+    def take(self, size_bytes: int, name: str) -> None:
+        """Take so much; raise ModelError where more comes out of the file than is plausible."""
+        self.left_bytes -= size_bytes
+        if self.left_bytes < 0:
+            raise ModelError(Issue(name, "more comes out of the file than is plausible"))
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Something to look at."""
@@ -26,7 +39,13 @@ class Piece:
     path: Path
     """Where its bytes lie: a copy, of what is in an archive."""
     size_bytes: int
+    room: Room
     depth: int = 0
+
+    @classmethod
+    def of_file(cls, name: str, path: Path, size_bytes: int) -> Piece:
+        """Make it of a file on disk."""
+        return cls(name, name, path, size_bytes, Room(plausible_bytes(size_bytes)))
 
     @property
     def last(self) -> str:
@@ -64,7 +83,9 @@ def spooled(
             size_bytes += len(data)
             if size_bytes > limit_bytes:
                 raise ModelError(Issue(name, "it inflates to an implausible size"))
+            piece.room.take(len(data), name)
             file.write(data)
             data = read(_CHUNK_BYTES)
         file.flush()
-        yield Piece(piece.file, name, Path(f"/proc/self/fd/{file.fileno()}"), size_bytes, piece.depth + 1)
+        path = Path(f"/proc/self/fd/{file.fileno()}")
+        yield Piece(piece.file, name, path, size_bytes, piece.room, piece.depth + 1)

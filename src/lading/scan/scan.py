@@ -114,7 +114,7 @@ class _State:
         self.size_bytes += size_bytes
         found: list[Finding] = []
         try:
-            _look(Piece(name, name, path, size_bytes), self.policy, found)
+            _look(Piece.of_file(name, path, size_bytes), self.policy, found)
             if self.second_opinion:
                 found += second.ask(path, name)
             if found or self.policy.digests:
