@@ -116,6 +116,8 @@ def test_without_a_signature_the_estimator_tells_it(folder):
 
 def test_the_requirements_file_is_preferred_to_conda(folder):
     assert inspect(folder).requirements_file == folder / "requirements.txt"
+    brought = {one.text for one in inspect(folder).requirements}
+    assert brought == {"scikit-learn", "cloudpickle"}, "MLflow does not list what it requires itself"
     (folder / "requirements.txt").unlink()
     assert inspect(folder).requirements_file == folder / "conda.yaml"
     (folder / "conda.yaml").unlink()

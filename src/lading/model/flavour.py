@@ -48,6 +48,11 @@ class Flavour:
         return Requirement("pandas<4" if is_new else "pandas<3", "mlflow")
 
     @property
+    def rows(self) -> Requirement:
+        """Return what requests are made of, which MLflow brings."""
+        return self.pandas if self.has_columns else Requirement("numpy", "mlflow")
+
+    @property
     def has_columns(self) -> bool:
         """Tell whether requests are tables."""
         inputs = self.signature.inputs if self.signature else ()

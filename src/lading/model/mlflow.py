@@ -145,7 +145,8 @@ def _native(
     method = str(pyfunc.get("predict_fn") or "predict")
     options: dict[str, Any] = {"file": file.path, "method": method}
     library = pinned(FRAMEWORKS[flavour], framework_version(flavour, settings))
-    always = () if flavour == "sklearn" else (SKLEARN,)
+    # MLflow does not list what it requires itself
+    always = (SKLEARN,) if form == "pickle" else (SKLEARN, Requirement(form, "mlflow"))
     slim = "mlflow is not needed to serve it"
     if form == "skops":
         found = skops.inspect(file)
@@ -179,6 +180,7 @@ def _native(
         pickled.estimator.signature if method == "predict" else None,
         # the pickle knows its own version better than the document beside it
         merged(() if pickled.estimator.version else (library,), _needed(pickled, request)),
+        always=always,
         saved_with=saved_with(pickled),
     )
 

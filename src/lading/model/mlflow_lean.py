@@ -69,7 +69,7 @@ def _python_model(given: Flavour) -> Lean | None:
         "predict": str(given.pyfunc.get("predict_fn") or "predict"),
         **given.numbered,
     }
-    needed = [given.pandas] if given.has_columns else []
+    needed = [given.rows]
     source = given.pyfunc.get("model_code_path")
     if source:
         file = given.file(PurePosixPath(str(source)).name)
@@ -103,7 +103,7 @@ def _module(name: str, given: Flavour) -> Lean | None:
         "predict": str(given.pyfunc.get("predict_fn") or "predict"),
         **given.numbered,
     }
-    return Lean("module", options, (given.pandas,) if given.has_columns else ())
+    return Lean("module", options, (given.rows,))
 
 
 FLAVOURS: Mapping[str, Callable[[Flavour], Lean | None]] = {
