@@ -30,6 +30,8 @@ def links(tmp_path_factory):
     smith.wheel("matplotlib", "99.0", "colours")
     smith.wheel("wanted", "2.0", "matplotlib")
     smith.wheel("pytest", "99.0")
+    smith.wheel("mlflow", "99.0", "colours", "sqlparse")
+    smith.wheel("sqlparse", "99.0")
     return smith.folder
 
 
@@ -148,3 +150,45 @@ def test_what_is_kept_keeps_what_it_requires(lading, project):
     folder = project(PLAIN, "wanted", "seaborn", keep=["wanted"])
     pack(lading, folder)
     assert packages(lading)[0] == {"wanted", "matplotlib", "colours"}
+
+
+CODE = """
+import colours
+from mlflow.pyfunc import PythonModel
+from mlflow.models import set_model
+
+
+class Model(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return [len(colours.PALETTE) for _ in range(len(model_input))]
+
+
+set_model(Model())
+"""
+MLMODEL = """
+flavors:
+  python_function:
+    env: {virtualenv: python_env.yaml}
+    loader_module: mlflow.pyfunc.loaders.code_model
+    model_code_path: model.py
+    python_version: 3.11.2
+signature:
+  inputs: '[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 1]}}]'
+  outputs: '[{"type": "long"}]'
+"""
+
+
+def test_what_mlflow_would_have_brought_comes_where_the_model_imports_it(lading, tmp_path, links):
+    """MLflow does not list what it requires itself."""
+    for name, text in {"MLmodel": MLMODEL, "model.py": CODE, "requirements.txt": "mlflow\n"}.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "python_env.yaml").write_text("dependencies: [-r requirements.txt]\n")
+    options = ("--find-links", links, "--allow-unsafe", "model.py", "--no-compile")
+    said = pack(lading, tmp_path, *options)
+    assert "drop      colours put back: ready: " in said
+    assert packages(lading)[0] >= {"colours"}
+    assert {"mlflow", "sqlparse"} <= packages(lading)[1].keys()
+    assert "put back" not in pack(lading, tmp_path, *options)
+    (tmp_path / "model.py").write_text("import nowhere\n" + CODE)
+    done = lading.run("pack", tmp_path, "-t", "plots:1", *options)
+    assert "fix: if it loads in MLflow, have that serve it: --loader mlflow" in done.stderr

@@ -153,6 +153,8 @@ class Trial:
 
     dropped: tuple[str, ...]
     needed: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
+    """What came with what is left out (MLflow brings PyYAML), and is needed, as requirements."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,10 @@ _MODULES = {
     "yaml": "pyyaml",
     "dateutil": "python-dateutil",
     "sklearn": "scikit-learn",
+    "google": "protobuf",
+    "git": "gitpython",
+    "dotenv": "python-dotenv",
+    "jwt": "pyjwt",
 }
 
 
@@ -127,7 +131,12 @@ def trimmed(lock: Lock, answer: Lock) -> Lock:
         there = {wheel.name for wheel in model}
         before = [dropped for dropped in one.dropped if dropped.name not in there]
         parts.append(replace(one, model=model, dropped=(*before, *_dropped(model, one, ()))))
-    return replace(lock, spec_digest=answer.spec_digest, platforms=tuple(parts))
+    return replace(
+        lock,
+        spec_digest=answer.spec_digest,
+        requirements=answer.requirements,
+        platforms=tuple(parts),
+    )
 
 
 def pins(part: PlatformLock) -> Iterator[str]:
@@ -165,6 +174,6 @@ def _dropped(model: Iterable[LockedWheel], full: PlatformLock, by_hand: Collecti
 def named(text: str, dropped: Collection[str]) -> tuple[str, ...]:
     """Return what of the dropped distributions an error's text says is missing."""
     modules = {part.partition(".")[0] for found in _NAMED.findall(text) for part in found if part}
-    names = {_MODULES.get(one, sources.normalise(one)) for one in modules}
+    names = {sources.normalise(one) for one in modules} | {_MODULES[one] for one in modules & _MODULES.keys()}
     # a namespace is shared by several: `databricks` by databricks-sdk, `azure` by azure-ai-ml
     return tuple(sorted(one for one in dropped if one in names or one.partition("-")[0] in names))

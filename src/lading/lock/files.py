@@ -295,13 +295,15 @@ def _dropped(table: Mapping[str, Any]) -> Dropped:
 
 
 def _trial_to_toml(trial: Trial) -> dict[str, Any]:
-    return {"dropped": list(trial.dropped), "needed": list(trial.needed)}
+    brought = {"brought": list(trial.brought)} if trial.brought else {}
+    return {"dropped": list(trial.dropped), "needed": list(trial.needed), **brought}
 
 
 def _trial(table: Mapping[str, Any]) -> Trial:
     match table:
         case {"dropped": list(dropped), "needed": list(needed)}:
-            return Trial(tuple(map(str, dropped)), tuple(map(str, needed)))
+            brought = table.get("brought") or ()
+            return Trial(tuple(map(str, dropped)), tuple(map(str, needed)), tuple(map(str, brought)))
         case _:
             raise _MalformedError("got a trial of another form, expected 'dropped' and 'needed'")
 

@@ -16,12 +16,14 @@ from lading.core.model import ModelFacts
 from lading.core.ports import Event, Fetch
 from lading.core.server import NATIVE
 from lading.core.spec import Example, PackageSpec
-from lading.pipeline import locking
+from lading.lock.sources import normalise
+from lading.pipeline import locking, plan
 from lading.pipeline.context import Context
 from lading.pipeline.running import ROUNDING, answers
 from lading.pipeline.sealing import Built, Packed
 
 _MOST_TRIALS = 4
+_MOST_BROUGHT = 8
 # MLflow, and what it imports at its start, as of 3.17
 _OF_MLFLOW = ("mlflow", "mlflow-skinny", "mlflow-tracing", "databricks-sdk", "fastapi", "sqlparse", "uvicorn")
 
@@ -53,7 +55,20 @@ class Dropping:
 
         That is kept in the lock, and what they need is not tried again. A model that has changed since may
         need what the one before did not: then it is put back, unless the lock is to stay as it is.
+        So is what the model imports of that which MLflow, which is left out untried, would have brought.
         """
+        for _ in range(_MOST_BROUGHT):
+            try:
+                return self._pack(made, make, locked=locked)
+            except VerifyError as error:
+                missing = () if locked else self._brought(error, made.lock)
+                if not missing:
+                    raise self._by_mlflow(error) from error
+                self._tell(missing, error)
+                made = self._bring(made, missing)
+        return self._pack(made, make, locked=locked)
+
+    def _pack(self, made: locking.Locked, make: Make, *, locked: bool) -> Packed:
         lock, trial = made.lock, made.lock.trial or Trial(())
         names = set() if locked else self._candidates(lock)
         needed = set(trial.needed)
@@ -73,6 +88,8 @@ class Dropping:
                 lean = self._relock(made, names)
                 packed = self._without(lean, full, make)
             except (LockError, VerifyError) as error:
+                if isinstance(error, VerifyError) and self._brought(error, lock):
+                    raise
                 missing = self._needed(error, names, lock)
                 needed |= missing
                 names -= missing
@@ -137,13 +154,28 @@ class Dropping:
         one = one.original or one
         return answers(self.context, one.image, one.bill, self.examples, self.sandbox)
 
+    def _dropped_by_hand(self) -> dict[str, str]:
+        """Map the names of what the author drops to his spelling."""
+        return {normalise(one): one for one in self.what.drop}
+
     def _by_hand(self, error: VerifyError) -> VerifyError:
         """Say in an error's fix what the author himself has dropped, where that is what it misses."""
-        missing = locks.named_in(_text(error), self.what.drop)
+        spelt = self._dropped_by_hand()
+        missing = [spelt[one] for one in locks.named_in(_text(error), spelt)]
         if not missing:
             return error
         first, *rest = error.issues
         fix = f"take {', '.join(missing)} from 'drop' and --drop: the model needs it"
+        return VerifyError(replace(first, fix=fix), *rest)
+
+    def _by_mlflow(self, error: VerifyError) -> VerifyError:
+        """Say in the fix of a model that does not run that MLflow itself may serve it, where it does not."""
+        first, *rest = error.issues
+        if first.fix or not (first.where == "ready" or "No module named" in first.what):
+            return error
+        if self.facts.format != "mlflow" or not plan.without(self.what, self.facts):
+            return error
+        fix = "if it loads in MLflow, have that serve it: --loader mlflow"
         return VerifyError(replace(first, fix=fix), *rest)
 
     def _needed(self, error: LockError | VerifyError, dropped: Collection[str], lock: Lock) -> set[str]:
@@ -154,16 +186,37 @@ class Dropping:
         if not missing and (absent := {*locks.named_in(text, locked)}):
             missing = {one for one in dropped if absent & self._with_what_they_require(lock, {one})}
         missing = missing or set(dropped)
+        self._tell(missing, error)
+        return missing
+
+    def _tell(self, missing: Collection[str], error: LockError | VerifyError) -> None:
         why = error.issues[0]
         says = f"{', '.join(sorted(missing))} put back: {why.where}: {why.what}".splitlines()[0]
         self.context.events(Event("drop", "stage", shorten(says, 300, placeholder=" …")))
-        return missing
+
+    def _brought(self, error: VerifyError, lock: Lock) -> tuple[str, ...]:
+        """Name what an error misses of that which is left out with MLflow, and not by trial or hand."""
+        chosen = {*(lock.trial.dropped if lock.trial else ()), *self._dropped_by_hand()}
+        gone = {one.name for part in lock.platforms for one in part.dropped} - chosen
+        return locks.named_in(_text(error), gone - {*plan.without(self.what, self.facts)})
+
+    def _bring(self, made: locking.Locked, names: Collection[str]) -> locking.Locked:
+        """Ask for what MLflow would have brought, in the version that it would have been."""
+        versions = {one.name: one.version for part in made.lock.platforms for one in part.dropped}
+        more = tuple(f"{one}=={versions[one]}" for one in names)
+        trial = made.lock.trial or Trial(())
+        asked = replace(made, question=locking.bringing(made.question, more))
+        lock = self._relock(asked, trial.dropped)
+        lock = replace(lock, trial=replace(trial, brought=(*trial.brought, *more)))
+        locking.keep(self.context, asked, lock)
+        return replace(asked, lock=lock)
 
     def _keep(
         self, made: locking.Locked, lock: Lock, dropped: Collection[str], needed: Collection[str]
     ) -> None:
         """Write the lock with what was found out, so that nothing is tried twice."""
-        trial = Trial(tuple(sorted(dropped)), tuple(sorted(needed)))
+        brought = made.lock.trial.brought if made.lock.trial else ()
+        trial = Trial(tuple(sorted(dropped)), tuple(sorted(needed)), brought)
         locking.keep(self.context, made, replace(lock, trial=trial))
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from lading import lock as locks
 from lading.core.errors import Issue, LockError, RegistryError, SpecError, disk_fix
-from lading.core.lock import Lock, LockedConda, LockedDeb, LockedWheel, PlatformLock
-from lading.core.model import ModelFacts
+from lading.core.lock import Lock, LockedConda, LockedDeb, LockedWheel, PlatformLock, Trial
+from lading.core.model import ModelFacts, Requirement
 from lading.core.ports import Event, Fetch, ignore
 from lading.core.spec import Indexes, PackageSpec, index_problem
 from lading.layers import Cargo, assemble, conda
@@ -122,10 +122,16 @@ def tell_of_dropped(context: Context, lock: Lock) -> None:
 
 def _tried(question: locks.Question, old: Lock, what: PackageSpec) -> locks.Question:
     """Ask for less where an older lock found out that less is needed, but for what the author keeps."""
-    dropped = old.trial.dropped if old.trial else ()
-    if any(locks.is_kept(one, what.keep) for one in dropped):
+    trial = old.trial or Trial(())
+    if any(locks.is_kept(one, what.keep) for one in trial.dropped):
         return question
-    return replace(question, excluded=(*question.excluded, *dropped))
+    return replace(bringing(question, trial.brought), excluded=(*question.excluded, *trial.dropped))
+
+
+def bringing(question: locks.Question, brought: Sequence[str]) -> locks.Question:
+    """Ask for what is needed of that which what is left out brings."""
+    more = (Requirement(one, "mlflow") for one in brought)
+    return replace(question, requirements=(*question.requirements, *more))
 
 
 def _first(context: Context, what: PackageSpec, facts: ModelFacts, question: locks.Question) -> Lock:

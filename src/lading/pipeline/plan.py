@@ -160,7 +160,7 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
         ),
         requirements_file=file,
         requirements_file_origin="spec" if what.requirements is not None else of_model,
-        without=_without(what, facts),
+        without=without(what, facts),
         excluded=what.drop,
         python=_python(context, what, facts),
         base=str(what.base) if what.base else None,
@@ -172,7 +172,8 @@ def question(context: Context, what: PackageSpec, facts: ModelFacts) -> locks.Qu
     )
 
 
-def _without(what: PackageSpec, facts: ModelFacts) -> tuple[str, ...]:
+def without(what: PackageSpec, facts: ModelFacts) -> tuple[str, ...]:
+    """Name what is left out untried, for our loaders take its place."""
     if facts.loader == "pyfunc" or what.server != NATIVE:
         return ()
     # a pattern such as * keeps what would be tried, and this is not tried: it is known
