@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost
 import yaml
@@ -114,7 +115,7 @@ def test_a_model_of_xgboost_is_saved_in_its_own_format_for_arrays_and_frames(iri
 
 def test_rows_in_lists_are_a_table_to_a_library():
     assert sample.table([[1, 2], [3, 4]]).shape == (2, 2)
-    for one in ([{"a": 1}], ["a", "b"], [["a", "b"]], [[1], [2, 3]], [], {"a": [1]}):
+    for one in ([{"a": 1}], ["a", 1], [["a", "b"]], [[1], [2, 3]], [], {"a": [1]}):
         assert sample.table(one) is one
 
 
@@ -263,6 +264,33 @@ def test_rows_of_other_libraries_are_what_servers_give_a_model(iris_frame):
     assert sample.first_rows(pa.array(["a", "b"])).tolist() == ["a", "b"]
     # a column that stands alone is texts, or labels
     assert sample.of(rows.iloc[:, 0]).serving == {"inputs": rows.iloc[:5, 0].tolist()}
+
+
+def test_columns_that_have_numbers_for_names_are_told_by_their_place(iris_frame, tmp_path):
+    frame = pd.DataFrame(iris_frame[0].to_numpy())
+    found = library.save(lambda rows: rows[0] + rows[3], tmp_path / "model", frame, requires=[])
+    assert [one.name for one in inspect(found.path).signature.inputs] == [None] * 4
+    request = json.loads((found.path / "serving_input_example.json").read_text())
+    assert request == {"dataframe_split": {"data": frame.head().to_numpy().tolist()}}
+
+
+def test_a_signature_may_be_mlflows_and_has_to_fit_the_inputs(estimator, iris_frame, tmp_path):
+    rows, _ = iris_frame
+
+    class Given:
+        def to_dict(self):
+            return {"inputs": json.dumps([{"name": "size", "type": "double"}]), "outputs": None}
+
+    with pytest.raises(SpecError, match="wants 'size', which inputs has no column of"):
+        library.save(estimator, tmp_path / "model", rows, signature=Given())
+    with pytest.raises(SpecError, match="signature: got a str, expected"):
+        library.save(estimator, tmp_path / "model", rows, signature="double")
+    with pytest.raises(SpecError, match="outputs: come without inputs"):
+        library.save(estimator, tmp_path / "model", outputs=[1])
+
+
+def test_texts_in_a_list_are_an_array():
+    assert sample.of(sample.table(("a", "b"))).value.dtype.kind == "U"
 
 
 def test_importing_lading_imports_nothing_else():

@@ -40,3 +40,16 @@ def test_arrays_are_tensors_and_plain_rows_are_columns():
     assert [one.name for one in fields({"a": np.zeros(3), "b": np.zeros((3, 2))})] == ["a", "b"]
     assert [(one.name, one.type) for one in fields([{"a": 1, "b": "x"}])] == [("a", "long"), ("b", "string")]
     assert fields(np.float64(3)) == fields([]) == fields(3) == ()
+
+
+def test_columns_of_pandas_own_types_are_what_a_server_gives_of_them():
+    frame = pd.DataFrame(
+        {
+            "holes": pd.array([1, None], dtype="Int64"),
+            "truth": pd.array([True, False], dtype="boolean"),
+            "lists": [np.array([1.0]), np.array([2.0])],
+            "sparse": pd.arrays.SparseArray([0.0, 1.0]),
+        }
+    )
+    assert [one.type for one in fields(frame)] == ["double", "boolean", "array", "double"]
+    assert fields(frame.assign(span=pd.to_timedelta([1, 2])))[0].type == "any"

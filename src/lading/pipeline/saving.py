@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from lading.saving import documents, requirements, sample
 from lading.signature import memory
 
 _PATIENCE_S = 600
+_ROWS = 10_000
+_IMPORTS = ("ModuleNotFoundError", "ImportError", "AttributeError: Can't get attribute")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
@@ -80,12 +82,13 @@ def save(
     target = Path(path)
     sources = tuple(Path(one) for one in code)
     _check(target, sources, requires)
+    if outputs is not None and inputs is None:
+        raise SpecError(Issue("outputs", "come without inputs", "give the inputs that they answer"))
     kind = flavour or saving.of(model, method)
-    if inputs is not None and kind is not saving.OBJECT:
-        inputs = sample.table(inputs)
-    few = None if inputs is None else sample.of(kind.prepare(inputs))
+    given = None if inputs is None else kind.prepare(sample.table(inputs))
+    few = None if given is None else sample.of(given)
     answer = _answer(model, kind, method, few, outputs)
-    declared = _signature(signature, few, answer)
+    declared = _signature(signature, given, few, answer)
     with _folder(target) as folder:
         with _said_by(kind.name, "cannot be saved", None):
             written = kind.write(saving.Saving(model, folder, few.value if few else None, method, untrusted))
@@ -150,12 +153,41 @@ def _said_by(where: str, what: str, fix: str | None) -> Iterator[None]:
 
 
 def _signature(
-    given: Signature | Mapping[str, Any] | None, few: sample.Sample | None, answer: Any
+    given: Signature | Mapping[str, Any] | None, inputs: Any, few: sample.Sample | None, answer: Any
 ) -> Signature | None:
-    if given is not None:
-        return given if isinstance(given, Signature) else Signature.from_json(given)
-    found = Signature(memory.fields(few.value), memory.fields(answer)) if few else Signature()
-    return found if found.inputs else None
+    """Return what is given, also as MLflow has it; else that of the inputs and of what the model answers."""
+    if given is None:
+        if few is None:
+            return None
+        # what is missing here and there is told by more than a few rows
+        many = sample.first_rows(inputs, _ROWS) if hasattr(few.value, "iloc") else few.value
+        found = Signature(memory.fields(many), memory.fields(answer))
+        if hasattr(few.value, "iloc") and sample.is_numbered(few.value):
+            found = replace(found, inputs=tuple(replace(one, name=None) for one in found.inputs))
+        return found if found.inputs else None
+    if not isinstance(given, Signature):
+        document = given.to_dict() if hasattr(given, "to_dict") else given
+        if not isinstance(document, Mapping):
+            what = (
+                f"got a {type(given).__name__}, expected a Signature, MLflow's, or inputs and outputs by name"
+            )
+            raise SpecError(Issue("signature", what, "leave it out: it is inferred"))
+        given = Signature.from_json({key: _parsed(rows) for key, rows in document.items()})
+    if few is not None and hasattr(few.value, "iloc"):
+        there = set(map(str, few.value.columns))
+        lacking = [one.name for one in given.inputs if one.name and one.required and one.name not in there]
+        if lacking:
+            what = f"wants {lacking[0]!r}, which inputs has no column of"
+            raise SpecError(Issue("signature", what, "correct one of them"))
+    return given
+
+
+def _parsed(rows: Any) -> Any:
+    """Return the fields of MLflow's texts."""
+    try:
+        return json.loads(rows) if isinstance(rows, str) else rows
+    except ValueError:
+        return rows
 
 
 @contextmanager
@@ -189,7 +221,9 @@ def _needed(
     found = _try(facts, few)
     if found["error"]:
         what = f"what was saved does not {'predict' if few else 'load'}: {found['error']}"
-        raise ModelError(Issue(facts.flavour, what, "ship modules of your own as code=[…]"))
+        is_lacking = found["error"].startswith(_IMPORTS)
+        fix = "ship modules of your own as code=[…]" if is_lacking else None
+        raise ModelError(Issue(facts.flavour, what, fix))
     if few and (off := _difference(found["value"], sample.to_json(answer))):
         other = "outputs" if given else "the model itself"
         what = f"what was saved predicts otherwise than {other}: {off}"

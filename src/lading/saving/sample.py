@@ -22,6 +22,7 @@ class Sample:
     """A few rows of inputs: as the model takes them, and as MLflow's two files have them."""
 
     value: Any
+    """A frame whose columns have numbers for names has them from 0 on."""
     info: Mapping[str, Any]
     """`saved_input_example_info`, without the names of files."""
     example: Any
@@ -77,8 +78,12 @@ def of(inputs: Any) -> Sample:
         raise SpecError(Issue("inputs", "has no rows", "give some that the model answers, or leave it out"))
     if hasattr(value, "iloc"):
         _check_columns(list(value.columns))
+        numbered = is_numbered(value)
+        if numbered:
+            value = value.set_axis(range(len(value.columns)), axis=1)
         split = json.loads(value.to_json(orient="split", date_format="iso", double_precision=15))
-        split.pop("index")
+        for key in ("index", *(("columns",) if numbered else ())):
+            split.pop(key)
         info = {"type": "dataframe", "pandas_orient": "split"}
         return Sample(value, info, split, {"dataframe_split": split})
     kind = f"{type(inputs).__module__}.{type(inputs).__qualname__}"
@@ -100,6 +105,11 @@ def _count(value: Any) -> int:
     return len(value) if isinstance(value, (list, dict)) else 1
 
 
+def is_numbered(frame: Any) -> bool:
+    """Tell whether a frame's columns have numbers for names."""
+    return len(frame.columns) > 0 and all(isinstance(one, int) for one in frame.columns)
+
+
 def _check_columns(names: list[Any]) -> None:
     twice = sorted({str(one) for one in names if names.count(one) > 1})
     if twice:
@@ -111,10 +121,13 @@ def _check_columns(names: list[Any]) -> None:
 
 
 def table(value: Any) -> Any:
-    """Return rows of numbers in lists as the array that they are to any library; else what is given."""
-    if not isinstance(value, list) or not value or not isinstance(value[0], (list, tuple)):
+    """Return rows of numbers, or texts, in lists as the array that servers give of them."""
+    if not isinstance(value, (list, tuple)) or not value or not isinstance(value[0], (list, tuple, str)):
         return value
     import numpy as np
+
+    if isinstance(value[0], str):
+        return np.asarray(value) if all(isinstance(one, str) for one in value) else value
 
     try:
         array = np.asarray(value)

@@ -16,12 +16,14 @@ from lading.signature.columns import of_frame
 from lading.signature.data import of_json
 
 _COLUMNS = {
-    "bool": "boolean",
+    **dict.fromkeys(("bool", "boolean"), "boolean"),
     **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16"), "integer"),
     **dict.fromkeys(("int64", "uint32"), "long"),
-    **dict.fromkeys(("float16", "float32"), "float"),
-    "float64": "double",
+    **dict.fromkeys(("float16", "float32", "float"), "float"),
+    **dict.fromkeys(("float64", "double"), "double"),
+    **dict.fromkeys(("object", "str", "string", "large_string"), "string"),
 }
+"""numpy's, pandas' and pyarrow's names of types, without where they come from: `Int64`, `int64[pyarrow]`."""
 
 
 def fields(value: Any) -> tuple[Field, ...]:
@@ -45,14 +47,22 @@ def _tensor(array: Any, name: str | None) -> Field:
 
 def _column(name: str, series: Any) -> Field:
     """Return a column by its type, one of objects by its values; ValueError for what has no type."""
-    kind = series.dtype.name.lower()
+    kind = series.dtype.name.lower().partition("[pyarrow]")[0]
     is_missing = bool(series.isna().any())
-    if kind.startswith("datetime64"):
+    if kind.startswith(("datetime64", "timestamp", "date32")):
         return Field("datetime", name, required=not is_missing)
     if kind == "category":
         kind = series.cat.categories.dtype.name
-    if kind in _COLUMNS:
-        return Field(_COLUMNS[kind], name, required=not is_missing)
-    if kind == "object":
-        return of_frame(name, series.tolist())
-    return Field("string", name, required=not is_missing)
+    if kind.startswith("sparse"):
+        kind = series.sparse.to_dense().dtype.name
+    found = _COLUMNS.get(kind)
+    if found in {"integer", "long"} and is_missing:
+        found = "double"  # a server gives holes among whole numbers as NaN
+    if kind == "object" or found is None or (found == "boolean" and is_missing):
+        cells = zip(series.tolist(), series.isna().tolist(), strict=True)
+        return of_frame(name, [None if missing is True else _plain(cell) for cell, missing in cells])
+    return Field(found, name, required=not is_missing)
+
+
+def _plain(cell: Any) -> Any:
+    return cell.tolist() if hasattr(cell, "tolist") else cell
