@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.feature_extraction import DictVectorizer
 
 from lading_runtime import wire
 from lading_runtime.loaders import estimators
@@ -76,6 +77,15 @@ class Wide(BaseEstimator):
 
     def predict(self, rows):
         return np.asarray(rows).sum(axis=1)
+
+
+def test_what_an_encoder_answers_is_dense_and_a_vectorizer_of_records_is_given_them(tmp_path):
+    records = [{"a": 1.0, "b": 2.0}, {"a": 3.0}]
+    model = DictVectorizer().fit(records)
+    joblib.dump(model, tmp_path / "m.joblib")
+    loaded = pickle_loader.load(str(tmp_path), {"file": "m.joblib", "method": "transform"})
+    rows = matrix([[1.0, 2.0], [3.0, math.nan]], columns=["a", "b"])
+    assert loaded.predict(rows).tolist() == model.transform(records).toarray().tolist()
 
 
 def test_an_estimator_that_has_forgotten_its_width_takes_rows_of_any(tmp_path):

@@ -69,6 +69,13 @@ def is_library(model: Any) -> bool:
     )
 
 
+def takes_records(model: Any) -> bool:
+    """Tell whether its first step wants a dict of each row, which is no table to it."""
+    while getattr(model, "steps", None):
+        model = model.steps[0][1]
+    return type(model).__name__ == "DictVectorizer"
+
+
 def quicken(model: Any) -> None:
     """Have it answer as it does, in one thread and without detours."""
     use_one_job(model)

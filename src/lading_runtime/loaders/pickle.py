@@ -9,7 +9,7 @@ import os
 import pickle
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lading_runtime.loaders import estimators, xgboost
@@ -78,6 +78,12 @@ def _read_joblib(file: str) -> Any:
     return joblib.load(file)
 
 
+def _record(names: Sequence[str], cells: Sequence[Any]) -> dict[str, Any]:
+    """Make a dict of a row; what is missing in it is left out."""
+    pairs = zip(names, cells)  # noqa: B905 - one each
+    return {name: cell for name, cell in pairs if cell is not None and cell == cell}  # noqa: PLR0124 - NaN
+
+
 class Estimator:
     """An object with scikit-learn's `predict`."""
 
@@ -102,6 +108,7 @@ class Estimator:
         self._predict = getattr(model, method)
         self._refusals = inputs.REFUSALS if estimators.is_library(model) else (ValueError,)
         self._is_by_row = method in estimators.METHODS
+        self._takes_records = estimators.takes_records(model)
 
     def warm(self) -> float | None:
         """Predict for rows of noughts; return the seconds per row, None where there is no telling.
@@ -140,6 +147,8 @@ class Estimator:
         except self._refusals as error:
             raise inputs.RefusedError(str(error)[:2000]) from error
         # several outputs may be a list of arrays; a method of one's own may do otherwise
+        if hasattr(value, "toarray"):  # encoders and vectorizers answer with sparse matrices
+            value = value.toarray()
         is_by_row = self._is_by_row and hasattr(value, "shape")
         return results.check_rows(value, request.rows) if is_by_row else value
 
@@ -147,6 +156,9 @@ class Estimator:
         if request.content == "tensors":
             arrays = request.arrays()
             return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+        if self._takes_records and request.content == "frame":
+            _, rows = request.table()
+            return [_record(request.columns, row) for row in rows]
         if request.content == "frame" and self.takes_frames:
             return request.frame()
         return request.array()
