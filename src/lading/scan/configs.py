@@ -15,12 +15,14 @@ from lading.core.errors import ModelError
 from lading.core.scan import Finding, Policy
 from lading.model import keras, skops
 from lading.model.protobuf import parts
-from lading.scan import rules
+from lading.scan import rules, templates
 from lading.scan.archives import unreadable
 from lading.scan.piece import Piece
 
 _LONGEST_BYTES = 32 << 20
-_KEYS = re.compile(rb'"(auto_map|custom_pipelines|class_name|__loader__)"|\\u00[4-7][0-9a-fA-F]')
+_KEYS = re.compile(
+    rb'"(auto_map|custom_pipelines|class_name|__loader__|chat_template)"|\\u00[4-7][0-9a-fA-F]'
+)
 """Names of what is looked for, or letters that are spelt so that they are not found."""
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 _NODE, _METADATA = 1, 5
@@ -58,6 +60,7 @@ def _of_document(piece: Piece, document: Any, policy: Policy) -> Iterator[Findin
         return
     if isinstance(document.get("__loader__"), str):
         yield from _of_skops(piece, document, policy)
+    yield from templates.of_document(piece, document)
     for name in sorted(_strings(document.get("auto_map"))):
         why = "code that Transformers runs where trust_remote_code is set"
         yield Finding(rules.REMOTE_CODE, piece.file, piece.name, name, why)

@@ -19,6 +19,8 @@ CODE = Rule("compiled-code", "warning", "Compiled code: a library, a program or 
 REMOTE_CODE = Rule("remote-code", "warning", "A configuration names code that is run with trust_remote_code.")
 MLFLOW_CODE = Rule("mlflow-code", "note", "An MLflow model brings Python code that is run to load it.")
 XML_ENTITY = Rule("xml-entity", "error", "An XML document declares entities, which can read files.")
+YAML_TAG = Rule("yaml-tag", "error", "A YAML document has tags that make and call what they name in Python.")
+TEMPLATE = Rule("template", "warning", "A template reaches out of what it is given, as far as code.")
 SECOND_OPINION = Rule("second-opinion", "error", "Another scanner found something.")
 DENIED = Rule("denied", "error", "The policy denies it.")
 
@@ -34,6 +36,8 @@ RULES = (
     REMOTE_CODE,
     MLFLOW_CODE,
     XML_ENTITY,
+    YAML_TAG,
+    TEMPLATE,
     SECOND_OPINION,
     DENIED,
 )

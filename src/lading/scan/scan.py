@@ -14,7 +14,7 @@ from lading.core.errors import Issue, ModelError
 from lading.core.ports import Event, Events
 from lading.core.scan import Finding, Policy, Scan
 from lading.model.sniff import reads_as_pickle
-from lading.scan import configs, documents, networks, pickles, rules, second
+from lading.scan import configs, documents, networks, pickles, rules, second, templates
 from lading.scan.archives import members
 from lading.scan.piece import Piece
 
@@ -168,6 +168,8 @@ def _look(piece: Piece, policy: Policy, found: list[Finding]) -> None:
         documents.of_xml,
         documents.of_mlflow,
         configs.of_keras_metadata,
+        templates.of_template,
+        templates.of_yaml,
     ):
         found += check(piece)
 
