@@ -128,3 +128,14 @@ def test_operators_of_onnxruntimes_extensions_bring_them(tmp_path):
 def test_other_protocol_buffers_are_no_graphs(data, tmp_path):
     (tmp_path / "frozen.pb").write_bytes(data)
     assert not is_known(tmp_path / "frozen.pb")
+
+
+def test_what_has_any_number_of_dimensions_is_told_no_shape(tmp_path):
+    save(tmp_path / "m.onnx", inputs=[value("x", shape=None)], outputs=[value("y", shape=None)])
+    facts = inspect(tmp_path / "m.onnx")
+    assert facts.signature is None
+    assert facts.notes[-1] == "of any number of dimensions: x: float32"
+    save(tmp_path / "m.onnx", outputs=[value("y", shape=None)])
+    facts = inspect(tmp_path / "m.onnx")
+    assert [one.name for one in facts.signature.inputs] == ["x"]
+    assert not facts.signature.outputs

@@ -17,7 +17,7 @@ from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
 from lading.core.signature import Field, Signature
 from lading.model.flavour import Flavour, Lean
-from lading.model.plain import any_file, facts_of, library, only_file, start_of
+from lading.model.plain import any_file, facts_of, library, of_known_rank, only_file, start_of
 from lading.model.protobuf import Data, Span, fields, number, part, parts, text
 from lading.model.request import Request
 
@@ -66,7 +66,7 @@ def inspect(request: Request) -> ModelFacts:
         with _mapped(file.source) as data:
             found = _of_graph(data)
             _walk_model(data, told)
-            notes = tuple(_notes(data))
+            notes = (*_notes(data), *_of_any_rank(found))
     except (ValueError, IndexError, OSError, RecursionError) as error:
         raise ModelError(Issue(file.path, f"is no ONNX file: {error}", "export it again")) from error
     if issues := list(_lacking(request, file, told)):
@@ -85,7 +85,7 @@ def inspect(request: Request) -> ModelFacts:
         requirements=requirements,
         modules=("onnxruntime",),
         framework="onnx",
-        signature=found if found.inputs else None,
+        signature=of_known_rank(found),
         risks=tuple(_own_operators(file, told)),
         notes=notes,
     )
@@ -104,14 +104,15 @@ def risks(file: ModelFile) -> tuple[Risk, ...]:
     return (*_own_operators(file, told), *elsewhere)
 
 
-def signature(path: Path) -> Signature:
+def signature(path: Path) -> Signature | None:
     """Read the graph's inputs and outputs; raise ModelError where the file is none of ONNX's.
 
-    What is no tensor (a sequence of maps, as classifiers give) has the type `any`.
+    What is no tensor (a sequence of maps, as classifiers give) has the type `any`. None where the inputs may
+    have any number of dimensions.
     """
     try:
         with _mapped(path) as data:
-            return _of_graph(data)
+            return of_known_rank(_of_graph(data))
     except (ValueError, IndexError, OSError) as error:
         raise ModelError(Issue(path.name, f"is no ONNX file: {error}", "export it again")) from error
 
@@ -198,7 +199,7 @@ def _field(data: Data, span: Span) -> Field:
     dtype = "float32" if code == _BFLOAT16 else ONNX.get(code)
     if dtype is None:
         return Field("any", name, required=is_required)
-    return Field("tensor", name, is_required, dtype, shape if shape is not None else (-1,))
+    return Field("tensor", name, is_required, dtype, shape)
 
 
 def _size(data: Data, span: Span) -> int:
@@ -295,6 +296,12 @@ def _notes(data: Data) -> Iterator[str]:
     producer = f"{text(data, whole, _PRODUCER)} {text(data, whole, _PRODUCER_VERSION)}".strip()
     if producer:
         yield f"written by {producer}"
+
+
+def _of_any_rank(found: Signature) -> Iterator[str]:
+    names = [f"{one.name}: {one.dtype}" for one in found.inputs if one.type == "tensor" and one.shape is None]
+    if names:
+        yield f"of any number of dimensions: {', '.join(names)}"
 
 
 def _shown(domain: str) -> str:

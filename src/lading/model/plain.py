@@ -6,6 +6,7 @@ In a folder exactly one file, or one folder, must be of the format; the others a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,15 @@ def library(name: str, version: str | None) -> Requirement:
         return Requirement(pinned(name, version).text, "file")
     here = installed_version(name)
     return Requirement(name, "file") if here is None else Requirement(f"{name}=={here}", "installed")
+
+
+def of_known_rank(found: Signature) -> Signature | None:
+    """Leave out what has no known number of dimensions, which a signature cannot say."""
+    tensors = [[one for one in given if one.type == "tensor"] for given in (found.inputs, found.outputs)]
+    inputs, outputs = (any(one.shape is None for one in given) for given in tensors)
+    if inputs or not found.inputs:
+        return None
+    return replace(found, outputs=()) if outputs else found
 
 
 def requirements_beside(path: Path) -> Path | None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lading.core.datatypes import TENSORFLOW
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Risk
 from lading.core.signature import Field, Signature
-from lading.model.plain import any_file, facts_of, library, only_file, start_of
+from lading.model.plain import any_file, facts_of, library, of_known_rank, only_file, start_of
 from lading.model.protobuf import Data, Span, fields, number, part, parts, signed, text
 from lading.model.request import Request
 
@@ -119,7 +119,7 @@ def inspect(request: Request) -> ModelFacts:
         modules=("tensorflow",),
         framework="tensorflow",
         version=graph.version,
-        signature=_told(graph.signatures[name]),
+        signature=of_known_rank(graph.signatures[name]),
         risks=graph.risks,
         notes=(f"signature {name}", *((f"further signatures: {', '.join(others)}",) if others else ())),
     )
@@ -204,13 +204,6 @@ def _shape(data: Data, span: Span | None) -> tuple[int, ...] | None:
     if span is None or number(data, span, _UNKNOWN_RANK):
         return None
     return tuple(signed(number(data, one, 1) or 0) for _, one in parts(data, span, _DIMENSION))
-
-
-def _told(found: Signature) -> Signature | None:
-    """Leave out what has no known number of dimensions, which a signature cannot say."""
-    if any(one.shape is None for one in found.inputs):
-        return None
-    return replace(found, outputs=()) if any(one.shape is None for one in found.outputs) else found
 
 
 def _risks(data: Data, span: Span, where: str) -> Iterator[Risk]:
