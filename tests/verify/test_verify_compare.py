@@ -93,6 +93,7 @@ TWO = Signature(
     (),
     (Field("tensor", "p", dtype="float64", shape=(-1, 2)), Field("tensor", "n", dtype="int64", shape=(-1,))),
 )
+SUM = Signature((), (Field("tensor", "p", dtype="float64", shape=()), TWO.outputs[1]))
 COLUMNS = Signature((), (Field("long", "n"), Field("string", "label", required=False)))
 
 
@@ -111,6 +112,8 @@ COLUMNS = Signature((), (Field("long", "n"), Field("string", "label", required=F
         (["a"], tensor("<U10", -1), 1),
         ([{"p": [1, 2]}], Signature((), (Field("tensor", "p", dtype="float64", shape=(-1, 2)),)), 1),
         ({"p": [[1, 2], [3, 4]], "n": [1, 2]}, TWO, 2),
+        ({"p": [], "n": []}, TWO, 2),
+        ({"p": 1.5, "n": [1]}, SUM, 1),
     ],
 )
 def test_what_fits_the_signature(got, signature, rows):

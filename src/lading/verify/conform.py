@@ -96,17 +96,20 @@ def _misfits_of_tensors(
     found = []
     for name, cell, field in pairs:
         expected = _KINDS.get((field.dtype or "").rstrip("0123456789<U"), "")
-        shape = (field.shape or (-1,))[first:]
-        got = _shape(cell)
-        if len(got) != len(shape) or any(
-            want not in {-1, have} for have, want in zip(got, shape, strict=True)
-        ):
+        shape = ((-1,) if field.shape is None else field.shape)[first:]
+        if not _fits(_shape(cell), shape):
             found.append((name, cell, f"{'a row of shape' if first else 'shape'} {list(shape)}"))
         elif expected and any(
             leaf is not None and not _FITS[_EXPECTED[expected]](leaf) for leaf in _leaves(cell)
         ):
             found.append((name, cell, f"values of {field.dtype}"))
     return found
+
+
+def _fits(got: Sequence[int], shape: Sequence[int]) -> bool:
+    """Tell whether lengths are those of a shape; JSON tells none behind a length of 0."""
+    is_known = len(got) == len(shape) or (0 in got and len(got) < len(shape))
+    return is_known and all(want in {-1, have} for have, want in zip(got, shape, strict=False))
 
 
 def _shape(value: object) -> list[int]:
