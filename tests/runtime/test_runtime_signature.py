@@ -54,6 +54,10 @@ def test_a_tensor_of_no_dimensions_is_one_value():
     signature = {"inputs": [tensor("float32 []", "x"), tensor("int64 [-1]", "y")]}
     assert given(signature, '{"inputs": {"x": 1.5, "y": [1]}}') == '{"x": 1.5, "y": [1]}'
     assert given(signature, '{"inputs": {"x": [1.5], "y": [1]}}') == "400"
+    alone = {"inputs": [tensor("float32 []", "x")]}
+    assert given(alone, '{"inputs": 1.5}') == given(alone, '{"input_data": 1.5}') == '{"x": 1.5}'
+    assert given(alone, '{"inputs": [1.5]}') == given(alone, '{"inputs": null}') == "400"
+    assert given({"inputs": [tensor("float32 [-1]", "x")]}, '{"inputs": 1.5}') == "400"
 
 
 def test_a_tensor_that_is_optional_may_be_missing():

@@ -1,6 +1,7 @@
 """What front and worker do to a table, taken together: nothing."""
 
 import math
+import struct
 from contextlib import suppress
 
 import msgspec
@@ -151,3 +152,12 @@ def test_rows_of_the_declared_outputs_are_a_tensor_for_each():
     assert (yes.name, yes.datatype, yes.values) == ("yes", "FP64", [0.25, None])  # noqa: PD011
     (whole,) = outputs.read(Answer(header, memoryview(body)), read({"outputs": declared[:1]}))
     assert (whole.datatype, whole.shape) == ("BYTES", [2])
+
+
+def test_a_tensor_of_no_dimensions_is_one_by_the_protocol_too():
+    data = struct.pack("<d", 2.5)
+    header = {"parameters": {"content": "array"}, "outputs": [wire.tensor("output-0", "FP64", [], data)]}
+    declared = {"type": "tensor", "name": "sum", "tensor-spec": {"dtype": "float64", "shape": []}}
+    for outputs_of, shape in (([declared], []), ([], [1])):
+        schema = read({"outputs": outputs_of})
+        assert [one.shape for one in outputs.read(Answer(header, memoryview(data)), schema)] == [shape]

@@ -77,6 +77,8 @@ def read_one(schema: Schema, key: str, data: Any) -> Input:
         return encode.mapping(schema, data)
     if key in _COLUMNS and not isinstance(data, list) and data is not None and len(schema.columns) == 1:
         data = [data]  # the one value of the one row
+    if key in _COLUMNS and _is_scalar(schema) and not isinstance(data, (list, dict)) and data is not None:
+        return encode.array(schema, data)
     if not isinstance(data, list):
         raise Refusal(400, f"{key}: got {shown(data)}, expected a list")
     is_of_objects = bool(data) and isinstance(data[0], dict)
@@ -84,9 +86,13 @@ def read_one(schema: Schema, key: str, data: Any) -> Input:
         return encode.array(schema, data)
     if key == "inputs" and is_of_objects and data[0].keys() >= _TENSOR:
         return inputs.read(schema, entries.read(data))
-    if key == "dataframe_records" or is_of_objects:
-        return encode.records(schema, data)
-    return encode.array(schema, data)
+    is_rows = key == "dataframe_records" or is_of_objects
+    return encode.records(schema, data) if is_rows else encode.array(schema, data)
+
+
+def _is_scalar(schema: Schema) -> bool:
+    """Tell whether a model takes one value, without any list around it."""
+    return len(schema.tensors) == 1 and not schema.tensors[0].shape
 
 
 def _is_bytes(value: Mapping[str, Any]) -> bool:

@@ -45,12 +45,14 @@ def read(answer: Answer, schema: Schema) -> list[Tensor]:
         if _are_rows(value, set(names)):
             return [_of_json(str(name), [row[name] for row in value]) for name in names]
     for index, (entry, data) in enumerate(wire.split(answer.header["outputs"], answer.body)):
-        declared = schema.outputs[index].get("name") if index < len(schema.outputs) else None
-        name = entry["name"] if is_named else declared or f"output-{index}"
+        declared = schema.outputs[index] if index < len(schema.outputs) else {}
+        name = entry["name"] if is_named else declared.get("name") or f"output-{index}"
         if entry["datatype"] == wire.JSON:
             tensors.append(_of_json(name, decode(data)))
         else:
-            tensors.append(Tensor(name, entry["datatype"], entry["shape"] or [1], data))
+            is_scalar = is_named or "tensor-spec" in declared
+            shape = entry["shape"] if is_scalar else entry["shape"] or [1]
+            tensors.append(Tensor(name, entry["datatype"], shape, data))
     return tensors
 
 
