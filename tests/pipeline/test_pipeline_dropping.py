@@ -192,3 +192,20 @@ def test_what_mlflow_would_have_brought_comes_where_the_model_imports_it(lading,
     (tmp_path / "model.py").write_text("import nowhere\n" + CODE)
     done = lading.run("pack", tmp_path, "-t", "plots:1", *options)
     assert "fix: if it loads in MLflow, have that serve it: --loader mlflow" in done.stderr
+
+
+def test_what_one_model_did_without_is_not_left_out_of_another(lading, tmp_path, links):
+    """A lock in the cache is for what imports the same, whatever else asks for the same libraries."""
+    files = {"MLmodel": MLMODEL, "requirements.txt": "colours\nseaborn\n", "model.py": CODE}
+    options = ("--find-links", links, "--allow-unsafe", "model.py", "--no-compile")
+    for name in ("tried", "untried"):
+        (tmp_path / name).mkdir()
+        for file, text in {**files, "python_env.yaml": "dependencies: [-r requirements.txt]\n"}.items():
+            (tmp_path / name / file).write_text(text)
+    told = "saved_input_example_info: {serving_input_path: example.json, type: ndarray}\n"
+    (tmp_path / "tried/MLmodel").write_text(told + MLMODEL.lstrip())
+    (tmp_path / "tried/example.json").write_text('{"inputs": [[1.0]]}')
+    pack(lading, tmp_path / "tried", *options)
+    assert "seaborn" in packages(lading)[1]
+    assert "seaborn may not be needed" in pack(lading, tmp_path / "untried", *options)
+    assert "seaborn" in packages(lading)[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lading import lock as locks
+from lading.core.digest import Digest
 from lading.core.errors import Issue, LockError, RegistryError, SpecError, disk_fix
 from lading.core.lock import Lock, LockedConda, LockedDeb, LockedWheel, PlatformLock, Trial
 from lading.core.model import ModelFacts, Requirement
@@ -93,7 +94,7 @@ def lock_facts(
 ) -> Locked:
     """Use the lock in `folder` (None: in the cache) while it is fresh; resolve otherwise, unless `locked`."""
     question = plan.question(context, what, facts)
-    place = folder or context.settings.cache / "locks" / question.digest.hex
+    place = folder or context.settings.cache / "locks" / question.digest.hex / _kind_of(context, facts)
     old = _read(context, place, must_be_there=locked)
     answered = _answered(context, old, question, what, facts) if old and not upgrade else None
     if old and answered:
@@ -118,6 +119,18 @@ def tell_of_dropped(context: Context, lock: Lock) -> None:
     """Say what a lock leaves out, where it does, and what that saves."""
     if lock.platforms[0].dropped:
         context.events(Event("drop", "stage", summary.of_dropped(lock)))
+
+
+def _kind_of(context: Context, facts: ModelFacts) -> str:
+    """Tell models apart that ask for the same and may need other parts of it, but not by their weights."""
+    code = facts.code and ([facts.code] if facts.code.is_file() else facts.code.rglob("*.py"))
+    beside = [one.source for one in facts.files if one.path.endswith(".py")]
+    # a PythonModel in a pickle is code, and its artifacts what was trained
+    pickled = facts.loader_options.get("file") if facts.loader == "python_model" else None
+    beside += [one.source for one in facts.files if one.path == pickled]
+    texts = sorted({str(context.digests.of(one)) for one in (*(code or ()), *beside)})
+    names = (facts.flavour, facts.loader, sorted(facts.modules), bool(facts.examples), texts)
+    return Digest.of(repr(names).encode()).hex[:16]
 
 
 def _tried(question: locks.Question, old: Lock, what: PackageSpec) -> locks.Question:
