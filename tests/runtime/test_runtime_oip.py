@@ -310,3 +310,13 @@ def test_the_only_column_may_have_any_name_but_is_one_column(name):
         assert bytes(wanted.tensors[0][1]) == np.array([7.0, 8.0]).tobytes()
     with pytest.raises(Refusal):
         inputs.read(schema, [one(name, [2, 3], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])])
+
+
+def test_the_only_tensor_has_the_name_that_the_signature_gives_it():
+    spec = {"dtype": "float64", "shape": [-1]}
+    schema = read({"inputs": [{"name": "x", "type": "tensor", "tensor-spec": spec}]})
+    assert inputs.read(schema, [one("x", [1], [7.0])]).tensors
+    with pytest.raises(Refusal, match="got tensor 'y', expected 'x'"):
+        inputs.read(schema, [one("y", [1], [7.0])])
+    unnamed = read({"inputs": [{"type": "tensor", "tensor-spec": spec}]})
+    assert inputs.read(unnamed, [one("y", [1], [7.0])]).tensors

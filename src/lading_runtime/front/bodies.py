@@ -113,7 +113,7 @@ def of_lines(body: bytes) -> bytes:
 
 
 def _npy(model: Model, body: bytes) -> Input:
-    return inputs.read(model.schema, [npy.read(body)])
+    return inputs.single(model.schema, npy.read(body))
 
 
 def _npz(model: Model, body: bytes) -> Input:

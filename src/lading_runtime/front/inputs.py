@@ -51,7 +51,10 @@ def read(schema: Schema, tensors: Sequence[Tensor]) -> Input:
     """Make a request of tensors: one matrix, a tensor per column, or the tensors that the signature names."""
     plan = _plan(schema)
     if len(tensors) == 1 and len(schema.tensors) <= 1 and tensors[0].name not in plan.names:
-        return _single(schema, tensors[0])
+        if schema.tensors and schema.tensors[0].name not in {None, tensors[0].name}:
+            got, expected = quote(tensors[0].name), quote(schema.tensors[0].name)
+            raise invalid(f"inputs: got tensor {got}, expected {expected}")
+        return single(schema, tensors[0])
     given = {one.name: one for one in tensors}
     if len(given) < len(tensors):
         twice = repeated(one.name for one in tensors)
@@ -64,7 +67,8 @@ def read(schema: Schema, tensors: Sequence[Tensor]) -> Input:
     return _columns(schema, tensors)
 
 
-def _single(schema: Schema, given: Tensor) -> Input:
+def single(schema: Schema, given: Tensor) -> Input:
+    """Make a request of one tensor, whatever its name."""
     if schema.tensors:
         return Input("array", [_tensor(schema.tensors[0], given)])
     if schema.columns:
