@@ -202,6 +202,18 @@ def test_a_registry_elsewhere_cannot_have_files_of_a_local_store_read(asking, se
         asking(ASKED)
 
 
+@pytest.mark.parametrize("is_beside", [True, False])
+def test_a_registry_hands_out_what_it_keeps_where_no_tracking_server_is_named(
+    asking, serve, tmp_path, is_beside
+):
+    serve(2)
+    asking.environ["MLFLOW_REGISTRY_URI"] = asking.environ.pop("MLFLOW_TRACKING_URI")
+    if is_beside:
+        top = tmp_path / "mlruns"
+        asking.environ["MLFLOW_TRACKING_URI"] = write_folder(top, Kept(2, top.as_uri(), top))
+    assert names(asking(ASKED).path) == sorted(files_of(1))
+
+
 def test_a_uri_that_leads_to_itself_is_refused(asking, serve):
     keeper = serve()
     keeper.answers["model-versions/get-download-uri"] = {"artifact_uri": ASKED}

@@ -58,8 +58,9 @@ class Tracking:
         """Have a model here; RegistryError where it cannot be had, IntegrityError for what is not as told."""
         with ExitStack() as stack:
             is_alone = uri.asked == "artifacts" and bool(uri.which)
-            tracking = self._opened(stores.TRACKING, stack)
-            registry = self._opened(stores.REGISTRY, stack) or tracking
+            named = self._opened(stores.TRACKING, stack)
+            registry = self._opened(stores.REGISTRY, stack) or named
+            tracking = named or registry
             if (tracking is None or registry is None) and not is_alone:
                 fix = f"set {stores.TRACKING} to {stores.FORMS}"
                 raise RegistryError(
@@ -95,7 +96,9 @@ class Tracking:
         parts = urlsplit(found.location)
         server = tracking if isinstance(tracking, Server) else None
         if parts.scheme == "mlflow-artifacts":
-            return self._proxied(found, server, stack)
+            # a registry's own proxy, where runs are kept on this machine
+            told_by = found.told_by if isinstance(found.told_by, Server) else None
+            return self._proxied(found, server or told_by, stack)
         if parts.scheme in objects.SCHEMES:
             self._reach(found.location)
             # as it stands: MLflow's URIs are not quoted, and may hold what would begin a query

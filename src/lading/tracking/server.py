@@ -168,6 +168,8 @@ def _refusal(response: Response, message: str) -> RegistryError:
     if response.status in {401, 403}:
         return access.unauthorised(response.url, line)
     fix = "let MLFLOW_TRACKING_URI be the URL that MLflow's pages are at" if not message else None
+    if "%23" in response.url and "invalid path" in message.lower():
+        fix = "MLflow's server cuts names at '#': log it again under a name without"
     return RegistryError(Issue(public(response.url), line, fix))
 
 
