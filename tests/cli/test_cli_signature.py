@@ -119,3 +119,18 @@ def test_a_document_may_come_through_a_pipe(bare, rows):
         "INT64",
         "BYTES",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("api.json", '{"openapi": "3.1.0", "paths": {}}', "is a description of a server"),
+        ("config.json", '{"input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [4]}]}', "Triton"),
+        ("config.pbtxt", 'name: "m"', "Triton"),
+    ],
+)
+def test_what_is_kin_to_a_signature_is_told_from_it(bare, tmp_path, name, text, said):
+    (tmp_path / name).write_text(text)
+    run = bare.run("signature", "convert", tmp_path / name, "--to", "mlflow")
+    assert run.returncode == 2
+    assert said in run.stderr

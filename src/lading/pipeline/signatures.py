@@ -21,6 +21,7 @@ from lading.pipeline.plan import inspect, plan
 from lading.signature import NOTATIONS, Converted, Loss, data, hints
 
 _MLFLOW, _JSON_SCHEMA, _TORCHSCRIPT = "mlflow", "json-schema", "torchscript"
+_OF_TRITON = "give its metadata (GET /v2/models/NAME), or the model itself"
 _DOCUMENTS = {".json", ".yaml", ".yml", ".txt", ""}
 
 
@@ -142,12 +143,16 @@ def _document(context: Context, target: str, of: str | None) -> Converted[Signat
     if path.suffix in data.SUFFIXES and path.suffix not in _DOCUMENTS:
         return Converted(_of(context, target).signature)
     is_document = path.exists() and not path.is_dir()  # which a pipe is, too
+    if path.suffix == ".pbtxt" and is_document:
+        raise SpecError(Issue(target, "is a configuration of Triton's, and no signature", _OF_TRITON))
     if not is_document or (of is None and path.suffix not in _DOCUMENTS):
         return Converted(show(context, target).signature)
     text = spec.read_text(path)
     document = text if of == _TORCHSCRIPT else spec.parse_document(text, target)
     if isinstance(document, str):
         document = text
+    if isinstance(document, Mapping) and of is None:
+        _refuse_kin(document, target)
     inner = document.get("signature") if isinstance(document, Mapping) else None
     if (
         isinstance(document, Mapping)
@@ -163,6 +168,18 @@ def _document(context: Context, target: str, of: str | None) -> Converted[Signat
     if notation is None:
         raise SpecError(Issue(target, f"got notation {of!r}, expected one of {', '.join(NOTATIONS)}"))
     return notation.read(document, target)
+
+
+def _refuse_kin(document: Mapping[str, Any], target: str) -> None:
+    """Raise SpecError for what describes a server or a deployment, and says where a signature is."""
+    if {"openapi", "swagger"} & document.keys():
+        fix = "give the schema of a request's data in it, such as one of components.schemas, as a file"
+        raise SpecError(Issue(target, "is a description of a server (OpenAPI), and no signature", fix))
+    rows = [
+        row for part in ("input", "output") for row in document.get(part) or () if isinstance(row, Mapping)
+    ]
+    if any("data_type" in row and "dims" in row for row in rows):
+        raise SpecError(Issue(target, "is a configuration of Triton's, and no signature", _OF_TRITON))
 
 
 def _notation(document: object) -> str:  # noqa: PLR0911 - a line per notation
