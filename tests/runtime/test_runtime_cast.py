@@ -101,6 +101,9 @@ def test_a_time_is_brought_to_utc():
     ("values", "datatype"),
     [
         ([1, 2], "INT64"),
+        ([1, 1 << 63], "UINT64"),
+        ([-1, 1 << 63], "JSON"),
+        ([1 << 64], "JSON"),
         ([1, 2.5], "FP64"),
         ([1, None], "FP64"),
         ([None], "FP64"),

@@ -11,7 +11,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, timezone
 from typing import Any
 
@@ -95,14 +95,17 @@ def pack(kind: str, values: Sequence[Any]) -> tuple[str, bytes]:
     return JSON, msgspec.json.encode(values)
 
 
-def infer(values: Iterable[Any]) -> str:
+def infer(values: Collection[Any]) -> str:
     """Tell the datatype that a frame of these JSON values would have: ints with a null are floats."""
     kinds = set(map(type, values))
     present = kinds - {_NULL}
     if present <= {float, int} and (float in kinds or _NULL in kinds or not kinds):
         return "FP64"
     if kinds == {int}:
-        return "INT64"
+        low, high = min(values), max(values)
+        return next(
+            (one for one in ("INT64", "UINT64") if _RANGES[one][0] <= low and high <= _RANGES[one][1]), JSON
+        )
     return "BOOL" if kinds == {bool} else JSON
 
 
