@@ -204,6 +204,24 @@ def test_weights_alone_say_what_they_lack(name):
     assert "--code" in caught.value.issues[0].fix
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "where"), [(b"}X\5\0\0\0model", b"s", r"\['model'\]"), (b"]", b"a", r"\[0\]")]
+)
+def test_a_module_among_other_things_is_told_where_it_stands(start, end, where, tmp_path):
+    with (
+        zipfile.ZipFile(SAMPLES / "layers.pth") as old,
+        zipfile.ZipFile(tmp_path / "checkpoint.pt", "w") as new,
+    ):
+        for name in old.namelist():
+            data = old.read(name)
+            if name.endswith("/data.pkl"):
+                data = data[:2] + start + data[2:-1] + end + b"."
+            new.writestr(name, data)
+    with pytest.raises(ModelError, match=f"holds a module among other things, under {where}") as caught:
+        inspect(tmp_path / "checkpoint.pt")
+    assert "torch.save(checkpoint[" in caught.value.issues[0].fix
+
+
 @pytest.mark.parametrize("name", ["state.pth", "weights.safetensors"])
 def test_weights_with_a_routine_are_a_model_whose_facts_are_noted(name, write):
     routine = write("code/serving.py", "def predict(x):\n    return x\n")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lading.core.errors import ModelError
+from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Requirement
 from lading.model.distributions import pickled_requirements
 from lading.model.flavour import Flavour, Lean
@@ -28,6 +28,11 @@ def inspect(request: Request) -> ModelFacts:
     """Tell the facts of a module; raise ModelError for weights alone, and for what cannot be followed."""
     file = only_file(request, is_one, "files of torch.save")
     found = follow(file, request.first_party)
+    if found.inner:
+        what = f"holds a module among other things, under {found.inner}, and is none itself"
+        saved = f"torch.save(checkpoint{found.inner}, 'model.pth')"
+        fix = f"save it alone: {saved}; or give an inference routine as code"
+        raise ModelError(Issue(str(request.path), what, fix))
     if not found.is_module:
         raise ModelError(bare(str(request.path), found.weights))
     return _facts(request, file, found)

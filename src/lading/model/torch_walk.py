@@ -93,6 +93,16 @@ class TorchFile:
         return isinstance(top, Instance) and _name(top) not in _DICTS
 
     @property
+    def inner(self) -> str | None:
+        """Name a module that stands in a dict or a list, as Python would get it out; None where none does."""
+        top = self.walked.top
+        items = (
+            top.items() if isinstance(top, dict) else enumerate(top if isinstance(top, list | tuple) else ())
+        )
+        is_module = (at for at, one in items if isinstance(one, Instance) and "_modules" in one.attributes)
+        return next((f"[{at!r}]" for at in is_module if isinstance(at, str | int)), None)
+
+    @property
     def class_name(self) -> str:
         """Name the object's class."""
         top = self.walked.top
