@@ -1,5 +1,7 @@
 """ONNX graphs as files of their own: inputs, outputs, weights elsewhere, operators of one's own."""
 
+import os
+
 import numpy as np
 import onnx
 import pytest
@@ -8,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from lading.core.errors import ModelError
 from lading.core.signature import Field
 from lading.model import inspect, is_known
+from lading_runtime.loaders.onnx import load
 
 
 def value(name, kind=TensorProto.FLOAT, shape=("n", 2)):
@@ -139,3 +142,21 @@ def test_what_has_any_number_of_dimensions_is_told_no_shape(tmp_path):
     facts = inspect(tmp_path / "m.onnx")
     assert [one.name for one in facts.signature.inputs] == ["x"]
     assert not facts.signature.outputs
+
+
+def test_texts_are_lowered_where_the_system_lacks_the_graphs_locale(tmp_path, monkeypatch):
+    lowered = helper.make_node(
+        "StringNormalizer", ["x"], ["y"], case_change_action="LOWER", locale="xx_YY.UTF-8"
+    )
+    save(
+        tmp_path / "m.onnx",
+        [lowered],
+        [value("x", TensorProto.STRING, ["n"])],
+        outputs=[value("y", TensorProto.STRING, ["n"])],
+    )
+    options = inspect(tmp_path / "m.onnx").loader_options
+    assert options["locale"]
+    monkeypatch.delenv("LOCPATH", raising=False)
+    loaded = load(str(tmp_path), options)
+    assert loaded._session.run(None, {"x": np.array(["ÉA", "ß"], object)})[0].tolist() == ["éa", "ß"]
+    assert "LOCPATH" not in os.environ

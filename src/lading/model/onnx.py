@@ -72,6 +72,8 @@ def inspect(request: Request) -> ModelFacts:
     if issues := list(_lacking(request, file, told)):
         raise ModelError(*issues)
     options: dict[str, Any] = {"file": file.path}
+    if "StringNormalizer" in told.domains.get("", ()):
+        options["locale"] = True
     requirements = [library("onnxruntime", None)]
     if not _EXTENSIONS.isdisjoint(told.domains):
         options["extensions"] = True

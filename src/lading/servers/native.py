@@ -64,7 +64,10 @@ def needs(spec: PackageSpec, facts: ModelFacts) -> ServerNeeds:
     One that is described in Azure ML's words, of assets of a workspace, is asked as there, too.
     """
     if spec.server_settings.model_name is None:
-        return NEEDS
+        is_debian = spec.base is None or spec.base.form == "debian"
+        # C.UTF-8, by which texts are lowered; other bases have it
+        wants_locale = is_debian and facts.loader_options.get("locale")
+        return replace(NEEDS, system_packages=("libc-bin",)) if wants_locale else NEEDS
     folder, path = azureml_layout.model_places(spec)
     found = replace(NEEDS, variables={"AZUREML_MODEL_DIR": folder}, model_path=path)
     if not spec.used:

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lading_runtime.worker import inputs, results
@@ -22,6 +25,7 @@ _TYPES = {
     "tensor(bool)": "bool",
     **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
+_LOCALE = re.compile(r"Failed to construct locale with name:(\w+\.[\w-]+)")
 _WIDER = {"float32": ("float64",), "float16": ("float32", "float64")}
 
 
@@ -46,8 +50,34 @@ def load(path: str, options: Mapping[str, Any]) -> Session:
         import onnxruntime_extensions  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         settings.register_custom_ops_library(onnxruntime_extensions.get_library_path())
-    session = onnxruntime.InferenceSession(file, sess_options=settings, providers=usable)
+    try:
+        session = onnxruntime.InferenceSession(file, sess_options=settings, providers=usable)
+    except Exception as error:
+        if not (wanted := _LOCALE.search(str(error))):
+            raise
+        with _as_unicode(wanted[1]):
+            session = onnxruntime.InferenceSession(file, sess_options=settings, providers=usable)
     return Session(session, onnxruntime.OrtValue)
+
+
+@contextlib.contextmanager
+def _as_unicode(name: str) -> Iterator[None]:
+    """Have a locale that the system lacks be C.UTF-8, which knows the same of letters.
+
+    Converters of texts (StringNormalizer) want `en_US.UTF-8`, which images leave out.
+    """
+    before = os.environ.get("LOCPATH")
+    with tempfile.TemporaryDirectory() as folder:
+        for one in ("/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"):
+            if os.path.isdir(one):  # noqa: PTH112 - see pickle.py
+                os.symlink(one, os.path.join(folder, name))  # noqa: PTH118, PTH211
+                break
+        os.environ["LOCPATH"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("LOCPATH")
+            os.environ.update({} if before is None else {"LOCPATH": before})
 
 
 def _settings(onnxruntime: Any, given: Mapping[str, Any]) -> Any:
