@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lading_runtime.worker import inputs, results
@@ -18,6 +19,8 @@ from lading_runtime.worker import inputs, results
 _OF_INPUT = re.compile(
     r"shape|size|dimension|dtype|scalar type|should be the same|index out of range|Guard failed"
 )
+_MOST_CHOSEN = 6
+"""Of so many inputs that may be floats, each choice is tried."""
 _OF_WHOLE_NUMBERS = re.compile(r"\bLong|\blong int|\bInt\b")
 
 
@@ -73,6 +76,13 @@ def _slots(function: Any) -> list[Slot]:
     ]
 
 
+def _fewer(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Choose some of several inputs: one, then two, and so on."""
+    if len(names) <= _MOST_CHOSEN:
+        for count in range(1, len(names)):
+            yield from itertools.combinations(names, count)
+
+
 class Program:
     """A module that is called with tensors."""
 
@@ -108,10 +118,18 @@ class Program:
         try:
             return self._asked(given)
         except RuntimeError as error:
-            is_told = self._dtypes or not _OF_WHOLE_NUMBERS.search(str(error))
-            if is_told or all(one.is_floating_point() for one in given.values()):
+            whole = [name for name, one in given.items() if not one.is_floating_point()]
+            if self._dtypes or not whole or not _OF_WHOLE_NUMBERS.search(str(error)):
                 raise
-        return self._asked({name: one.to(self._float) for name, one in given.items()})
+            refused = error
+        for names in (whole, *_fewer(whole)):
+            floats = {name: given[name].to(self._float) for name in names}
+            try:
+                return self._asked({**given, **floats})
+            except RuntimeError as error:
+                # what is wrong with floats is what is wrong
+                refused = refused if _OF_WHOLE_NUMBERS.search(str(error)) else error
+        raise refused
 
     def _asked(self, given: Mapping[str, Any]) -> Any:
         """Call it with tensors by their place."""
