@@ -23,7 +23,8 @@ SAMPLES = Path(__file__).with_name("samples")
 )
 def test_a_file_tells_its_class_its_release_and_what_it_gives(name, kind, output):
     facts = inspect(SAMPLES / name)
-    assert facts.loader_options == {"file": name, "class": kind, "format": name[-4:].lstrip(".")}
+    form = name[-4:].lstrip(".")
+    assert facts.loader_options == {"file": name, "class": kind, "format": form, "truths": True}
     assert (facts.framework_version, facts.saved_with) == ("1.2.10", ("catboost==1.2.10",))
     assert [one.text for one in facts.requirements] == ["catboost==1.2.10"]
     assert facts.signature.outputs == (output,)

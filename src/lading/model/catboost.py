@@ -19,7 +19,7 @@ from lading.core.model import ModelFacts, ModelFile
 from lading.core.signature import Field, Signature
 from lading.model import select
 from lading.model.flavour import Flavour, Lean
-from lading.model.plain import any_file, facts_of, library, only_file, start_of
+from lading.model.plain import any_file, facts_of, library, only_file, start_of, truths_of
 from lading.model.request import Request
 
 _MAGIC = b"CBM1"
@@ -95,7 +95,7 @@ def inspect(request: Request) -> ModelFacts:
         form="catboost",
         name=told.kind,
         loader="catboost",
-        options={"file": file.path, "class": told.kind, "format": form},
+        options={"file": file.path, "class": told.kind, "format": form, **truths_of(signature)},
         requirements=(library("catboost", told.version),),
         modules=("catboost",),
         framework="catboost",
