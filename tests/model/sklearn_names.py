@@ -55,8 +55,10 @@ HARMLESS_CLASSES = {
     "sklearn.calibration": {"_CalibratedClassifier", "_SigmoidCalibration"},
     "sklearn.compose._column_transformer": {"make_column_selector", "_RemainderColsList"},
     "sklearn.ensemble._hist_gradient_boosting.predictor": {"TreePredictor"},
+    "sklearn.impute._iterative": {"_ImputerTriplet"},
     "sklearn.metrics._scorer": {
         "_Scorer",
+        "_CurveScorer",
         "_PredictScorer",
         "_ProbaScorer",
         "_ThresholdScorer",

@@ -6,6 +6,8 @@ import pickle
 import cloudpickle
 import joblib
 import pytest
+from scipy import stats
+from sklearn import linear_model, model_selection
 
 from lading.model import inspect
 
@@ -84,3 +86,20 @@ def test_the_python_pickler_writes_the_same_facts(estimators, write):
     pure = inspect(write("a/model.pkl", stream.getvalue()))
     fast = inspect(write("b/model.pkl", pickle.dumps(estimators["forest"], 5)))
     assert (pure.signature, pure.requirements, pure.risks) == (fast.signature, fast.requirements, fast.risks)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_a_search_may_hold_what_it_drew_from(protocol, iris, write):
+    drawn = {
+        "C": stats.loguniform(0.1, 10),
+        "tol": stats.uniform(1e-4, 1e-3),
+        "intercept_scaling": stats.expon(),
+    }
+    search = model_selection.RandomizedSearchCV(
+        linear_model.LogisticRegression(max_iter=200), drawn, n_iter=1, cv=2, random_state=0
+    )
+    data = pickle.dumps(search.fit(*iris), protocol)
+    assert inspect(write("model.pkl", data)).risks == ()
+    other = data.replace(b"return (a, b, ), loc", b"return (a, a, ), loc")
+    names = [risk.name for risk in inspect(write("other.pkl", other)).risks]
+    assert names == ["scipy.stats._continuous_distns.reciprocal_gen"]

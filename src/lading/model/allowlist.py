@@ -69,7 +69,11 @@ name scipy._lib.array_api_compat.numpy._aliases asarray
 name scipy.special._ufuncs expit logit
 class scipy.optimize._lbfgsb_py LbfgsInvHessProduct
 class scipy.optimize._optimize OptimizeResult
-class scipy.stats._continuous_distns cauchy_gen logistic_gen norm_gen
+class scipy.stats._continuous_distns beta_gen cauchy_gen chi2_gen expon_gen gamma_gen halfcauchy_gen
+class scipy.stats._continuous_distns halfnorm_gen invgamma_gen laplace_gen logistic_gen lognorm_gen norm_gen
+class scipy.stats._continuous_distns pareto_gen powerlaw_gen reciprocal_gen t_gen triang_gen truncnorm_gen
+class scipy.stats._continuous_distns uniform_gen weibull_min_gen
+class scipy.stats._distn_infrastructure rv_continuous_frozen rv_frozen
 
 class pandas ArrowDtype BooleanDtype Categorical CategoricalDtype CategoricalIndex DataFrame DatetimeIndex
 class pandas DatetimeTZDtype Float32Dtype Float64Dtype Index Int16Dtype Int32Dtype Int64Dtype Int8Dtype

@@ -99,6 +99,13 @@ def _of_class(_: Global, arguments: tuple[Symbol, ...]) -> Symbol:
     raise UnfollowedError("an object in a form that pickle does not write")
 
 
+def _bare(callee: Global, arguments: tuple[Symbol, ...]) -> Instance:
+    """Make what gets all that it has by its state: with arguments it would be computed."""
+    if arguments:
+        raise UnfollowedError("arguments for what pickle makes without any")
+    return Instance(callee)
+
+
 def _unknown(_: Global, __: tuple[Symbol, ...]) -> Symbol:
     return UNKNOWN
 
@@ -109,6 +116,8 @@ def _array(_: Global, __: tuple[Symbol, ...]) -> Symbol:
 
 _MAKERS: dict[str, Callable[[Global, tuple[Symbol, ...]], Symbol]] = {
     "_codecs.encode": _bytes,
+    "scipy.stats._distn_infrastructure.rv_continuous_frozen": _bare,
+    "scipy.stats._distn_infrastructure.rv_frozen": _bare,
     "builtins.bytearray": _bytes,
     "builtins.bytes": _bytes,
     "builtins.frozenset": _unknown,

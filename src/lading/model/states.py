@@ -7,6 +7,7 @@ distributions compile a text of their state. Both are let pass where the text is
 from __future__ import annotations
 
 import ast
+import re
 
 from lading.model.symbols import Global, Instance, Symbol
 
@@ -21,12 +22,7 @@ _NAMED_ITEMS = {_BUNCH, ("scipy.optimize._optimize", "OptimizeResult")}
 _BY_NAME = {*_NAMED_ITEMS, ("types", "SimpleNamespace")}
 _FRAMES = {("pandas.core.frame", "DataFrame"), ("pandas.core.series", "Series")}
 _DISTRIBUTIONS = "scipy.stats._continuous_distns"
-_PARSED = (
-    "def _parse_args(self, loc=0, scale=1): return (), loc, scale "
-    "def _parse_args_rvs(self, loc=0, scale=1, size=None): return self._argcheck_rvs( loc, scale, size=size) "
-    "def _parse_args_stats(self, loc=0, scale=1, moments='mv'): return (), loc, scale, moments"
-)
-"""What SciPy makes of a distribution without shapes."""
+_SHAPES = re.compile(r"def _parse_args\(self, ((?:[a-zA-Z]\w*, )*)loc=0,", re.ASCII)
 _CODES = frozenset(
     (
         "C",
@@ -177,11 +173,24 @@ def _of_distribution(target: Instance, state: Symbol) -> str | None:
     if target.arguments or not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
         return "a distribution in a state that SciPy does not write"
     text = state.get("_parse_arg_template")
-    if not isinstance(text, str) or " ".join(text.split()) != _PARSED:
+    if not isinstance(text, str) or not _is_parsing(" ".join(text.split())):
         return "a text of its state is compiled when it is loaded"
     if any(isinstance(value, Global) for value in state.values()):
         return "a function takes the place of a method"
     return None
+
+
+def _is_parsing(text: str) -> bool:
+    """Tell whether it is what SciPy makes of the names of a distribution's shapes."""
+    found = _SHAPES.match(text)
+    shapes = found[1] if found else ""
+    return text == (
+        f"def _parse_args(self, {shapes}loc=0, scale=1): return ({shapes}), loc, scale "
+        f"def _parse_args_rvs(self, {shapes}loc=0, scale=1, size=None): "
+        f"return self._argcheck_rvs({shapes or ' '}loc, scale, size=size) "
+        f"def _parse_args_stats(self, {shapes}loc=0, scale=1, moments='mv'): "
+        f"return ({shapes}), loc, scale, moments"
+    )
 
 
 def _named(found: Global) -> tuple[str, str]:
