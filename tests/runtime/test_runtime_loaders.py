@@ -9,10 +9,12 @@ from pathlib import Path
 import cloudpickle
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.feature_extraction import DictVectorizer
 
+from lading.model import inspect
 from lading_runtime import wire
 from lading_runtime.loaders import estimators
 from lading_runtime.loaders import pickle as pickle_loader
@@ -106,6 +108,22 @@ def test_a_pickled_booster_of_xgboost_is_asked_by_what_it_takes(tmp_path, iris):
     expected = booster.predict(xgboost.DMatrix(rows, feature_names=list("abcd")))
     assert np.array_equal(loaded.predict(matrix(rows, list("abcd"))), expected)
     assert loaded.facts["names"] == list("abcd")
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_categories_of_a_pickled_estimator_are_found_by_their_values(tmp_path, library):
+    rows = pd.DataFrame({"size": [1.0, 2.0, 3.0] * 20, "colour": ["red", "blue", "green"] * 20})
+    rows["colour"] = rows["colour"].astype("category")
+    kind = {"lightgbm": "LGBMClassifier", "xgboost": "XGBClassifier"}[library]
+    more = {"verbose": -1} if library == "lightgbm" else {"enable_categorical": True}
+    model = getattr(pytest.importorskip(library), kind)(n_estimators=3, n_jobs=1, **more)
+    model.fit(rows[["colour"]], rows["colour"] == "blue")
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(model))
+    assert "pandas" in {one.text.partition("==")[0] for one in inspect(tmp_path / "m.pkl").requirements}
+    loaded = pickle_loader.load(str(tmp_path), {"file": "m.pkl"})
+    data = json.dumps(["green", "blue"]).encode()
+    asked = request("frame", [("colour", wire.JSON, [2], data, None)])
+    assert list(map(bool, loaded.predict(asked))) == [False, True]
 
 
 def test_columns_that_have_no_names_are_numbered_as_mlflow_numbers_them():

@@ -105,6 +105,8 @@ def _versions(top: Symbol) -> Iterator[str]:
 
 def _selects_by_name(one: Instance) -> bool:
     """Tell whether it picks columns of a data frame, or makes one."""
+    if one.attributes.get("pandas_categorical"):  # LightGBM knows its categories by pandas
+        return True
     config = one.attributes.get("_sklearn_output_config")
     if isinstance(config, dict) and config.get("transform") == "pandas":
         return True

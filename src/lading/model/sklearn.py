@@ -33,6 +33,8 @@ _RELEASES = {
     ),
 }
 """Where a model within a pickle tells the release that made it: CatBoost in text, XGBoost in UBJSON."""
+_CATEGORY = re.compile(rb"SL\0{7}\x01c")
+"""The type of a feature of XGBoost's that is one of pandas' categories."""
 _OVERLAP_BYTES = 64
 
 
@@ -190,7 +192,8 @@ def requirements_of(pickled: Pickled, first_party: FirstParty) -> Found:
         # before 1.2 joblib would take padding for array bytes, and array bytes for instructions
         pins["joblib"] = ">=1.2" if pickled.walked.padded_arrays else ""
         modules |= {"lz4"} & {pickled.compressor}
-    if pickled.estimator and pickled.estimator.needs_pandas:
+    of_categories = "xgboost.sklearn" in modules and _find(pickled.file, _CATEGORY) is not None
+    if of_categories or (pickled.estimator and pickled.estimator.needs_pandas):
         modules.add("pandas")
     if not modules.isdisjoint(_NEED_SKLEARN):
         modules.add("sklearn")  # XGBoost predicts without it

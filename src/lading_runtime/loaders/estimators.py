@@ -76,6 +76,25 @@ def takes_records(model: Any) -> bool:
     return type(model).__name__ == "DictVectorizer"
 
 
+def categories(model: Any) -> list[str]:
+    """Return the columns that were pandas' categories to LightGBM or XGBoost, which know their values."""
+    library, name = type(model).__module__.split(".")[0], type(model).__name__
+    if library == "lightgbm":
+        booster = model if name == "Booster" else model.booster_
+        numbers = booster.params.get("categorical_column")
+        known = booster.pandas_categorical or ()
+        if not isinstance(numbers, (list, tuple)) or len(numbers) != len(known):
+            return []
+        names = booster.feature_name()
+        return [names[number] for number in numbers]
+    if library == "xgboost" and name != "Booster":
+        booster = model.get_booster()
+        if hasattr(booster, "get_categories"):  # before 3.1 they are numbers alone
+            pairs = zip(booster.feature_names or (), booster.feature_types or ())  # noqa: B905 - one each
+            return [name for name, kind in pairs if kind == "c"]
+    return []
+
+
 def quicken(model: Any) -> None:
     """Have it answer as it does, in one thread and without detours."""
     use_one_job(model)

@@ -109,6 +109,9 @@ class Estimator:
         self._refusals = inputs.REFUSALS if estimators.is_library(model) else (ValueError,)
         self._is_by_row = method in estimators.METHODS
         self._takes_records = estimators.takes_records(model)
+        self._categories = dict.fromkeys(estimators.categories(model), "category")
+        if self._categories:
+            self.takes_frames, self.estimator = inputs.has_pandas(), None  # a form knows no categories
 
     def warm(self) -> float | None:
         """Predict for rows of noughts; return the seconds per row, None where there is no telling.
@@ -160,5 +163,6 @@ class Estimator:
             _, rows = request.table()
             return [_record(request.columns, row) for row in rows]
         if request.content == "frame" and self.takes_frames:
-            return request.frame()
+            frame = request.frame()
+            return frame.astype(self._categories) if self._categories else frame
         return request.array()
