@@ -141,9 +141,11 @@ def test_keep_and_drop_decide_by_hand(lading, project):
     said = lading.fails(2, "pack", folder, "-t", "plots:1", "--drop", "a b", "--drop", "matplot*")
     assert "got 'a b', expected a library's name" in said
     assert "got 'matplot*'" in said
+    said = lading.fails(2, "pack", folder, "--drop", "Scikit_Learn", "--keep", "scikit-learn")
+    assert "'Scikit_Learn' is to be kept, too" in said
     project(IMPORTS, "seaborn")
-    done = lading.run("pack", folder, "-t", "plots:1", "--drop", "seaborn")
-    assert "fix: take seaborn from 'drop' and --drop: the model needs it" in done.stderr
+    done = lading.run("pack", folder, "-t", "plots:1", "--drop", "Seaborn")
+    assert "fix: take Seaborn from 'drop' and --drop: the model needs it" in done.stderr
 
 
 def test_what_is_kept_keeps_what_it_requires(lading, project):

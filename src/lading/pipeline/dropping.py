@@ -196,6 +196,8 @@ class Dropping:
 
     def _brought(self, error: VerifyError, lock: Lock) -> tuple[str, ...]:
         """Name what an error misses of that which is left out with MLflow, and not by trial or hand."""
+        if locks.named_in(_text(error), self._dropped_by_hand()):
+            return ()
         chosen = {*(lock.trial.dropped if lock.trial else ()), *self._dropped_by_hand()}
         gone = {one.name for part in lock.platforms for one in part.dropped} - chosen
         return locks.named_in(_text(error), gone - {*plan.without(self.what, self.facts)})

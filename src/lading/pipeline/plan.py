@@ -29,6 +29,7 @@ from lading.core.spec import (
     index_problem,
 )
 from lading.core.tracked import ModelURI, Record, is_tracked
+from lading.lock.sources import normalise
 from lading.pipeline import delivery, summary
 from lading.pipeline.context import Context
 
@@ -177,7 +178,7 @@ def without(what: PackageSpec, facts: ModelFacts) -> tuple[str, ...]:
     if facts.loader == "pyfunc" or what.server != NATIVE:
         return ()
     # a pattern such as * keeps what would be tried, and this is not tried: it is known
-    return tuple(one for one in _SAVING_TOOLS if one not in map(str.lower, what.keep))
+    return tuple(one for one in _SAVING_TOOLS if one not in map(normalise, what.keep))
 
 
 def _in_builds(what: PackageSpec, facts: ModelFacts) -> tuple[Requirement, ...]:
@@ -225,7 +226,8 @@ def _refuse_names(what: PackageSpec) -> None:
         for one in names
         if not pattern.match(one)
     ]
-    both = [one for one in what.drop if one in what.keep]
+    kept = {normalise(one) for one in what.keep}
+    both = [one for one in what.drop if normalise(one) in kept]
     issues += [Issue("drop", f"{one!r} is to be kept, too", "take it from one of the two") for one in both]
     if what.drop and what.base and what.base.form == "environment":
         text = f"got {', '.join(what.drop)}, but its libraries are those of {what.base}, as they are"
