@@ -516,6 +516,8 @@ def test_a_loader_module_that_the_model_ships_is_loaded_without_mlflow(write):
     folder = write("m/code/mine.py", "def _load_pyfunc(path):\n    return path\n").parent.parent
     facts = inspect(folder)
     assert (facts.loader, facts.loader_options["module"]) == ("module", "mine")
+    # it is the model's code, as a model from code is
+    assert [(one.where, one.name) for one in facts.risks] == [("MLmodel", "mine")]
     assert "numbered" not in facts.loader_options
     with (folder / "MLmodel").open("a") as stream:
         stream.write("""signature: {inputs: '[{"type": "string"}]'}\n""")

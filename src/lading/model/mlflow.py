@@ -6,7 +6,7 @@ own load alike is served without mlflow, the rest by mlflow's own `python_functi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,13 +213,10 @@ def _other(
         written += saved_with(pickled)
         modules.update(_modules(pickled))
         asked.update(mlflow_lean.asked(pickled.walked.names, pickled.walked.mentions))
-    source = pyfunc.get("model_code_path")
-    if source:
-        why = "the model is Python code, which is run to load it"
-        risks.append(Risk("MLmodel", Path(str(source)).name, why))
     given = Flavour(
         settings, pyfunc, files, _signature(document), document, frozenset(asked), frozenset(unfollowed)
     )
+    risks += _code(given)
     lean = None if request.loader == "mlflow" else mlflow_lean.find(flavour, given)
     if lean is None:
         modules.add(str(pyfunc.get("loader_module") or "mlflow.pyfunc"))
@@ -244,6 +241,14 @@ def _other(
         always=lean.requirements,
         saved_with=tuple(written),
     )
+
+
+def _code(given: Flavour) -> Iterator[Risk]:
+    """Tell the Python of the model's own that is run to load it."""
+    if source := given.pyfunc.get("model_code_path"):
+        yield Risk("MLmodel", Path(str(source)).name, "the model is Python code, which is run to load it")
+    if loads := mlflow_lean.own_loader(given):
+        yield Risk("MLmodel", loads, "its loader is Python code that the model brings, and is run")
 
 
 def _needed(pickled: Pickled, request: Request) -> tuple[Requirement, ...]:

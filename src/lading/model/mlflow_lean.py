@@ -51,6 +51,13 @@ def find(flavour: str, given: Flavour) -> Lean | None:
     return make(given) if make and loader_module == f"mlflow.{flavour}" else None
 
 
+def own_loader(given: Flavour) -> str | None:
+    """Name the `loader_module` that the model itself ships, None where it is installed or MLflow's."""
+    name, code = str(given.pyfunc.get("loader_module") or ""), given.pyfunc.get("code")
+    places = (f"{code}/{name.replace('.', '/')}{end}" for end in (".py", "/__init__.py"))
+    return name if name and code and given.file(*places) else None
+
+
 def asked(names: Iterable[tuple[str, str]], mentions: Iterable[str]) -> Iterator[str]:
     """List what a pickle asks of MLflow: globals, and modules that functions in it may use."""
     yield from (f"{module}.{name}" for module, name in names if module.partition(".")[0] == "mlflow")
@@ -90,11 +97,7 @@ def _python_model(given: Flavour) -> Lean | None:
 
 def _module(name: str, given: Flavour) -> Lean | None:
     """Load by the author's own `loader_module`, which the model ships."""
-    if not name or not _shipped_asks_little(given):
-        return None
-    code = given.pyfunc.get("code")
-    stem = name.replace(".", "/")
-    if not code or given.file(f"{code}/{stem}.py", f"{code}/{stem}/__init__.py") is None:
+    if own_loader(given) is None or not _shipped_asks_little(given):
         return None
     options = {
         "module": name,
