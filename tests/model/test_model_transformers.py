@@ -76,6 +76,28 @@ def test_a_task_that_takes_no_texts_is_refused(folder):
         inspect(folder(architectures=["ViTForImageClassification"]))
 
 
+def test_a_task_that_a_release_no_longer_has_is_told(folder, write):
+    asks = {"architectures": ["BertForQuestionAnswering"]}
+    with pytest.raises(
+        ModelError, match=r"Transformers 5\.24\.0, which has no pipeline for question-answering: 5\.3"
+    ):
+        inspect(folder(**asks, transformers_version="5.24.0"))
+    write("model/requirements.txt", "transformers<5.3\ntorch\n")
+    assert inspect(folder(**asks, transformers_version="5.24.0")).loader == "transformers"
+    (folder() / "requirements.txt").unlink()
+    assert "transformers<5.3" in [
+        one.text for one in inspect(folder(**asks, transformers_version=None)).requirements
+    ]
+    assert "transformers==5.2.0" in [
+        one.text for one in inspect(folder(**asks, transformers_version="5.2.0")).requirements
+    ]
+
+
+def test_what_writes_texts_of_texts_is_asked_for_a_routine(folder):
+    with pytest.raises(ModelError, match=r"for which Transformers has no pipeline from 5\.0 on"):
+        inspect(folder(architectures=["T5ForConditionalGeneration"]))
+
+
 def test_code_that_comes_with_a_model_is_a_risk(folder):
     facts = inspect(folder(auto_map={"AutoModel": "modeling_mine.Net", "AutoTokenizer": ["t.Slow", None]}))
     assert [(one.where, one.name) for one in facts.risks] == [

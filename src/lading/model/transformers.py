@@ -17,7 +17,7 @@ from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
 from lading.core.signature import Field, Signature
 from lading.model import networks, safetensors
 from lading.model.files import read_text
-from lading.model.plain import facts_of, library
+from lading.model.plain import facts_of, library, requirements_beside
 from lading.model.request import Request
 from lading.model.sklearn import follow_data
 from lading.model.torch_needs import needed
@@ -39,7 +39,13 @@ _TASKS = {
     "LMHeadModel": "text-generation",
     "Model": "feature-extraction",
 }
+_REMOVED = {"question-answering": (5, 3)}
+"""Releases from which on Transformers has no pipeline of a task."""
 _ANSWERS = {"text-classification": (Field("string", "label"), Field("double", "score"))}
+_WRITING = re.compile(
+    r"(?:\w*T5|M?Bart|Pegasus\w*|Blenderbot\w*|LED|M2M100)ForConditionalGeneration|MarianMTModel"
+)
+"""Architectures that write texts of texts."""
 _PIECES = frozenset({"spiece.model", "sentencepiece.bpe.model", "tokenizer.model"})
 
 
@@ -60,8 +66,12 @@ def inspect(request: Request) -> ModelFacts:
         what = f"its architecture is {architecture!r}, which tells none of the tasks that take texts"
         known = ", ".join(sorted(set(_TASKS.values())))
         fix = f"expected one of {known}; else give an inference routine as code"
+        if _WRITING.fullmatch(str(architecture)):
+            what = f"its architecture is {architecture!r}, for which Transformers has no pipeline from 5.0 on"
+            fix = "give an inference routine as code, which asks its tokenizer and its generate()"
         raise ModelError(Issue(_CONFIG, what, fix))
     version = _release(config.get("transformers_version"))
+    _check_is_there(request, task, version)
     risks = _risks(request)
     options: dict[str, Any] = {"file": ".", "task": task}
     names = ("question", "context") if task == "question-answering" else ("text",)
@@ -73,7 +83,7 @@ def inspect(request: Request) -> ModelFacts:
         loader="transformers",
         options=options,
         requirements=(
-            library("transformers", version),
+            _having(task, library("transformers", version)),
             *needed(None),
             *_pieces(files),
             Requirement("pandas<3", "file"),
@@ -84,6 +94,25 @@ def inspect(request: Request) -> ModelFacts:
         signature=Signature(tuple(Field("string", name) for name in names), _ANSWERS.get(task, ())),
         notes=(f"task {task}", *_weights(request)),
     )
+
+
+def _check_is_there(request: Request, task: str, version: str | None) -> None:
+    """Raise ModelError where the release that saved the folder no longer has the task."""
+    removed = _REMOVED.get(task)
+    told = tuple(map(int, version.split(".")[:2])) if version else ()
+    if removed is None or told < removed or requirements_beside(request.path):
+        return
+    below = ".".join(map(str, removed))
+    what = f"is saved by Transformers {version}, which has no pipeline for {task}: {below} removed it"
+    fix = f"write transformers<{below} and torch into a requirements.txt beside it, or give a routine"
+    raise ModelError(Issue(_CONFIG, what, fix))
+
+
+def _having(task: str, found: Requirement) -> Requirement:
+    """Ask for a release that has the task, where the folder tells none."""
+    if task not in _REMOVED or (found.origin == "file" and "=" in found.text):
+        return found
+    return Requirement(f"transformers<{'.'.join(map(str, _REMOVED[task]))}", "file")
 
 
 def recognise_sentences(request: Request) -> bool:
