@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import onnx.parser
 import pytest
 import yaml
 from hypothesis import example, given
@@ -134,3 +135,16 @@ def test_what_is_kin_to_a_signature_is_told_from_it(bare, tmp_path, name, text, 
     run = bare.run("signature", "convert", tmp_path / name, "--to", "mlflow")
     assert run.returncode == 2
     assert said in run.stderr
+
+
+def test_what_a_source_tells_and_a_signature_does_not_keep_is_lost(bare, tmp_path):
+    (tmp_path / "score.py").write_text("def predict(size: float, top: int = 3) -> float: ...\n")
+    told = bare.json("signature", "convert", f"{tmp_path}/score.py:predict", "--to", "mlflow")
+    assert told["losses"] == [{"where": "inputs.top", "what": "its default 3 is not kept"}]
+    graph = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[batch, 2] x) => (float[batch, 2] y) { y = Abs(x) }'
+    )
+    onnx.save(graph, tmp_path / "m.onnx")
+    told = bare.json("signature", "convert", tmp_path / "m.onnx", "--to", "onnx")
+    assert [one["where"] for one in told["losses"]] == ["inputs.x", "outputs.y"]
+    assert "'batch'" in told["losses"][0]["what"]

@@ -210,6 +210,38 @@ def _size(data: Data, span: Span) -> int:
     return -1 if found is None else found
 
 
+def dimensions(facts: ModelFacts) -> tuple[str, ...]:
+    """Tell the open dimensions that have a name, by field; nothing of other formats."""
+    if facts.format != "onnx":
+        return ()
+    name = facts.loader_options["file"]
+    with _mapped(next(one.source for one in facts.files if one.path == name)) as data:
+        graph = part(data, (0, len(data)), _GRAPH) or (0, 0)
+        known = (
+            {one.name for one in (*facts.signature.inputs, *facts.signature.outputs)}
+            if facts.signature
+            else ()
+        )
+        return tuple(
+            f"{where}.{text(data, span, _NAME)}: the dimension {dim!r} is of any size"
+            for where, key in (("inputs", _INPUT), ("outputs", _OUTPUT))
+            for _, span in parts(data, graph, key)
+            if text(data, span, _NAME) in known
+            for dim in _named(data, span)
+        )
+
+
+def _named(data: Data, span: Span) -> Iterator[str]:
+    kind = part(data, span, _TYPE)
+    optional = part(data, kind, _OPTIONAL) if kind else None
+    kind = part(data, optional, 1) if optional else kind
+    tensor = part(data, kind, _TENSOR) if kind else None
+    shape = part(data, tensor, 2) if tensor else None
+    for _, one in parts(data, shape, 1) if shape else ():
+        if name := text(data, one, 2):
+            yield name
+
+
 def _walk_model(data: Data, told: _Told) -> None:
     """Look at every operator and at where every weight lies, in functions and inner graphs too."""
     for key, span in parts(data, (0, len(data))):

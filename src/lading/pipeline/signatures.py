@@ -86,7 +86,7 @@ def _of_routine(file: Path, target: str) -> Told:
 def _of_facts(facts: ModelFacts, target: str) -> Told:
     """Take what the model tells; of a routine, what its hints say."""
     if facts.signature is not None:
-        return Told(facts.signature)
+        return Told(facts.signature, model.dimensions(facts))
     if facts.entry is None or facts.code is None:
         fix = "infer it of data: lading signature infer rows.csv"
         raise ModelError(Issue(target, "tells no signature", fix))
@@ -140,13 +140,14 @@ def convert(context: Context, target: str, to: str, of: str | None = None) -> Wr
 
 def _document(context: Context, target: str, of: str | None) -> Converted[Signature]:
     path = Path(target)
-    if path.suffix in data.SUFFIXES and path.suffix not in _DOCUMENTS:
-        return Converted(_of(context, target).signature)
+    is_python = target.partition(":")[0].endswith(".py")
+    if is_python or (path.suffix in data.SUFFIXES and path.suffix not in _DOCUMENTS):
+        return _converted(_of(context, target))
     is_document = path.exists() and not path.is_dir()  # which a pipe is, too
     if path.suffix == ".pbtxt" and is_document:
         raise SpecError(Issue(target, "is a configuration of Triton's, and no signature", _OF_TRITON))
     if not is_document or (of is None and path.suffix not in _DOCUMENTS):
-        return Converted(show(context, target).signature)
+        return _converted(show(context, target))
     text = spec.read_text(path)
     document = text if of == _TORCHSCRIPT else spec.parse_document(text, target)
     if isinstance(document, str):
@@ -159,7 +160,7 @@ def _document(context: Context, target: str, of: str | None) -> Converted[Signat
         and not isinstance(inner, Mapping)
         and {"model", "code"} & document.keys()
     ):
-        return Converted(show(context, target).signature)  # a lading.yaml, whose model tells it
+        return _converted(show(context, target))  # a lading.yaml, whose model tells it
     if isinstance(inner, Mapping):  # lading.yaml, MLmodel, or what `lading signature --json` prints
         document = inner
     elif isinstance(document, Mapping) and {"notation", "value"} <= document.keys():
@@ -168,6 +169,12 @@ def _document(context: Context, target: str, of: str | None) -> Converted[Signat
     if notation is None:
         raise SpecError(Issue(target, f"got notation {of!r}, expected one of {', '.join(NOTATIONS)}"))
     return notation.read(document, target)
+
+
+def _converted(told: Told) -> Converted[Signature]:
+    """Take what is noted of a signature for what it does not keep."""
+    lost = (note.partition(": ") for note in told.notes)
+    return Converted(told.signature, tuple(Loss(where, what) for where, _, what in lost))
 
 
 def _refuse_kin(document: Mapping[str, Any], target: str) -> None:
