@@ -118,9 +118,20 @@ def test_what_cannot_be_converted_is_told(lading, pickled, tmp_path):
     (tmp_path / "there.skops").touch()
     told = lading.fails(2, "convert", pickled, "--to", "skops", "-o", tmp_path / "there.skops")
     assert "is there already" in told
+    told = lading.fails(2, "convert", pickled, "--to", "skops", "-o", "/proc/no/model.skops")
+    assert "cannot be written" in told
     told = lading.fails(3, "convert", pickled, "--to", "pt2", "-o", tmp_path / "model.pt2")
     assert "'pt2' is for a model of PyTorch" in told
     words = tmp_path / "words.pkl"
     words.write_bytes(pickle.dumps(OneHotEncoder().fit(np.array([["a"], ["b"]], dtype=object))))
     told = lading.fails(3, "convert", words, "--to", "skops", "-o", tmp_path / "words.skops")
     assert "record one with 'example:'" in told
+
+
+@pytest.mark.slow
+def test_what_takes_too_long_is_ended_and_told(lading, pickled, tmp_path):
+    out = tmp_path / "model.skops"
+    told = lading.fails(6, "convert", pickled, "--to", "skops", "-o", out, "--timeout-s", "0.01")
+    assert "converting to skops: the command still runs after 0.01 s" in told
+    assert "--timeout-s" in told
+    assert not out.exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from lading.cli.console import Common, Console, SandboxKind
 from lading.cli.options import What
@@ -19,7 +20,8 @@ def run(
     *,
     to: Literal["skops", "onnx", "pmml", "pt2", "safetensors"],
     output: Annotated[Path, Parameter(alias="-o")],
-    tolerance: float | None = None,
+    tolerance: Annotated[float | None, Parameter(validator=Number(gte=0))] = None,
+    timeout_s: Annotated[float, Parameter(validator=Number(gt=0))] = 900.0,
     offline: Annotated[bool, Parameter(negative="")] = False,
     sandbox: SandboxKind | None = None,
     what: What = What(),
@@ -44,12 +46,15 @@ def run(
         output: The file to write.
         tolerance: How far answers may be apart, relative to 1 + |expected|; default: 1e-9 for skops, 1e-4 for
             onnx, 1e-5 for pmml and pt2. Weights have to be the same.
+        timeout_s: Seconds that converting may take, once what it needs is there.
         offline: Use what is cached, reach no network.
         sandbox: Where to do that: unshare, bwrap, podman or docker; default: the first that works.
     """
     console = Console(common)
     context = Context(common.settings(), console.event, offline=offline)
-    made = converting.convert(context, what.spec(model), to, output, tolerance=tolerance, sandbox=sandbox)
+    made = converting.convert(
+        context, what.spec(model), to, output, tolerance=tolerance, limit_s=timeout_s, sandbox=sandbox
+    )
     console.close()
     rows = f"{made.rows} {'recorded' if made.recorded else 'made-up'} rows"
     told = (

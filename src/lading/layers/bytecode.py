@@ -134,20 +134,27 @@ def _imported_at_once(sandbox: Sandbox, python: str, roots: Sequence[str], tmp: 
 
 
 def run(
-    sandbox: Sandbox, argv: Sequence[str], tmp: Path, timeout_s: float, env: Mapping[str, str] = _ENV
+    sandbox: Sandbox,
+    argv: Sequence[str],
+    tmp: Path,
+    timeout_s: float,
+    env: Mapping[str, str] = _ENV,
+    *,
+    what: str = "byte code",
+    late: str | None = None,
 ) -> None:
-    """Run a script to its end; raise VerifyError where it fails or takes too long."""
+    """Run a script to its end; raise VerifyError where it fails or takes too long: `late` says what helps."""
     running = sandbox.start(argv, env=env, tmp=tmp)
     try:
         status = running.wait(timeout_s * (_EMULATED_PATIENCE if sandbox.emulated else 1))
     except TimeoutError as error:
-        raise VerifyError(Issue("byte code", str(error))) from error
+        raise VerifyError(Issue(what, str(error), late)) from error
     finally:
         running.stop(0)
     if status and (issue := full_disk(running.output())):
         raise RegistryError(issue)
     if status:
-        raise VerifyError(Issue("byte code", f"{argv[0]} ended with {status}: {running.output()[-1000:]}"))
+        raise VerifyError(Issue(what, f"{argv[0]} ended with {status}: {running.output()[-1000:]}"))
 
 
 def left_in(path: Path, limit_bytes: int) -> IO[bytes]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +33,8 @@ from lading.pipeline.packing import Builder
 from lading.pipeline.sealing import Built, seal_images
 
 Way = Literal["skops", "onnx", "pmml", "pt2", "safetensors"]
-_LIMIT_S = 900.0
+LIMIT_S = 900.0
+"""For converting alone, without what is built before and compared afterwards."""
 _OUTCOME_BYTES_MAX = 1 << 20
 _FILE_BYTES_MAX = 64 << 30
 _MADE_UP_ROWS = 32
@@ -95,6 +98,7 @@ def convert(
     target: Path,
     *,
     tolerance: float | None = None,
+    limit_s: float = LIMIT_S,
     sandbox: str | None = None,
 ) -> Conversion:
     """Convert a model in a sandbox and compare the answers of both; nothing is written where they differ.
@@ -102,8 +106,7 @@ def convert(
     Raises ModelError for a model that has no such form, VerifyError where it answers otherwise, and whatever
     inspecting, locking and building raise.
     """
-    if target.exists():
-        raise SpecError(Issue(str(target), "is there already", "name another file, or remove it"))
+    _check_target(target)
     way = _WAYS[to]
     what = tracked.bring(context, what)
     facts = _facts(context, what, to)
@@ -120,7 +123,7 @@ def convert(
     original = _Original(context, sandbox, what, facts, rows, *_built(context, what, facts, sandbox))
     with running.temporary_folder() as tmp:
         (folder := tmp / "converted").mkdir(mode=0o777)
-        made, told = original.convert(to, folder)
+        made, told = original.convert(to, folder, limit_s)
         largest = 0.0
         if way.answers:
             allowed = way.tolerance if tolerance is None else tolerance
@@ -194,12 +197,12 @@ class _Original:
     built: Built
     lock: PlatformLock
 
-    def convert(self, to: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+    def convert(self, to: str, folder: Path, limit_s: float) -> tuple[Path, dict[str, Any]]:
         """Convert it in its own image; return the file and what is told of it.
 
-        Raises ModelError where it has no such form.
+        Raises ModelError where it has no such form, VerifyError where that fails or takes longer.
         """
-        self.context.events(Event("convert", "step", f"converting to {to}"))
+        self.context.events(Event("convert", "step", f"converting to {to}, for at most {limit_s:g} s"))
         (folder / "job.json").write_text(json.dumps(self._job(to)), encoding="utf-8")
         image = self.built.image
         opened = self.context.sandbox(image.layers, self.sandbox, platform=image.platform, events=ignore)
@@ -207,7 +210,9 @@ class _Original:
         package = f"/{SERVER}/lib/python{minor}/site-packages/lading_runtime"
         argv = [f"{ENVIRONMENT_PATH}/bin/python", "-I", "-B", "-c", SCRIPT, package, "convert"]
         _, env = running.command(image)
-        bytecode.run(opened, argv, folder, _LIMIT_S, {**env, "MPLCONFIGDIR": "/tmp"})  # noqa: S108 - the sandbox's
+        env = {**env, "MPLCONFIGDIR": "/tmp"}  # noqa: S108 - the sandbox's
+        late = "allow more with --timeout-s, or look at what the model does while it is loaded"
+        bytecode.run(opened, argv, folder, limit_s, env, what=f"converting to {to}", late=late)
         with bytecode.left_in(folder / "outcome.json", _OUTCOME_BYTES_MAX) as stream:
             outcome = canonical.decode(stream.read(), "outcome")
         told = outcome if isinstance(outcome, dict) else {}
@@ -308,6 +313,17 @@ def _largest(got: Any, expected: Any, tolerance: float) -> float:  # noqa: ANN40
         fix = "take another form, or allow more with --tolerance"
         raise VerifyError(Issue("the converted model", what, fix))
     return largest
+
+
+def _check_target(target: Path) -> None:
+    """Refuse what could not be written in the end, before anything is built."""
+    if os.path.lexists(target):
+        raise SpecError(Issue(str(target), "is there already", "name another file, or remove it"))
+    try:
+        with tempfile.TemporaryFile(dir=next(one for one in target.absolute().parents if one.exists())):
+            pass
+    except OSError as error:
+        raise SpecError(Issue(str(target), f"cannot be written: {error.strerror}")) from error
 
 
 def _place(made: Path, target: Path) -> None:

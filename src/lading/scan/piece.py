@@ -20,6 +20,7 @@ class Room:
     """What may yet come out of a file on disk, all that lies within it taken together."""
 
     left_bytes: int
+    file_bytes: int
 
     def take(self, size_bytes: int, name: str) -> None:
         """Take so much; raise ModelError where more comes out of the file than is plausible."""
@@ -45,7 +46,7 @@ class Piece:
     @classmethod
     def of_file(cls, name: str, path: Path, size_bytes: int) -> Piece:
         """Make it of a file on disk."""
-        return cls(name, name, path, size_bytes, Room(plausible_bytes(size_bytes)))
+        return cls(name, name, path, size_bytes, Room(plausible_bytes(size_bytes), size_bytes))
 
     @property
     def last(self) -> str:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from lading.core.errors import Issue, SpecError
 from lading.core.scan import Finding
 from lading.scan import rules
+
+_DENSE_RATIO = 100
+_MOST_DENSE_BYTES = 256 << 20
 
 
 def version() -> str:
@@ -34,6 +38,8 @@ def ask(path: Path, name: str) -> Iterator[Finding]:
         scan_file_path,
     )
 
+    if _is_blown_up(path):
+        return
     logging.getLogger("picklescan").setLevel(logging.CRITICAL)
     try:
         found = scan_file_path(str(path)).globals
@@ -44,3 +50,14 @@ def ask(path: Path, name: str) -> Iterator[Finding]:
             yield Finding(
                 rules.SECOND_OPINION, name, name, f"{one.module}.{one.name}", "picklescan: dangerous"
             )
+
+
+def _is_blown_up(path: Path) -> bool:
+    """Tell whether a small zip holds so much that it would fill the memory, for members are read whole."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+    dense = (one.file_size for one in entries if one.file_size > _DENSE_RATIO * one.compress_size)
+    return sum(dense) > _MOST_DENSE_BYTES
