@@ -14,7 +14,7 @@ from lading.core.errors import Issue, ModelError
 from lading.core.ports import Event, Events
 from lading.core.scan import Finding, Policy, Scan
 from lading.model.sniff import reads_as_pickle
-from lading.scan import configs, documents, networks, pickles, rules, second, templates
+from lading.scan import configs, documents, hdf5, networks, pickles, rules, second, templates
 from lading.scan.archives import members
 from lading.scan.piece import Piece
 
@@ -162,6 +162,7 @@ def _look(piece: Piece, policy: Policy, found: list[Finding]) -> None:
     elif not (form and form.followed) and _is_pickle(piece, is_archive=is_archive):
         found += pickles.of_pickle(piece, policy)
     found += configs.of_json(piece, policy)
+    found += hdf5.of_pickles(piece, policy)
     for check in (
         networks.of_graph,
         documents.of_code,
