@@ -358,6 +358,20 @@ def test_a_graph_of_tensorflow_is_followed_in_any_form(tmp_path, name):
     assert found == {("tensorflow-op", "PyFunc", one) for one in (name, "model.zip")}
 
 
+@pytest.mark.parametrize(
+    ("op", "attribute", "is_told"),
+    [
+        *(("ImmutableConst", b"", 1), ("RegisterDatasetV2", b"", 1), ("DebugIdentityV3", b"grpc://a", 1)),
+        *(("DebugIdentityV3", b"", 0), ("PrintV2", b"stderr", 0), ("PrintV2", b"file:///x", 1)),
+    ],
+)
+def test_operators_that_reach_out_are_told(tmp_path, op, attribute, is_told):
+    node = field(1, b"n") + field(2, op.encode()) + field(5, attribute)
+    meta = field(1, field(4, b"serve")) + field(2, field(1, node))
+    (tmp_path / "saved_model.pb").write_bytes(field(2, meta) + b"\x08\x01")
+    assert len(look(tmp_path).findings) == is_told
+
+
 def test_a_pickle_by_the_name_of_a_graph_is_a_pickle(tmp_path):
     (tmp_path / "frozen.pb").write_bytes(EVIL)
     assert [one.name for one in look(tmp_path).findings] == [SYSTEM]

@@ -59,9 +59,30 @@ _FILES = frozenset(
         *("MatchingFilesDataset", "ReadFile", "Save", "SaveDataset", "SaveDatasetV2", "SaveSlices"),
         *("SqlDataset", "TFRecordDataset", "TFRecordDatasetV2", "TFRecordReader", "TFRecordReaderV2"),
         *("TextLineDataset", "TextLineReader", "TextLineReaderV2", "WholeFileReader", "WholeFileReaderV2"),
-        "WriteFile",
+        *("CacheDataset", "CacheDatasetV2", "CreateSummaryDbWriter"),
+        *("ExperimentalCSVDataset", "ExperimentalLMDBDataset", "ExperimentalMatchingFilesDataset"),
+        *("ExperimentalSqlDataset", "FileSystemSetConfiguration", "GenerateVocabRemapping", "ImmutableConst"),
+        *("SnapshotDataset", "SnapshotDatasetReader", "SnapshotDatasetV2", "WriteFile"),
     }
 )
+_NETWORK = frozenset(
+    {
+        *("BigQueryReader", "DataServiceDataset", "DataServiceDatasetV2", "DataServiceDatasetV3"),
+        *(
+            "DataServiceDatasetV4",
+            "DistributedSave",
+            "RegisterDataset",
+            "RegisterDatasetV2",
+            "Rpc",
+            "RpcCall",
+        ),
+        *("RpcClient", "RpcServer", "RpcServerStart", "TryRpc"),
+    }
+)
+_SPEAKS = frozenset(
+    {"DebugIdentity", "DebugIdentityV2", "DebugIdentityV3", "DebugNanCount", "DebugNumericSummary", "PrintV2"}
+)
+"""What writes to where an attribute says."""
 _OF_SAVERS = frozenset({"MergeV2Checkpoints", "Restore", "RestoreSlice", "RestoreV2", "SaveV2"})
 """What the functions hold that save and restore variables; anywhere else they touch other files."""
 
@@ -238,13 +259,15 @@ def _has_variables(data: Data, span: Span) -> bool:
 def _of_node(data: Data, node: Span, where: str, *, saves: bool) -> Iterator[Risk]:
     op = text(data, node, _NODE_OP)
     yield from _of_op(op, where, saves=saves)
-    if op in {"PrintV2", "DebugIdentity", "DebugIdentityV2"} and b"file://" in data[node[0] : node[1]]:
-        yield Risk(where, op, "an operator that writes to a file")
+    if op in _SPEAKS and any(one in data[node[0] : node[1]] for one in (b"file://", b"grpc://")):
+        yield Risk(where, op, "an operator that writes to a file, or to a server")
 
 
 def _of_op(op: str, where: str, *, saves: bool) -> Iterator[Risk]:
     if op in _CODE:
         yield Risk(where, op, "an operator that calls code which is not in the graph")
+    elif op in _NETWORK:
+        yield Risk(where, op, "an operator that asks a server when the model is asked")
     elif op in _FILES or (op in _OF_SAVERS and not saves):
         yield Risk(where, op, "an operator that reads or writes files when the model is asked")
 
