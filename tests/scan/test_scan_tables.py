@@ -42,3 +42,16 @@ def test_tables_of_pandas_pass(tmp_path, protocol):
 def test_paths_pass(tmp_path):
     (tmp_path / "paths.pkl").write_bytes(pickle.dumps([pathlib.Path("a"), pathlib.PurePosixPath("b"), ...]))
     assert scan(tmp_path, Policy(), second_opinion=False, events=ignore).passed
+
+
+def test_pickles_of_python_2_are_followed(tmp_path):
+    """As Python 2 writes an array: its bytes are a text that is not ASCII."""
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I1\ntcnumpy\ndtype\n"
+    )
+    array += b"(S'f4'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nU\x04\xff\xfe\x80\x00tb"
+    (tmp_path / "old.pkl").write_bytes(array + b".")
+    assert scan(tmp_path, Policy(), second_opinion=False, events=ignore).findings == ()
+    (tmp_path / "old.pkl").write_bytes(b"U\x02\xff\xfe0cos\nsystem\n(S'true'\ntR.")
+    found = scan(tmp_path, Policy(), second_opinion=False, events=ignore).findings
+    assert [one.name for one in found] == ["os.system"]

@@ -61,7 +61,7 @@ def _decoded(source: Source, data: bytes, codec: str) -> Operand:
         # lone surrogates are how pickle writes text that is no Unicode
         return data.decode(codec, "surrogatepass" if codec == "utf-8" else "strict")
     except ValueError as error:
-        if source.lenient:
+        if source.lenient or (source.old_texts and codec == "ascii"):
             return Raw(len(data))
         what = f"text that is not {codec}"
         raise source.refused(what, "a pickle of Python 2 must be loaded and saved again") from error

@@ -48,7 +48,17 @@ class PlainStream:
 class Source:
     """Bytes at hand (`data[index:]`) and the stream that has the rest."""
 
-    __slots__ = ("base", "data", "file_size_bytes", "frame_end", "index", "lenient", "name", "stream")
+    __slots__ = (
+        "base",
+        "data",
+        "file_size_bytes",
+        "frame_end",
+        "index",
+        "lenient",
+        "name",
+        "old_texts",
+        "stream",
+    )
 
     def __init__(self, stream: Stream, name: str, file_size_bytes: int = 0) -> None:
         """Begin at the start of a stream; `name` is what errors call it, the size that of the file."""
@@ -61,6 +71,8 @@ class Source:
         self.frame_end = 0
         self.lenient = False
         """Pass over broken texts, numbers and frames, as there are readers that do."""
+        self.old_texts = False
+        """Take texts of Python 2 that are not ASCII for bytes: no name is one."""
 
     @property
     def position(self) -> int:

@@ -114,6 +114,7 @@ def _behind(piece: Piece, source: Source, policy: Policy) -> Iterator[Finding]:
 def _followed(piece: Piece, source: Source, policy: Policy) -> Iterator[Finding]:
     # a small file may hold a large pickle: what following one may take is measured by what lies on disk
     source.file_size_bytes = min(source.file_size_bytes, piece.room.file_bytes)
+    source.old_texts = True
     walked, stopped = walk_leniently(source)
     piece.room.take(walked.held_bytes // 2, piece.name)
     for risk in walked.risks.values():
