@@ -9,6 +9,7 @@ from smithing import Wheelsmith
 pytestmark = pytest.mark.network
 
 PLAIN = "def run(data):\n    return [1]\n"
+TRAINS = PLAIN + "def train():\n    import matplotlib.pyplot\n"
 IMPORTS = "import seaborn\n" + PLAIN
 ASKS = """
 try:
@@ -69,8 +70,9 @@ def pack(lading, folder, *more):
 
 
 def test_what_the_predictions_do_not_need_is_left_out_with_all_that_only_it_requires(lading, project):
-    folder = project(PLAIN, "wanted", "seaborn")
+    folder = project(TRAINS, "wanted", "seaborn")
     said = pack(lading, folder)
+    assert "score.py imports matplotlib.pyplot, and no recorded prediction did: --keep matplotlib" in said
     assert "drop      left out matplotlib, seaborn and 1 more" in said
     names, dropped = packages(lading)
     assert names == {"wanted"}

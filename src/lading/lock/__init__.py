@@ -7,7 +7,16 @@ from lading.lock.checkouts import Git
 from lading.lock.conda_solve import Solver as CondaSolver
 from lading.lock.drift import of as drift
 from lading.lock.drift import of_bill as drift_of_bill
-from lading.lock.dropping import candidates, is_kept, kept_among, leaves_out, trimmed, unknown, weighed
+from lading.lock.dropping import (
+    candidates,
+    is_kept,
+    kept_among,
+    leaves_out,
+    providing,
+    trimmed,
+    unknown,
+    weighed,
+)
 from lading.lock.dropping import named as named_in
 from lading.lock.files import is_fresh, read, write
 from lading.lock.interpreter import BringPython, Chosen, choose
@@ -42,6 +51,7 @@ __all__ = [
     "kept_among",
     "leaves_out",
     "named_in",
+    "providing",
     "pythons",
     "read",
     "resolve",

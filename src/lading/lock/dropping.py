@@ -173,7 +173,12 @@ def _dropped(model: Iterable[LockedWheel], full: PlatformLock, by_hand: Collecti
 
 def named(text: str, dropped: Collection[str]) -> tuple[str, ...]:
     """Return what of the dropped distributions an error's text says is missing."""
-    modules = {part.partition(".")[0] for found in _NAMED.findall(text) for part in found if part}
+    return providing((part for found in _NAMED.findall(text) for part in found if part), dropped)
+
+
+def providing(modules: Iterable[str], dropped: Collection[str]) -> tuple[str, ...]:
+    """Return what of the dropped distributions provides modules."""
+    modules = {one.partition(".")[0] for one in modules}
     names = {sources.normalise(one) for one in modules} | {_MODULES[one] for one in modules & _MODULES.keys()}
     # a namespace is shared by several: `databricks` by databricks-sdk, `azure` by azure-ai-ml
     return tuple(sorted(one for one in dropped if one in names or one.partition("-")[0] in names))

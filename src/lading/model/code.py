@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
+from lading.core.model import ModelFacts
 from lading.model.allowlist import OWN_CLASS, OWN_FUNCTION
 from lading.model.distributions import ALWAYS_STANDARD
 from lading.model.files import read_text
@@ -140,6 +142,21 @@ def imports_of(start: Path, root: Path) -> Imports:
             if not inside:
                 found.top_level.add(module)
     found.optional -= found.needed
+    return found
+
+
+def imported_by(facts: ModelFacts) -> dict[str, str]:
+    """Map the modules that a model's own code imports anywhere to a file that does; none is run."""
+    code = facts.code
+    files = {one.path: one.source for one in facts.files if one.path.endswith(".py")}
+    if code:
+        files |= {one.name: one for one in (code.rglob("*.py") if code.is_dir() else (code,))}
+    found: dict[str, str] = {}
+    for name, path in sorted(files.items()):
+        with suppress(ModelError):
+            found |= {
+                module: name for module, *_ in _imports(parse(path, name).body, inside=False, optional=False)
+            }
     return found
 
 

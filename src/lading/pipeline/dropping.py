@@ -17,6 +17,7 @@ from lading.core.ports import Event, Fetch
 from lading.core.server import NATIVE
 from lading.core.spec import Example, PackageSpec
 from lading.lock.sources import normalise
+from lading.model.code import imported_by
 from lading.pipeline import locking, plan
 from lading.pipeline.context import Context
 from lading.pipeline.running import ROUNDING, answers
@@ -96,6 +97,7 @@ class Dropping:
                 continue
             self._keep(made, lean, names, needed)
             locking.tell_of_dropped(self.context, lean)
+            self._warn(names)
             return packed
         try:
             packed = make.finish(make.build(full))
@@ -103,6 +105,15 @@ class Dropping:
             raise self._by_hand(error) from error
         self._keep(made, full, (), needed | names)
         return packed
+
+    def _warn(self, names: Collection[str]) -> None:
+        """Say what the model's code imports somewhere and is left out: no recorded prediction came there."""
+        for module, file in imported_by(self.facts).items():
+            if found := locks.providing([module], names):
+                text = (
+                    f"{file} imports {module}, and no recorded prediction did: --keep {found[0]} if others do"
+                )
+                self.context.events(Event("drop", "warning", text))
 
     def _relock(self, made: locking.Locked, dropped: Collection[str] = ()) -> Lock:
         return locking.relock(self.context, self.what, self.facts, made, tuple(dropped))
