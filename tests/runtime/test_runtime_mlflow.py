@@ -372,6 +372,13 @@ def test_columns_without_names_are_kept_to_in_every_form(form):
             parse(**wrong)
 
 
+@pytest.mark.parametrize("form", ["inputs", "instances"])
+def test_objects_are_values_of_the_one_column_that_has_no_name(form):
+    item = {"type": "object", "properties": {"role": {"type": "string", "required": True}}}
+    found = read_one(read({"inputs": [item]}), form, [{"role": "x"}, {"role": "y"}])
+    assert json.loads(bytes(found.tensors[0][1])) == [{"role": "x"}, {"role": "y"}]
+
+
 def test_records_of_ever_other_keys_are_refused():
     records = [{f"k{index}": 1} for index in range(50_000)]
     with pytest.raises(Refusal, match="50000 different keys in 50000 records"):

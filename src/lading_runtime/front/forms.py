@@ -12,7 +12,7 @@ from lading_runtime.front import encode, entries, inputs
 from lading_runtime.front.encode import Input
 from lading_runtime.front.lenient import AZURE, NUMPY, PANDAS
 from lading_runtime.front.messages import Refusal, listed, repeated, shown
-from lading_runtime.front.schema import Schema, check_params
+from lading_runtime.front.schema import NESTED, Schema, check_params
 
 KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs", "input_data", "data")
 UNIFIED = ("messages", "prompt", "input")
@@ -86,8 +86,13 @@ def read_one(schema: Schema, key: str, data: Any) -> Input:
         return encode.array(schema, data)
     if key == "inputs" and is_of_objects and data[0].keys() >= _TENSOR:
         return inputs.read(schema, entries.read(data))
-    is_rows = key == "dataframe_records" or is_of_objects
+    is_rows = key == "dataframe_records" or (is_of_objects and not _takes_objects(schema))
     return encode.records(schema, data) if is_rows else encode.array(schema, data)
+
+
+def _takes_objects(schema: Schema) -> bool:
+    """Tell whether objects are values of the one column, as type hints of MLflow's have it, and no rows."""
+    return len(schema.columns) == 1 and not schema.named and schema.columns[0].type in NESTED
 
 
 def _is_scalar(schema: Schema) -> bool:
