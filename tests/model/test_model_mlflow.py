@@ -509,6 +509,28 @@ def test_a_model_that_is_code_is_loaded_without_mlflow_where_it_asks_little_of_i
         assert [one.text for one in inspect(folder).requirements] == ["pandas<4"]
 
 
+def test_what_type_hints_and_chat_models_leave_out_is_not_required(write):
+    hinted = {
+        "type": "object",
+        "properties": {"role": {"type": "string", "required": True}},
+        "required": True,
+    }
+    answer = {"type": "string", "name": "id", "required": True}
+    document = {
+        "flavors": {"python_function": {"loader_module": "mlflow.pyfunc.loaders.chat_model"}},
+        "is_signature_from_type_hint": True,
+        "signature": {
+            "inputs": json.dumps([{"type": "array", "items": hinted}]),
+            "outputs": json.dumps([answer]),
+        },
+    }
+    write("m/requirements.txt", "mlflow==3.6.0\n")
+    signature = inspect(write("m/MLmodel", json.dumps(document)).parent).signature
+    properties = signature.inputs[0].nested["items"]["properties"]
+    assert properties == {"role": {"type": "string", "required": False}}
+    assert not signature.outputs[0].required
+
+
 def test_a_loader_module_that_the_model_ships_is_loaded_without_mlflow(write):
     write("m/MLmodel", "flavors:\n  python_function: {code: code, data: weights, loader_module: mine}\n")
     write("m/requirements.txt", "numpy\n")

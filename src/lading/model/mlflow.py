@@ -7,14 +7,14 @@ own load alike is served without mlflow, the rest by mlflow's own `python_functi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lading.core import grammar
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, ModelFile, Requirement, Risk
-from lading.core.signature import Signature
+from lading.core.signature import Field, Signature
 from lading.model import mlflow_environment, mlflow_lean, networks, saved, shims, skops
 from lading.model.distributions import distribution_of
 from lading.model.documents import read_yaml
@@ -64,6 +64,7 @@ def recognise(request: Request) -> bool:
     return (request.path / "MLmodel").is_file()
 
 
+_CHAT = "mlflow.pyfunc.loaders.chat_model"
 _NO_REQUIREMENTS = "the model lists no requirements"
 
 
@@ -275,4 +276,28 @@ def _signature(document: Mapping[str, Any]) -> Signature | None:
         return None
     parts = {key: written.get(key) for key in grammar.PARTS}
     signature = grammar.read(parts, "MLmodel: signature")
+    if document.get("is_signature_from_type_hint"):
+        # pydantic's defaults are not told, and MLflow itself leaves the check to the hints
+        signature = replace(signature, inputs=tuple(map(_with_defaults, signature.inputs)))
+    if document["flavors"]["python_function"].get("loader_module") == _CHAT:
+        # what is None is left out of an answer, though the signature that MLflow writes requires it
+        signature = replace(
+            signature, outputs=tuple(replace(one, required=False) for one in signature.outputs)
+        )
     return signature if signature.inputs or signature.outputs or signature.params else None
+
+
+def _with_defaults(given: Field) -> Field:
+    """Require no property of an object."""
+    return replace(given, nested=_loosened(given.nested))
+
+
+def _loosened(nested: Any) -> Any:  # noqa: ANN401 - JSON
+    if not isinstance(nested, Mapping):
+        return nested
+    return {
+        key: {name: {**_loosened(one), "required": False} for name, one in value.items()}
+        if key == "properties"
+        else _loosened(value)
+        for key, value in nested.items()
+    }

@@ -12,12 +12,17 @@ from typing import Any
 from lading_runtime.worker import inputs
 
 _CLIENTS_FAULT = {"BAD_REQUEST", "INVALID_PARAMETER_VALUE"}
+_WHERE = {"MLFLOW_TRACKING_URI", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
+"""Variables that say where MLflow is to send what a model traces."""
 
 
 def load(path: str, _: Mapping[str, Any]) -> Pyfunc:
     """Load the folder by `mlflow.pyfunc`, which the model's environment has."""
     import mlflow.pyfunc  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
+    if not _WHERE & os.environ.keys() and hasattr(mlflow, "tracing"):
+        # else each trace of an agent's is tried to be kept in a database here, for a minute
+        mlflow.tracing.disable()
     # what is downloaded is linked to, which MLflow takes for an escape
     return Pyfunc(mlflow.pyfunc.load_model(os.path.realpath(path)))
 
