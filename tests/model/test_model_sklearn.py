@@ -94,6 +94,11 @@ def test_another_format_is_a_model_error(data, write):
     assert caught.value.issues[0].fix
 
 
+def test_a_pointer_that_git_left_in_place_of_the_file_is_told(write):
+    with pytest.raises(ModelError, match="pointer of Git LFS"):
+        inspect(write("model.pkl", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"))
+
+
 def test_a_folder_without_a_model_says_what_was_expected(write):
     with pytest.raises(ModelError, match="MLflow model folder"):
         inspect(write("m/data.csv", "a,b").parent)

@@ -103,3 +103,8 @@ def test_a_search_may_hold_what_it_drew_from(protocol, iris, write):
     other = data.replace(b"return (a, b, ), loc", b"return (a, a, ), loc")
     names = [risk.name for risk in inspect(write("other.pkl", other)).risks]
     assert names == ["scipy.stats._continuous_distns.reciprocal_gen"]
+
+
+def test_of_what_holds_methods_a_search_is_told_to_do_without(write):
+    risks = inspect(write("model.pkl", pickle.dumps(stats.randint(1, 10)))).risks
+    assert any("save its best_estimator_ alone" in risk.why for risk in risks)

@@ -363,7 +363,7 @@ def test_an_unknown_module_is_a_risk_that_says_what_to_do(write):
     facts = inspect(write("model.pkl", whole(name("mypkg_not_here.transforms", "Mine") + b")\x81")))
     assert facts.risks[0].name == "mypkg_not_here.transforms.Mine"
     assert facts.missing == ("mypkg_not_here",)
-    with pytest.raises(ModelError, match="'mypkg_not_here': ship it as code"):
+    with pytest.raises(ModelError, match="'mypkg_not_here': ship it as code, or name the library"):
         refuse(facts, ())
 
 

@@ -30,4 +30,4 @@ def _why(risk: Risk, facts: ModelFacts) -> str:
         return (
             f"{what}, and {str(facts.code)!r} is the package itself: give the folder that it lies in as code"
         )
-    return f"{what}: ship it as code"
+    return f"{what}: ship it as code, or name the library that has it: --requirement"

@@ -18,7 +18,7 @@ from lading.model.compression import open_source
 from lading.model.distributions import Found, installed_version, pickled_requirements
 from lading.model.estimator import Estimator, describe
 from lading.model.npy import follow_beside
-from lading.model.plain import library, requirements_beside, truths_of
+from lading.model.plain import library, requirements_beside, start_of, truths_of
 from lading.model.request import Request
 from lading.model.sniff import could_be_loaded, is_pickled, reads_as_pickle
 from lading.model.source import CHUNK_BYTES
@@ -35,6 +35,7 @@ _RELEASES = {
 """Where a model within a pickle tells the release that made it: CatBoost in text, XGBoost in UBJSON."""
 _CATEGORY = re.compile(rb"SL\0{7}\x01c")
 """The type of a feature of XGBoost's that is one of pandas' categories."""
+_POINTER = b"version https://git-lfs.github.com/spec/"
 _OVERLAP_BYTES = 64
 
 
@@ -74,6 +75,9 @@ def follow(file: ModelFile, first_party: FirstParty) -> Pickled:
         except ModelError:
             if compressor is None and not reads_as_pickle(file):
                 check_zip(file)
+                if start_of(file).startswith(_POINTER):
+                    what = "is a pointer of Git LFS, not the file that it stands for"
+                    raise ModelError(Issue(file.path, what, "fetch it: git lfs pull")) from None
                 what = "is no pickle, nor of any other format known here"
                 raise ModelError(Issue(file.path, what, "name the model's own file or folder")) from None
             raise
@@ -260,7 +264,9 @@ def risks_of(pickled: Pickled) -> tuple[Risk, ...]:
 
 
 def of_scripts(risk: Risk) -> Risk:
-    """Say of what was defined in a script how to provide it."""
+    """Say of what was defined in a script how to provide it, and of what a search drew from to do without."""
+    if risk.name.startswith("scipy.stats._discrete_distns."):
+        return replace(risk, why="a search drew from it: save its best_estimator_ alone, which does without")
     if risk.name.partition(".")[0] != "__main__":
         return risk
     return replace(
