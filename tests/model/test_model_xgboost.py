@@ -110,6 +110,15 @@ def test_a_file_that_is_cut_is_refused_wherever_it_is(form, tmp_path):
             inspect(tmp_path / "cut")
 
 
+def test_names_for_other_features_than_there_are_are_refused(tmp_path):
+    booster().save_model(tmp_path / "model.json")
+    document = json.loads((tmp_path / "model.json").read_text())
+    document["learner"]["feature_names"] = ["one"]
+    (tmp_path / "model.json").write_text(json.dumps(document))
+    with pytest.raises(ModelError, match="1 names for"):
+        inspect(tmp_path / "model.json")
+
+
 def test_several_models_in_a_folder_are_told_apart_by_the_author(tmp_path):
     for name in ("a.ubj", "b.json"):
         booster().save_model(tmp_path / name)

@@ -19,7 +19,7 @@ from lading.core.model import ModelFacts, ModelFile, Requirement
 from lading.core.signature import Field, Signature
 from lading.model import select
 from lading.model.flavour import SKLEARN, Flavour, Lean
-from lading.model.plain import any_file, facts_of, library, only_file, start_of
+from lading.model.plain import any_file, facts_of, library, only_file, start_of, truths_of
 from lading.model.request import Request
 
 _JSON = re.compile(rb'\s*\{\s*("version"\s*:\s*\[[\d,\s]*\]\s*,\s*)?"learner"\s*:\s*\{')
@@ -74,12 +74,13 @@ def inspect(request: Request) -> ModelFacts:
     form = _form(file)
     try:
         told = _binary(file) if form == "binary" else _document(file, form == "ubj")
+        signature = _signature(told)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         what = f"is no model of XGBoost that can be read: {error}"
         raise ModelError(Issue(file.path, what, "copy or save the model again")) from error
     name = _CLASSES.get(told.estimator or "", "Booster")
     kind = f"xgboost.{'core' if name == 'Booster' else 'sklearn'}.{name}"
-    options: dict[str, Any] = {"file": file.path, "class": kind}
+    options: dict[str, Any] = {"file": file.path, "class": kind, **truths_of(signature)}
     categories = [one for one, kind in zip(told.names, told.categories, strict=False) if kind]
     if categories:
         options["categories"] = categories
@@ -100,7 +101,7 @@ def inspect(request: Request) -> ModelFacts:
         modules=("xgboost",),
         framework="xgboost",
         version=told.version,
-        signature=_signature(told),
+        signature=signature,
         notes=_notes(told, form),
     )
 
