@@ -38,6 +38,12 @@ def test_what_is_printed_is_read_in_a_spec_as_it_was(signature):
         assert spec.parse(text, Path("lading.yaml")).signature == signature
 
 
+def test_a_routine_is_inspected_with_what_its_hints_say(bare, tmp_path):
+    (tmp_path / "score.py").write_text("def predict(text: str, top: int = 3) -> list[str]: ...\n")
+    told = bare.json("inspect", tmp_path / "score.py")["signature"]
+    assert [(one["name"], one["type"]) for one in told["inputs"]] == [("text", "string"), ("top", "long")]
+
+
 def test_a_signature_is_inferred_of_data(bare, rows):
     told = bare.json(
         "signature", "infer", rows, "--outputs", rows.parent / "out.json", "--params", '{"top": 3}'

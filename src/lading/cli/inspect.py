@@ -13,7 +13,7 @@ from lading.cli.console import Common, Console
 from lading.cli.options import What
 from lading.core.errors import Issue, ModelError, SpecError
 from lading.core.scan import Scan
-from lading.pipeline import plan, scanning, summary, tracked
+from lading.pipeline import plan, scanning, signatures, summary, tracked
 from lading.pipeline.context import Context
 
 
@@ -56,7 +56,7 @@ def run(
             raise SpecError(*(Issue(name, "says how to scan", "add --scan") for name in given))
         with Context(common.settings(), console.event) as context:
             spec = tracked.bring(context, what.spec(model))
-            facts = plan.inspect(spec)
+            facts = signatures.hinted(plan.inspect(spec))
         console.result(summary.of_facts(facts), plan.facts_json(facts, spec.record))
         return 0
     with Context(common.settings(), console.event) as context:

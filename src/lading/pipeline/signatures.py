@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,17 @@ def _of_facts(facts: ModelFacts, target: str) -> Told:
         raise ModelError(Issue(target, "tells no signature", fix))
     found = hints.read(facts.code if facts.code.is_dir() else facts.code.parent, facts.entry)
     return Told(found.value, tuple(map(str, found.losses)))
+
+
+def hinted(facts: ModelFacts) -> ModelFacts:
+    """Return facts of a routine with what its hints say, for people: its server reads them by itself."""
+    if facts.signature is not None or facts.entry is None or facts.code is None:
+        return facts
+    try:
+        found = _of_facts(facts, facts.flavour).signature
+    except ModelError:
+        return facts
+    return replace(facts, signature=found) if found.inputs else facts
 
 
 def _params(text: str) -> Any:  # noqa: ANN401 - any JSON value
