@@ -38,6 +38,8 @@ def test_an_estimator_tells_what_it_tells_in_a_pickle(estimators, tmp_path):
         assert facts.framework_version == pickled.framework_version
         assert facts.loader_options["method"] == pickled.loader_options["method"]
         assert facts.risks == ()
+        of_frames = [any("pandas" in one.text for one in each.requirements) for each in (facts, pickled)]
+        assert of_frames == [name == "columns"] * 2, name
         assert f"skops=={skops.__version__}" in [one.text for one in facts.requirements]
 
 
@@ -51,6 +53,8 @@ def test_types_are_listed_and_those_not_known_to_be_safe_have_to_be_allowed(iris
     with pytest.raises(ModelError, match=f"--allow-unsafe {mine}"):
         refuse(facts, ())
     refuse(facts, [mine])
+    (tmp_path / "steps.py").write_text("class Doubling: ...\n")
+    assert inspect(tmp_path / "model.skops", code=tmp_path / "steps.py").format == "skops"
 
 
 @pytest.mark.parametrize(

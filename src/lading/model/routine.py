@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, Requirement, Risk
-from lading.model import networks, safetensors
+from lading.model import networks, safetensors, skops_model
 from lading.model.code import FirstParty, imports_of, parse
 from lading.model.distributions import distribution_of, installed_requirements
 from lading.model.plain import requirements_beside
@@ -79,7 +79,9 @@ def _has_routine(request: Request, code: Path) -> bool:
 def _holds_object(request: Request) -> bool:
     """Tell whether a file is an object that could predict by itself."""
     return any(
-        networks.predicts(one, request.first_party) or (is_pickled(one) and not networks.is_torch(one))
+        networks.predicts(one, request.first_party)
+        or skops_model.is_one(one)
+        or (is_pickled(one) and not networks.is_torch(one))
         for one in request.files
     )
 

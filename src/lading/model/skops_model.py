@@ -36,12 +36,12 @@ _MOST_HEADERS = 2000
 
 def recognise(request: Request) -> bool:
     """Tell whether the path is, or holds, a file of skops."""
-    return any_file(request, _is_one)
+    return any_file(request, is_one)
 
 
 def inspect(request: Request) -> ModelFacts:
     """Tell the facts of the one file of skops; raise ModelError for several, or a broken one."""
-    file = only_file(request, _is_one, "files of skops")
+    file = only_file(request, is_one, "files of skops")
     found = skops.inspect(file)
     with zipfile.ZipFile(file.source) as archive:
         top = _Reader(archive).symbol(skops.schema(file))
@@ -51,6 +51,7 @@ def inspect(request: Request) -> ModelFacts:
         raise ModelError(Issue(file.path, what, "save the estimator alone"))
     version = estimator.version
     modules = {one for one in found.modules if not request.first_party.has(one)}
+    modules |= {"pandas"} if estimator.needs_pandas else set()
     pins = {"scikit-learn": f"=={version}"} if version else {}
     is_here = version is not None and version == installed_version("scikit-learn")
     needed = pickled_requirements(modules, pins, trained_here=is_here)
@@ -79,7 +80,8 @@ def inspect(request: Request) -> ModelFacts:
     )
 
 
-def _is_one(file: ModelFile) -> bool:
+def is_one(file: ModelFile) -> bool:
+    """Tell whether a file is one of skops: a zip with a schema."""
     if not start_of(file, 4).startswith(b"PK"):
         return False
     try:
