@@ -289,6 +289,25 @@ def test_a_signature_may_be_mlflows_and_has_to_fit_the_inputs(estimator, iris_fr
         library.save(estimator, tmp_path / "model", outputs=[1])
 
 
+def test_a_model_that_answers_at_random_and_metadata_without_a_form_are_told(tmp_path, iris_frame):
+    rows = iris_frame[0].to_numpy()
+    with pytest.raises(ModelError, match="the model answers otherwise each time it is asked"):
+        library.save(lambda given: np.random.default_rng().random(len(given)), tmp_path / "model", rows)
+    with pytest.raises(SpecError, match=r"metadata: holds a builtins\.set, which JSON has no form for"):
+        library.save(lambda given: given, tmp_path / "model", rows, metadata={"tags": {1, 2}})
+
+
+def test_a_pickled_estimator_is_asked_by_any_method_of_it(tmp_path, monkeypatch, iris_frame):
+    monkeypatch.setattr(estimators, "_skops", lambda *_: None)
+    scaler = StandardScaler().fit(iris_frame[0])
+    found = estimators.write(saving.Saving(scaler, tmp_path, None, "transform", untrusted))
+    assert (found.loader_module, found.pyfunc["predict_fn"]) == ("lading_pickle", "transform")
+    spec = importlib.util.spec_from_file_location("lading_pickle", SHIMS / "lading_pickle.py")
+    shim = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(shim)
+    assert hasattr(shim._load_pyfunc(tmp_path / found.data), "transform")
+
+
 def test_texts_in_a_list_are_an_array():
     assert sample.of(sample.table(("a", "b"))).value.dtype.kind == "U"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SHIMS = frozenset({"lading_keras", "lading_skops", "lading_torch_export"})
+SHIMS = frozenset({"lading_keras", "lading_pickle", "lading_skops", "lading_torch_export"})
 """Modules that load for MLflow what its own flavours cannot; we load by the flavour, and run none."""
 
 

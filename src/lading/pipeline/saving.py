@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,16 +98,22 @@ def save(
             written,
             code=sources,
             sample=few,
-            answer=sample.to_json(answer),
+            answer=sample.to_json(answer, "outputs"),
             signature=declared,
-            metadata=metadata or {},
+            metadata=sample.to_json(metadata or {}, "metadata"),
             version=__version__,
         )
         # what it needs is found by trial
         documents.list_requirements(folder, (), ())
         facts = inspect(folder)
-        given = outputs is not None
-        lines, dropped, notes = _needed(facts, few, answer, written.libraries, requires, given=given)
+        lines, dropped, notes = _needed(
+            facts,
+            few,
+            answer,
+            written.libraries,
+            requires,
+            again=None if outputs is not None else lambda: _answer(model, kind, method, few, None),
+        )
         documents.list_requirements(folder, (requirements.MLFLOW, *lines), notes)
     return Saved(
         target, kind.name, written.data, tuple(lines), tuple(sorted(dropped)), (*written.notes, *notes)
@@ -215,22 +221,32 @@ def _needed(
     libraries: Sequence[str],
     requires: Sequence[str] | None,
     *,
-    given: bool,
+    again: Callable[[], Any] | None,
 ) -> tuple[list[str], frozenset[str], list[str]]:
-    """Return lines of requirements, what was imported and is not among them, and notes."""
+    """Return lines of requirements, what was imported and is not among them, and notes.
+
+    `again` asks the model itself once more; None where its author says what it answers.
+    """
     found = _try(facts, few)
     if found["error"]:
         what = f"what was saved does not {'predict' if few else 'load'}: {found['error']}"
         is_lacking = found["error"].startswith(_IMPORTS)
         fix = "ship modules of your own as code=[…]" if is_lacking else None
+        if few and any(str(one) == "category" for one in getattr(few.value, "dtypes", ())):
+            fix = "servers give a category as its value: encode it in a pipeline, or by a flavour of your own"
         raise ModelError(Issue(facts.flavour, what, fix))
     if few and (off := _difference(found["value"], sample.to_json(answer))):
-        other = "outputs" if given else "the model itself"
-        what = f"what was saved predicts otherwise than {other}: {off}"
-        fix = (
-            "leave outputs out, to keep what the model answers" if given else "give it a flavour of your own"
+        what, fix = (
+            "what was saved predicts otherwise than the model itself",
+            "give it a flavour of your own: flavour=lading.Flavour(…)",
         )
-        raise ModelError(Issue(facts.flavour, what, fix))
+        if again is None:
+            what = "what was saved predicts otherwise than outputs"
+            fix = "leave outputs out, to keep what the model answers"
+        elif _difference(sample.to_json(again()), sample.to_json(answer)):
+            what = "the model answers otherwise each time it is asked"
+            fix = "seed what is random in it, or leave inputs out: there is nothing to replay"
+        raise ModelError(Issue(facts.flavour, f"{what}: {off}", fix))
     if lacking := requirements.not_installed(found["modules"], facts.root):
         names, paths = (
             ", ".join(sorted(lacking)),

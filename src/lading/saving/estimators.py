@@ -10,6 +10,8 @@ from typing import Any
 from lading.saving.flavour import Saving, Written
 
 _SHIM = "lading_skops"
+_PICKLED = "lading_pickle"
+"""MLflow's own flavours ask estimators for a few methods alone."""
 
 
 def write(saving: Saving, flavour: str = "sklearn", key: str = "pickled_model") -> Written:
@@ -32,7 +34,7 @@ def write(saving: Saving, flavour: str = "sklearn", key: str = "pickled_model") 
     return Written(
         "model.pkl",
         {key: "model.pkl", "serialization_format": pickler, **_versions(flavour, saving.model)},
-        f"mlflow.{flavour}",
+        f"mlflow.{flavour}" if saving.method == "predict" else _PICKLED,
         _libraries(flavour) + (("cloudpickle",) if pickler == "cloudpickle" else ()),
         {"model_path" if flavour == "sklearn" else "data": "model.pkl", **_method(saving.method)},
         notes=(f"names {', '.join(names)}: packing asks for each of them",) if names else (),

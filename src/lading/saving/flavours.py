@@ -212,6 +212,10 @@ def _keras(saving: Saving) -> Written:
     return Written("data", settings, "lading_keras", ("keras", backend))
 
 
+def _predict_keras(model: Any, inputs: Any) -> Any:
+    return model.predict(inputs if isinstance(inputs, dict) else _array(inputs), verbose=0)
+
+
 def _statsmodels(saving: Saving) -> Written:
     import statsmodels  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
@@ -274,7 +278,7 @@ OBJECT = Flavour("object", _object, lambda model, inputs: getattr(model, "predic
 """For what is of no library: pickled with its code."""
 FLAVOURS = {
     "catboost": Flavour("catboost", _catboost),
-    "keras": Flavour("keras", _keras, lambda model, inputs: model.predict(_array(inputs), verbose=0)),
+    "keras": Flavour("keras", _keras, _predict_keras),
     "lightgbm": Flavour("lightgbm", _lightgbm),
     "onnx": Flavour("onnx", _onnx, _predict_onnx),
     "prophet": Flavour("prophet", _prophet),

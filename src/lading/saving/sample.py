@@ -89,10 +89,10 @@ def of(inputs: Any) -> Sample:
     kind = f"{type(inputs).__module__}.{type(inputs).__qualname__}"
     arrays = list(value.values()) if isinstance(value, Mapping) else [value]
     if arrays and all(hasattr(one, "shape") for one in arrays):
-        plain = to_json(value)
+        plain = to_json(value, "inputs")
         return Sample(value, {"type": "ndarray"}, plain, {"inputs": plain})
     if isinstance(value, (list, dict)):
-        plain = to_json(value)
+        plain = to_json(value, "inputs")
         return Sample(value, {"type": "json_object"}, plain, {"inputs": plain})
     expected = "expected a DataFrame, an array, a list of rows, or arrays by name"
     raise SpecError(Issue("inputs", f"got a {kind}, {expected}", "give some of the inputs it was trained on"))
@@ -136,7 +136,7 @@ def table(value: Any) -> Any:
     return array if array.ndim > 1 and array.dtype.kind in "biuf" else value
 
 
-def to_json(value: Any) -> Any:  # noqa: C901, PLR0911 - one for each kind
+def to_json(value: Any, where: str = "example") -> Any:  # noqa: C901, PLR0911 - one for each kind
     """Return JSON values: rows as lists, tables as records; NaN is null, as JSON has none.
 
     Raises SpecError for what JSON has no form for.
@@ -150,11 +150,11 @@ def to_json(value: Any) -> Any:  # noqa: C901, PLR0911 - one for each kind
     if hasattr(value, "toarray"):
         value = value.toarray()
     if isinstance(value, Mapping):
-        return {str(name): to_json(one) for name, one in value.items()}
+        return {str(name): to_json(one, where) for name, one in value.items()}
     if hasattr(value, "tolist"):
-        return to_json(value.tolist())
+        return to_json(value.tolist(), where)
     if isinstance(value, (list, tuple)):
-        return [to_json(one) for one in value]
+        return [to_json(one, where) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -162,7 +162,7 @@ def to_json(value: Any) -> Any:  # noqa: C901, PLR0911 - one for each kind
     if hasattr(value, "isoformat"):
         return value.isoformat()
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    raise SpecError(Issue("example", f"holds a {kind}, which JSON has no form for"))
+    raise SpecError(Issue(where, f"holds a {kind}, which JSON has no form for"))
 
 
 def is_a(value: Any, library: str, name: str) -> bool:
