@@ -240,6 +240,39 @@ def test_what_predictions_do_without_is_left_out_and_what_they_need_is_found_in_
     assert requirements.needed(traced, frozenset({"numpy"}), lambda _: None)[0] == {"numpy"}
 
 
+def test_what_came_from_elsewhere_is_pinned_to_where_it_came_from(tmp_path, monkeypatch):
+    places = {
+        "rules": {
+            "url": "https://me:secret@example.com/rules.git",
+            "vcs_info": {"vcs": "git", "commit_id": "c0"},
+        },
+        "steps": {"url": "https://example.com/steps-1.0.tar.gz", "archive_info": {}},
+        "local": {"url": "file:///home/me/local", "dir_info": {}},
+        "linked": {"url": "file:///home/me/linked", "dir_info": {"editable": True}},
+    }
+    for name, place in places.items():
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (folder / "direct_url.json").write_text(json.dumps(place))
+        (folder / "top_level.txt").write_text(f"{name}_module")
+    monkeypatch.syspath_prepend(tmp_path)
+    requirements.look_again()
+    try:
+        found, notes = requirements.lines(["rules", "steps", "local"])
+        elsewhere = {f"{name}_module": f"/home/me/{name}_module.py" for name in ("linked", "local")}
+        own = requirements.not_installed(elsewhere, tmp_path / "model")
+    finally:
+        requirements.look_again()
+    assert found == [
+        "local==1.0",
+        "rules @ git+https://example.com/rules.git@c0",
+        "steps @ https://example.com/steps-1.0.tar.gz",
+    ]
+    assert [one.partition(":")[0] for one in notes] == ["local 1.0 was installed from file"]
+    assert list(own) == ["linked_module"]
+
+
 def test_what_a_model_cannot_answer_is_told_in_words(tmp_path, estimator, iris_frame):
     rows, _ = iris_frame
     scaler = StandardScaler().fit(rows)

@@ -85,7 +85,7 @@ def save(
     if outputs is not None and inputs is None:
         raise SpecError(Issue("outputs", "come without inputs", "give the inputs that they answer"))
     kind = flavour or saving.of(model, method)
-    given = None if inputs is None else kind.prepare(sample.table(inputs))
+    given = None if inputs is None else kind.prepare(model, sample.table(inputs))
     few = None if given is None else sample.of(given)
     answer = _answer(model, kind, method, few, outputs)
     declared = _signature(signature, given, few, answer)
@@ -227,6 +227,7 @@ def _needed(
 
     `again` asks the model itself once more; None where its author says what it answers.
     """
+    requirements.look_again()
     found = _try(facts, few)
     if found["error"]:
         what = f"what was saved does not {'predict' if few else 'load'}: {found['error']}"
@@ -256,10 +257,10 @@ def _needed(
         raise ModelError(Issue(facts.flavour, what, f"ship it: code=[{paths}]"))
     if requires is not None:
         return list(requires), frozenset(), []
-    traced = requirements.distributions_of(found["modules"])
-    libs = requirements.distributions_of(
-        {name: file for name, file in found["modules"].items() if name in libraries}
-    )
+    shipped = str(facts.root.resolve())
+    modules = {name: file for name, file in found["modules"].items() if not file.startswith(shipped)}
+    traced = requirements.distributions_of(modules)
+    libs = requirements.distributions_of({name: file for name, file in modules.items() if name in libraries})
 
     def fails_without(names: frozenset[str]) -> str | None:
         tried = _try(facts, few, requirements.modules_of(names))

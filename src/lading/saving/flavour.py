@@ -55,5 +55,5 @@ class Flavour:
     write: Callable[[Saving], Written]
     predict: Callable[[Any, Any], Any] = lambda model, inputs: model.predict(inputs)
     code: tuple[Path, ...] = ()
-    prepare: Callable[[Any], Any] = lambda inputs: inputs
-    """Makes of inputs what a server will give the model."""
+    prepare: Callable[[Any, Any], Any] = lambda _, inputs: inputs
+    """Makes of the inputs of a model what a server will give it."""

@@ -129,13 +129,29 @@ def _predict_onnx(model: Any, inputs: Any) -> Any:
 
 def _torch(saving: Saving) -> Written:
     """Write a program of torch.export where it can be traced with the sample, else the pickled module."""
+    import torch  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    if isinstance(saving.model, torch.export.ExportedProgram):
+        folder = saving.folder / "data"
+        folder.mkdir()
+        torch.export.save(saving.model, folder / "model.pt2")
+        return Written("data", _settings(), "lading_torch_export", ("torch",))
     with _evaluating(saving.model) as model:
         return _write_torch(model, saving)
+
+
+def _settings() -> dict[str, str]:
+    import torch
+
+    return {"model_data": "data", "pytorch_version": torch.__version__.partition("+")[0]}
 
 
 @contextmanager
 def _evaluating(model: Any) -> Iterator[Any]:
     """Give a module as it predicts; its author may go on training it, so that it is then as it was."""
+    if not hasattr(model, "modules"):  # a program of torch.export
+        yield model.module()
+        return
     trains = [one for one in model.modules() if one.training]
     try:
         yield model.eval()
@@ -149,7 +165,7 @@ def _write_torch(model: Any, saving: Saving) -> Written:
 
     folder = saving.folder / "data"
     folder.mkdir()
-    settings = {"model_data": "data", "pytorch_version": torch.__version__.partition("+")[0]}
+    settings = _settings()
     why = "there are no inputs to trace it with"
     if saving.sample is not None:
         tensor = torch.from_numpy(_array(saving.sample))
@@ -184,6 +200,17 @@ def _array(sample: Any) -> Any:
     import numpy as np
 
     return sample.to_numpy(dtype=np.float32) if hasattr(sample, "to_numpy") else np.asarray(sample)
+
+
+def _in_precision(model: Any, inputs: Any) -> Any:
+    """Bring an array of floats to the precision of a module's weights, which takes no other."""
+    import torch
+
+    weights = next((one.dtype for one in model.parameters() if one.is_floating_point()), None)
+    if not is_a(inputs, "numpy", "ndarray") or inputs.dtype.kind != "f":
+        return inputs
+    names = {torch.float32: "float32", torch.float64: "float64"}
+    return inputs.astype(names[weights]) if weights in names else inputs
 
 
 def _predict_torch(model: Any, inputs: Any) -> Any:
@@ -244,7 +271,7 @@ def _spacy(saving: Saving) -> Written:
     return Written("model.spacy", settings, "mlflow.spacy", ("spacy",))
 
 
-def _texts(inputs: Any) -> Any:
+def _texts(_: Any, inputs: Any) -> Any:
     """Return a frame with one column of texts, which is what MLflow gives spaCy, of any list of them."""
     import pandas as pd
 
@@ -285,7 +312,7 @@ FLAVOURS = {
     "sklearn": Flavour("sklearn", estimators.write),
     "spacy": Flavour("spacy", _spacy, _predict_spacy, prepare=_texts),
     "statsmodels": Flavour("statsmodels", _statsmodels),
-    "torch": Flavour("pytorch", _torch, _predict_torch),
+    "torch": Flavour("pytorch", _torch, _predict_torch, prepare=_in_precision),
     "xgboost": Flavour("xgboost", _xgboost, _predict_xgboost),
 }
 """The top-level module of a model's class → how such models are saved."""

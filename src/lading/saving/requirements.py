@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import re
 import site
 import sys
@@ -10,6 +11,7 @@ import sysconfig
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -17,6 +19,7 @@ from packaging.utils import canonicalize_name
 _OURS = frozenset({"lading"})
 _NOT_OWN = frozenset({*sys.stdlib_module_names, "__main__", "__mp_main__", "lading", "lading_runtime"})
 _MOST_TRIALS = 12
+_USER_INFO = re.compile(r"(?<=://)[^/@]*@")
 MLFLOW = "mlflow>=2.9,<4"
 """For those who load the folder by MLflow; a package of lading's leaves it out."""
 
@@ -29,6 +32,12 @@ def _providers() -> Mapping[str, list[str]]:
 @cache
 def _dists() -> Mapping[str, importlib.metadata.Distribution]:
     return {canonicalize_name(one.name): one for one in importlib.metadata.distributions() if one.name}
+
+
+def look_again() -> None:
+    """Forget what is installed: a notebook may have installed more since it last saved a model."""
+    _providers.cache_clear()
+    _dists.cache_clear()
 
 
 def distributions_of(modules: Mapping[str, str]) -> frozenset[str]:
@@ -63,7 +72,8 @@ def not_installed(modules: Mapping[str, str], folder: Path) -> dict[str, Path]:
         parts, path = name.split("."), Path(file).resolve()
         if parts[0] in _NOT_OWN or any(path.is_relative_to(one) for one in there):
             continue
-        if not distributions_of({name: file}):
+        # what is installed as a link to its sources is in no index in this state
+        if all(_link(one).get("dir_info", {}).get("editable") for one in distributions_of({name: file})):
             above = len(parts) - (1 if path.name == "__init__.py" else 2)
             found[parts[0]] = path if above < 0 else path.parents[above]
     return found
@@ -145,15 +155,33 @@ def _named(error: str, names: frozenset[str]) -> frozenset[str]:
 
 
 def lines(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Pin distributions to the versions installed; return notes on local versions, such as `+cpu`."""
+    """Pin distributions to what is installed: a version, or a commit or file where they came from.
+
+    Notes tell of local versions, such as `+cpu`, and of what was installed from this machine.
+    """
     found, notes = [], []
     for name in sorted(names):
         version = _dists()[name].version
         public, _, local = version.partition("+")
-        found.append(f"{_dists()[name].name}=={public}")
         if local:
             notes.append(f"{name} {version} was installed: a package for it takes `accelerator: {local}`")
+        where = _link(name)
+        url = _USER_INFO.sub("", str(where.get("url", "")))
+        if repository := where.get("vcs_info"):
+            url = f"{repository['vcs']}+{url}@{repository['commit_id']}"
+            url += f"#subdirectory={where['subdirectory']}" if where.get("subdirectory") else ""
+        elif url.startswith("file:"):
+            notes.append(f"{name} {version} was installed from {url}: no index may have it, see requires=[…]")
+            url = ""
+        found.append(f"{_dists()[name].name} @ {url}" if url else f"{_dists()[name].name}=={public}")
     return found, notes
+
+
+def _link(name: str) -> Mapping[str, Any]:
+    """Return where a distribution was installed from, where that is no index (PEP 610)."""
+    text = _dists()[name].read_text("direct_url.json") if name in _dists() else None
+    found: Mapping[str, Any] = json.loads(text) if text else {}
+    return found
 
 
 def is_requirement(text: str) -> bool:
