@@ -122,7 +122,15 @@ def _predict_onnx(model: Any, inputs: Any) -> Any:
     import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    given = inputs if isinstance(inputs, dict) else {session.get_inputs()[0].name: np.asarray(inputs)}
+    types = {one.name: one.type for one in session.get_inputs()}
+    if not isinstance(inputs, dict):
+        by_columns = hasattr(inputs, "columns") and len(types) > 1
+        inputs = {str(name): inputs[name] for name in inputs} if by_columns else dict.fromkeys(types, inputs)
+    given = {name: np.asarray(one) for name, one in inputs.items()}
+    for name, one in given.items():
+        # doubles are brought to the graph's floats, as MLflow and our server do
+        if one.dtype == np.float64 and types.get(name) == "tensor(float)":
+            given[name] = one.astype(np.float32)
     names = [one.name for one in session.get_outputs()]
     return dict(zip(names, session.run(names, given), strict=True))
 
