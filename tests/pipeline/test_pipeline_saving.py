@@ -210,6 +210,13 @@ def test_what_cannot_be_is_told_before_anything_is_written(tmp_path, estimator):
         "no such code",
         "got 'numpy 2'",
     ]
+    for name in ("x" * 300, "a\0b", None):
+        with pytest.raises(SpecError, match="path: cannot be written"):
+            library.save(estimator, name)
+    with pytest.raises(SpecError, match="metadata: got a str"):
+        library.save(estimator, tmp_path / "model", metadata="owner")
+    with pytest.raises(SpecError, match="got 'numpy 2', expected a requirement"):
+        library.save(estimator, tmp_path / "model", requires="numpy 2")
     with pytest.raises(ModelError, match=r"got a builtins\.int, expected"):
         library.save(3, tmp_path / "model")
     with pytest.raises(SpecError, match="the model has no 'foretell'"):

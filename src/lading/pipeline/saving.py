@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,8 @@ def save(
     outputs: Any = None,
     signature: Signature | Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
-    requires: Sequence[str] | None = None,
-    code: Sequence[str | os.PathLike[str]] = (),
+    requires: str | Sequence[str] | None = None,
+    code: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     method: str = "predict",
     flavour: saving.Flavour | None = None,
 ) -> Saved:
@@ -79,9 +79,12 @@ def save(
     Raises SpecError for arguments that cannot be, ModelError where the saved model does not load, or predicts
     otherwise than the one that is given.
     """
-    target = Path(path)
-    sources = tuple(Path(one) for one in code)
+    target = _place(path)
+    sources = tuple(Path(one) for one in ([code] if isinstance(code, (str, os.PathLike)) else code))
+    requires = [requires] if isinstance(requires, str) else requires
     _check(target, sources, requires)
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise SpecError(Issue("metadata", f"got a {type(metadata).__name__}, expected values by name"))
     if outputs is not None and inputs is None:
         raise SpecError(Issue("outputs", "come without inputs", "give the inputs that they answer"))
     kind = flavour or saving.of(model, method)
@@ -118,6 +121,17 @@ def save(
     return Saved(
         target, kind.name, written.data, tuple(lines), tuple(sorted(dropped)), (*written.notes, *notes)
     )
+
+
+def _place(path: str | os.PathLike[str]) -> Path:
+    try:
+        target = Path(path)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            target.lstat()
+    except (OSError, TypeError, ValueError) as error:
+        what = f"cannot be written: {getattr(error, 'strerror', None) or error}"
+        raise SpecError(Issue("path", what, "give the path of a folder that is not there yet")) from error
+    return target
 
 
 def _check(target: Path, code: Sequence[Path], requires: Sequence[str] | None) -> None:
