@@ -82,9 +82,7 @@ def save(
     target = _place(path)
     sources = tuple(Path(one) for one in ([code] if isinstance(code, (str, os.PathLike)) else code))
     requires = [requires] if isinstance(requires, str) else requires
-    _check(target, sources, requires)
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise SpecError(Issue("metadata", f"got a {type(metadata).__name__}, expected values by name"))
+    _check(target, sources, requires, metadata)
     if outputs is not None and inputs is None:
         raise SpecError(Issue("outputs", "come without inputs", "give the inputs that they answer"))
     kind = flavour or saving.of(model, method)
@@ -109,14 +107,8 @@ def save(
         # what it needs is found by trial
         documents.list_requirements(folder, (), ())
         facts = inspect(folder)
-        lines, dropped, notes = _needed(
-            facts,
-            few,
-            answer,
-            written.libraries,
-            requires,
-            again=None if outputs is not None else lambda: _answer(model, kind, method, few, None),
-        )
+        again = None if outputs is not None else lambda: _answer(model, kind, method, few, None)
+        lines, dropped, notes = _needed(facts, few, answer, written.libraries, requires, again=again)
         documents.list_requirements(folder, (requirements.MLFLOW, *lines), notes)
     return Saved(
         target, kind.name, written.data, tuple(lines), tuple(sorted(dropped)), (*written.notes, *notes)
@@ -134,8 +126,10 @@ def _place(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _check(target: Path, code: Sequence[Path], requires: Sequence[str] | None) -> None:
+def _check(target: Path, code: Sequence[Path], requires: Sequence[str] | None, metadata: object) -> None:
     issues = []
+    if metadata is not None and not isinstance(metadata, Mapping):
+        issues.append(Issue("metadata", f"got a {type(metadata).__name__}, expected values by name"))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         issues.append(Issue(str(target), "is there already", "save to another path, or remove it"))
     issues += [Issue(str(one), "no such code", "correct the path") for one in code if not one.exists()]
