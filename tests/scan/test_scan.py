@@ -208,6 +208,8 @@ def test_what_cannot_be_followed_fails(tmp_path, way):
 def test_configurations_and_compiled_code_are_told(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "modeling.Net"}}))
     (tmp_path / "native.so").write_bytes(b"\x7fELF" + bytes(60))
+    (tmp_path / "weights.bin").write_bytes(b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0")
+    (tmp_path / "readme.txt").write_bytes(b"MZ is how programs begin. " * 9)
     (tmp_path / "module.pyc").write_bytes(b"\xa7\x0d\x0d\x0a" + bytes(12))
     (tmp_path / "model.pmml").write_text(
         '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///b">]><a/>'
@@ -218,7 +220,7 @@ def test_configurations_and_compiled_code_are_told(tmp_path):
     for one in found.findings:
         by_rule.setdefault(one.rule.id, []).append(one.file)
     assert by_rule == {
-        "compiled-code": ["module.pyc", "native.so"],
+        "compiled-code": ["module.pyc", "native.so", "weights.bin"],
         "mlflow-code": ["MLmodel", "MLmodel"],
         "remote-code": ["config.json"],
         "xml-entity": ["model.pmml"],

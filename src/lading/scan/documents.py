@@ -28,10 +28,17 @@ def of_code(piece: Piece) -> Iterator[Finding]:
     """Tell what is compiled for a machine, or for Python."""
     start = piece.start(8)
     for magic, what in _NATIVE.items():
-        if start.startswith(magic) and (len(magic) > 2 or piece.last.endswith((".dll", ".exe", ".pyd"))):
+        if start.startswith(magic) and (len(magic) > 2 or _is_of_windows(piece)):
             yield Finding(rules.CODE, piece.file, piece.name, piece.last, what)
     if piece.last.endswith((".pyc", ".pyo")) and start[2:4] == b"\r\n":
         yield Finding(rules.CODE, piece.file, piece.name, piece.last, "byte code of Python, marshalled")
+
+
+def _is_of_windows(piece: Piece) -> bool:
+    """Tell by the name, or by the second header, that what begins with two letters is a program."""
+    head = piece.start(1 << 16)
+    at = int.from_bytes(head[60:64], "little")
+    return piece.last.endswith((".dll", ".exe", ".pyd")) or head[at : at + 4] == b"PE\0\0"
 
 
 def of_xml(piece: Piece) -> Iterator[Finding]:
