@@ -138,3 +138,9 @@ def test_what_fits_the_signature(got, signature, rows):
 )
 def test_what_does_not_fit_the_signature(got, signature, rows, text):
     assert str(misfits(got, signature, rows)[0]).startswith(text)
+
+
+@pytest.mark.parametrize("kind", ["any", "map", "object"])
+def test_an_answer_without_a_name_may_be_an_object_itself(kind):
+    signature = Signature(outputs=(Field(kind, required=False),))
+    assert misfits({"id": "r1", "output": []}, signature, 1) == []

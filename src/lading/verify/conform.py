@@ -26,6 +26,7 @@ _FITS: dict[str, Callable[[object], bool]] = {
     _NUMBER: lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     _TEXT: lambda value: isinstance(value, str),
 }
+_OBJECTS = frozenset({"any", "map", "object"})
 _KINDS = {
     "bool": "boolean",
     "int": "long",
@@ -60,6 +61,8 @@ def _misfits_of_row(value: object, outputs: Sequence[Field]) -> list[tuple[str, 
     if outputs[0].type == "tensor":
         return _misfits_of_tensors(value, outputs)
     names = [field.name or str(index) for index, field in enumerate(outputs)]
+    if len(outputs) == 1 and outputs[0].name is None and outputs[0].type in _OBJECTS:
+        return []  # as type hints and agents of MLflow's have it: an object is the value itself
     if isinstance(value, Mapping):
         wrong = [name for name in value if name not in names]
         wrong += [
