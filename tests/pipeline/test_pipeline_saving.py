@@ -348,7 +348,9 @@ def test_a_pickled_estimator_is_asked_by_any_method_of_it(tmp_path, monkeypatch,
     assert hasattr(shim._load_pyfunc(tmp_path / found.data), "transform")
 
 
-def test_texts_in_a_list_are_an_array():
+def test_texts_and_numbers_in_a_list_are_an_array():
+    assert sample.table([1, 2.5]).tolist() == [1, 2.5]
+    assert sample.table([1, "a"]) == [1, "a"]
     assert sample.of(sample.table(("a", "b"))).value.dtype.kind == "U"
 
 

@@ -122,12 +122,17 @@ def _check_columns(names: list[Any]) -> None:
 
 def table(value: Any) -> Any:
     """Return rows of numbers, or texts, in lists as the array that servers give of them."""
-    if not isinstance(value, (list, tuple)) or not value or not isinstance(value[0], (list, tuple, str)):
+    if (
+        not isinstance(value, (list, tuple))
+        or not value
+        or not isinstance(value[0], (list, tuple, str, int, float))
+    ):
         return value
     import numpy as np
 
-    if isinstance(value[0], str):
-        return np.asarray(value) if all(isinstance(one, str) for one in value) else value
+    kinds = str if isinstance(value[0], str) else (int, float)
+    if isinstance(value[0], kinds):
+        return np.asarray(value) if all(isinstance(one, kinds) for one in value) else value
 
     try:
         array = np.asarray(value)
