@@ -9,6 +9,9 @@ import sys
 import cloudpickle
 import joblib
 import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from lading.core.errors import ModelError
 from lading.model import inspect
@@ -246,3 +249,18 @@ def test_modules_are_found_as_python_finds_them(write):
     assert own.kind_of("json", "Standard") is None
     assert FirstParty(code / "a.py").kind_of("a", "Hidden") == "own class"
     assert FirstParty(code / "a.py").kind_of("b.c", "Deep") is None
+
+
+def test_a_module_whose_functions_the_model_names_is_no_routine(tmp_path, monkeypatch):
+    (tmp_path / "own_steps.py").write_text("def halved(rows): return rows\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    step = FunctionTransformer(importlib.import_module("own_steps").halved)
+    rows = [[1.0], [2.0]]
+    for name, model in (("own", make_pipeline(step, LinearRegression())), ("other", LinearRegression())):
+        joblib.dump(model.fit(rows, [1, 2]), tmp_path / f"{name}.joblib")
+    monkeypatch.delitem(sys.modules, "own_steps")
+    own, other = (
+        inspect(tmp_path / f"{name}.joblib", code=tmp_path / "own_steps.py") for name in ("own", "other")
+    )
+    assert (own.format, own.risks) == ("sklearn", ())
+    assert (other.format, other.entry) == ("python", "own_steps.py:halved")

@@ -32,6 +32,8 @@ from lading.model.sniff import is_pickled
 STYLES = ("init_run", "class", "predictor", "predict", "function")
 """A class that loads; one that only predicts; a function called so; another one. The first found is meant."""
 _SURE = ("init_run", "class")
+_PERHAPS = frozenset({"predictor", "function"})
+"""What may as well be a part of the model that lies beside it."""
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NAME_A_ROUTINE = (
     "name it: `entry: file.py:function`, `file.py:Class`, or `file.py` with init() and run(data)"
@@ -61,8 +63,20 @@ def recognise(request: Request) -> bool:
         return request.entry is not None or code.suffix == ".py" or _has_routine(request, code)
     if code.suffix == ".py":
         # modules of a model's own classes need no routine: it is the model that predicts
-        return any(_routines(code, parse(code, code.name))) or not _holds_object(request)
+        styles = {one.style for one in _routines(code, parse(code, code.name))}
+        if styles and styles <= _PERHAPS and _is_named(request, code.stem):
+            return False
+        return bool(styles) or not _holds_object(request)
     return _has_routine(request, code)
+
+
+def _is_named(request: Request, module: str) -> bool:
+    """Tell whether a model names a class or function of a module, by which it is made."""
+    try:
+        risks = _pickles(request, FirstParty(None)).risks
+    except ModelError:
+        return False
+    return any(one.name.startswith(f"{module}.") for one in risks)
 
 
 def _has_routine(request: Request, code: Path) -> bool:
