@@ -191,6 +191,17 @@ def test_operators_that_call_code_or_touch_files_are_risks(old, new, tmp_path):
     assert risks(inspect(tmp_path / "model")) == [new.decode()]
 
 
+def test_a_signature_is_asked_for_by_its_name(tmp_path):
+    shutil.copytree(SAMPLES / "doubled", tmp_path / "model")
+    path = tmp_path / "model" / "saved_model.pb"
+    path.write_bytes(path.read_bytes().replace(b"serving_default", b"with_other_name"))
+    facts = inspect(tmp_path / "model", entry="saved_model.pb:with_other_name")
+    assert (facts.format, facts.loader_options["signature"]) == ("savedmodel", "with_other_name")
+    with pytest.raises(ModelError, match="no signature 'best'") as caught:
+        inspect(tmp_path / "model", entry="saved_model.pb:best")
+    assert caught.value.issues[0].fix == "it has with_other_name"
+
+
 def test_a_graph_without_its_folder_says_what_it_needs(tmp_path):
     shutil.copytree(SAMPLES / "doubled", tmp_path / "model")
     with pytest.raises(ModelError, match="has no variables beside it"):

@@ -52,7 +52,12 @@ class What:
         tuple[str, ...], Parameter(negative="", help="Folder or page of wheels; may be repeated.")
     ] = ()
     code: Annotated[Path | None, Parameter(help="File or folder of the inference routine.")] = None
-    entry: Annotated[str | None, Parameter(help="file.py, file.py:function or file.py:Class.")] = None
+    entry: Annotated[
+        str | None,
+        Parameter(
+            help="file.py, file.py:function or file.py:Class; of a SavedModel saved_model.pb:SIGNATURE."
+        ),
+    ] = None
     loader: Annotated[
         LoaderWay | None,
         Parameter(help="An MLflow model's: lean, without MLflow where that is the same, or mlflow."),

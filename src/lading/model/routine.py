@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lading.core.errors import Issue, ModelError
 from lading.core.model import ModelFacts, Requirement, Risk
-from lading.model import networks, safetensors, skops_model
+from lading.model import networks, safetensors, saved_model, skops_model
 from lading.model.code import FirstParty, imports_of, parse
 from lading.model.distributions import distribution_of, installed_requirements
 from lading.model.plain import requirements_beside
@@ -59,6 +59,8 @@ class Routine:
 def recognise(request: Request) -> bool:
     """Tell whether code is named, or lies in the folder without being the model's neighbour only."""
     code = _code(request)
+    if saved_model.is_asked(request):
+        return False
     if request.entry is not None or request.path == code:
         return request.entry is not None or code.suffix == ".py" or _has_routine(request, code)
     if code.suffix == ".py":

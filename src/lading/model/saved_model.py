@@ -114,6 +114,11 @@ def recognise(request: Request) -> bool:
     return any_file(request, is_one)
 
 
+def is_asked(request: Request) -> bool:
+    """Tell whether one of a SavedModel's signatures is asked for by name, as its entry."""
+    return (request.entry or "").startswith(f"{NAME}:") and recognise(request)
+
+
 def inspect(request: Request) -> ModelFacts:
     """Tell the facts of a SavedModel; raise ModelError where it cannot be read or has nothing to serve."""
     file = only_file(request, is_one, "SavedModels")
@@ -124,7 +129,14 @@ def inspect(request: Request) -> ModelFacts:
     if request.path.is_file() or (graph.has_variables and not is_whole):
         what = "has no variables beside it"
         raise ModelError(Issue(str(request.path), what, "name the whole folder, which has 'variables' in it"))
-    name = _DEFAULT if _DEFAULT in graph.signatures else next(iter(sorted(graph.signatures)), None)
+    asked = (request.entry or "").removeprefix(f"{NAME}:")
+    if asked and asked not in graph.signatures:
+        what = f"no signature {asked!r}"
+        raise ModelError(
+            Issue(f"entry {request.entry!r}", what, f"it has {', '.join(sorted(graph.signatures))}")
+        )
+    first = _DEFAULT if _DEFAULT in graph.signatures else next(iter(sorted(graph.signatures)), None)
+    name = asked or first
     if name is None:
         what = "has no signature, which is what can be served"
         fix = "save it with signatures={'serving_default': …}, or give an inference routine as code"
@@ -142,7 +154,10 @@ def inspect(request: Request) -> ModelFacts:
         version=graph.version,
         signature=of_known_rank(graph.signatures[name]),
         risks=graph.risks,
-        notes=(f"signature {name}", *((f"further signatures: {', '.join(others)}",) if others else ())),
+        notes=(
+            f"signature {name}",
+            *((f"others by --entry {NAME}:NAME: {', '.join(others)}",) if others else ()),
+        ),
     )
 
 

@@ -45,7 +45,7 @@ from lading.spec.typed import Reader, read_text
 FILE_NAME = "lading.yaml"
 _PYTHON = re.compile(r"(3\.\d{1,2})(?:\.\d+)?\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_ENTRY = re.compile(r"[^:]+\.py(?::[A-Za-z_]\w*)?\Z")
+_ENTRY = re.compile(r"(?:[^:]+\.py(?::[A-Za-z_]\w*)?|saved_model\.pb:.+)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,8 @@ class Document:
     indexes: Annotated[IndexesText, "where Python packages come from"] = field(default_factory=IndexesText)
     code: Annotated[str | None, "file or folder of the inference routine"] = None
     entry: Annotated[
-        str | None, "file.py (init and run), file.py:function or file.py:Class, relative to code"
+        str | None,
+        "file.py (init and run), file.py:function, file.py:Class, in code; saved_model.pb:SIGNATURE",
     ] = None
     loader: Annotated[
         LoaderWay,
