@@ -531,6 +531,13 @@ def test_what_type_hints_and_chat_models_leave_out_is_not_required(write):
     assert not signature.outputs[0].required
 
 
+def test_a_flavour_that_needs_java_says_so(write):
+    flavors = "h2o: {h2o_version: 3.46.0.12}, python_function: {loader_module: mlflow.h2o}"
+    write("m/requirements.txt", "mlflow\nh2o\n")
+    facts = inspect(write("m/MLmodel", f"flavors: {{{flavors}}}\n").parent)
+    assert facts.notes[0].endswith("needs Java: system_packages: [default-jre-headless]")
+
+
 def test_a_loader_module_that_the_model_ships_is_loaded_without_mlflow(write):
     write("m/MLmodel", "flavors:\n  python_function: {code: code, data: weights, loader_module: mine}\n")
     write("m/requirements.txt", "numpy\n")

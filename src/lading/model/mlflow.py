@@ -64,6 +64,7 @@ def recognise(request: Request) -> bool:
     return (request.path / "MLmodel").is_file()
 
 
+_OF_JAVA = frozenset({"h2o", "spark"})
 _CHAT = "mlflow.pyfunc.loaders.chat_model"
 _NO_REQUIREMENTS = "the model lists no requirements"
 
@@ -224,7 +225,8 @@ def _other(
         method = str(pyfunc.get("predict_fn") or "predict")
         # MLflow finds it by itself; those who hold answers against the signature have to know
         lean = Lean("pyfunc", {"method": method} if method != "predict" else {})
-        note = f"{flavour} is loaded by mlflow"
+        java = ", and needs Java: system_packages: [default-jre-headless]" if flavour in _OF_JAVA else ""
+        note = f"{flavour} is loaded by mlflow{java}"
     else:
         modules.update(filter(None, (FRAMEWORKS.get(flavour, "").replace("-", "_"),)))
         needed = [one for one in needed if distribution_of(one) != "mlflow"]
