@@ -28,6 +28,9 @@ FILES = {
     f"{PACKAGES}/pack/unused.py": b"raise RuntimeError\n",
     f"{PACKAGES}/pack/exits.py": b"import os, wave\nos._exit(3)\n",
     f"{PACKAGES}/pack/raises.py": b"import pack.deeper\nraise KeyboardInterrupt\n",
+    f"{PACKAGES}/jax/__init__.py": b"",
+    f"{PACKAGES}/jax/numpy.py": b"",
+    f"{PACKAGES}/keras.py": b"import os\nif os.environ['KERAS_BACKEND'] == 'jax':\n    import jax.numpy\n",
     f"{PACKAGES}/pack/shy.py": b"try:\n    import no_such_module\nexcept ImportError:\n    pass\n",
 }
 
@@ -106,6 +109,12 @@ def test_the_bytes_do_not_depend_on_kind_environment_or_order(opened, tmp_path):
     others = [one.kind for one in sandbox.available() if one.usable and one.kind in {"unshare", "bwrap"}]
     for kind in others:
         assert made(opened(kind=kind), [*roots, "json"], tmp_path / kind) == first
+
+
+@pytest.mark.parametrize("roots", [["keras"], ["jax", "keras"], ["keras", "tensorflow"]])
+def test_keras_runs_on_what_is_there(opened, tmp_path, roots):
+    found = made(opened(), roots, tmp_path / "tmp")
+    assert {cached(f"{PACKAGES}/{name}.py") for name in ("keras", "jax/__init__", "jax/numpy")} <= set(found)
 
 
 @pytest.mark.parametrize("broken", ["no.such", "pack.unused", "pack.raises", "pack.exits"])

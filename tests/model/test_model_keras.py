@@ -47,6 +47,7 @@ def test_a_model_of_keras_tells_its_inputs_and_version_and_runs_on_the_lightest_
     assert facts.framework_version == "3.15.1"
     assert facts.signature.inputs == (ROWS,)
     assert facts.loader_options["backend"] == "jax"
+    assert facts.modules == ("jax", "keras")
     assert {one.text.partition("=")[0] for one in facts.requirements} == {"keras", "h5py", "jax", "packaging"}
     assert not facts.risks
 

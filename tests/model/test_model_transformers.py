@@ -71,6 +71,12 @@ def test_every_task_is_asked_for_its_columns(architecture, task, names, folder):
     assert [one.name for one in facts.signature.inputs] == names
 
 
+def test_the_module_of_an_architecture_is_compiled_before_it_starts(folder):
+    assert "transformers.models.gpt_neo.modeling_gpt_neo" in inspect(folder(model_type="gpt-neo")).modules
+    modules = ("transformers", "torch", "transformers.pipelines", "transformers.generation.utils")
+    assert inspect(folder(model_type="../x")).modules == modules
+
+
 def test_a_task_that_takes_no_texts_is_refused(folder):
     with pytest.raises(ModelError, match="'ViTForImageClassification', which tells none of the tasks"):
         inspect(folder(architectures=["ViTForImageClassification"]))

@@ -40,6 +40,11 @@ def record(self, data, path, **options):
     seen.add(os.fspath(path))
     return original(self, data, path, **options)
 m.SourceFileLoader.source_to_code = record
+# Keras imports one library that it runs on: that which is named beside it, where it is there
+backends = ("tensorflow", "jax", "torch")
+for name in [*filter(backends.__contains__, sys.argv), *backends]:
+    if importlib.util.find_spec(name):
+        os.environ.setdefault("KERAS_BACKEND", name)
 for name in sys.argv[1:]:
     try:
         importlib.import_module(name)

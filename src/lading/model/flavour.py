@@ -25,6 +25,8 @@ class Lean:
     loader: str
     options: Mapping[str, Any]
     requirements: tuple[Requirement, ...] = ()
+    modules: tuple[str, ...] = ()
+    """What loading imports beside the library itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def inspect(request: Request) -> ModelFacts:
         loader="keras",
         options=options,
         requirements=_needed(network, backend, is_old=is_old),
-        modules=("keras", *network.modules),
+        modules=(backend or BACKENDS[0], "keras", *network.modules),
         framework="keras",
         version=network.version,
         signature=network.signature,
@@ -284,5 +284,6 @@ def by_mlflow(given: Flavour) -> Lean | None:
         return None
     options = {"file": file, "module": module}
     if given.settings.get("keras_backend"):
-        options["backend"] = given.settings["keras_backend"]
-    return Lean("keras", options, (given.pandas,) if given.has_columns else ())
+        options["backend"] = str(given.settings["keras_backend"])
+    modules = (options.get("backend", "tensorflow"), module)
+    return Lean("keras", options, (given.pandas,) if given.has_columns else (), modules)

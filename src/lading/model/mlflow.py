@@ -228,7 +228,7 @@ def _other(
         java = ", and needs Java: system_packages: [default-jre-headless]" if flavour in _OF_JAVA else ""
         note = f"{flavour} is loaded by mlflow{java}"
     else:
-        modules.update(filter(None, (FRAMEWORKS.get(flavour, "").replace("-", "_"),)))
+        modules.update(lean.modules, filter(None, (FRAMEWORKS.get(flavour, "").replace("-", "_"),)))
         needed = [one for one in needed if distribution_of(one) != "mlflow"]
         if lean.loader in mlflow_lean.UNPICKLED:
             risks = [risk for risk in risks if risk.name not in unfollowed]

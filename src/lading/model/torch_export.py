@@ -49,6 +49,15 @@ _DTYPES = {
 """torch/_export/serde/schema.py, ScalarType."""
 
 
+_LOADING = (
+    "torch",
+    "torch.export.pt2_archive._package",
+    "torch.export._unlift",
+    "torch._export.serde.serialize",
+    "torch._functorch.partitioners",
+    "sympy.tensor.tensor",
+)
+"""What `torch.export.load` imports as it goes: most of a start. Releases that lack one do without it."""
 _FIX_NUMBER = "export it again with that number fixed, or given as a tensor"
 
 
@@ -91,7 +100,7 @@ def inspect(request: Request) -> ModelFacts:
             "outputs": [one.name for one in program.signature.outputs],
         },
         requirements=needed(program.version),
-        modules=("torch",),
+        modules=_LOADING,
         framework="torch",
         version=program.version,
         signature=program.signature,

@@ -88,12 +88,19 @@ def inspect(request: Request) -> ModelFacts:
             *_pieces(files),
             Requirement("pandas<3", "file"),
         ),
-        modules=("transformers", "torch"),
+        modules=_loading(config),
         framework="transformers",
         version=version,
         signature=Signature(tuple(Field("string", name) for name in names), _ANSWERS.get(task, ())),
         notes=(f"task {task}", *_weights(request)),
     )
+
+
+def _loading(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name what Transformers imports only when it is asked for, the architecture's module too."""
+    kind = str(config.get("model_type")).replace("-", "_")
+    own = (f"transformers.models.{kind}.modeling_{kind}",) if kind.isidentifier() else ()
+    return ("transformers", "torch", "transformers.pipelines", "transformers.generation.utils", *own)
 
 
 def _check_is_there(request: Request, task: str, version: str | None) -> None:
@@ -150,7 +157,7 @@ def inspect_sentences(request: Request) -> ModelFacts:
             *needed(versions.get("pytorch")),
             *_pieces(files),
         ),
-        modules=("sentence_transformers", "transformers", "torch"),
+        modules=("sentence_transformers", *_loading(_read(files[_CONFIG]) if _CONFIG in files else {})),
         framework="sentence-transformers",
         version=version,
         signature=Signature(
