@@ -155,6 +155,11 @@ def test_sources_that_python_names_stay_with_what_they_include():
     assert gone(files) == {"demo/include/_add.h": "sources"}
 
 
+def test_a_source_among_docs_keeps_no_header_of_its_name():
+    files = {"demo/__init__.py": b"x = 'a.pyx'", "demo/docs/a.pyx": b"", "demo/include/a.pyx": b""}
+    assert gone(files) == {"demo/docs/a.pyx": "docs", "demo/include/a.pyx": "sources"}
+
+
 def test_what_only_builds_name_goes():
     files = {"demo/setup.py": b"sources=['_fast.c', glob('*.pyx')]", "demo/_fast.c": b"", "demo/_b.pyx": b""}
     assert gone(files) == dict.fromkeys(("demo/_fast.c", "demo/_b.pyx"), "sources")

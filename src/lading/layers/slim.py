@@ -18,7 +18,7 @@ Kind = Literal["tests", "sources", "static libraries", "docs"]
 Read = Callable[[str], bytes]
 Pointed = Callable[[str], frozenset[str]]
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever other files of the same wheel begin to be left out."""
 
 _TESTS = frozenset({"tests", "test"})
@@ -80,6 +80,7 @@ def left_out(paths: Collection[str], read: Read, begin: Read, project: str) -> d
     rest = [path for path in may_go if path not in found]
     native = [path for path in rest if _suffix(path) == ".so"]
     found |= dict.fromkeys(_docs(rest, [*running, *native], running, pointed), "docs")
+    rest = [path for path in rest if path not in found]
     if not any(fnmatch.fnmatchcase(project, one) for one in _COMPILE):
         archives = (path for path in rest if _suffix(path) in _ARCHIVES and begin(path).startswith(_MAGIC))
         found |= dict.fromkeys(archives, "static libraries")
