@@ -63,6 +63,8 @@ def _misfits_of_row(value: object, outputs: Sequence[Field]) -> list[tuple[str, 
     names = [field.name or str(index) for index, field in enumerate(outputs)]
     if len(outputs) == 1 and outputs[0].name is None and outputs[0].type in _OBJECTS:
         return []  # as type hints and agents of MLflow's have it: an object is the value itself
+    if isinstance(value, Mapping) and len(value) == len(outputs) and all(one.name is None for one in outputs):
+        value = dict(zip(names, value.values(), strict=True))  # names that only the model's own table has
     if isinstance(value, Mapping):
         wrong = [name for name in value if name not in names]
         wrong += [
