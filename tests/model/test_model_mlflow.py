@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import cloudpickle
 import joblib
@@ -15,7 +16,7 @@ from sklearn.linear_model import LinearRegression
 from lading.core.errors import ModelError
 from lading.core.signature import Field, Signature
 from lading.image import examples
-from lading.model import inspect
+from lading.model import inspect, shims
 
 COLUMNS = (
     '[{"type": "double", "name": "a", "required": true}, {"type": "long", "name": "b", "required": false}]'
@@ -553,6 +554,21 @@ def test_a_loader_module_that_the_model_ships_is_loaded_without_mlflow(write):
     assert inspect(folder).loader_options["numbered"] is True
     (folder / "code" / "mine.py").write_text("import mlflow\nmlflow.get_run('x')\n")
     assert inspect(folder).loader == "pyfunc"
+
+
+def test_the_loader_that_saving_writes_is_no_risk_but_where_it_was_changed_or_has_company(write):
+    ours = (Path(shims.__file__).parents[1] / "saving" / "shims" / "lading_object.py").read_text()
+    flavor = "python_function: {code: code, data: model.pkl, loader_module: lading_object}"
+    write("m/MLmodel", f"flavors:\n  {flavor}\n")
+    write("m/requirements.txt", "numpy\n")
+    write("m/model.pkl", pickle.dumps(1))
+    folder = write("m/code/lading_object.py", ours).parent.parent
+    assert inspect(folder).risks == ()
+    beside = write("m/code/cloudpickle.py", "")
+    assert [one.name for one in inspect(folder).risks] == ["lading_object"]
+    beside.unlink()
+    write("m/code/lading_object.py", f"{ours}\nprint()\n")
+    assert [one.name for one in inspect(folder).risks] == ["lading_object"]
 
 
 def test_files_of_spacy_are_no_pickles_where_spacy_alone_reads_them(write):

@@ -250,7 +250,8 @@ def _code(given: Flavour) -> Iterator[Risk]:
     """Tell the Python of the model's own that is run to load it."""
     if source := given.pyfunc.get("model_code_path"):
         yield Risk("MLmodel", Path(str(source)).name, "the model is Python code, which is run to load it")
-    if loads := mlflow_lean.own_loader(given):
+    loads = mlflow_lean.own_loader(given)
+    if loads and not shims.is_ours(loads, given):
         yield Risk("MLmodel", loads, "its loader is Python code that the model brings, and is run")
 
 
