@@ -14,6 +14,18 @@ from pathlib import Path
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+_START = """
+import os, sys, time
+os.set_inheritable(int(sys.argv[1]), False)
+began = time.monotonic()
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(child, 0)
+told = (time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+os.write(int(sys.argv[1]), " ".join(map(str, told)).encode())
+sys.exit(os.waitstatus_to_exitcode(status) & 255)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One finished command: wall and CPU seconds (its children's too), peak memory of its largest process."""
@@ -26,23 +38,24 @@ class Run:
 def run(
     command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, log: Path | None = None
 ) -> Run:
-    """Run a command to its end; leave with its output when it fails."""
-    import time
+    """Run a command to its end; leave with its output when it fails.
 
+    A process of its own starts it: what this one holds at the fork would count into the command's peak.
+    """
     out = log.open("ab") if log else subprocess.DEVNULL
-    began = time.monotonic()
-    process = subprocess.Popen(
-        [str(part) for part in command], env={**os.environ, **(env or {})}, stdout=out, stderr=out
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    wall_s = time.monotonic() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
+    read, write = os.pipe()
+    words = [sys.executable, "-IS", "-c", _START, str(write), *(str(part) for part in command)]
+    environ = {**os.environ, **(env or {})}
+    done = subprocess.run(words, env=environ, stdout=out, stderr=out, pass_fds=[write], check=False)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        told = pipe.read().split()
     if log:
         out.close()  # type: ignore[union-attr]
-    if process.returncode:
+    if done.returncode:
         tail = log.read_text()[-3000:] if log else ""
-        sys.exit(f"{' '.join(map(str, command))}: exit status {process.returncode}\n{tail}")
-    return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+        sys.exit(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{tail}")
+    return Run(float(told[0]), float(told[1]), int(told[2]) * 1024)
 
 
 def spread(values: Sequence[float]) -> str:
