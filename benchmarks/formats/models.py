@@ -371,10 +371,20 @@ def savedmodel(folder: Path) -> Made:
     asked, said = sampled("make_keras.py", folder, "exported")
     rows = np.array(asked["inputs"], np.float32)
     signature = infer_signature(rows, np.array(said, np.float32))
-    model = tf.saved_model.load(str(folder / "exported"))
-    return Made(
-        "exported", asked, said, lambda path: mlflow.tensorflow.save_model(model, path, signature=signature)
-    )
+
+    class Module(tf.Module):  # type: ignore[misc,name-defined,unused-ignore]
+        """What MLflow saves, which takes no program that was loaded: it calls this."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.loaded = tf.saved_model.load(str(folder / "exported"))
+
+        @tf.function(input_signature=[tf.TensorSpec([None, rows.shape[1]], tf.float32)])  # type: ignore[misc,unused-ignore]
+        def __call__(self, given: Any) -> Any:  # noqa: ANN401 - a tensor
+            return self.loaded.serve(given)
+
+    save = mlflow.tensorflow.save_model
+    return Made("exported", asked, said, lambda path: save(Module(), path, signature=signature))
 
 
 def transformers(folder: Path) -> Made:
