@@ -252,15 +252,15 @@ def test_modules_are_found_as_python_finds_them(write):
 
 
 def test_a_module_whose_functions_the_model_names_is_no_routine(tmp_path, monkeypatch):
-    (tmp_path / "own_steps.py").write_text("def halved(rows): return rows\n")
+    (tmp_path / "halving.py").write_text("def halved(rows): return rows\n")
     monkeypatch.syspath_prepend(tmp_path)
-    step = FunctionTransformer(importlib.import_module("own_steps").halved)
+    step = FunctionTransformer(importlib.import_module("halving").halved)
     rows = [[1.0], [2.0]]
     for name, model in (("own", make_pipeline(step, LinearRegression())), ("other", LinearRegression())):
         joblib.dump(model.fit(rows, [1, 2]), tmp_path / f"{name}.joblib")
-    monkeypatch.delitem(sys.modules, "own_steps")
+    del sys.modules["halving"]  # monkeypatch would put it back
     own, other = (
-        inspect(tmp_path / f"{name}.joblib", code=tmp_path / "own_steps.py") for name in ("own", "other")
+        inspect(tmp_path / f"{name}.joblib", code=tmp_path / "halving.py") for name in ("own", "other")
     )
     assert (own.format, own.risks) == ("sklearn", ())
-    assert (other.format, other.entry) == ("python", "own_steps.py:halved")
+    assert (other.format, other.entry) == ("python", "halving.py:halved")
